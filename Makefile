@@ -1,0 +1,26 @@
+# Each target is one line over the project's own commands; the environment is made on first use (bin/in-env).
+RUN := bin/in-env
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check fmt lock
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
+
+demo: ## run the main job on real servers, visibly; the exit status says whether all was as expected
+	@$(RUN) orders demo
+
+up: ## run everything on this machine until Ctrl-C
+	@$(RUN) orders up
+
+test: ## every test, on real servers
+	@$(RUN) pytest
+
+check: ## what needs no server: format, lint, types, import contracts, files, unit tests
+	@$(RUN) sh bin/check
+
+fmt: ## format the code
+	@$(RUN) sh -c 'ruff format . && ruff check --fix .'
+
+lock: ## renew the hash-pinned requirements from pyproject.toml
+	@$(RUN) sh bin/lock

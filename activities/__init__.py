@@ -1,0 +1,1 @@
+"""Activity definitions, each on a port that says what it needs; `activities.adapters` holds the implementations."""

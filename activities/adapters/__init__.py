@@ -1,0 +1,1 @@
+"""The ports' implementations: Postgres, Kafka, payment and carrier gateways."""

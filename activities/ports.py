@@ -1,0 +1,164 @@
+"""What activities need of the world, as protocols.
+
+`activities.adapters` implements them; tests hold fakes to the same suite.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.inbound import Address, InboundEvent
+from schemas.orchestration import (
+    ChargePayment,
+    OrderDetails,
+    OrderSnapshot,
+    PublishEvents,
+    SettledEvent,
+)
+from schemas.states import PaymentStatus, ReasonCode
+
+
+class OrderStore(Protocol):
+    """The application's database: orders, audit table, inbound events."""
+
+    async def look_up(self, order_id: str) -> OrderSnapshot:
+        """What is known of the order; an empty snapshot where nothing is."""
+        ...
+
+    async def receive(self, order_id: str, details: OrderDetails) -> None:
+        """Keeps a new order as RECEIVED; does nothing where it is known."""
+        ...
+
+    async def mark_shipped(self, order_id: str) -> None:
+        """Moves the order's row to SHIPPED unless it is further already."""
+        ...
+
+    async def record(self, batch: PublishEvents) -> "tuple[StoredEvent, ...]":
+        """In one transaction: inserts the audit rows, moves the projection, records the inbound outcomes.
+
+        Repeatable: what is there already stays as it is.
+
+        Returns:
+            The batch's events as the audit table holds them, by sequence: what is to be published, to the byte.
+
+        Raises:
+            SequenceConflictError: another event stands under one of the sequences.
+        """
+        ...
+
+    async def settle_late(
+        self, order_id: str, events: tuple[InboundEvent, ...]
+    ) -> "tuple[tuple[SettledEvent, ...], tuple[StoredEvent, ...]]":
+        """Decides events for an order whose life is over, in one transaction, one order at a time.
+
+        Returns:
+            What became of each, and the order's audit rows that may not have been published yet, in order of sequence.
+        """
+        ...
+
+    async def mark_published(self, order_id: str, sequence: int) -> None:
+        """Notes that the order's events up to this sequence have been acknowledged by Kafka; never goes back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as the audit table holds it."""
+
+    order_id: str
+    sequence: int
+    type: str
+    payload_json: str
+
+
+class SequenceConflictError(Exception):
+    """Two different events claim one sequence of an order: two runs write at once. Nothing was recorded."""
+
+
+class EventPublisher(Protocol):
+    """The way out to ``order.events``."""
+
+    async def publish(self, events: tuple[StoredEvent, ...]) -> None:
+        """Produces the events in this order and returns when every one is acknowledged by all replicas."""
+        ...
+
+
+class PaymentStore(Protocol):
+    """The payments table: one row for each payment id, ever."""
+
+    async def claim(self, charge: ChargePayment) -> "PaymentClaim":
+        """Claims the payment id for this order, amount and currency before the gateway is asked."""
+        ...
+
+    async def settle(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> None:
+        """Records what the gateway said."""
+        ...
+
+    async def find(self, payment_id: str) -> "PaymentClaim | None":
+        """The payment's row; None where the id was never claimed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentClaim:
+    """A row of the payments table."""
+
+    payment_id: str
+    order_id: str
+    amount: int
+    currency: str
+    status: PaymentStatus
+    reason: ReasonCode | None = None
+
+
+class PaymentGateway(Protocol):
+    """The provider that moves money. Every call is idempotent by payment id.
+
+    Every method raises `GatewayUnavailableError` where the outcome is unknown or the provider asks to come back later.
+    """
+
+    async def charge(self, charge: ChargePayment) -> "GatewayPayment":
+        """Charges at most once per payment id; a repeat returns what the first came to."""
+        ...
+
+    async def refund(self, payment_id: str) -> "GatewayPayment":
+        """Gives back what was charged, or makes sure that nothing can be charged any more."""
+        ...
+
+    async def look_up(self, payment_id: str) -> "GatewayPayment | None":
+        """What the provider knows of the payment; None where it never heard of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPayment:
+    """A payment as the provider sees it."""
+
+    payment_id: str
+    status: PaymentStatus
+    amount: int
+    currency: str
+    reason: ReasonCode | None = None
+
+
+class CarrierGateway(Protocol):
+    """The company that ships. Every call is idempotent by order id.
+
+    Every method raises `GatewayUnavailableError` where it may be tried again at once, and `ShipmentRefusedError` where
+    this attempt is lost.
+    """
+
+    async def prepare(self, order_id: str, address: Address, attempt: int) -> str:
+        """Prepares the package; returns its id."""
+        ...
+
+    async def dispatch(self, order_id: str, address: Address, attempt: int) -> str:
+        """Hands the package to the carrier; returns the tracking id."""
+        ...
+
+
+class GatewayUnavailableError(Exception):
+    """The provider did not answer, or asks to come back later: the outcome is unknown and the call may be repeated."""
+
+
+class ShipmentRefusedError(Exception):
+    """The carrier does not take the shipment; this attempt is lost and another may be made later."""

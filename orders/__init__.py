@@ -1,0 +1,1 @@
+"""The application: settings, logging, command line, processes, and the wiring of all the rooms."""

@@ -1,0 +1,142 @@
+"""What upstream systems publish: the bodies of the four topics, and the envelope that Temporal carries."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
+
+from schemas.base import AMOUNT_MAX, Currency, Identifier, MinorUnits, Model, Text, Timestamp
+from schemas.states import EventType
+
+ITEMS_MAX = 1_000
+"""Most lines of one order: bounds the work and the size of one message."""
+
+
+class Address(Model):
+    """Where an order goes. All fields are optional: an order may be created before its address is known."""
+
+    street: Text | None = None
+    city: Text | None = None
+    state: Text | None = None
+    zip_code: Text | None = None
+    country: Text | None = None
+
+    def merged_with(self, update: "Address") -> "Address":
+        """This address with each field that the update gives put over it."""
+        return self.model_copy(update=update.model_dump(exclude_none=True))
+
+
+class AddressUpdate(Address):
+    """A partial address: at least one field is given, the others stay as they are."""
+
+    @model_validator(mode="after")
+    def _gives_something(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("an address update gives at least one of street, city, state, zip_code, country")
+        return self
+
+
+class Item(Model):
+    """One line of an order."""
+
+    sku: Annotated[Text, Field(min_length=1)]
+    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+    unit_amount: MinorUnits
+    """Price of one, in minor units of the order's currency."""
+
+
+class InboundBody(Model):
+    """What every inbound message has."""
+
+    order_id: Identifier
+    event_id: Annotated[Text, Field(min_length=1)] | None = None
+    """The event's identity where no CloudEvents id is given; the same id again is a duplicate."""
+    occurred_at: Timestamp | None = None
+    """When it happened upstream, where no ``ce_time`` is given."""
+
+
+class OrderCreated(InboundBody):
+    """An order was placed. ``{"order_id": "o-1", "payment_id": "p-1"}`` is a whole one."""
+
+    payment_id: Identifier
+    customer_id: Text | None = None
+    currency: Currency = "USD"
+    items: Annotated[tuple[Item, ...], Field(strict=False, max_length=ITEMS_MAX)] = ()
+    amount: MinorUnits | None = None
+    """Total in minor units; absent, it is the sum of the items."""
+    shipping_address: Address | None = None
+
+    @model_validator(mode="after")
+    def _amount_is_the_sum_of_the_items(self) -> Self:
+        if self.items and self.amount is not None and self.amount != self._sum_of_items():
+            raise ValueError("amount is not the sum of quantity x unit_amount over the items")
+        if self.total > AMOUNT_MAX:
+            raise ValueError(f"the order's total is above {AMOUNT_MAX} minor units")
+        return self
+
+    def _sum_of_items(self) -> int:
+        return sum(item.quantity * item.unit_amount for item in self.items)
+
+    @property
+    def total(self) -> int:
+        """What the order costs, in minor units of its currency."""
+        return self._sum_of_items() if self.amount is None else self.amount
+
+
+class OrderApproved(InboundBody):
+    """A person or a system approved the order."""
+
+    approved_by: Text | None = None
+    note: Text | None = None
+
+
+class OrderCancelled(InboundBody):
+    """The order is no longer wanted."""
+
+    cancelled_by: Text | None = None
+    reason: Text | None = None
+
+
+class OrderAddressUpdated(InboundBody):
+    """The order goes elsewhere."""
+
+    address: AddressUpdate
+
+
+BODY_MODELS: dict[EventType, type[InboundBody]] = {
+    EventType.ORDER_CREATED: OrderCreated,
+    EventType.ORDER_APPROVED: OrderApproved,
+    EventType.ORDER_CANCELLED: OrderCancelled,
+    EventType.ORDER_ADDRESS_UPDATED: OrderAddressUpdated,
+}
+"""The body's model for each event type."""
+
+
+class InboundEvent(Model):
+    """An event on its way to a workflow: the argument of every signal.
+
+    Every field has a default and a malformed payload becomes a `malformed` envelope, so that no argument can fail
+    to decode (the SDK drops a signal whose argument does; seen in temporalio 1.35). A person may therefore send a
+    signal by hand from the Temporal UI, with ``{"body": {...}}`` or nothing at all.
+    """
+
+    event_id: str = ""
+    """Identity for deduplication; empty for a signal sent by hand, which counts as a new event."""
+    type: str = ""
+    """An `EventType`; empty for a signal sent by hand, which has the type of its handler."""
+    occurred_at: Timestamp | None = None
+    """When it happened upstream; None where nobody said."""
+    body: dict[str, Any] = Field(default_factory=dict)
+    """The message's body, of the model in `BODY_MODELS`."""
+    malformed: bool = False
+    """Whether the payload was not an envelope at all; it is then answered as invalid."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _never_fails(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if value is None:
+            return cls()
+        try:
+            return handler(value)
+        except ValidationError:
+            return cls(malformed=True)

@@ -1,0 +1,103 @@
+"""What is published on ``order.events``: one model for each type, CloudEvents headers, deterministic ids."""
+
+from typing import Annotated, Literal
+from uuid import UUID, uuid5
+
+from pydantic import Field, TypeAdapter
+
+from schemas.base import Currency, Identifier, MinorUnits, Model, Timestamp
+from schemas.inbound import Address
+from schemas.states import OrderState, OutboundType, ReasonCode
+
+CLOUDEVENTS_SPEC_VERSION = "1.0"
+CONTENT_TYPE = "application/json"
+
+_EVENT_NAMESPACE = UUID("6f2b8a4e-5d0c-5d3a-9c67-0f5a2f6f1c11")
+"""Fixed for ever: event ids are derived from it, so that a repeat has the same id."""
+
+
+def outbound_event_id(order_id: str, sequence: int) -> str:
+    """The id of an order's event: the same for the same order and sequence, whoever computes it and however often."""
+    return str(uuid5(_EVENT_NAMESPACE, f"{order_id}:{sequence}"))
+
+
+class Cause(Model):
+    """The inbound event that led to an outbound one."""
+
+    event_id: str
+    type: str
+
+
+class OutboundBody(Model):
+    """What every published event has."""
+
+    order_id: Identifier
+    sequence: Annotated[int, Field(ge=1)]
+    """Position among this order's events: 1, 2, 3 ... without gaps."""
+    previous_state: OrderState | None = None
+    """State before the event; None where nothing had been recorded of the order."""
+    state: OrderState | None = None
+    """State after the event; equal to `previous_state` where the event does not change it."""
+    occurred_at: Timestamp
+    cause: Cause | None = None
+    """None where time or our own work led to the event."""
+    reason: ReasonCode | None = None
+
+
+class OrderStateChanged(OutboundBody):
+    """The order reached a new state."""
+
+    type: Literal[OutboundType.STATE_CHANGED] = OutboundType.STATE_CHANGED
+    state: OrderState
+    payment_id: Identifier | None = None
+    amount: MinorUnits | None = None
+    """Total in minor units of `currency`."""
+    currency: Currency | None = None
+    tracking_id: str | None = None
+    """The carrier's, once dispatched."""
+
+
+class OrderAddressChanged(OutboundBody):
+    """The order goes elsewhere; its state stays."""
+
+    type: Literal[OutboundType.ADDRESS_CHANGED] = OutboundType.ADDRESS_CHANGED
+    address: Address
+    """The whole address after the change."""
+
+
+class OrderEventRejected(OutboundBody):
+    """An inbound event was refused; `cause` names it and `reason` says why."""
+
+    type: Literal[OutboundType.EVENT_REJECTED] = OutboundType.EVENT_REJECTED
+    cause: Cause
+    reason: ReasonCode
+
+
+OutboundEvent = Annotated[
+    OrderStateChanged | OrderAddressChanged | OrderEventRejected,
+    Field(discriminator="type"),
+]
+"""Any published event."""
+
+OUTBOUND_EVENT: TypeAdapter[OrderStateChanged | OrderAddressChanged | OrderEventRejected] = TypeAdapter(OutboundEvent)
+"""Parses and serialises any published event."""
+
+
+def cloudevents_headers(event: OutboundBody, *, event_type: str, source: str) -> dict[str, str]:
+    """The headers of an event in CloudEvents 1.0 binary mode (Kafka protocol binding, section 3.2).
+
+    Args:
+        event: the event's body.
+        event_type: its `OutboundType`.
+        source: the URI reference that names this installation.
+    """
+    return {
+        "ce_specversion": CLOUDEVENTS_SPEC_VERSION,
+        "ce_id": outbound_event_id(event.order_id, event.sequence),
+        "ce_source": source,
+        "ce_type": event_type,
+        "ce_subject": event.order_id,
+        "ce_time": event.occurred_at.isoformat(),
+        "ce_sequence": str(event.sequence),
+        "content-type": CONTENT_TYPE,
+    }
