@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from schemas.currencies import ISO_4217_CODES
 
-IDENTIFIER_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\z"
+IDENTIFIER_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 """Order and payment ids: safe as a Kafka key, a Temporal workflow id, a URL segment and a shell word."""
 
 TEXT_MAX_CHARS = 1_000
@@ -27,7 +27,13 @@ _RFC_3339 = re.compile(
 class Model(BaseModel):
     """A wire model: immutable, strict (no ``"7"`` for ``7``), and indifferent to fields it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        strict=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,  # They are the descriptions in the published contract.
+    )
 
 
 def parse_rfc_3339(value: Any) -> datetime:
@@ -67,8 +73,14 @@ def _known_currency(code: str) -> str:
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER_PATTERN)]
 """An order or payment id: a letter or digit, then up to 127 of letters, digits and ``. _ : -``."""
 
-Text = Annotated[str, StringConstraints(max_length=TEXT_MAX_CHARS, pattern=r"^[^\x00]*\z")]
+Text = Annotated[str, StringConstraints(max_length=TEXT_MAX_CHARS, pattern=r"^[^\x00]*$")]
 """Free text without NUL characters, which Postgres refuses."""
+
+EVENT_ID_MAX_CHARS = 512
+"""Longest event id: at four bytes a character still within what a Postgres index takes (2,704 bytes)."""
+
+EventId = Annotated[str, StringConstraints(min_length=1, max_length=EVENT_ID_MAX_CHARS, pattern=r"^[^\x00]*$")]
+"""What makes an event the same event: one seen before is a duplicate."""
 
 Timestamp = Annotated[datetime, BeforeValidator(parse_rfc_3339)]
 """An aware time; RFC 3339 on the wire."""
@@ -76,5 +88,9 @@ Timestamp = Annotated[datetime, BeforeValidator(parse_rfc_3339)]
 MinorUnits = Annotated[int, Field(ge=0, le=AMOUNT_MAX)]
 """Money in minor units, such as cents; its currency stands beside it."""
 
-Currency = Annotated[str, AfterValidator(_known_currency)]
+Currency = Annotated[
+    str,
+    AfterValidator(_known_currency),
+    Field(json_schema_extra={"pattern": "^[A-Z]{3}$", "examples": ["USD", "EUR"]}),
+]
 """An alphabetic currency code of ISO 4217."""

@@ -1,11 +1,11 @@
 """What upstream systems publish: the bodies of the four topics, and the envelope that Temporal carries."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
-from schemas.base import AMOUNT_MAX, Currency, Identifier, MinorUnits, Model, Text, Timestamp
+from schemas.base import AMOUNT_MAX, Currency, EventId, Identifier, MinorUnits, Model, Text, Timestamp
 from schemas.states import EventType
 
 ITEMS_MAX = 1_000
@@ -49,7 +49,7 @@ class InboundBody(Model):
     """What every inbound message has."""
 
     order_id: Identifier
-    event_id: Annotated[Text, Field(min_length=1)] | None = None
+    event_id: EventId | None = None
     """The event's identity where no CloudEvents id is given; the same id again is a duplicate."""
     occurred_at: Timestamp | None = None
     """When it happened upstream, where no ``ce_time`` is given."""
@@ -120,9 +120,9 @@ class InboundEvent(Model):
     signal by hand from the Temporal UI, with ``{"body": {...}}`` or nothing at all.
     """
 
-    event_id: str = ""
+    event_id: EventId | Literal[""] = ""
     """Identity for deduplication; empty for a signal sent by hand, which counts as a new event."""
-    type: str = ""
+    type: Annotated[Text, Field(max_length=128)] = ""
     """An `EventType`; empty for a signal sent by hand, which has the type of its handler."""
     occurred_at: Timestamp | None = None
     """When it happened upstream; None where nobody said."""
