@@ -2,7 +2,7 @@
 RUN := bin/in-env
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check fmt lock
+.PHONY: help demo up test check fmt contract lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -21,6 +21,9 @@ check: ## what needs no server: format, lint, types, import contracts, files, un
 
 fmt: ## format the code
 	@$(RUN) sh -c 'ruff format . && ruff check --fix .'
+
+contract: ## renew docs/contract from the models
+	@$(RUN) python -m schemas.contract docs/contract
 
 lock: ## renew the hash-pinned requirements from pyproject.toml
 	@$(RUN) sh bin/lock
