@@ -1,0 +1,51 @@
+"""Fixtures for every kind of test: the servers, once per session."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.endpoints import Endpoints
+from stack.java import time_skipping_server as make_time_skipping_server
+
+
+@pytest.fixture(scope="session")
+def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Prints a line past pytest's capture: the first start of the servers takes minutes, and must not be silent."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def say_line(text: str) -> None:
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+    return say_line
+
+
+@pytest.fixture(scope="session")
+def endpoints(tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]) -> Iterator[Endpoints]:
+    """Kafka, Temporal and PostgreSQL: those that the environment names, else our own for this session."""
+    named = Endpoints.from_environment()
+    if named is not None:
+        yield named
+        return
+    import stack  # noqa: PLC0415 -- only where servers are to be started
+
+    running = stack.up(
+        name="tests",
+        state_dir=tmp_path_factory.mktemp("stack"),
+        durable=False,
+        progress=say,
+    )
+    try:
+        yield running.endpoints
+    finally:
+        running.down()
+
+
+@pytest.fixture(scope="session")
+def time_skipping_server(say: Callable[[str], None]) -> Path:
+    """The launcher for ``WorkflowEnvironment.start_time_skipping(test_server_existing_path=...)``."""
+    return make_time_skipping_server(say)

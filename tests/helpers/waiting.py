@@ -1,0 +1,53 @@
+"""Waiting for a condition with a deadline, so that no test sleeps and hopes."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+POLL_INTERVAL_SECONDS = 0.05
+
+Value = TypeVar("Value")
+
+
+async def assert_eventually(
+    condition: Callable[[], Value | Awaitable[Value]],
+    timeout: float | timedelta = 10.0,  # noqa: ASYNC109 -- it bounds many calls of the condition, and names what was missing
+    message: str | Callable[[], str] = "the condition",
+) -> Value:
+    """Calls the condition until it gives something true.
+
+    An ``AssertionError`` from the condition counts as "not yet", and is the cause of the failure in the end, so that a
+    condition may itself be made of assertions (return True after them). Any other exception is passed on at once.
+
+    Args:
+        condition: A function, sync or async, called every 50 ms. A sync one must not block.
+        timeout: How long to go on, in seconds or as a timedelta. The condition is called at least once, also after it.
+        message: What was awaited, for the failure; a function where it should say what was seen last.
+
+    Returns:
+        What the condition gave.
+
+    Raises:
+        AssertionError: It did not come true in time.
+    """
+    limit = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    deadline = time.monotonic() + limit
+    last_failure: AssertionError | None = None
+    while True:
+        late = time.monotonic() >= deadline
+        try:
+            outcome = condition()
+            value: Value = await outcome if inspect.isawaitable(outcome) else outcome
+        except AssertionError as failure:
+            last_failure = failure
+        else:
+            last_failure = None
+            if value:
+                return value
+        if late:
+            text = message() if callable(message) else message
+            raise AssertionError(f"not within {limit:g} s: {text}") from last_failure
+        await asyncio.sleep(POLL_INTERVAL_SECONDS)
