@@ -1,10 +1,11 @@
 """The base model and the scalar types that the whole contract shares."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from schemas.currencies import ISO_4217_CODES
 
@@ -37,22 +38,23 @@ class Model(BaseModel):
 
 
 def parse_rfc_3339(value: Any) -> datetime:
-    """Turns an RFC 3339 text into an aware datetime; an aware datetime is passed through.
+    """Turns an RFC 3339 text into a datetime in UTC; an aware datetime is passed through.
 
     Raises:
         ValueError: the value has no offset, is not RFC 3339, or names no real time.
     """
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ValueError("a time needs an offset, as in 2026-01-31T12:00:00Z")
+            raise PydanticCustomError("time_form", "a time needs an offset, as in 2026-01-31T12:00:00Z")
         return value
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
-        raise ValueError("a time is written as RFC 3339 with an offset, as in 2026-01-31T12:00:00Z")
+        raise PydanticCustomError("time_form", "a time is RFC 3339 with an offset, as in 2026-01-31T12:00:00Z")
     seconds, fraction, rest = _split_fraction(value.upper())
     try:
-        return datetime.fromisoformat(f"{seconds}.{fraction}{rest}")
-    except ValueError as error:
-        raise ValueError("there is no such time") from error
+        # In UTC, so that no later conversion can leave the range of years (9999-12-31T23:59:59-10:00 would).
+        return datetime.fromisoformat(f"{seconds}.{fraction}{rest}").astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise PydanticCustomError("time_unknown", "there is no such time") from error
 
 
 def _split_fraction(value: str) -> tuple[str, str, str]:
@@ -66,7 +68,7 @@ def _split_fraction(value: str) -> tuple[str, str, str]:
 
 def _known_currency(code: str) -> str:
     if code not in ISO_4217_CODES:
-        raise ValueError("not a currency code of ISO 4217, such as USD")
+        raise PydanticCustomError("currency_unknown", "not a currency code of ISO 4217, such as USD")
     return code
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
+from pydantic_core import PydanticCustomError
 
 from schemas.base import AMOUNT_MAX, Currency, EventId, Identifier, MinorUnits, Model, Text, Timestamp
 from schemas.states import EventType
@@ -32,7 +33,9 @@ class AddressUpdate(Address):
     @model_validator(mode="after")
     def _gives_something(self) -> Self:
         if not self.model_dump(exclude_none=True):
-            raise ValueError("an address update gives at least one of street, city, state, zip_code, country")
+            raise PydanticCustomError(
+                "address_empty", "an address update gives at least one of street, city, state, zip_code, country"
+            )
         return self
 
 
@@ -69,9 +72,13 @@ class OrderCreated(InboundBody):
     @model_validator(mode="after")
     def _amount_is_the_sum_of_the_items(self) -> Self:
         if self.items and self.amount is not None and self.amount != self._sum_of_items():
-            raise ValueError("amount is not the sum of quantity x unit_amount over the items")
+            raise PydanticCustomError(
+                "amount_mismatch", "amount is not the sum of quantity x unit_amount over the items"
+            )
         if self.total > AMOUNT_MAX:
-            raise ValueError(f"the order's total is above {AMOUNT_MAX} minor units")
+            raise PydanticCustomError(
+                "amount_too_large", "the order's total is above {limit} minor units", {"limit": AMOUNT_MAX}
+            )
         return self
 
     def _sum_of_items(self) -> int:
