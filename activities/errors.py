@@ -1,13 +1,67 @@
 """How activities fail: the error types that Temporal and the retry policies know by name."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
+from temporalio.exceptions import ApplicationError, FailureError
+
+from activities.ports import (
+    DatabaseUnavailableError,
+    GatewayContractError,
+    GatewayUnavailableError,
+    KafkaUnavailableError,
+    SequenceConflictError,
+    ShipmentRefusedError,
+)
+
+DATABASE_UNAVAILABLE: Final = "DatabaseUnavailable"
+"""Postgres did not answer; retried."""
+KAFKA_UNAVAILABLE: Final = "KafkaUnavailable"
+"""Kafka did not acknowledge; retried."""
 GATEWAY_UNAVAILABLE: Final = "GatewayUnavailable"
 """A provider did not answer; retried."""
+GATEWAY_CONTRADICTION: Final = "GatewayContradiction"
+"""A provider's answer is not about what was asked; retried, since only a person can say what it means."""
 SHIPMENT_REFUSED: Final = "ShipmentRefused"
 """The carrier did not take the shipment; this shipping attempt is lost, so it is not retried within the attempt."""
 SEQUENCE_CONFLICT: Final = "SequenceConflict"
 """Another run wrote this order's events meanwhile; the workflow looks the order up again and renumbers."""
+UNEXPECTED: Final = "Unexpected"
+"""A defect of ours: the type that Temporal shows is this and the error's class. Retried, so that a fix can heal it."""
 
 NON_RETRYABLE: Final = (SHIPMENT_REFUSED, SEQUENCE_CONFLICT)
 """The only error types that are not retried."""
+
+_TYPES: Final[dict[type[Exception], str]] = {
+    DatabaseUnavailableError: DATABASE_UNAVAILABLE,
+    KafkaUnavailableError: KAFKA_UNAVAILABLE,
+    GatewayUnavailableError: GATEWAY_UNAVAILABLE,
+    GatewayContractError: GATEWAY_CONTRADICTION,
+    ShipmentRefusedError: SHIPMENT_REFUSED,
+    SequenceConflictError: SEQUENCE_CONFLICT,
+}
+
+
+def application_error(error: Exception) -> ApplicationError:
+    """What Temporal is told of an error: its type, and a message without values from messages or secrets.
+
+    The ports' errors are written for that; the text of any other may hold anything, so only its class is told.
+    """
+    error_type = _TYPES.get(type(error))
+    if error_type is None:
+        name = type(error).__name__
+        return ApplicationError(f"{name} in the activity; the worker's log says where", type=f"{UNEXPECTED}{name}")
+    return ApplicationError(str(error), type=error_type, non_retryable=error_type in NON_RETRYABLE)
+
+
+@contextmanager
+def told_to_temporal() -> Iterator[None]:
+    """Turns what an activity's work raises into what Temporal is told; every activity's body stands in it."""
+    try:
+        yield
+    except FailureError:
+        raise
+    except Exception as error:  # noqa: BLE001 # The edge: every error is told, by its type.
+        # Without a cause: the SDK would copy its message and its stack into the workflow's history (I16).
+        raise application_error(error) from None

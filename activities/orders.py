@@ -1,13 +1,14 @@
 """Activities on the application's own records of an order, and the way out to ``order.events``."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
-from activities.errors import SEQUENCE_CONFLICT
-from activities.ports import EventPublisher, OrderStore, SequenceConflictError
+from activities.errors import told_to_temporal
+from activities.ports import EventPublisher, OrderStore, StoredEvent
 from schemas.base import AMOUNT_MAX
+from schemas.inbound import InboundEvent
 from schemas.orchestration import (
     LookUpOrder,
     MarkOrderShipped,
@@ -20,6 +21,9 @@ from schemas.orchestration import (
     ValidationResult,
 )
 from schemas.states import ReasonCode
+
+PUBLISHED_AT_ONCE_MAX: Final = 100
+"""Events published between two notes of how far it came, so that a long backlog progresses in spite of time-outs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,14 @@ class OrderActivities:
     @activity.defn
     async def look_up_order(self, request: LookUpOrder) -> OrderSnapshot:
         """What the database knows of the order: nothing, an interrupted life, or a finished one."""
-        return await self._store.look_up(request.order_id)
+        with told_to_temporal():
+            return await self._store.look_up(request.order_id)
 
     @activity.defn
     async def receive_order(self, request: ReceiveOrder) -> None:
         """Keeps the order before anything is done for it."""
-        await self._store.receive(request.order_id, request.details)
+        with told_to_temporal():
+            await self._store.receive(request.order_id, request.details)
 
     @activity.defn
     async def validate_order(self, request: ValidateOrder) -> ValidationResult:
@@ -58,32 +64,47 @@ class OrderActivities:
     @activity.defn
     async def mark_order_shipped(self, request: MarkOrderShipped) -> None:
         """Marks the order's row as shipped."""
-        await self._store.mark_shipped(request.order_id)
+        with told_to_temporal():
+            await self._store.mark_shipped(request.order_id)
 
     @activity.defn
     async def publish_events(self, batch: PublishEvents) -> None:
-        """Records a batch of events, then publishes it.
+        """Records a batch of events, then publishes all of the order's that are not known to be published.
 
-        It may run twice, at any point: rows and ids are derived from order and sequence, so the database ignores the
-        repeat and consumers can.
+        It may run twice, at any point, also side by side with itself: rows and ids are derived from order and
+        sequence, so the database ignores the repeat and consumers can. A batch without events publishes what an
+        interrupted run left behind.
         """
-        try:
-            stored = await self._store.record(batch)
-        except SequenceConflictError as error:
-            raise ApplicationError(str(error), type=SEQUENCE_CONFLICT, non_retryable=True) from error
-        if stored:
-            await self._publisher.publish(stored)
-            await self._store.mark_published(batch.order_id, stored[-1].sequence)
+        with told_to_temporal():
+            await self._publish(batch.order_id, await self._store.record(batch))
 
     @activity.defn
     async def settle_late_events(self, request: SettleLateEvents) -> SettledLateEvents:
-        """Answers events for an order whose life is over: a duplicate changes nothing, any other is rejected.
-
-        Publishes what is recorded and not yet known to be published, so that a crash between the two loses nothing and
-        keeps the order of first occurrences.
-        """
-        settled, stored = await self._store.settle_late(request.order_id, request.events)
-        if stored:
-            await self._publisher.publish(stored)
-            await self._store.mark_published(request.order_id, stored[-1].sequence)
+        """Answers events for an order whose life is over: a duplicate changes nothing, any other is rejected."""
+        info = activity.info()
+        # Not the clock: every attempt of this activity writes the same rows.
+        at, origin = info.scheduled_time, f"signal:{info.workflow_run_id}:{info.activity_id}"
+        with told_to_temporal():
+            events = _identified(request.events, origin)
+            settled, stored = await self._store.settle_late(request.order_id, events, at)
+            await self._publish(request.order_id, stored)
         return SettledLateEvents(settled=settled)
+
+    async def _publish(self, order_id: str, stored: tuple[StoredEvent, ...]) -> None:
+        """Publishes consecutive events that begin at the first one not known to be published.
+
+        So whoever publishes a sequence has published, or knows to be published, all before it: first occurrences are
+        in order, however many publish an order's events at once and wherever they are interrupted (I7).
+        """
+        for start in range(0, len(stored), PUBLISHED_AT_ONCE_MAX):
+            chunk = stored[start : start + PUBLISHED_AT_ONCE_MAX]
+            await self._publisher.publish(chunk)
+            await self._store.mark_published(order_id, chunk[-1].sequence)
+
+
+def _identified(events: tuple[InboundEvent, ...], origin: str) -> tuple[InboundEvent, ...]:
+    """Gives an id to events without one, signals that a person sent by hand: the same in every attempt."""
+    return tuple(
+        event if event.event_id else event.model_copy(update={"event_id": f"{origin}:{position}"})
+        for position, event in enumerate(events)
+    )

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from schemas.inbound import Address, InboundEvent
@@ -18,7 +19,11 @@ from schemas.states import PaymentStatus, ReasonCode
 
 
 class OrderStore(Protocol):
-    """The application's database: orders, audit table, inbound events."""
+    """The application's database: orders, audit table, inbound events.
+
+    Every method raises `DatabaseUnavailableError` where the database did not answer; what it came to is then unknown
+    and the call may be repeated.
+    """
 
     async def look_up(self, order_id: str) -> OrderSnapshot:
         """What is known of the order; an empty snapshot where nothing is."""
@@ -35,28 +40,35 @@ class OrderStore(Protocol):
     async def record(self, batch: PublishEvents) -> "tuple[StoredEvent, ...]":
         """In one transaction: inserts the audit rows, moves the projection, records the inbound outcomes.
 
-        Repeatable: what is there already stays as it is.
+        Repeatable, also side by side with itself: what is there already stays as it is. A batch without events leaves
+        the projection as it is.
 
         Returns:
-            The batch's events as the audit table holds them, by sequence: what is to be published, to the byte.
+            The order's audit rows that are not known to be published, in order of sequence, this batch's among them:
+            what is to be published next, to the byte.
 
         Raises:
-            SequenceConflictError: another event stands under one of the sequences.
+            SequenceConflictError: another event stands under one of the sequences, or the batch would leave a gap.
         """
         ...
 
     async def settle_late(
-        self, order_id: str, events: tuple[InboundEvent, ...]
+        self, order_id: str, events: tuple[InboundEvent, ...], at: datetime
     ) -> "tuple[tuple[SettledEvent, ...], tuple[StoredEvent, ...]]":
         """Decides events for an order whose life is over, in one transaction, one order at a time.
 
+        Args:
+            order_id: the order.
+            events: each with its id; an id that is recorded already is a duplicate, any other is rejected.
+            at: when it was decided, for the events that this records; the same for every attempt.
+
         Returns:
-            What became of each, and the order's audit rows that may not have been published yet, in order of sequence.
+            What became of each, and the order's audit rows that are not known to be published, in order of sequence.
         """
         ...
 
     async def mark_published(self, order_id: str, sequence: int) -> None:
-        """Notes that the order's events up to this sequence have been acknowledged by Kafka; never goes back."""
+        """Notes that Kafka has acknowledged all the order's events up to this sequence; never goes back."""
         ...
 
 
@@ -74,23 +86,55 @@ class SequenceConflictError(Exception):
     """Two different events claim one sequence of an order: two runs write at once. Nothing was recorded."""
 
 
+class DatabaseUnavailableError(Exception):
+    """The database did not answer, or not in time; the call may be repeated."""
+
+
 class EventPublisher(Protocol):
     """The way out to ``order.events``."""
 
     async def publish(self, events: tuple[StoredEvent, ...]) -> None:
-        """Produces the events in this order and returns when every one is acknowledged by all replicas."""
+        """Produces one order's events in this order and returns when every one is acknowledged by all replicas.
+
+        No event reaches the topic before the one that stands before it here.
+
+        Raises:
+            KafkaUnavailableError: not everything was acknowledged in time; the call may be repeated.
+        """
         ...
+
+
+class KafkaUnavailableError(Exception):
+    """Kafka did not acknowledge, or not in time; the call may be repeated."""
 
 
 class PaymentStore(Protocol):
-    """The payments table: one row for each payment id, ever."""
+    """The payments table: one row for each payment id, ever.
+
+    Every method raises `DatabaseUnavailableError` where the database did not answer.
+    """
 
     async def claim(self, charge: ChargePayment) -> "PaymentClaim":
-        """Claims the payment id for this order, amount and currency before the gateway is asked."""
+        """Claims the payment id for this order, amount and currency before the gateway is asked.
+
+        Returns:
+            The payment's row: this claim, or an earlier one, perhaps of another order.
+        """
         ...
 
-    async def settle(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> None:
-        """Records what the gateway said."""
+    async def settle(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> "PaymentClaim":
+        """Records what the gateway said, unless what is recorded is later: a refund is never undone by a charge.
+
+        Returns:
+            The payment's row afterwards.
+
+        Raises:
+            LookupError: the payment id was never claimed.
+        """
+        ...
+
+    async def claim_void(self, payment_id: str, order_id: str) -> "PaymentClaim":
+        """The payment's row; where the id was never claimed, claims it as VOIDED, so that it never will be."""
         ...
 
     async def find(self, payment_id: str) -> "PaymentClaim | None":
@@ -113,15 +157,22 @@ class PaymentClaim:
 class PaymentGateway(Protocol):
     """The provider that moves money. Every call is idempotent by payment id.
 
-    Every method raises `GatewayUnavailableError` where the outcome is unknown or the provider asks to come back later.
+    Every method raises `GatewayUnavailableError` where the outcome is unknown or the provider asks to come back later,
+    and `GatewayContractError` where its answer contradicts what was asked.
     """
 
     async def charge(self, charge: ChargePayment) -> "GatewayPayment":
-        """Charges at most once per payment id; a repeat returns what the first came to."""
+        """Charges at most once per payment id; a repeat returns what the payment has come to since."""
         ...
 
     async def refund(self, payment_id: str) -> "GatewayPayment":
-        """Gives back what was charged, or makes sure that nothing can be charged any more."""
+        """Gives back what was charged, or makes sure that nothing can be charged any more.
+
+        Also for an id that the provider never heard of: a charge that arrives later is then declined.
+
+        Returns:
+            REFUNDED after a charge, also on a repeat; VOIDED where nothing had been charged.
+        """
         ...
 
     async def look_up(self, payment_id: str) -> "GatewayPayment | None":
@@ -154,6 +205,10 @@ class CarrierGateway(Protocol):
     async def dispatch(self, order_id: str, address: Address, attempt: int) -> str:
         """Hands the package to the carrier; returns the tracking id."""
         ...
+
+
+class GatewayContractError(Exception):
+    """The provider's answer contradicts what was asked, such as another amount; a person has to look."""
 
 
 class GatewayUnavailableError(Exception):

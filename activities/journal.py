@@ -1,0 +1,123 @@
+"""The rules of an order's journal, its numbered events: pure, and the same for every store that keeps one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from activities.ports import SequenceConflictError, StoredEvent
+from schemas.inbound import InboundEvent
+from schemas.orchestration import SettledEvent
+from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected, OutboundEvent
+from schemas.states import EventType, InboundOutcome, OrderState, ReasonCode
+
+
+def stored(event: OutboundEvent) -> StoredEvent:
+    """The event as the audit table holds it: its bytes are fixed here, once and for all."""
+    return StoredEvent(
+        order_id=event.order_id,
+        sequence=event.sequence,
+        type=event.type,
+        payload_json=event.model_dump_json(),
+    )
+
+
+def unrecorded(
+    order_id: str, events: Sequence[OutboundEvent], recorded: Mapping[int, str], last_sequence: int
+) -> tuple[OutboundEvent, ...]:
+    """The events of a batch that the journal does not hold yet.
+
+    Args:
+        order_id: the journal's order.
+        events: the batch, which may have been recorded before in whole or in part.
+        recorded: for each sequence of the batch that the journal holds, its payload.
+        last_sequence: the journal's last; 0 where it is empty.
+
+    Raises:
+        SequenceConflictError: another event stands under one of the sequences, or a gap would be left.
+    """
+    fresh: list[OutboundEvent] = []
+    expected = last_sequence + 1
+    for event in events:
+        if event.order_id != order_id:
+            raise SequenceConflictError(f"order {order_id}: sequence {event.sequence} belongs to another order")
+        payload = recorded.get(event.sequence)
+        if payload is not None:
+            # Compared as values: a newer version may write a model with more fields than the row was written with.
+            if OUTBOUND_EVENT.validate_json(payload) != event:
+                raise SequenceConflictError(f"order {order_id}: another event stands under sequence {event.sequence}")
+            continue
+        if event.sequence != expected:
+            raise SequenceConflictError(
+                f"order {order_id}: sequence {event.sequence} does not follow {expected - 1}, the last one recorded"
+            )
+        fresh.append(event)
+        expected += 1
+    return tuple(fresh)
+
+
+def late_rejection(
+    order_id: str, sequence: int, event: InboundEvent, state: OrderState | None, at: datetime
+) -> OrderEventRejected:
+    """The answer to an event that came after its order's life.
+
+    Args:
+        order_id: the order.
+        sequence: the answer's own number.
+        event: the late one.
+        state: the order's last state; None where the order is not known.
+        at: when it was decided.
+    """
+    return OrderEventRejected(
+        order_id=order_id,
+        sequence=sequence,
+        previous_state=state,
+        state=state,
+        occurred_at=at,
+        cause=Cause(event_id=event.event_id, type=event.type),
+        reason=_late_reason(event, state),
+    )
+
+
+def _late_reason(event: InboundEvent, state: OrderState | None) -> ReasonCode:
+    if event.malformed:
+        return ReasonCode.INVALID
+    if state is None:
+        return ReasonCode.UNKNOWN_ORDER
+    if event.type == EventType.ORDER_CREATED:
+        return ReasonCode.DUPLICATE_ORDER
+    return ReasonCode.ORDER_CLOSED
+
+
+def settle_late(
+    order_id: str,
+    events: Sequence[InboundEvent],
+    *,
+    decided: set[str],
+    state: OrderState | None,
+    last_sequence: int,
+    at: datetime,
+) -> tuple[tuple[SettledEvent, ...], tuple[OrderEventRejected, ...]]:
+    """Decides late events: the id of a decided one makes a duplicate, every other is rejected with the next number.
+
+    Args:
+        order_id: the order.
+        events: the late ones, in order.
+        decided: ids of this order's inbound events that are recorded already.
+        state: the order's last state; None where the order is not known.
+        last_sequence: the journal's last.
+        at: when it is decided.
+    """
+    seen = set(decided)
+    settled: list[SettledEvent] = []
+    rejections: list[OrderEventRejected] = []
+    for event in events:
+        if event.event_id in seen:
+            outcome, reason = InboundOutcome.DUPLICATE, None
+        else:
+            seen.add(event.event_id)
+            rejection = late_rejection(order_id, last_sequence + len(rejections) + 1, event, state, at)
+            rejections.append(rejection)
+            outcome, reason = InboundOutcome.REJECTED, rejection.reason
+        settled.append(
+            SettledEvent(event_id=event.event_id, type=event.type, outcome=outcome, reason=reason, at=at),
+        )
+    return tuple(settled), tuple(rejections)
