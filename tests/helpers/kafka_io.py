@@ -1,0 +1,202 @@
+"""What tests say to Kafka and read back from it: raw bytes both ways, with coordinates."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+READ_DEADLINE_SECONDS = 30.0
+"""Reading a test's topic to its end takes milliseconds; far longer means a broken server, and fails the test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record that a test is about to produce."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as Kafka holds it."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_ms: int = 0
+
+    @property
+    def coordinates(self) -> tuple[str, int, int]:
+        """Topic, partition and offset: the record's name in the world."""
+        return self.topic, self.partition, self.offset
+
+    def header(self, name: str) -> str | None:
+        """The last header of this name as text; None where there is none."""
+        values = [value for key, value in self.headers if key == name]
+        return values[-1].decode("utf-8", "replace") if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionOffsets:
+    """Where a partition begins and ends, and how far the group says it is."""
+
+    topic: str
+    partition: int
+    begin: int
+    end: int
+    committed: int | None
+    """None where the group never committed."""
+
+    @property
+    def drained(self) -> bool:
+        """Whether everything in the partition is committed; an empty one needs no commit."""
+        return self.end in (self.begin, self.committed)
+
+
+async def produce(bootstrap_servers: str, records: Iterable[Outgoing]) -> list[tuple[str, int, int]]:
+    """Produces the records in this order and returns their coordinates once all are acknowledged."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=0) as producer:
+        futures = [
+            await producer.send(
+                record.topic,
+                value=record.value,
+                key=record.key,
+                headers=list(record.headers),
+                partition=record.partition,
+            )
+            for record in records
+        ]
+        acknowledged = await asyncio.gather(*futures)
+    return [(record.topic, record.partition, record.offset) for record in acknowledged]
+
+
+async def read_topics(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, list[StoredRecord]]:
+    """Everything that the topics hold at this moment, each topic by partition and offset."""
+    async with asyncio.timeout(READ_DEADLINE_SECONDS), _reader(bootstrap_servers) as consumer:
+        partitions = await _partitions(bootstrap_servers, topics)
+        ends = await consumer.end_offsets(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        consumer.assign(partitions)
+        for partition in partitions:
+            consumer.seek(partition, begins[partition])
+        found: list[StoredRecord] = []
+        while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
+            for batch in (await consumer.getmany(timeout_ms=200)).values():
+                found.extend(_stored(record) for record in batch)
+    in_order = sorted(found, key=lambda record: record.coordinates)
+    return {topic: [record for record in in_order if record.topic == topic] for topic in topics}
+
+
+async def read_topic(bootstrap_servers: str, topic: str) -> list[StoredRecord]:
+    """Everything that the topic holds at this moment."""
+    return (await read_topics(bootstrap_servers, [topic]))[topic]
+
+
+async def group_offsets(bootstrap_servers: str, group_id: str, topics: Sequence[str]) -> list[PartitionOffsets]:
+    """Begin, end and committed offset of every partition of the topics."""
+    async with asyncio.timeout(READ_DEADLINE_SECONDS):
+        async with _admin(bootstrap_servers) as admin:
+            coordinator = await _coordinator(admin, group_id)
+            committed = await admin.list_consumer_group_offsets(group_id, coordinator)
+        partitions = await _partitions(bootstrap_servers, topics)
+        async with _reader(bootstrap_servers) as consumer:
+            # Ends are read after commits: a commit beyond the end is then a fact and no race.
+            ends = await consumer.end_offsets(partitions)
+            begins = await consumer.beginning_offsets(partitions)
+    return [
+        PartitionOffsets(
+            topic=partition.topic,
+            partition=partition.partition,
+            begin=begins[partition],
+            end=ends[partition],
+            committed=committed[partition].offset if partition in committed else None,
+        )
+        for partition in partitions
+    ]
+
+
+async def group_is_stable(bootstrap_servers: str, group_id: str, *, members: int = 1) -> bool:
+    """Whether the group has exactly so many members and is not rebalancing."""
+    async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
+        coordinator = await _coordinator(admin, group_id)
+        (response,) = await admin.describe_consumer_groups([group_id], coordinator)
+    (group,) = response.to_object()["groups"]
+    return bool(group["state"] == "Stable" and len(group["members"]) == members)
+
+
+async def delete_topics(bootstrap_servers: str, topics: Sequence[str]) -> None:
+    """Deletes the topics; those that are not there are ignored."""
+    async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
+        await admin.delete_topics(list(topics))
+
+
+@asynccontextmanager
+async def _reader(bootstrap_servers: str) -> AsyncIterator[Any]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+@asynccontextmanager
+async def _admin(bootstrap_servers: str) -> AsyncIterator[Any]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _partitions(bootstrap_servers: str, topics: Sequence[str]) -> list[TopicPartition]:
+    """Every partition of the topics."""
+    async with _admin(bootstrap_servers) as admin:
+        described = await admin.describe_topics(list(topics))
+    unknown = [topic["topic"] for topic in described if topic["error_code"]]
+    if unknown:
+        raise LookupError(f"Kafka does not know the topics {', '.join(unknown)}")
+    return sorted(
+        TopicPartition(topic["topic"], partition["partition"])
+        for topic in described
+        for partition in topic["partitions"]
+    )
+
+
+async def _coordinator(admin: Any, group_id: str) -> int:
+    """The group's coordinator; asked again while Kafka makes its offsets topic, which the first group of all causes."""
+    while True:
+        try:
+            return int(await admin.find_coordinator(group_id))
+        except GroupCoordinatorNotAvailableError:
+            await asyncio.sleep(0.1)
+
+
+def _stored(record: Any) -> StoredRecord:
+    return StoredRecord(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        value=record.value,
+        key=record.key,
+        headers=tuple((name, bytes(value)) for name, value in record.headers),
+        timestamp_ms=record.timestamp,
+    )
