@@ -137,6 +137,11 @@ def source_of(letter: StoredRecord) -> tuple[str, int, int] | None:
     return topic, int(partition), int(offset)
 
 
+def is_pointer(letter: StoredRecord) -> bool:
+    """Whether a dead letter only points to its source, which was too large to be kept whole."""
+    return letter.header("dlq_pointer") == "true" and letter.value is None
+
+
 def identity_of(record: StoredRecord) -> tuple[str, str] | None:
     """Order id and event id of an input record, by the contract's rules; None where it has no order id.
 
@@ -150,7 +155,9 @@ def identity_of(record: StoredRecord) -> tuple[str, str] | None:
         return None
     event_id: Any = None
     content_type = (record.header("content-type") or "").split(";")[0].strip().lower()
-    if content_type == "application/cloudevents+json":
+    attributes = [name for name, _ in record.headers if name.startswith("ce_")]
+    bare_envelope = "specversion" in body and "order_id" not in body and not attributes
+    if content_type == "application/cloudevents+json" or bare_envelope:
         event_id, body = f"{body.get('source')}|{body.get('id')}", body.get("data")
     elif record.header("ce_id") is not None:
         event_id = f"{record.header('ce_source')}|{record.header('ce_id')}"

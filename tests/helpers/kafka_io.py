@@ -14,6 +14,10 @@ READ_DEADLINE_SECONDS = 30.0
 """Reading a test's topic to its end takes milliseconds; far longer means a broken server, and fails the test."""
 
 
+Header = tuple[str, bytes | None]
+"""A header's name and value; Kafka allows a value of null."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A record that a test is about to produce."""
@@ -21,7 +25,7 @@ class Outgoing:
     topic: str
     value: bytes | None
     key: bytes | None = None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[Header, ...] = ()
     partition: int | None = None
 
 
@@ -34,7 +38,7 @@ class StoredRecord:
     offset: int
     value: bytes | None
     key: bytes | None = None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[Header, ...] = ()
     timestamp_ms: int = 0
 
     @property
@@ -45,7 +49,7 @@ class StoredRecord:
     def header(self, name: str) -> str | None:
         """The last header of this name as text; None where there is none."""
         values = [value for key, value in self.headers if key == name]
-        return values[-1].decode("utf-8", "replace") if values else None
+        return (values[-1] or b"").decode("utf-8", "replace") if values else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,6 @@ def _stored(record: Any) -> StoredRecord:
         offset=record.offset,
         value=record.value,
         key=record.key,
-        headers=tuple((name, bytes(value)) for name, value in record.headers),
+        headers=tuple(record.headers),
         timestamp_ms=record.timestamp,
     )

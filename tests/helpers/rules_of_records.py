@@ -3,11 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from schemas.states import FINAL_STATES, OutboundType, ReasonCode
-from tests.helpers.evidence import identity_of
+from schemas.states import FINAL_STATES, OutboundType
+from tests.helpers.evidence import identity_of, is_pointer
 from tests.helpers.facts import Facts, Violation
+from tests.helpers.kafka_io import Header, StoredRecord
 
 ORDER_WORKFLOW = "OrderWorkflow"
+POINTER_SOURCE_MIN_BYTES = 512 * 1024
+"""What is smaller than the bridge's own limit is kept whole."""
 
 
 def offsets_within_the_log(facts: Facts) -> Iterator[Violation]:
@@ -46,14 +49,14 @@ def one_fate_each(facts: Facts) -> Iterator[Violation]:
 def effects_follow_offsets(facts: Facts) -> Iterator[Violation]:
     """I3: per order and partition, effects follow the order of offsets.
 
-    Answers of ``order_closed`` are left out: they change nothing, and independent runs give them.
+    Refusals after the order's end are left out: they change nothing, and independent runs give them.
     """
     for order_id, bodies in facts.first_bodies.items():
         last_offset: dict[tuple[str, int], int] = {}
         for body in bodies:
             cause = body.get("cause") or {}
             records = facts.identified.get((order_id, str(cause.get("event_id"))))
-            if not records or body.get("reason") == ReasonCode.ORDER_CLOSED:
+            if not records or body.get("previous_state") in FINAL_STATES:
                 continue
             partition, offset = (records[0].topic, records[0].partition), records[0].offset
             if last_offset.get(partition, -1) > offset:
@@ -127,20 +130,33 @@ def dead_letters_hold_their_source(facts: Facts) -> Iterator[Violation]:
                 yield Violation("I15", str(letter.coordinates), f"names the source {origin}, which is no input record")
                 continue
             name = "{}:{}:{}".format(*source.coordinates)
-            if (letter.key, letter.value) != (source.key, source.value):
+            if is_pointer(letter):
+                if _size_bytes(source) < POINTER_SOURCE_MIN_BYTES:
+                    yield Violation("I15", name, "its dead letter is a pointer, though it is not large")
+            elif (letter.key, letter.value) != (source.key, source.value):
                 yield Violation("I15", name, "its dead letter has another key or value")
-            if letter.headers[: len(source.headers)] != source.headers:
+            elif letter.headers[: len(source.headers)] != _kept_headers(source):
                 yield Violation("I15", name, "its dead letter has not the source's headers first and in order")
             missing = [part for part in ("error_code", "message") if not letter.header(f"dlq_{part}")]
             if missing:
                 yield Violation("I15", name, f"its dead letter does not say its {missing}")
 
 
+def _kept_headers(source: StoredRecord) -> tuple[Header, ...]:
+    """The source's headers as a dead letter keeps them: a forged one stands under a name that is not ours."""
+    return tuple((f"original_{name}" if name.startswith("dlq_") else name, value) for name, value in source.headers)
+
+
+def _size_bytes(record: StoredRecord) -> int:
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
+
+
 def nothing_confidential_is_told(facts: Facts) -> Iterator[Violation]:
     """I16: no secret and no personal data in logs and in dead letters' own headers."""
     places = dict(facts.evidence.logs)
     for letter in facts.evidence.dead_letters:
-        own = b" ".join(value for name, value in letter.headers if name.startswith("dlq_"))
+        own = b" ".join(value or b"" for name, value in letter.headers if name.startswith("dlq_"))
         places[f"dead letter {letter.coordinates}"] = own.decode("utf-8", "replace")
     for place, text in places.items():
         for secret in facts.evidence.confidential:

@@ -1,149 +1,29 @@
 """The checker finds what is wrong: each rule is shown evidence that breaks it, and evidence that does not."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pytest
 
-from schemas.outbound import outbound_event_id
-from schemas.states import EventType
 from tests.helpers.checker import assert_no_violations, check
-from tests.helpers.evidence import (
-    AuditRow,
-    Evidence,
-    InboundRow,
-    LedgerEntry,
-    OrderRow,
-    PaymentRow,
-    Run,
-    identity_of,
-)
+from tests.helpers.evidence import Evidence, InboundRow, LedgerEntry, OrderRow, Run, identity_of
 from tests.helpers.kafka_io import PartitionOffsets, StoredRecord
+from tests.helpers.sample_evidence import (
+    BODIES,
+    COMPLETED_PATH,
+    GOOD,
+    LATE_REJECTION,
+    MALFORMED,
+    audit_row,
+    body_of,
+    input_record,
+    letter_of,
+    path_of,
+    published_record,
+)
 
 Row = TypeVar("Row")
-AT = datetime(2026, 11, 23, tzinfo=UTC).isoformat()
-COMPLETED_PATH = [
-    ("RECEIVED", "e-created"),
-    ("VALIDATED", None),
-    ("APPROVED", "order.approved:0:0"),
-    ("PAID", None),
-    ("PACKAGE_PREPARED", None),
-    ("CARRIER_DISPATCHED", None),
-    ("SHIPPED", None),
-    ("COMPLETED", None),
-]
-
-
-def body_of(order_id: str, sequence: int, previous: str | None, state: str | None, cause: str | None) -> dict[str, Any]:
-    return {
-        "order_id": order_id,
-        "sequence": sequence,
-        "previous_state": previous,
-        "state": state,
-        "occurred_at": AT,
-        "cause": None if cause is None else {"event_id": cause, "type": "order.created"},
-        "reason": None,
-        "type": "order.state_changed",
-    }
-
-
-def path_of(order_id: str, path: list[tuple[str, str | None]]) -> list[dict[str, Any]]:
-    states = [None, *(state for state, _ in path)]
-    return [body_of(order_id, index + 1, states[index], state, cause) for index, (state, cause) in enumerate(path)]
-
-
-def published_record(body: dict[str, Any], offset: int, partition: int = 0) -> StoredRecord:
-    order_id, sequence = body["order_id"], body["sequence"]
-    headers = {
-        "ce_specversion": "1.0",
-        "ce_id": outbound_event_id(order_id, sequence),
-        "ce_source": "urn:test",
-        "ce_type": body["type"],
-        "ce_subject": order_id,
-        "ce_time": AT,
-        "ce_sequence": str(sequence),
-        "content-type": "application/json",
-    }
-    return StoredRecord(
-        topic="order.events",
-        partition=partition,
-        offset=offset,
-        key=order_id.encode(),
-        value=json.dumps(body).encode(),
-        headers=tuple((name, value.encode()) for name, value in headers.items()),
-    )
-
-
-def audit_row(body: dict[str, Any]) -> AuditRow:
-    order_id, sequence = body["order_id"], body["sequence"]
-    return AuditRow(order_id, sequence, outbound_event_id(order_id, sequence), body["type"], json.dumps(body))
-
-
-def input_record(topic: str, offset: int, body: object, partition: int = 0) -> StoredRecord:
-    value = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return StoredRecord(topic=topic, partition=partition, offset=offset, value=value)
-
-
-def letter_of(source: StoredRecord, offset: int = 0, **headers: str) -> StoredRecord:
-    own = {
-        "dlq_source_topic": source.topic,
-        "dlq_source_partition": str(source.partition),
-        "dlq_source_offset": str(source.offset),
-        "dlq_error_code": "not_json",
-        "dlq_message": "the value is not JSON",
-    } | headers
-    return replace(
-        source,
-        topic="order.dead_letters",
-        offset=offset,
-        headers=source.headers + tuple((name, value.encode()) for name, value in own.items()),
-    )
-
-
-LATE_REJECTION = body_of("o-1", 9, "COMPLETED", "COMPLETED", "late-cancel") | {
-    "type": "order.event_rejected",
-    "reason": "order_closed",
-}
-BODIES = [*path_of("o-1", COMPLETED_PATH), LATE_REJECTION]
-MALFORMED = replace(input_record("order.created", 1, b"\xff{"), key=b"k", headers=(("trace", b"\x00\x01"),))
-
-GOOD = Evidence(
-    input_topics={str(event_type): event_type for event_type in EventType},
-    inputs=(
-        input_record("order.created", 0, {"order_id": "o-1", "payment_id": "p-1", "event_id": "e-created"}),
-        MALFORMED,
-        input_record("order.created", 2, {"order_id": "o-1", "payment_id": "p-1", "event_id": "e-created"}),
-        input_record("order.approved", 0, {"order_id": "o-1"}),
-        input_record("order.cancelled", 0, {"order_id": "o-1", "event_id": "late-cancel"}),
-    ),
-    dead_letters=(letter_of(MALFORMED),),
-    published=tuple(published_record(body, offset) for offset, body in enumerate(BODIES)),
-    offsets=(
-        PartitionOffsets("order.created", 0, begin=0, end=3, committed=3),
-        PartitionOffsets("order.approved", 0, begin=0, end=1, committed=1),
-        PartitionOffsets("order.cancelled", 0, begin=0, end=1, committed=1),
-        PartitionOffsets("order.address_updated", 0, begin=0, end=0, committed=None),
-    ),
-    orders=(OrderRow("o-1", "COMPLETED", 9, payment_id="p-1", amount=500),),
-    payments=(PaymentRow("p-1", "o-1", "charged", 500),),
-    ledger=(LedgerEntry("p-1", "charge", 500),),
-    audit=tuple(audit_row(body) for body in BODIES),
-    inbound=(
-        InboundRow("e-created", "o-1", "order.created", "applied"),
-        InboundRow("order.approved:0:0", "o-1", "order.approved", "applied"),
-        InboundRow("late-cancel", "o-1", "order.cancelled", "rejected", "order_closed"),
-    ),
-    runs=(
-        Run("o-1", "r-1", "OrderWorkflow", "COMPLETED"),
-        Run("shipping:o-1:1", "r-2", "ShippingWorkflow", "COMPLETED"),
-        Run("late:o-1:x", "r-3", "LateEventWorkflow", "COMPLETED"),
-    ),
-    logs={"bridge": "bridge.record.settled order_id=o-1"},
-    confidential=("s3cret-password", "Rosenweg 7"),
-)
 
 
 def without(rows: tuple[Row, ...], index: int) -> tuple[Row, ...]:
@@ -207,6 +87,13 @@ def went_on_after_the_end(evidence: Evidence) -> Evidence:
 
 def wrong_previous_state(evidence: Evidence) -> Evidence:
     return with_published(evidence, [*BODIES[:1], BODIES[1] | {"previous_state": None}, *BODIES[2:]])
+
+
+def with_forged_headers(evidence: Evidence, *, kept_as: str) -> Evidence:
+    source = replace(MALFORMED, headers=(("dlq_message", b"forged"),))
+    letter = letter_of(source)
+    kept = replace(letter, headers=((kept_as, b"forged"), *letter.headers[1:]))
+    return replace(evidence, inputs=(evidence.inputs[0], source, *evidence.inputs[2:]), dead_letters=(kept,))
 
 
 def fields(**changes: Any) -> Callable[[Evidence], Evidence]:
@@ -296,6 +183,14 @@ WRONG: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
         "I15",
         fields(dead_letters=(replace(GOOD.dead_letters[0], headers=GOOD.dead_letters[0].headers[1:]),)),
     ),
+    "a pointer to a small record": (
+        "I15",
+        fields(dead_letters=(replace(letter_of(MALFORMED, dlq_pointer="true"), value=None),)),
+    ),
+    "a forged header taken over as ours": (
+        "I15",
+        lambda evidence: with_forged_headers(evidence, kept_as="dlq_message"),
+    ),
     "a dead letter of nothing": ("I15", fields(dead_letters=(*GOOD.dead_letters, letter_of(ALIEN)))),
     "a dead letter without a source": (
         "I15",
@@ -361,6 +256,16 @@ def test_an_order_still_on_its_way_is_no_violation_before_the_end() -> None:
     assert {violation.invariant for violation in check(underway)} == {"I2", "I9", "LIFE"}
 
 
+def test_a_forged_header_is_kept_under_another_name() -> None:
+    assert_no_violations(with_forged_headers(GOOD, kept_as="original_dlq_message"))
+
+
+def test_a_pointer_stands_for_a_record_that_is_too_large() -> None:
+    large = replace(MALFORMED, value=b" " * 600_000)
+    pointer = replace(letter_of(large, dlq_pointer="true"), value=None)
+    assert_no_violations(replace(GOOD, inputs=(GOOD.inputs[0], large, *GOOD.inputs[2:]), dead_letters=(pointer,)))
+
+
 @pytest.mark.parametrize(
     ("record", "identity"),
     [
@@ -379,6 +284,12 @@ def test_an_order_still_on_its_way_is_no_violation_before_the_end() -> None:
                 headers=(("content-type", b"application/cloudevents+json; charset=utf-8"),),
             ),
             ("o-1", "/shop|1"),
+        ),
+        (
+            input_record(
+                "order.created", 5, {"specversion": "1.0", "id": "1", "source": "/s", "data": {"order_id": "o"}}
+            ),
+            ("o", "/s|1"),
         ),
         (input_record("order.created", 5, b"{"), None),
         (input_record("order.created", 5, [1]), None),
