@@ -30,6 +30,7 @@ AT_THE_END = (
     rules_of_records.effects_happen_once,
     rules_of_records.every_order_ended,
     rules_of_orders.money_follows_the_order,
+    rules_of_orders.shipments_follow_the_order,
     rules_of_orders.audit_equals_published,
     rules_of_orders.projection_follows_the_events,
 )

@@ -45,6 +45,16 @@ class LedgerEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ShipmentRow:
+    """What the carrier has of an order."""
+
+    order_id: str
+    tracking_id: str | None
+    """None where the package was prepared and not dispatched."""
+    address: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class AuditRow:
     """A row of `events`."""
 
@@ -91,6 +101,7 @@ class Evidence:
     orders: tuple[OrderRow, ...] = ()
     payments: tuple[PaymentRow, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
+    shipments: tuple[ShipmentRow, ...] = ()
     audit: tuple[AuditRow, ...] = ()
     inbound: tuple[InboundRow, ...] = ()
     runs: tuple[Run, ...] = ()

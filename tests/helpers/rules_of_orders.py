@@ -70,6 +70,18 @@ def money_follows_the_order(facts: Facts) -> Iterator[Violation]:
             yield Violation("I6", order.order_id, f"{order.payment_id} did not move {order.amount} {order.currency}")
 
 
+def shipments_follow_the_order(facts: Facts) -> Iterator[Violation]:
+    """LIFE: what the carrier has is what the order says: dispatched if completed, and to the order's last address."""
+    shipments = {shipment.order_id: shipment for shipment in facts.evidence.shipments}
+    for order in facts.evidence.orders:
+        shipment = shipments.get(order.order_id)
+        dispatched = shipment is not None and shipment.tracking_id is not None
+        if order.state in FINAL_STATES and dispatched != (order.state == OrderState.COMPLETED):
+            yield Violation("LIFE", order.order_id, f"is {order.state}, dispatched: {dispatched}")
+        if shipment is not None and dispatched and shipment.address != order.address:
+            yield Violation("LIFE", order.order_id, f"was sent to {shipment.address}, not to {order.address}")
+
+
 def sequences_are_gapless(facts: Facts) -> Iterator[Violation]:
     """I7: sequences from 1 without gaps, first occurrences in order, repeats byte-identical, all in one partition."""
     for order_id, records in facts.published.items():

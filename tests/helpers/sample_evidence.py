@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.outbound import outbound_event_id
 from schemas.states import EventType
-from tests.helpers.evidence import AuditRow, Evidence, InboundRow, LedgerEntry, OrderRow, PaymentRow, Run
+from tests.helpers.evidence import AuditRow, Evidence, InboundRow, LedgerEntry, OrderRow, PaymentRow, Run, ShipmentRow
 from tests.helpers.kafka_io import PartitionOffsets, StoredRecord
 
 AT = datetime(2026, 11, 23, tzinfo=UTC).isoformat()
@@ -113,9 +113,10 @@ GOOD = Evidence(
         PartitionOffsets("order.cancelled", 0, begin=0, end=1, committed=1),
         PartitionOffsets("order.address_updated", 0, begin=0, end=0, committed=None),
     ),
-    orders=(OrderRow("o-1", "COMPLETED", 9, payment_id="p-1", amount=500),),
+    orders=(OrderRow("o-1", "COMPLETED", 9, payment_id="p-1", amount=500, address={"city": "Ulm"}),),
     payments=(PaymentRow("p-1", "o-1", "charged", 500),),
     ledger=(LedgerEntry("p-1", "charge", 500),),
+    shipments=(ShipmentRow("o-1", "T-1", {"city": "Ulm"}),),
     audit=tuple(audit_row(body) for body in BODIES),
     inbound=(
         InboundRow("e-created", "o-1", "order.created", "applied"),

@@ -5,11 +5,27 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, overload
 
 POLL_INTERVAL_SECONDS = 0.05
 
 Value = TypeVar("Value")
+
+
+@overload
+async def assert_eventually(
+    condition: Callable[[], Awaitable[Value]],
+    timeout: float | timedelta = ...,  # noqa: ASYNC109 -- as below
+    message: str | Callable[[], str] = ...,
+) -> Value: ...
+
+
+@overload
+async def assert_eventually(
+    condition: Callable[[], Value],
+    timeout: float | timedelta = ...,  # noqa: ASYNC109 -- as below
+    message: str | Callable[[], str] = ...,
+) -> Value: ...
 
 
 async def assert_eventually(

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.helpers.checker import assert_no_violations, check
-from tests.helpers.evidence import Evidence, InboundRow, LedgerEntry, OrderRow, Run, identity_of
+from tests.helpers.evidence import Evidence, InboundRow, LedgerEntry, OrderRow, Run, ShipmentRow, identity_of
 from tests.helpers.kafka_io import PartitionOffsets, StoredRecord
 from tests.helpers.sample_evidence import (
     BODIES,
@@ -206,6 +206,10 @@ WRONG: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
     "a state after the end": ("LIFE", went_on_after_the_end),
     "a wrong previous state": ("LIFE", wrong_previous_state),
     "an order that stopped on its way": ("LIFE", fields(orders=(replace(GOOD.orders[0], state="PAID"),))),
+    "a completed order that the carrier does not have": ("LIFE", fields(shipments=())),
+    "a completed order that was only packed": ("LIFE", fields(shipments=(ShipmentRow("o-1", None, {"city": "Ulm"}),))),
+    "an order sent elsewhere": ("LIFE", fields(shipments=(ShipmentRow("o-1", "T-1", {"city": "Bonn"}),))),
+    "a refunded order on its way": ("LIFE", fields(orders=(replace(GOOD.orders[0], state="REFUNDED"),))),
     "a run that is still open": ("LIFE", fields(runs=(*GOOD.runs, Run("o-1", "r-9", "OrderWorkflow", "RUNNING")))),
     "an order whose run failed": ("LIFE", fields(runs=(Run("o-1", "r-1", "OrderWorkflow", "FAILED"),))),
     "a completed run of an order that never was": (
