@@ -62,6 +62,8 @@ class OrderWorkflowInput(Model):
 
     order_id: Identifier
     policy: OrderPolicy = OrderPolicy()
+    shipping_task_queue: Annotated[str, Field(min_length=1)] | None = None
+    """Where the workers of `ShippingWorkflow` listen; None for the queue `shipping-tq`."""
 
 
 class OrderResult(Model):

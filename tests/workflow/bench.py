@@ -1,0 +1,187 @@
+"""An order bench: workers on a time-skipping server, the fakes behind the ports, and a hand to send events with."""
+
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.orders import OrderActivities, OrderRules
+from activities.payments import PaymentActivities
+from activities.shipping import ShippingActivities
+from schemas.inbound import InboundEvent
+from schemas.orchestration import OrderPolicy, OrderResult, OrderStatus, OrderWorkflowInput
+from schemas.outbound import OutboundEvent
+from schemas.states import EventType, OrderState, OrderStep
+from tests.helpers.fakes import (
+    FakeCarrierGateway,
+    FakePaymentGateway,
+    InMemoryOrderStore,
+    InMemoryPaymentStore,
+    RecordingPublisher,
+)
+from tests.helpers.waiting import assert_eventually
+from tests.workflow.journal_check import check_journal
+from workflows.names import ORDER_WORKFLOW, SIGNALS, STATUS_QUERY
+from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
+
+AMOUNT_MAX = 1_000_000
+CREATED, APPROVED, CANCELLED, ADDRESS = EventType
+
+
+@dataclass
+class Bench:
+    """Everything around the workflows of one test."""
+
+    env: WorkflowEnvironment
+    order_queue: str = field(default_factory=lambda: f"order-{uuid.uuid4()}")
+    shipping_queue: str = field(default_factory=lambda: f"shipping-{uuid.uuid4()}")
+    policy: OrderPolicy = field(default_factory=OrderPolicy)
+    store: InMemoryOrderStore = field(default_factory=InMemoryOrderStore)
+    publisher: RecordingPublisher = field(default_factory=RecordingPublisher)
+    payments: InMemoryPaymentStore = field(default_factory=InMemoryPaymentStore)
+    gateway: FakePaymentGateway = field(default_factory=FakePaymentGateway)
+    carrier: FakeCarrierGateway = field(default_factory=FakeCarrierGateway)
+    sent: dict[str, set[str]] = field(default_factory=dict)
+    """Ids of the events sent, by order."""
+
+    @property
+    def client(self) -> Client:
+        return self.env.client
+
+    def new_policy(self, **changes: Any) -> None:
+        """Changes the policy that the next run starts with."""
+        self.policy = self.policy.model_copy(update=changes)
+
+    async def send(self, order_id: str, event_type: EventType, event_id: str | None = None, **body: Any) -> str:
+        """Sends an event as the bridge does: one signal-with-start. Returns the event's id."""
+        event = InboundEvent(
+            event_id=event_id or f"{event_type}-{uuid.uuid4().hex[:8]}",
+            type=event_type.value,
+            occurred_at=body.pop("at", None),
+            body=_body(event_type, order_id, body),
+        )
+        await self.signal_with_start(order_id, SIGNALS[event_type], [event])
+        self.sent.setdefault(order_id, set()).add(event.event_id)
+        return event.event_id
+
+    async def signal_with_start(self, order_id: str, signal: str, arguments: list[Any]) -> None:
+        await self.client.start_workflow(
+            ORDER_WORKFLOW,
+            OrderWorkflowInput(order_id=order_id, policy=self.policy, shipping_task_queue=self.shipping_queue),
+            id=order_id,
+            task_queue=self.order_queue,
+            start_signal=signal,
+            start_signal_args=arguments,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+        )
+
+    def handle(self, order_id: str) -> WorkflowHandle[Any, OrderResult]:
+        return self.client.get_workflow_handle(order_id, result_type=OrderResult)
+
+    async def result(self, order_id: str) -> OrderResult:
+        """Waits for the order's end, skipping time."""
+        return await self.handle(order_id).result()
+
+    async def status(self, order_id: str) -> OrderStatus:
+        status: OrderStatus = await self.handle(order_id).query(STATUS_QUERY, result_type=OrderStatus)
+        return status
+
+    async def reaches(self, order_id: str, step: OrderStep) -> OrderStatus:
+        """Waits in real time until the order is at a step."""
+
+        async def is_there() -> OrderStatus | None:
+            status = await self.status(order_id)
+            return status if status.state is step else None
+
+        status = await assert_eventually(is_there, message=f"{order_id} reaches {step}")
+        assert status is not None
+        return status
+
+    async def publishes(self, order_id: str, count: int) -> None:
+        """Waits in real time until that many events of the order are published."""
+        await assert_eventually(
+            lambda: len(self.events(order_id)) >= count, message=f"{count} events of {order_id} are published"
+        )
+
+    def events(self, order_id: str) -> tuple[OutboundEvent, ...]:
+        """The order's published events, each once."""
+        return self.publisher.events_of(order_id)
+
+    def states(self, order_id: str) -> list[OrderState | None]:
+        return self.store.states_of(order_id)
+
+    def story(self, order_id: str) -> list[str]:
+        """The order's events in short: a state, ``address``, or the reason of a refusal."""
+        return [_word(event) for event in self.events(order_id)]
+
+    def outcome(self, order_id: str, event_id: str) -> str:
+        """What became of an inbound event: ``applied``, or the reason of its refusal."""
+        settled = self.store.settled_of(order_id)[event_id]
+        return str(settled.reason or settled.outcome)
+
+    def check(self) -> None:
+        """Holds every order of the test to the invariants."""
+        for order_id in self.store.orders:
+            check_journal(self.store, self.publisher, order_id, self.sent.get(order_id, set()))
+        assert all(count == 1 for count in self.gateway.ledger.values()), "I6: money moves once"
+
+
+def _word(event: OutboundEvent) -> str:
+    if event.type == "order.state_changed":
+        return str(event.state)
+    if event.type == "order.address_changed":
+        return "address"
+    return str(event.reason)
+
+
+def _body(event_type: EventType, order_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    defaults: dict[EventType, dict[str, Any]] = {
+        CREATED: {"payment_id": f"pay-{order_id}", "amount": 1_500},
+        ADDRESS: {"address": {"city": "Oslo"}},
+    }
+    return {"order_id": order_id, **defaults.get(event_type, {}), **body}
+
+
+@asynccontextmanager
+async def running(bench: Bench) -> AsyncIterator[Bench]:
+    """Runs the bench's workers."""
+    orders = OrderActivities(bench.store, bench.publisher, OrderRules(amount_max=AMOUNT_MAX))
+    payments = PaymentActivities(bench.payments, bench.gateway)
+    shipping = ShippingActivities(bench.carrier)
+    options: dict[str, Any] = {
+        "workflow_runner": workflow_runner(),
+        "graceful_shutdown_timeout": timedelta(0),
+    }
+    order_worker = Worker(
+        bench.client,
+        task_queue=bench.order_queue,
+        workflows=list(ORDER_WORKFLOWS),
+        activities=[
+            orders.look_up_order,
+            orders.receive_order,
+            orders.validate_order,
+            orders.mark_order_shipped,
+            orders.publish_events,
+            orders.settle_late_events,
+            payments.charge_payment,
+            payments.refund_payment,
+        ],
+        **options,
+    )
+    shipping_worker = Worker(
+        bench.client,
+        task_queue=bench.shipping_queue,
+        workflows=list(SHIPPING_WORKFLOWS),
+        activities=[shipping.prepare_package, shipping.dispatch_carrier],
+        **options,
+    )
+    async with order_worker, shipping_worker:
+        yield bench

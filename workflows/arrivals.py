@@ -1,0 +1,56 @@
+"""Reads what a signal brings. Nothing here raises: what cannot be read is answered as invalid."""
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+with workflow.unsafe.imports_passed_through():
+    from schemas.inbound import InboundEvent
+    from schemas.orchestration import ShippingMilestone
+    from schemas.states import EventType
+
+
+def read_event(event_type: EventType, argument: RawValue | None) -> InboundEvent:
+    """The event of a signal, with its id and type filled in.
+
+    Args:
+        event_type: what the signal's name stands for.
+        argument: the signal's first argument; None where a person sent it without.
+    """
+    value = _read(argument, InboundEvent)
+    event = value if isinstance(value, InboundEvent) else InboundEvent(malformed=value is not None)
+    fits = event.type in ("", event_type)
+    return event.model_copy(
+        update={
+            # A signal sent by hand is a new event each time.
+            "event_id": event.event_id or str(workflow.uuid4()),
+            "type": event_type.value,
+            "malformed": event.malformed or not fits,
+        }
+    )
+
+
+def read_milestone(argument: RawValue | None) -> ShippingMilestone | None:
+    """The milestone of a shipping attempt; None where the argument is none."""
+    value = _read(argument, ShippingMilestone)
+    return value if isinstance(value, ShippingMilestone) else None
+
+
+def cancel_requested() -> InboundEvent:
+    """Temporal's own cancellation of the workflow, as the event that it stands for."""
+    return InboundEvent(
+        event_id=str(workflow.uuid4()),
+        type=EventType.ORDER_CANCELLED.value,
+        body={"cancelled_by": "an operator, in Temporal"},
+    )
+
+
+def _read(argument: RawValue | None, model: type) -> object:
+    """The decoded argument, of whatever type; None for nothing at all."""
+    if argument is None:
+        return None
+    try:
+        decoded: object = workflow.payload_converter().from_payload(argument.payload, model)
+    except Exception as error:  # noqa: BLE001 -- a signal may hold any bytes, and a raising handler stops the order
+        workflow.logger.warning("order.signal.unreadable: %s", type(error).__name__)
+        return argument
+    return decoded

@@ -1,0 +1,23 @@
+"""Answers an event of an order whose life is over, and whose run is gone or closed."""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.orders import OrderActivities
+    from schemas.orchestration import LateEventInput, SettledLateEvents, SettleLateEvents
+    from workflows.names import LATE_EVENT_WORKFLOW
+    from workflows.policies import until_it_works
+
+
+@workflow.defn(name=LATE_EVENT_WORKFLOW)
+class LateEventWorkflow:
+    """One late event. The database decides: a duplicate changes nothing, any other is refused and published."""
+
+    @workflow.run
+    async def run(self, request: LateEventInput) -> SettledLateEvents:
+        """Settles the event; retried until the database and Kafka have it."""
+        return await workflow.execute_activity_method(
+            OrderActivities.settle_late_events,
+            SettleLateEvents(order_id=request.order_id, events=(request.event,)),
+            **until_it_works(request.policy),
+        )

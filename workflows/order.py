@@ -1,0 +1,401 @@
+"""An order's life, from its first event to its last."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.orders import OrderActivities
+    from activities.payments import PaymentActivities
+    from schemas.orchestration import (
+        ChargePayment,
+        ChargeResult,
+        LookUpOrder,
+        MarkOrderShipped,
+        OrderDetails,
+        OrderResult,
+        OrderStatus,
+        ReceiveOrder,
+        RefundPayment,
+        SettleLateEvents,
+        ShippingInput,
+        ShippingResult,
+        ValidateOrder,
+    )
+    from schemas.states import OrderState, OrderStep, PaymentStatus, ReasonCode
+    from workflows.arrivals import cancel_requested, read_event, read_milestone
+    from workflows.ledger import accept_order, change_state, reach_milestone, reject_held, settle_inbox
+    from workflows.names import (
+        ORDER_WORKFLOW,
+        SHIPPING_MILESTONE_SIGNAL,
+        SHIPPING_TASK_QUEUE,
+        SHIPPING_WORKFLOW,
+        SIGNALS,
+        STATUS_QUERY,
+        shipping_workflow_id,
+    )
+    from workflows.policies import (
+        CARRIED_EVENTS_MAX,
+        CHILD_START_ATTEMPTS_MAX,
+        PUBLISH_BATCH_MAX,
+        until_it_works,
+        within_the_time_allowed,
+    )
+    from workflows.publisher import Publisher
+    from workflows.resume import take_up
+    from workflows.state import OrderRunInput, OrderRunState
+    from workflows.views import result_of, status_of, summary_of
+
+ORPHANED_EVENTS: Final = "OrphanedEvents"
+"""Failure type of a run whose order never came. It fails, so that a later ``order.created`` starts a new run."""
+
+_EVENT_TYPES: Final = {signal: event_type for event_type, signal in SIGNALS.items()}
+
+
+@workflow.defn(name=ORDER_WORKFLOW)
+class OrderWorkflow:
+    """Runs one order.
+
+    Three coroutines share one state. `_live` walks through the steps; `_decide_arrivals` decides what comes in
+    meanwhile; the publisher hands out what the two have made. Signal handlers only put into the inbox. `run` ends when
+    the last step is reached and nothing is left to decide or to publish.
+    """
+
+    @workflow.init
+    def __init__(self, request: OrderRunInput) -> None:
+        self._policy = request.policy
+        self._shipping_task_queue = request.shipping_task_queue or SHIPPING_TASK_QUEUE
+        self._request = request
+        self._state = request.resumed or OrderRunState(order_id=request.order_id)
+        self._publisher = Publisher(self._state, self._policy)
+        self._is_deciding = False
+        self._is_continuing = False
+
+    @workflow.run
+    async def run(self, request: OrderRunInput) -> OrderResult:  # noqa: ARG002 -- `__init__` has taken it
+        """Runs the order to its end.
+
+        Raises:
+            ApplicationError: of type `ORPHANED_EVENTS` where no ``order.created`` came in time.
+        """
+        tasks = [asyncio.create_task(part()) for part in (self._live, self._decide_arrivals, self._publisher.run)]
+        await self._until(lambda: self._is_continuing or (self._state.is_ended and self._is_quiet()), tasks)
+        # From the check above to the end of this method nothing is awaited: no event can come in between.
+        if self._is_continuing:
+            workflow.continue_as_new(self._request.model_copy(update={"resumed": self._state}))
+        if self._state.step is OrderStep.ORPHANED:
+            raise ApplicationError(
+                "events came for this order, but no order.created within the time to live; each was refused as "
+                "unknown_order, and a later order.created starts the order",
+                type=ORPHANED_EVENTS,
+                non_retryable=True,
+            )
+        return result_of(self._state)
+
+    @workflow.signal(dynamic=True)
+    def take_signal(self, name: str, arguments: Sequence[RawValue]) -> None:
+        """Every signal comes here: those of `SIGNALS`, and the milestones of the shipping attempts.
+
+        One handler for raw values instead of one for each signal, as the SDK drops a signal whose argument does not
+        decode, and fails the workflow task for ever on one with an argument too many. Here both are answered.
+        """
+        argument = arguments[0] if arguments else None
+        if name in _EVENT_TYPES:
+            self._state.inbox.append(read_event(_EVENT_TYPES[name], argument))
+        elif name == SHIPPING_MILESTONE_SIGNAL:
+            milestone = read_milestone(argument)
+            if milestone is not None:
+                self._state.milestones.append(milestone)
+        else:
+            workflow.logger.warning("order.signal.unknown")
+
+    @workflow.query(name=STATUS_QUERY)
+    def status(self) -> OrderStatus:
+        """Where the order is and what it waits for."""
+        return status_of(self._state)
+
+    # The frame -----------------------------------------------------------------------------------------------------
+
+    async def _until(self, condition: Callable[[], bool], tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Waits, and meanwhile answers for the coroutines of the run and for Temporal's own cancellation."""
+        while True:
+            for task in tasks:
+                if _has_failed(task):
+                    task.result()
+            if condition():
+                return
+            try:
+                await workflow.wait_condition(lambda: condition() or any(_has_failed(task) for task in tasks))
+            except asyncio.CancelledError:
+                # Whoever presses "cancel" in the Temporal UI means the order. Ending the run instead would lose the
+                # events that it has accepted; so it is a request like any other, and refused after the charge.
+                self._state.inbox.append(cancel_requested())
+
+    def _is_quiet(self) -> bool:
+        """Whether every event is answered and every answer is out."""
+        return not self._state.inbox and self._publisher.is_idle and workflow.all_handlers_finished()
+
+    async def _decide_arrivals(self) -> None:
+        while True:
+            await workflow.wait_condition(
+                lambda: self._is_deciding and bool(self._state.inbox or self._state.milestones)
+            )
+            self._decide()
+
+    def _decide(self) -> None:
+        """Decides all that has arrived, in order of arrival."""
+        if not self._is_deciding:
+            return
+        state, now = self._state, workflow.now()
+        milestones, state.milestones = state.milestones, []
+        for milestone in milestones:
+            reach_milestone(state, milestone.state, milestone.tracking_id, now)
+        settle_inbox(state, now)
+
+    # The steps -----------------------------------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        """Walks through the steps, from wherever the state says that the run is."""
+        if not self._state.is_looked_up:
+            await self._look_up()
+        if self._state.is_late:
+            await self._answer_as_late()
+        self._is_deciding = True
+        steps: dict[OrderStep, Callable[[], Awaitable[None]]] = {
+            OrderStep.AWAITING_ORDER: self._await_order,
+            OrderStep.RECEIVING: self._receive,
+            OrderStep.VALIDATING: self._validate,
+            OrderStep.AWAITING_MANUAL_APPROVAL: self._await_approval,
+            OrderStep.CHARGING_PAYMENT: self._charge,
+            OrderStep.SHIPPING: self._ship,
+            OrderStep.REFUNDING_PAYMENT: self._refund,
+            OrderStep.MARKING_SHIPPED: self._mark_shipped,
+            OrderStep.ORPHANED: self._stay_orphaned,
+        }
+        while self._state.step in steps and not self._is_continuing:
+            workflow.set_current_details(summary_of(self._state))
+            await steps[self._state.step]()
+        workflow.set_current_details(summary_of(self._state))
+
+    async def _look_up(self) -> None:
+        state = self._state
+        state.order_deadline = workflow.now() + self._policy.early_event_time_to_live
+        snapshot = await workflow.execute_activity_method(
+            OrderActivities.look_up_order, LookUpOrder(order_id=state.order_id), **until_it_works(self._policy)
+        )
+        take_up(state, snapshot)
+        if state.step is OrderStep.AWAITING_ORDER and snapshot.details is not None:
+            # A run ended between keeping the order and saying so. An `order.created` that is here goes first.
+            settle_inbox(state, workflow.now())
+            if state.step is OrderStep.AWAITING_ORDER:
+                accept_order(state, snapshot.details, None)
+
+    async def _answer_as_late(self) -> None:
+        """The order is over: the database numbers the refusals, as runs and late-event workflows may do so at once."""
+        while True:
+            await workflow.wait_condition(lambda: bool(self._state.inbox))
+            batch = tuple(self._state.inbox[:PUBLISH_BATCH_MAX])
+            await workflow.execute_activity_method(
+                OrderActivities.settle_late_events,
+                SettleLateEvents(order_id=self._state.order_id, events=batch),
+                **until_it_works(self._policy),
+            )
+            del self._state.inbox[: len(batch)]
+
+    async def _await_order(self) -> None:
+        await self._wait_within(self._state.order_deadline, lambda: self._state.step is not OrderStep.AWAITING_ORDER)
+        if self._state.step is not OrderStep.AWAITING_ORDER or await self._continue_if_due():
+            return
+        if self._state.seconds_left(self._state.order_deadline, workflow.now()) == 0:
+            self._state.step = OrderStep.ORPHANED
+            reject_held(self._state, ReasonCode.UNKNOWN_ORDER, workflow.now())
+
+    async def _stay_orphaned(self) -> None:
+        """Until the refusals are out and the run fails; an order that comes in this moment is still taken on."""
+        await workflow.wait_condition(lambda: self._state.step is not OrderStep.ORPHANED)
+
+    async def _receive(self) -> None:
+        state = self._state
+        await workflow.execute_activity_method(
+            OrderActivities.receive_order,
+            ReceiveOrder(order_id=state.order_id, details=self._details),
+            **until_it_works(self._policy),
+        )
+        change_state(state, OrderState.RECEIVED, workflow.now(), cause=state.created_by)
+        state.step = OrderStep.VALIDATING
+        state.release_held()
+        self._decide()
+
+    async def _validate(self) -> None:
+        validation = await workflow.execute_activity_method(
+            OrderActivities.validate_order,
+            ValidateOrder(order_id=self._state.order_id, details=self._details),
+            **until_it_works(self._policy),
+        )
+        self._decide()
+        if self._state.is_ended:
+            return  # Cancelled meanwhile.
+        if not validation.valid:
+            change_state(self._state, OrderState.REJECTED, workflow.now(), reason=validation.reason)
+            return
+        change_state(self._state, OrderState.VALIDATED, workflow.now())
+        self._state.step = OrderStep.AWAITING_MANUAL_APPROVAL
+        self._state.release_held()
+        self._decide()
+
+    async def _await_approval(self) -> None:
+        state = self._state
+        state.approval_deadline = state.approval_deadline or workflow.now() + self._policy.approval_timeout
+        self._decide()
+        await self._wait_within(state.approval_deadline, lambda: state.order_state is not OrderState.VALIDATED)
+        # What arrived in the moment of the deadline counts as in time.
+        self._decide()
+        if state.is_ended:
+            return
+        if state.order_state is OrderState.APPROVED:
+            state.step = OrderStep.CHARGING_PAYMENT
+        elif not await self._continue_if_due() and self._has_expired():
+            change_state(state, OrderState.EXPIRED, workflow.now(), reason=ReasonCode.APPROVAL_TIMED_OUT)
+
+    def _has_expired(self) -> bool:
+        state = self._state
+        is_waiting = state.order_state is OrderState.VALIDATED
+        return is_waiting and state.seconds_left(state.approval_deadline, workflow.now()) == 0
+
+    async def _charge(self) -> None:
+        details = self._details
+        try:
+            charged = await workflow.execute_activity_method(
+                PaymentActivities.charge_payment,
+                ChargePayment(
+                    order_id=self._state.order_id,
+                    payment_id=details.payment_id,
+                    amount=details.amount,
+                    currency=details.currency,
+                ),
+                **within_the_time_allowed(self._policy),
+            )
+        except ActivityError:
+            # Charged or not: nobody knows. It is made sure that it is not before the order says so.
+            await self._give_back()
+            charged = ChargeResult(status=PaymentStatus.DECLINED, reason=ReasonCode.PAYMENT_OUTCOME_UNKNOWN)
+        # An address that arrived in the moment of the answer is still in time.
+        self._decide()
+        if charged.status is PaymentStatus.CHARGED:
+            change_state(self._state, OrderState.PAID, workflow.now())
+            self._state.step = OrderStep.SHIPPING
+        else:
+            reason = charged.reason or ReasonCode.CARD_DECLINED
+            change_state(self._state, OrderState.PAYMENT_DECLINED, workflow.now(), reason=reason)
+
+    async def _ship(self) -> None:
+        state = self._state
+        while state.shipping_attempt < self._policy.shipping_attempts:
+            if state.shipping_attempt > 0:
+                await workflow.sleep(self._policy.shipping_retry_delay)
+            state.shipping_attempt += 1
+            workflow.set_current_details(summary_of(state))
+            shipped = await self._attempt_to_ship(state.shipping_attempt)
+            self._decide()
+            if shipped is not None:
+                reach_milestone(state, OrderState.CARRIER_DISPATCHED, shipped.tracking_id, workflow.now())
+            if state.order_state is OrderState.CARRIER_DISPATCHED:
+                state.step = OrderStep.MARKING_SHIPPED
+                return
+        reason = ReasonCode.SHIPPING_ATTEMPTS_EXHAUSTED
+        change_state(state, OrderState.SHIPPING_FAILED, workflow.now(), reason=reason)
+        state.step = OrderStep.REFUNDING_PAYMENT
+
+    async def _attempt_to_ship(self, attempt: int) -> ShippingResult | None:
+        """One attempt; None where it failed."""
+        request = ShippingInput(
+            order_id=self._state.order_id, address=self._details.address, attempt=attempt, policy=self._policy
+        )
+        for _ in range(CHILD_START_ATTEMPTS_MAX):
+            try:
+                shipped: ShippingResult = await workflow.execute_child_workflow(
+                    SHIPPING_WORKFLOW,
+                    request,
+                    id=shipping_workflow_id(self._state.order_id, attempt),
+                    task_queue=self._shipping_task_queue,
+                    result_type=ShippingResult,
+                    # A run that is terminated takes its attempt along: the run that resumes the order makes its own.
+                    parent_close_policy=workflow.ParentClosePolicy.TERMINATE,
+                )
+            except WorkflowAlreadyStartedError:
+                # A terminated run's attempt that Temporal has not ended yet.
+                await workflow.sleep(self._policy.shipping_retry_delay)
+            except ChildWorkflowError as error:
+                workflow.logger.info("order.shipping_attempt.failed", exc_info=error)
+                return None
+            else:
+                return shipped
+        return None
+
+    async def _refund(self) -> None:
+        await self._give_back()
+        reason = ReasonCode.SHIPPING_ATTEMPTS_EXHAUSTED
+        change_state(self._state, OrderState.REFUNDED, workflow.now(), reason=reason)
+
+    async def _give_back(self) -> None:
+        await workflow.execute_activity_method(
+            PaymentActivities.refund_payment,
+            RefundPayment(order_id=self._state.order_id, payment_id=self._details.payment_id),
+            **until_it_works(self._policy),
+        )
+
+    async def _mark_shipped(self) -> None:
+        state = self._state
+        if state.order_state is not OrderState.SHIPPED:
+            await workflow.execute_activity_method(
+                OrderActivities.mark_order_shipped,
+                MarkOrderShipped(order_id=state.order_id, tracking_id=state.tracking_id),
+                **until_it_works(self._policy),
+            )
+            self._decide()
+            change_state(state, OrderState.SHIPPED, workflow.now())
+        change_state(state, OrderState.COMPLETED, workflow.now())
+
+    # Waiting -------------------------------------------------------------------------------------------------------
+
+    async def _wait_within(self, deadline: datetime | None, condition: Callable[[], bool]) -> None:
+        """Waits for the condition, the deadline, or Temporal's wish that the run continues as a new one."""
+        timer = asyncio.create_task(
+            workflow.sleep(self._state.seconds_left(deadline, workflow.now()), summary="until the deadline")
+        )
+        await workflow.wait_condition(lambda: condition() or timer.done() or _continuation_is_suggested())
+        timer.cancel()
+
+    async def _continue_if_due(self) -> bool:
+        """Prepares to continue as a new run where Temporal suggests it; whether it is ready to.
+
+        Nothing new is decided until everything that was decided is out; what arrives meanwhile is carried over.
+        """
+        if not _continuation_is_suggested():
+            return False
+        self._is_deciding = False
+        await workflow.wait_condition(lambda: self._publisher.is_idle)
+        self._is_continuing = len(self._state.inbox) <= CARRIED_EVENTS_MAX
+        if not self._is_continuing:
+            self._is_deciding = True
+            self._decide()
+        return self._is_continuing
+
+    @property
+    def _details(self) -> OrderDetails:
+        if self._state.details is None:
+            raise AssertionError("a step past AWAITING_ORDER has an order")
+        return self._state.details
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and task.exception() is not None
+
+
+def _continuation_is_suggested() -> bool:
+    return workflow.info().is_continue_as_new_suggested()

@@ -1,0 +1,77 @@
+"""The way out of a workflow: one coroutine that hands everything that waits to ``publish_events``, batch by batch."""
+
+from typing import Final
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.errors import SEQUENCE_CONFLICT
+    from activities.orders import OrderActivities
+    from schemas.orchestration import LookUpOrder, OrderPolicy
+    from workflows.ledger import batch_was_published, next_batch, renumber
+    from workflows.policies import PUBLISH_BATCH_MAX, RENUMBER_MAX, until_it_works
+    from workflows.state import OrderRunState
+
+ORDER_WRITTEN_ELSEWHERE: Final = "OrderWrittenElsewhere"
+"""Failure type of a run that cannot go on, as another run of the same order writes its events."""
+
+
+class Publisher:
+    """Publishes what the run decides, in order, one batch at a time.
+
+    One at a time, because the order of events is the order of batches; many in a batch, because each costs an activity.
+    """
+
+    def __init__(self, state: OrderRunState, policy: OrderPolicy) -> None:
+        self._state = state
+        self._policy = policy
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was decided is recorded and acknowledged."""
+        return not self._state.unpublished
+
+    async def run(self) -> None:
+        """Publishes for ever.
+
+        Raises:
+            ApplicationError: of type `ORDER_WRITTEN_ELSEWHERE`, when the order's numbers keep being taken by others.
+        """
+        while True:
+            await workflow.wait_condition(lambda: bool(self._state.unpublished))
+            await self._publish_next()
+
+    async def _publish_next(self) -> None:
+        size = min(PUBLISH_BATCH_MAX, len(self._state.unpublished))
+        batch = next_batch(self._state, size)
+        try:
+            await workflow.execute_activity_method(
+                OrderActivities.publish_events, batch, **until_it_works(self._policy)
+            )
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.type == SEQUENCE_CONFLICT:
+                await self._renumber(error)
+                return
+            # Nothing else may stop the way out: a failure that is not retried by the activity is retried here.
+            workflow.logger.warning("order.events.publish_failed", exc_info=error)
+            await workflow.sleep(self._policy.retry_maximum_interval)
+        else:
+            batch_was_published(self._state, batch, size)
+
+    async def _renumber(self, error: ActivityError) -> None:
+        state = self._state
+        state.conflicts += 1
+        snapshot = await workflow.execute_activity_method(
+            OrderActivities.look_up_order, LookUpOrder(order_id=state.order_id), **until_it_works(self._policy)
+        )
+        ours = {entry.event.state for entry in state.unpublished if entry.event is not None}
+        ended_elsewhere = snapshot.state is not None and snapshot.state.is_final and snapshot.state not in ours
+        if ended_elsewhere or state.conflicts > RENUMBER_MAX:
+            raise ApplicationError(
+                f"another run writes the events of order {state.order_id}; this one stopped so that the next event of "
+                "the order starts a run that goes on from what is recorded",
+                type=ORDER_WRITTEN_ELSEWHERE,
+                non_retryable=True,
+            ) from error
+        renumber(state, snapshot)

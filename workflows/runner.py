@@ -1,0 +1,23 @@
+"""What the workers register, and the sandbox they run it in."""
+
+from typing import Final
+
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from workflows.late_event import LateEventWorkflow
+from workflows.order import OrderWorkflow
+from workflows.shipping import ShippingWorkflow
+
+ORDER_WORKFLOWS: Final[tuple[type, ...]] = (OrderWorkflow, LateEventWorkflow)
+"""The workflows of the task queue `order-tq`."""
+
+SHIPPING_WORKFLOWS: Final[tuple[type, ...]] = (ShippingWorkflow,)
+"""The workflows of the task queue `shipping-tq`."""
+
+_PASSED_THROUGH: Final = ("schemas", "activities", "workflows", "pydantic", "pydantic_core", "annotated_types")
+"""Modules without state of their own, which need not be imported anew for each workflow."""
+
+
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """The sandbox: it catches a workflow that reads the clock, the environment or a file."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*_PASSED_THROUGH))

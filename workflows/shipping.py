@@ -1,0 +1,46 @@
+"""One attempt to ship an order, as a child workflow on its own task queue."""
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.shipping import ShippingActivities
+    from schemas.orchestration import Shipment, ShippingInput, ShippingMilestone, ShippingResult
+    from schemas.states import OrderState
+    from workflows.names import SHIPPING_MILESTONE_SIGNAL, SHIPPING_WORKFLOW
+    from workflows.policies import within_the_time_allowed
+
+
+@workflow.defn(name=SHIPPING_WORKFLOW)
+class ShippingWorkflow:
+    """Prepares the package, hands it to the carrier, and tells the order of each.
+
+    It fails where an activity fails: the attempt is lost, and the order decides whether there is another.
+    """
+
+    @workflow.run
+    async def run(self, request: ShippingInput) -> ShippingResult:
+        """Ships once."""
+        shipment = Shipment(order_id=request.order_id, address=request.address, attempt=request.attempt)
+        options = within_the_time_allowed(request.policy)
+        package = await workflow.execute_activity_method(ShippingActivities.prepare_package, shipment, **options)
+        await self._tell(ShippingMilestone(state=OrderState.PACKAGE_PREPARED, attempt=request.attempt))
+        carrier = await workflow.execute_activity_method(ShippingActivities.dispatch_carrier, shipment, **options)
+        await self._tell(
+            ShippingMilestone(
+                state=OrderState.CARRIER_DISPATCHED, attempt=request.attempt, tracking_id=carrier.tracking_id
+            )
+        )
+        return ShippingResult(package_id=package.package_id, tracking_id=carrier.tracking_id)
+
+    async def _tell(self, milestone: ShippingMilestone) -> None:
+        parent = workflow.info().parent
+        if parent is None:
+            return
+        # By workflow id alone: the order may have continued as a new run meanwhile.
+        order = workflow.get_external_workflow_handle(parent.workflow_id)
+        try:
+            await order.signal(SHIPPING_MILESTONE_SIGNAL, milestone)
+        except FailureError as error:
+            # The result carries what the signal would have: an order that cannot be told now learns it then.
+            workflow.logger.warning("shipping.milestone.not_told", exc_info=error)

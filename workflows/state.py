@@ -1,0 +1,112 @@
+"""Everything that one run of `OrderWorkflow` knows, in one model, so that continue-as-new carries it whole."""
+
+from datetime import datetime
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.base import Timestamp
+from schemas.inbound import InboundEvent
+from schemas.orchestration import OrderDetails, OrderProjection, OrderWorkflowInput, SettledEvent, ShippingMilestone
+from schemas.outbound import Cause, OutboundEvent
+from schemas.states import FINAL_STATES, OrderState, OrderStep, ReasonCode
+
+END_STEPS: Final = frozenset({OrderStep(state.value) for state in FINAL_STATES} | {OrderStep.ORPHANED})
+"""The steps in which a run has nothing more to do than to answer and to publish."""
+
+SEEN_EVENTS_MAX: Final = 20_000
+"""Event ids a run remembers, the newest ones. Twice the signals that Temporal takes per run (10,000), and below its
+2 MiB for one payload at the longest key; for anything older the database decides (`inbound_events`)."""
+
+
+class Unpublished(BaseModel):
+    """A decision that is made and waits for the publisher: an event, what became of an inbound one, or both.
+
+    They stand together because they must be recorded together: recorded apart, a crash between the two would make an
+    event that was applied look new, or one that was not look done.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    event: OutboundEvent | None = None
+    settled: SettledEvent | None = None
+    address_updated_at: Timestamp | None = None
+    """Event time of the update, where `event` changes the address."""
+
+
+class OrderRunState(BaseModel):
+    """The whole state of a run. Only `workflows.ledger` and the run itself change it."""
+
+    order_id: str
+    step: OrderStep = OrderStep.AWAITING_ORDER
+    is_looked_up: bool = False
+    """Whether the database has been asked for what it knows of the order; nothing is decided before."""
+    is_late: bool = False
+    """Whether the order's life was over before this run began: the database answers every event."""
+
+    # The order.
+    details: OrderDetails | None = None
+    created_by: Cause | None = None
+    """The ``order.created`` that is being received; None for an order taken up from the database."""
+    order_state: OrderState | None = None
+    """The last transition made, published or not."""
+    reason: ReasonCode | None = None
+    address_updated_at: Timestamp | None = None
+    tracking_id: str | None = None
+    shipping_attempt: int = 0
+    """The attempt under way or ended last; 0 before the first."""
+
+    # Events in.
+    inbox: list[InboundEvent] = Field(default_factory=list)
+    """Arrived and not yet looked at."""
+    held: list[InboundEvent] = Field(default_factory=list)
+    """Came too early; they go back to the inbox, in their order, when their time has come."""
+    milestones: list[ShippingMilestone] = Field(default_factory=list)
+    """Told by a shipping attempt and not yet looked at."""
+    seen: dict[str, None] = Field(default_factory=dict)
+    """Keys of the events that are decided. A dict for its order: a set's differs from process to process."""
+
+    # Events out.
+    last_sequence: int = 0
+    """The number of the last event made."""
+    unpublished: list[Unpublished] = Field(default_factory=list)
+    recorded: OrderProjection | None = None
+    """The order as the database has it, after the last batch that was published; None while the order is unknown."""
+    conflicts: int = 0
+    """How often another run's events stood under our numbers."""
+
+    # Deadlines, as times and not as spans: a run that continues another keeps them.
+    order_deadline: Timestamp | None = None
+    """Until when events wait for their ``order.created``."""
+    approval_deadline: Timestamp | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing is left to do but to answer and to publish."""
+        return self.step in END_STEPS
+
+    @property
+    def held_events(self) -> int:
+        """Events that are not decided."""
+        return len(self.inbox) + len(self.held)
+
+    def remember(self, event_id: str) -> None:
+        """Notes that the event is decided, and forgets the oldest beyond the bound."""
+        self.seen[event_id] = None
+        while len(self.seen) > SEEN_EVENTS_MAX:
+            del self.seen[next(iter(self.seen))]
+
+    def release_held(self) -> None:
+        """Puts the events that came too early back in front of the inbox."""
+        self.inbox, self.held = [*self.held, *self.inbox], []
+
+    def seconds_left(self, deadline: datetime | None, now: datetime) -> float:
+        """Seconds until the deadline, never negative; 0 without one."""
+        return 0.0 if deadline is None else max(0.0, (deadline - now).total_seconds())
+
+
+class OrderRunInput(OrderWorkflowInput):
+    """What the workflow takes: what a starter sends, and the state of the run that it continues."""
+
+    resumed: OrderRunState | None = None
+    """None for a first run."""
