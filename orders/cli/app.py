@@ -1,0 +1,97 @@
+"""The ``orders`` command: its list of commands, and how an expected error ends one."""
+
+import importlib
+import sys
+from typing import Any, Final, NamedTuple, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from orders.exit_status import ExitStatus, OrdersError
+
+
+class _Command(NamedTuple):
+    module: str
+    """Where the command's `app` is."""
+    panel: str
+    summary: str
+
+
+_RUN: Final = "Run"
+_PROCESSES: Final = "Processes of an installation"
+_MESSAGES: Final = "Messages through Kafka"
+_TEMPORAL: Final = "Orders in Temporal"
+_HELP: Final = "Help"
+
+_COMMANDS: Final[dict[str, _Command]] = {
+    "demo": _Command("demo", _RUN, "Show the main job on real servers, and check what happened."),
+    "up": _Command("up", _RUN, "Run everything on this machine until Ctrl-C."),
+    "stack": _Command("stack", _RUN, "Start, stop and describe the local servers alone."),
+    "migrate": _Command("migrate", _PROCESSES, "Make the tables and topics, or bring them up to date."),
+    "bridge": _Command("bridge", _PROCESSES, "Run a bridge: from Kafka to Temporal."),
+    "worker": _Command("worker", _PROCESSES, "Run a worker: workflows and activities."),
+    "produce": _Command("produce", _MESSAGES, "Send a message to Kafka, as upstream would."),
+    "events": _Command("events", _MESSAGES, "Show what was published on order.events."),
+    "start": _Command("start", _TEMPORAL, "Start an order."),
+    "approve": _Command("approve", _TEMPORAL, "Approve an order."),
+    "cancel": _Command("cancel", _TEMPORAL, "Cancel an order."),
+    "update-address": _Command("update_address", _TEMPORAL, "Send an order elsewhere."),
+    "status": _Command("status", _TEMPORAL, "Show where an order is."),
+    "wait": _Command("wait", _TEMPORAL, "Wait until an order is over, or has reached a state."),
+    "settings": _Command("settings", _HELP, "List every setting with its value, default and meaning."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are called; until then each is its name and summary."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in _COMMANDS:
+            module = importlib.import_module(f"orders.cli.{_COMMANDS[name].module}")
+            command = typer.main.get_command(module.app)
+        return name, command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OrdersError as error:
+            end_with(error)
+
+
+def end_with(error: OrdersError) -> NoReturn:
+    """Says what went wrong, a line for each sentence, and ends the command with the error's status."""
+    for sentence in str(error).splitlines():
+        sys.stderr.write(f"error: {sentence}\n")
+    raise typer.Exit(int(error.status))
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Orders from Kafka, run once each on Temporal, published on order.events.\n\n"
+        "First time: [bold]orders demo[/bold] shows it at work; [bold]orders up[/bold] keeps it running for you.\n\n"
+        "Exit status: 0 done; 1 could not be done; 2 wrong usage or setting; 3 a server did not answer; "
+        "4 not in time; 130 Ctrl-C."
+    ),
+)
+
+
+@app.callback()
+def _orders() -> None:
+    """Holds the group's options; the commands do the work."""
+
+
+def _register(name: str, command: _Command) -> None:
+    def listed() -> None:
+        raise AssertionError(ExitStatus.FAILURE)  # resolve_command has put the real command in its place
+
+    app.command(name, help=command.summary, rich_help_panel=command.panel)(listed)
+
+
+for _name, _command in _COMMANDS.items():
+    _register(_name, _command)

@@ -1,0 +1,82 @@
+"""What every command shares: its settings, running its coroutine, and its output."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from orders.exit_status import ExitStatus, UnreachableError
+from orders.logs import configure_logging
+from orders.process import run_until_stopped
+from orders.settings import Settings, load_settings
+from orders.settings.model import STOP_TIMEOUT_SECONDS
+
+Result = TypeVar("Result")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
+OrderIdArgument = Annotated[str, typer.Argument(metavar="ORDER_ID", help="The order's id.", show_default=False)]
+
+
+def command_app(**options: Any) -> typer.Typer:
+    """The typer application of one command's module."""
+    return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich", **options)
+
+
+def server_settings() -> Settings:
+    """The settings, with the addresses of a running local stack where they name no server.
+
+    Raises:
+        UnreachableError: no server is named, and no local stack runs.
+        WrongSettingsError: a setting is wrong.
+    """
+    settings = load_settings()
+    if settings.names_endpoints:
+        return settings
+    from stack import StackError, find  # noqa: PLC0415 - needed only here, and slow to import
+
+    try:
+        running = find()
+    except StackError as error:
+        raise UnreachableError(str(error)) from error
+    if running is None:
+        raise UnreachableError(
+            "no server is known: run `orders up` in another terminal, "
+            "or set KAFKA_BOOTSTRAP_SERVERS, TEMPORAL_HOST and DB_HOST"
+        )
+    return with_endpoints(settings, running.endpoints.as_environment())
+
+
+def with_endpoints(settings: Settings, environment: dict[str, str]) -> Settings:
+    """The settings with these variables put over them, as if they had been set."""
+    return Settings(**{**settings.model_dump(), **{name.lower(): value for name, value in environment.items()}})
+
+
+def run_command(command: Coroutine[Any, Any, Result]) -> Result:
+    """Runs a command's coroutine to its end, without log lines: what goes wrong is said once, in a sentence."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    return asyncio.run(command)
+
+
+def run_process(name: str, settings: Settings, body: Callable[[asyncio.Event], Awaitable[ExitStatus]]) -> None:
+    """Runs a process until it ends or is told to stop, and ends the command with its status."""
+    configure_logging(level=settings.log_level, form=settings.log_format)
+    status = asyncio.run(run_until_stopped(name, body, stop_within_seconds=STOP_TIMEOUT_SECONDS))
+    raise typer.Exit(int(status))
+
+
+def print_json(value: Any) -> None:
+    """Prints one JSON document on one line: every line of our JSON output is a document."""
+    sys.stdout.write(json.dumps(value, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where a person reads: coloured on a terminal only, and never cut to a width where it is not one."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)

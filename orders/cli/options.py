@@ -1,0 +1,79 @@
+"""The options that a message is made of: the same towards Kafka and towards Temporal."""
+
+from typing import Annotated, Any
+
+import typer
+
+from orders.exit_status import ExitStatus, OrdersError
+
+_ADDRESS = "Address"
+_EVENT = "Event"
+
+PaymentId = Annotated[
+    str | None, typer.Option("--payment-id", help="The payment to charge. In the sandbox, decline-… is declined.")
+]
+CustomerId = Annotated[str | None, typer.Option("--customer-id", help="Who ordered.")]
+Currency = Annotated[str | None, typer.Option("--currency", help="ISO 4217 code; USD unless given.")]
+Amount = Annotated[
+    int | None, typer.Option("--amount", help="Total in minor units, such as cents; the sum of the items unless given.")
+]
+Items = Annotated[
+    list[str] | None,
+    typer.Option("--item", metavar="SKU:QUANTITY:UNIT_AMOUNT", help="A line of the order; may be repeated."),
+]
+Street = Annotated[str | None, typer.Option("--street", rich_help_panel=_ADDRESS)]
+City = Annotated[str | None, typer.Option("--city", rich_help_panel=_ADDRESS)]
+State = Annotated[str | None, typer.Option("--state", rich_help_panel=_ADDRESS)]
+ZipCode = Annotated[
+    str | None,
+    typer.Option(
+        "--zip-code", rich_help_panel=_ADDRESS, help="In the sandbox, FAIL0 never ships, FLAKY at the third attempt."
+    ),
+]
+Country = Annotated[str | None, typer.Option("--country", rich_help_panel=_ADDRESS)]
+ApprovedBy = Annotated[str | None, typer.Option("--approved-by", help="Who approved.")]
+Note = Annotated[str | None, typer.Option("--note", help="Any remark.")]
+CancelledBy = Annotated[str | None, typer.Option("--cancelled-by", help="Who cancelled.")]
+Reason = Annotated[str | None, typer.Option("--reason", help="Why.")]
+EventId = Annotated[
+    str | None,
+    typer.Option(
+        "--event-id",
+        rich_help_panel=_EVENT,
+        help="The event's identity: the same again is a duplicate, and ignored. A new one unless given.",
+    ),
+]
+OccurredAt = Annotated[
+    str | None,
+    typer.Option(
+        "--occurred-at", rich_help_panel=_EVENT, help="When it happened, as 2026-01-31T12:00:00Z; now unless given."
+    ),
+]
+
+
+def address_fields(
+    street: str | None, city: str | None, state: str | None, zip_code: str | None, country: str | None
+) -> dict[str, str] | None:
+    """The address's fields that were given; None where none was."""
+    fields = {"street": street, "city": city, "state": state, "zip_code": zip_code, "country": country}
+    return {name: value for name, value in fields.items() if value is not None} or None
+
+
+def item_fields(items: list[str] | None) -> list[dict[str, Any]] | None:
+    """The order's lines from ``SKU:QUANTITY:UNIT_AMOUNT``; a sku may hold colons.
+
+    Raises:
+        OrdersError: one is not of that form.
+    """
+    return [_item(text) for text in items] if items else None
+
+
+def _item(text: str) -> dict[str, Any]:
+    parts = text.rsplit(":", 2)
+    try:
+        sku, quantity, unit_amount = parts
+        return {"sku": sku, "quantity": int(quantity), "unit_amount": int(unit_amount)}
+    except ValueError:
+        raise OrdersError(
+            f"--item {text!r} is not SKU:QUANTITY:UNIT_AMOUNT, such as mug:2:1250", ExitStatus.USAGE
+        ) from None

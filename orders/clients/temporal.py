@@ -1,0 +1,83 @@
+"""Connections to Temporal."""
+
+import asyncio
+
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
+
+from orders.exit_status import UnreachableError, WrongSettingsError
+from orders.settings import Settings
+from workflows.converter import DATA_CONVERTER
+
+_REFUSED = (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED)
+
+
+async def connect_temporal(settings: Settings) -> Client:
+    """Connects to Temporal, and makes sure that the namespace is there.
+
+    Raises:
+        UnreachableError: it does not answer in time.
+        WrongSettingsError: it refuses the credentials, has no such namespace, or a certificate cannot be read.
+    """
+    tls = _temporal_tls(settings)
+    api_key = settings.temporal_api_key
+    try:
+        async with asyncio.timeout(settings.temporal_connect_timeout_seconds):
+            client = await Client.connect(
+                settings.temporal_host,
+                namespace=settings.temporal_namespace,
+                tls=tls,
+                api_key=api_key.get_secret_value() if api_key else None,
+                data_converter=DATA_CONVERTER,
+            )
+            await _check_namespace(client)
+    except (RuntimeError, TimeoutError, OSError) as error:
+        raise UnreachableError(temporal_unreachable(settings)) from error
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise WrongSettingsError(
+                f"Temporal has no namespace {settings.temporal_namespace!r}: "
+                "create it, or set TEMPORAL_NAMESPACE to one that it has"
+            ) from error
+        if error.status in _REFUSED:
+            raise WrongSettingsError(
+                "Temporal refused the credentials: check TEMPORAL_API_KEY, TEMPORAL_TLS_CLIENT_CERT_FILE "
+                "and TEMPORAL_NAMESPACE"
+            ) from error
+        raise UnreachableError(temporal_unreachable(settings)) from error
+    return client
+
+
+def temporal_unreachable(settings: Settings) -> str:
+    """What is said where Temporal does not answer."""
+    return (
+        f"Temporal does not answer at {settings.temporal_host}: start it (`orders up` starts everything), "
+        "or set TEMPORAL_HOST"
+    )
+
+
+async def _check_namespace(client: Client) -> None:
+    await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+
+
+def _temporal_tls(settings: Settings) -> TLSConfig | bool:
+    if not settings.temporal_tls:
+        return False
+    files = TLSConfig(
+        server_root_ca_cert=_read(settings, "temporal_tls_server_ca_file"),
+        client_cert=_read(settings, "temporal_tls_client_cert_file"),
+        client_private_key=_read(settings, "temporal_tls_client_key_file"),
+    )
+    return True if files == TLSConfig() else files
+
+
+def _read(settings: Settings, name: str) -> bytes | None:
+    path = getattr(settings, name)
+    if path is None:
+        return None
+    try:
+        content: bytes = path.read_bytes()
+    except OSError as error:
+        raise WrongSettingsError(f"{name.upper()} cannot be read: {error.strerror}") from error
+    return content

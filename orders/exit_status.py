@@ -1,0 +1,46 @@
+"""The exit statuses of every command, and the error that carries one to the command line."""
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What the status of an ended command means; documented in docs/command-line.md."""
+
+    OK = 0
+    FAILURE = 1
+    """It could not be done: an unknown order, a refused message, a process that gave up, a demo that disagrees."""
+    USAGE = 2
+    """The command line or a setting is wrong."""
+    UNREACHABLE = 3
+    """A server did not answer."""
+    TIMED_OUT = 4
+    """What was waited for did not happen in time."""
+    INTERRUPTED = 130
+    """Ctrl-C ended the command before it was done (128 + SIGINT, as shells count)."""
+
+
+class OrdersError(Exception):
+    """An expected error: its text is one sentence that says what happened and what to do next.
+
+    Args:
+        message: the sentence, for a person.
+        status: the exit status that the command ends with.
+    """
+
+    def __init__(self, message: str, status: ExitStatus = ExitStatus.FAILURE) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class UnreachableError(OrdersError):
+    """A server did not answer."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ExitStatus.UNREACHABLE)
+
+
+class WrongSettingsError(OrdersError):
+    """A setting is missing, malformed, or contradicts another."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ExitStatus.USAGE)

@@ -1,0 +1,80 @@
+"""Logging set-up: structlog and the standard library's loggers, in one form on standard error.
+
+Lines are for a person on a terminal and JSON for a collector. Standard output stays free for what a program reads.
+"""
+
+import logging
+import sys
+from typing import Final, Literal, TextIO
+
+import structlog
+from structlog.typing import Processor
+
+_QUIET_LOGGERS: Final = {
+    # aiokafka's DEBUG prints SASL passwords and produced payloads (seen in 0.14): never below INFO.
+    "aiokafka": logging.INFO,
+    # httpx logs each request's whole address at INFO, which may name a customer's payment.
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "asyncio": logging.INFO,
+    "alembic": logging.INFO,
+    "sqlalchemy": logging.WARNING,
+}
+"""The least that these libraries log, whatever LOG_LEVEL says."""
+
+
+def configure_logging(
+    *,
+    level: Literal["debug", "info", "warning", "error"],
+    form: Literal["auto", "console", "json"],
+    stream: TextIO | None = None,
+) -> None:
+    """Sets logging up for this process; called once, by whoever starts it.
+
+    Args:
+        level: what is logged at least.
+        form: console lines, JSON lines, or by whether the stream is a terminal.
+        stream: where to; None is standard error.
+    """
+    target = stream if stream is not None else sys.stderr
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    console = form == "console" or (form == "auto" and target.isatty())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(console=console, colors=target.isatty()),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(_number(level))
+    for name, least in _QUIET_LOGGERS.items():
+        logging.getLogger(name).setLevel(max(least, _number(level)))
+
+
+def _renderers(*, console: bool, colors: bool) -> list[Processor]:
+    if console:
+        # Plain tracebacks: the rich ones show local variables, which may hold a customer's data.
+        plain = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain, pad_event_to=32)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=False)]
+
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]

@@ -1,0 +1,63 @@
+"""The types that settings are made of. The unit of a length of time or a size stands in the setting's name."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+_TOPIC_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_SERVER_PATTERN = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+
+TEMPORAL_PORT = 7233
+"""Temporal's port where the setting names none."""
+KAFKA_PORT = 9092
+"""Kafka's port where the setting names none."""
+
+
+def _server(value: str, default_port: int) -> str:
+    """Checks ``host`` or ``host:port`` and gives it its port."""
+    match = _SERVER_PATTERN.fullmatch(value)
+    if match is None:
+        raise ValueError(f"is a server's name and port, such as localhost:{default_port}, without a scheme")
+    if match[2] is None:
+        return f"{value}:{default_port}"
+    if not 0 < int(match[2][1:]) < 65_536:  # noqa: PLR2004 - the range of ports is its own name
+        raise ValueError("has a port outside 1 to 65535")
+    return value
+
+
+def _temporal_server(value: str) -> str:
+    return _server(value.strip(), TEMPORAL_PORT)
+
+
+def _kafka_servers(value: str) -> str:
+    return ",".join(_server(part.strip(), KAFKA_PORT) for part in value.split(","))
+
+
+def _topic(value: str) -> str:
+    if not _TOPIC_PATTERN.fullmatch(value) or value in (".", ".."):
+        raise ValueError("is a topic's name: up to 249 of letters, digits, dot, underscore and hyphen")
+    return value
+
+
+def _web_address(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+\S*", value):
+        raise ValueError("is an address that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+TemporalServer = Annotated[str, AfterValidator(_temporal_server)]
+"""``host:port``."""
+KafkaServers = Annotated[str, AfterValidator(_kafka_servers)]
+"""``host:port``, several separated by commas."""
+Topic = Annotated[str, AfterValidator(_topic)]
+"""A Kafka topic's name (Kafka's own rule)."""
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+"""An http or https address without a trailing slash."""
+Name = Annotated[str, Field(min_length=1)]
+"""Any text that is not empty."""
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, le=315_360_000)]
+"""A length of time; the bound (ten years) keeps every deadline within what Temporal and datetime can hold."""
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+SizeBytes = Annotated[int, Field(ge=1_024, le=2**34)]
