@@ -1,0 +1,162 @@
+"""The Kafka side of the bridge: polling, committing, and what happens when partitions come and go."""
+
+import asyncio
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+
+from bridge.config import BridgeConfig
+from bridge.engine import Engine
+from bridge.errors import Decision, classify_kafka_error
+from bridge.health import Dependency, Health
+from bridge.offsets import OffsetTracker, Partition
+from bridge.records import Record
+
+log = structlog.get_logger("bridge")
+
+_POLL_TIMEOUT_MS = 200
+"""How long one poll waits for records: how soon a stop is seen."""
+_PAUSED_POLL_FIRST_MS, _PAUSED_POLL_LAST_MS = 2, 100
+"""The same while the engine is full, when a poll ends early only by the clock; longer the longer it lasts."""
+_FAILED_POLL_PAUSE_SECONDS = 1.0
+
+_NOTHING = TopicPartition("(nothing)", 0)
+"""No partition has this name, so polling for it returns no record. It is how the bridge pauses: the client stays
+alive in its group and keeps what it has fetched, which `AIOKafkaConsumer.pause` makes it throw away and fetch again
+(seen in aiokafka 0.14, `FetchResult.check_assignment`)."""
+
+
+class Poller:
+    """The poll loop: it polls, and waits for nothing else."""
+
+    def __init__(self, consumer: Any, engine: Engine, health: Health, config: BridgeConfig) -> None:
+        self._consumer = consumer
+        self._engine = engine
+        self._health = health
+        self._records_max = config.poll_records_max
+        self._stopping = False
+        self._paused_poll_ms = _PAUSED_POLL_FIRST_MS
+
+    def stop(self) -> None:
+        """Ends the loop after the poll that is under way."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Polls until stopped. Must not be cancelled while the consumer is to be used any further."""
+        while not self._stopping:
+            try:
+                batches = await self._poll()
+            except Exception as error:  # noqa: BLE001 -- classified; what is fatal is raised again
+                self._note_failure(error)
+                await asyncio.sleep(_FAILED_POLL_PAUSE_SECONDS)
+                continue
+            self._hand_over(batches)
+
+    def _hand_over(self, batches: dict[Any, Any]) -> None:
+        if self._stopping:
+            return  # Delivered to nobody, so never committed.
+        for batch in batches.values():
+            self._engine.take(Record.from_consumed(consumed) for consumed in batch)
+
+    async def _poll(self) -> dict[Any, Any]:
+        """One poll; never cancelled nor timed: a cancelled getmany leaves the client's idle clock at zero for ever."""
+        if self._engine.update_paused():
+            timeout_ms = self._paused_poll_ms
+            self._paused_poll_ms = min(timeout_ms * 2, _PAUSED_POLL_LAST_MS)
+            batches: dict[Any, Any] = await self._consumer.getmany(_NOTHING, timeout_ms=timeout_ms)
+            return batches
+        self._paused_poll_ms = _PAUSED_POLL_FIRST_MS
+        records_max = min(self._records_max, self._engine.free_records)
+        batches = await self._consumer.getmany(timeout_ms=_POLL_TIMEOUT_MS, max_records=records_max)
+        if batches:
+            self._health.answered(Dependency.KAFKA)
+        return batches
+
+    def _note_failure(self, error: Exception) -> None:
+        decision = classify_kafka_error(error)
+        if decision is not Decision.LOST_OWNERSHIP:
+            self._health.failed(Dependency.KAFKA, decision, error)
+
+
+class Committer:
+    """Commits what is committable: throttled, one at a time, and each bounded in time."""
+
+    def __init__(self, consumer: Any, tracker: OffsetTracker, health: Health, config: BridgeConfig) -> None:
+        self._consumer = consumer
+        self._tracker = tracker
+        self._health = health
+        self._interval_seconds = config.commit_interval.total_seconds()
+        self._timeout_seconds = config.commit_timeout.total_seconds()
+        self._lock = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Commits now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval_seconds)
+            await self.commit()
+
+    async def commit(self) -> bool:
+        """Commits now.
+
+        Returns:
+            Whether everything that is committable is committed; where not, it will be delivered again.
+        """
+        async with self._lock:
+            offsets = self._tracker.committable()
+            if not offsets:
+                return True
+            epoch = self._tracker.epoch
+            structure = {TopicPartition(p.topic, p.partition): (offset, "") for p, offset in offsets.items()}
+            try:
+                # The client retries some errors for ever.
+                async with asyncio.timeout(self._timeout_seconds):
+                    await self._consumer.commit(structure)
+            except Exception as error:  # noqa: BLE001 -- classified; an uncommitted offset costs a repeat, never a record
+                decision = classify_kafka_error(error)
+                if decision is not Decision.LOST_OWNERSHIP:
+                    self._health.failed(Dependency.KAFKA, decision, error)
+                return False
+            self._health.answered(Dependency.KAFKA)
+            self._tracker.committed(offsets, epoch)
+            return True
+
+
+class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types.
+    """What is done when partitions go and come. The client waits for it before it lets others have them."""
+
+    def __init__(self, engine: Engine, tracker: OffsetTracker, committer: Committer, config: BridgeConfig) -> None:
+        self._engine = engine
+        self._tracker = tracker
+        self._committer = committer
+        self._drain_timeout = config.drain_timeout
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """Drains within the budget, commits, lets go. The rebalance is eager: it is always all partitions.
+
+        By now the client hands out no more records, and still takes commits.
+        """
+        if not self._tracker.partitions:
+            return
+        drained = await self._engine.drain(self._drain_timeout)
+        committed = await self._committer.commit()
+        self._tracker.revoke()
+        dropped = self._engine.drop()
+        log.info(
+            "bridge.partitions.revoked",
+            partitions=len(revoked),
+            drained=drained,
+            committed=committed,
+            records_dropped=dropped,
+        )
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        """Begins a new assignment epoch. Not a coroutine: it has to be through before the first record comes."""
+        self._engine.drop()
+        partitions = {Partition(tp.topic, tp.partition) for tp in assigned}
+        epoch = self._tracker.assign(partitions)
+        log.info(
+            "bridge.partitions.assigned",
+            epoch=epoch,
+            partitions=sorted(f"{partition.topic}:{partition.partition}" for partition in partitions),
+        )

@@ -1,0 +1,106 @@
+"""The one call on Temporal that a record becomes."""
+
+import hashlib
+from datetime import timedelta
+from enum import StrEnum
+
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from bridge.router import WorkflowCall
+from schemas.orchestration import LateEventInput, OrderPolicy, OrderWorkflowInput
+from workflows.names import LATE_EVENT_WORKFLOW, ORDER_TASK_QUEUE, ORDER_WORKFLOW
+
+RPC_TIMEOUT = timedelta(seconds=10)
+"""How long one call may take, retries of the client included, before its outcome counts as unknown."""
+
+_LATE_HASH_CHARS = 32
+"""128 bits: two events of one order never share a late workflow."""
+
+
+class Settlement(StrEnum):
+    """What became of an event that Temporal has acknowledged."""
+
+    DELIVERED = "delivered"
+    """The order's workflow has it."""
+    LATE = "late"
+    """The order's workflow was over: a `LateEventWorkflow` answers the event."""
+    DUPLICATE = "duplicate"
+    """The order's workflow was over, and the event has been answered as late before."""
+
+
+class Dispatcher:
+    """Hands events to Temporal, as often as one likes: repeating a call changes nothing more.
+
+    Args:
+        client: Connected or lazy, with the pydantic data converter.
+        policy: How long and how often, for the workflows that are started.
+        run_timeout: Longest run of an order's workflow; None for no limit.
+        task_queue: Where the workflows run.
+        rpc_timeout: How long one call may take before its outcome counts as unknown.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        policy: OrderPolicy,
+        run_timeout: timedelta | None = None,
+        *,
+        task_queue: str = ORDER_TASK_QUEUE,
+        rpc_timeout: timedelta = RPC_TIMEOUT,
+    ) -> None:
+        self._client = client
+        self._policy = policy
+        self._run_timeout = run_timeout
+        self._task_queue = task_queue
+        self._rpc_timeout = rpc_timeout
+
+    async def dispatch(self, call: WorkflowCall) -> Settlement:
+        """Signals the order's workflow, which is started where there is none; a late event gets a workflow of its own.
+
+        Race-free, because the server decides in one step which of these it is. When it raises or is cancelled, the
+        outcome is unknown, and the call may be repeated.
+
+        Raises:
+            temporalio.service.RPCError: Temporal refused or did not answer; `bridge.errors` says what it means.
+        """
+        try:
+            await self._client.start_workflow(
+                ORDER_WORKFLOW,
+                OrderWorkflowInput(order_id=call.order_id, policy=self._policy),
+                id=call.workflow_id,
+                task_queue=self._task_queue,
+                run_timeout=self._run_timeout,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                # A failed run may begin anew; a completed one never does (I4).
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                start_signal=call.signal,
+                start_signal_args=[call.event],
+                rpc_timeout=self._rpc_timeout,
+            )
+        except WorkflowAlreadyStartedError:
+            return await self._dispatch_late(call)
+        return Settlement.DELIVERED
+
+    async def _dispatch_late(self, call: WorkflowCall) -> Settlement:
+        try:
+            await self._client.start_workflow(
+                LATE_EVENT_WORKFLOW,
+                LateEventInput(order_id=call.order_id, event=call.event, policy=self._policy),
+                id=late_workflow_id(call.order_id, call.event.event_id),
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                # One that failed has not answered: the redelivered event is its next attempt.
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                rpc_timeout=self._rpc_timeout,
+            )
+        except WorkflowAlreadyStartedError:
+            return Settlement.DUPLICATE
+        return Settlement.LATE
+
+
+def late_workflow_id(order_id: str, event_id: str) -> str:
+    """The id of the workflow that answers a late event; hashed, as an event id may hold any character."""
+    digest = hashlib.sha256(event_id.encode()).hexdigest()[:_LATE_HASH_CHARS]
+    return f"late:{order_id}:{digest}"

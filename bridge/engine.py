@@ -1,0 +1,174 @@
+"""Works through the lanes: order within an order id, concurrency across them, all of it bounded."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Protocol, cast
+
+import structlog
+
+from bridge.config import EngineLimits
+from bridge.decode_errors import DecodeError
+from bridge.decoder import DecodedRecord
+from bridge.lanes import Lane, Lanes, Work
+from bridge.offsets import OffsetTracker, Partition
+from bridge.processor import Retry, Settled
+from bridge.records import Record
+
+log = structlog.get_logger("bridge")
+
+
+class Attempts(Protocol):
+    """What the engine needs of the processor."""
+
+    async def attempt(self, work: Work) -> Settled | Retry:
+        """Tries once to settle a record."""
+        ...
+
+
+class Decodes(Protocol):
+    """A decoder that is bound to its topics and limits."""
+
+    def __call__(self, record: Record) -> DecodedRecord | DecodeError:
+        """The record's event, or why there is none."""
+        ...
+
+
+class Engine:
+    """Holds what is delivered until it is settled.
+
+    `take` and `update_paused` never wait, so that the poll loop only polls. A fixed pool of workers makes the attempts;
+    a record that is to be tried again waits on a timer and occupies no worker.
+    """
+
+    def __init__(self, decode: Decodes, processor: Attempts, tracker: OffsetTracker, limits: EngineLimits) -> None:
+        self._decode = decode
+        self._processor = processor
+        self._tracker = tracker
+        self._limits = limits
+        self._lanes = Lanes()
+        self._ready: asyncio.Queue[Lane] = asyncio.Queue()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._busy: set[asyncio.Task[None]] = set()
+        """The workers that are in the middle of an attempt."""
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._draining = False
+        self._paused = False
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Starts the workers, in the group that ends them."""
+        self._tasks = tasks
+        for _ in range(self._limits.calls_in_flight_max):
+            self._start_worker()
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Takes delivered records into their lanes. Does not wait."""
+        for record in records:
+            ticket = self._tracker.deliver(Partition(record.topic, record.partition), record.offset)
+            lane = self._lanes.add(Work(record, self._decode(record), ticket, record.size_bytes))
+            if lane is not None:
+                self._ready.put_nowait(lane)
+
+    @property
+    def records_held(self) -> int:
+        """Records delivered and not yet settled."""
+        return self._lanes.records_held
+
+    @property
+    def free_records(self) -> int:
+        """How many more records may be taken; at least 1, for a poll that has been decided on."""
+        return max(1, self._limits.records_held_max - self._lanes.records_held)
+
+    def update_paused(self) -> bool:
+        """Whether nothing is to be taken now: from the upper bounds on, until half of it is settled (hysteresis)."""
+        records, held_bytes = self._lanes.records_held, self._lanes.bytes_held
+        if self._paused:
+            self._paused = records > self._limits.records_held_max // 2 or held_bytes > self._limits.bytes_held_max // 2
+        else:
+            self._paused = records >= self._limits.records_held_max or held_bytes >= self._limits.bytes_held_max
+        return self._paused
+
+    async def drain(self, budget: timedelta) -> bool:
+        """Starts nothing more, and waits for what is in flight.
+
+        What waits in the lanes is not started: it would only make the others of the group wait, or the shutdown.
+
+        Returns:
+            Whether all of it was settled within the budget.
+        """
+        self._draining = True
+        try:
+            async with asyncio.timeout(budget.total_seconds()):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def drop(self) -> int:
+        """Forgets all that is held, and ends the attempts that are still in flight; then takes new records.
+
+        An attempt that ends late could otherwise reach Temporal after the order's next record, which by then somebody
+        else may have handed over (I3).
+
+        Returns:
+            How many records were dropped.
+        """
+        dropped = self._lanes.drop_all()
+        for worker in tuple(self._busy):
+            worker.cancel()
+            self._start_worker()
+        self._draining = False
+        self._paused = False
+        return dropped
+
+    def close(self) -> None:
+        """Ends the workers; what is in flight is cancelled and stays unsettled."""
+        self._draining = True
+        for worker in tuple(self._workers):
+            worker.cancel()
+
+    def _start_worker(self) -> None:
+        if self._tasks is None:
+            raise RuntimeError("the engine has not been started")
+        worker = self._tasks.create_task(self._work(), name="bridge-worker")
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
+
+    async def _work(self) -> None:
+        while True:
+            await self._work_on(await self._ready.get())
+
+    async def _work_on(self, lane: Lane) -> None:
+        """Settles the lane's records one after the other, until it is empty or has to wait."""
+        worker = cast("asyncio.Task[None]", asyncio.current_task())
+        while not self._draining and (work := lane.head) is not None:
+            self._busy.add(worker)
+            self._idle.clear()
+            try:
+                result = await self._processor.attempt(work)
+            finally:
+                self._busy.discard(worker)
+                if not self._busy:
+                    self._idle.set()
+            if isinstance(result, Retry):
+                # A dropped lane that comes back from its timer has no head, and is passed over.
+                asyncio.get_running_loop().call_later(result.delay.total_seconds(), self._ready.put_nowait, lane)
+                return
+            self._settle(lane, work, result)
+
+    def _settle(self, lane: Lane, work: Work, settled: Settled) -> None:
+        self._lanes.remove_head(lane)
+        self._tracker.settle(work.ticket)
+        record = work.record
+        log.info(
+            "bridge.record.settled",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            order_id=settled.order_id,
+            outcome=settled.outcome.value,
+            error_code=settled.error_code,
+            attempts=work.attempts,
+        )

@@ -1,0 +1,47 @@
+"""Whether what the bridge depends on answers: said once per change, not once per record."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import structlog
+
+from bridge.errors import Decision
+
+
+class Dependency(StrEnum):
+    """What the bridge cannot work without."""
+
+    KAFKA = "kafka"
+    TEMPORAL = "temporal"
+    DEAD_LETTERS = "dead_letters"
+
+
+@dataclass(slots=True)
+class Health:
+    """The present state of each dependency; logs each change of it."""
+
+    _trouble: dict[Dependency, Decision] = field(default_factory=dict)
+
+    def failed(self, dependency: Dependency, decision: Decision, error: BaseException) -> None:
+        """Notes a failure; the first is logged: a warning for an outage, an error where a person must act."""
+        if self._trouble.get(dependency) is decision:
+            return
+        self._trouble[dependency] = decision
+        log = structlog.get_logger("bridge")
+        # The client's own words about its connection: they hold addresses and status, never a record.
+        fields = {"dependency": dependency.value, "error": type(error).__name__, "detail": str(error)[:500]}
+        if decision is Decision.CONFIGURATION:
+            log.error(
+                "bridge.dependency.misconfigured", **fields, action="correct it; the bridge tries again by itself"
+            )
+        else:
+            log.warning("bridge.dependency.lost", **fields, action="none: the bridge waits and tries again")
+
+    def answered(self, dependency: Dependency) -> None:
+        """Notes a success; the first after a failure is logged."""
+        if self._trouble and self._trouble.pop(dependency, None) is not None:
+            structlog.get_logger("bridge").info("bridge.dependency.recovered", dependency=dependency.value)
+
+    def trouble(self, dependency: Dependency) -> Decision | None:
+        """What ails the dependency; None where nothing is known to."""
+        return self._trouble.get(dependency)

@@ -1,0 +1,62 @@
+"""Makes and connects the Kafka clients; every option that matters is said here, whatever the client's default is."""
+
+from datetime import timedelta
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+
+from bridge.config import BridgeConfig
+
+_FETCH_MAX_BYTES = 16 * 1024 * 1024
+_PARTITION_FETCH_MAX_BYTES = 1024 * 1024
+_REQUEST_TIMEOUT_MS = 20_000
+_PRODUCE_MAX_BYTES = 16 * 1024 * 1024
+"""Above what any source record has; the broker's own limit for the dead-letter topic decides."""
+
+
+def make_consumer(config: BridgeConfig) -> Any:
+    """An `AIOKafkaConsumer` that is neither started nor subscribed."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=config.bootstrap_servers,
+        client_id=config.client_id,
+        group_id=config.group_id,
+        # No deserializers: one that raises would raise for ever at the same position.
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",  # The default skips what was produced before the group was born.
+        isolation_level="read_committed",  # What a transaction took back never happened.
+        # Exactly one assignor: with more the client joins several times. Range, so that one order's partitions of the
+        # four topics belong to one bridge.
+        partition_assignment_strategy=(RangePartitionAssignor,),
+        session_timeout_ms=_ms(config.group.session_timeout),
+        heartbeat_interval_ms=_ms(config.group.heartbeat_interval),
+        rebalance_timeout_ms=_ms(config.group.rebalance_timeout),
+        max_poll_interval_ms=_ms(config.group.max_poll_interval),
+        fetch_max_bytes=_FETCH_MAX_BYTES,
+        max_partition_fetch_bytes=_PARTITION_FETCH_MAX_BYTES,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        metadata_max_age_ms=60_000,  # How soon added partitions are seen.
+        **config.kafka_security,
+    )
+
+
+def make_producer(config: BridgeConfig) -> Any:
+    """An `AIOKafkaProducer` for dead letters, not started.
+
+    Not idempotent: once a broker has refused one record as too large, an idempotent producer's next records fail as out
+    of order (seen in aiokafka 0.14 on Kafka 4.3). A dead letter may be there twice; replaying it is idempotent.
+    """
+    return AIOKafkaProducer(
+        bootstrap_servers=config.bootstrap_servers,
+        client_id=config.client_id,
+        acks="all",
+        enable_idempotence=False,
+        linger_ms=0,  # Each record is awaited, so waiting for company only costs time.
+        max_request_size=_PRODUCE_MAX_BYTES,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        **config.kafka_security,
+    )
+
+
+def _ms(span: timedelta) -> int:
+    return int(span.total_seconds() * 1_000)

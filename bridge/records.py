@@ -1,0 +1,73 @@
+"""A record as Kafka delivered it, free of the client library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+Header = tuple[str, bytes | None]
+"""A header's name and value; Kafka allows a value of null, and the same name again."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ConsumedRecord(Protocol):
+    """What we take from the client library's record."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[Header]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record with its coordinates; key, value and headers are bytes as they came."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    """As the producer or the broker set it; -1 where nobody did."""
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+
+    @classmethod
+    def from_consumed(cls, consumed: ConsumedRecord) -> "Record":
+        """The record that the client library handed out."""
+        return cls(
+            consumed.topic,
+            consumed.partition,
+            consumed.offset,
+            consumed.timestamp,
+            consumed.key,
+            consumed.value,
+            tuple(consumed.headers),
+        )
+
+    @property
+    def coordinates(self) -> str:
+        """``topic:partition:offset``: what no other record has, as long as the topic lives."""
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of key, value and headers: what the record costs to hold."""
+        size = len(self.value or b"") + len(self.key or b"")
+        for name, value in self.headers:
+            size += len(name) + len(value or b"")
+        return size
+
+    @property
+    def produced_at(self) -> datetime | None:
+        """The record's timestamp; None where there is none, or where it is beyond what a datetime can hold."""
+        if self.timestamp_ms < 0:
+            return None
+        try:
+            return _EPOCH + timedelta(milliseconds=self.timestamp_ms)
+        except OverflowError:
+            return None
