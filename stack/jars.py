@@ -5,8 +5,8 @@ Each set is a lock file in ``stack/locks``: one line per jar, ``group:artifact:v
 """
 
 import hashlib
+import shutil
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,13 @@ from filelock import FileLock
 
 from stack.errors import StackError
 from stack.paths import cache_dir
+from stack.progress import Progress
 
 LOCKS_DIR = Path(__file__).parent / "locks"
 # More at a time gained nothing when measured (93 jars, 55 MB), and a repository may answer 429.
 PARALLEL_DOWNLOADS = 8
 DOWNLOAD_TIMEOUT_SECONDS = 30
 ATTEMPTS = 3
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,9 @@ class LockedJar:
     sha256: str
 
 
-# Both at one version: with tools newer than the broker's jars the tools die with NoClassDefFoundError. The third is the
-# log4j back-end for the slf4j version that Kafka 4.3 uses; without it every tool prints SLF4J's complaint first. Its "!"
-# keeps its own dependency management from choosing versions for Kafka's jars.
+# Both at one version: with tools newer than the broker's jars the tools die with NoClassDefFoundError. The third is
+# the log4j back-end for the slf4j version that Kafka 4.3 uses; without it every tool first prints SLF4J's complaint.
+# The "!" keeps its dependency management from choosing versions for Kafka's jars.
 KAFKA = JarSet(
     "kafka",
     (
@@ -108,7 +107,8 @@ def ensure_jars(jar_set: JarSet, progress: Progress) -> tuple[Path, ...]:
 
 
 def _download_all(locked: tuple[LockedJar, ...], folder: Path, name: str, progress: Progress) -> None:
-    context = _maven()
+    # A repository folder for each set: another set's download may move the same jar out of a shared one.
+    context = _maven(folder / ".maven")
     progress(f"{name}: downloading {len(locked)} jars (once)")
     with ThreadPoolExecutor(PARALLEL_DOWNLOADS, thread_name_prefix="jars") as pool:
         futures = [pool.submit(_download, context, jar, folder) for jar in locked]
@@ -120,6 +120,7 @@ def _download_all(locked: tuple[LockedJar, ...], folder: Path, name: str, progre
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    shutil.rmtree(folder / ".maven", ignore_errors=True)
 
 
 def _download(context: Any, jar: LockedJar, folder: Path) -> None:
@@ -147,7 +148,7 @@ def _download(context: Any, jar: LockedJar, folder: Path) -> None:
     )
 
 
-def _maven() -> Any:
+def _maven(repository: Path) -> Any:
     # Imported here: a warm start does not need it, and it costs a quarter of a second.
     from jgo.config import GlobalSettings  # noqa: PLC0415
     from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
@@ -156,7 +157,7 @@ def _maven() -> Any:
     # A mirror that the user configured for jgo is asked first.
     repositories = {**GlobalSettings.load().repositories, "central": MAVEN_CENTRAL_URL}
     return MavenContext(
-        repo_cache=cache_dir() / "jars" / "maven",
+        repo_cache=repository,
         local_repos=[],
         remote_repos=repositories,
         timeout=DOWNLOAD_TIMEOUT_SECONDS,
@@ -172,9 +173,8 @@ def write_lock(jar_set: JarSet) -> None:
     """Resolves a set's coordinates and everything they need, downloads it all, and writes the lock file."""
     from jgo.env import EnvironmentBuilder, LinkStrategy  # noqa: PLC0415
 
-    builder = EnvironmentBuilder(
-        context=_maven(), cache_dir=cache_dir() / "jars" / "resolved", link_strategy=LinkStrategy.COPY
-    )
+    folder = cache_dir() / "jars" / "resolved"
+    builder = EnvironmentBuilder(context=_maven(folder / "maven"), cache_dir=folder, link_strategy=LinkStrategy.COPY)
     environment = builder.from_endpoint("+".join(jar_set.coordinates), update=True)
     resolved = environment.lockfile.dependencies if environment.lockfile else []
     lines = sorted(f"{jar.groupId}:{jar.artifactId}:{jar.version} {jar.sha256}" for jar in resolved)

