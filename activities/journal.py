@@ -1,13 +1,13 @@
 """The rules of an order's journal, its numbered events: pure, and the same for every store that keeps one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from activities.ports import SequenceConflictError, StoredEvent
 from schemas.inbound import InboundEvent
 from schemas.orchestration import SettledEvent
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected, OutboundEvent
-from schemas.states import EventType, InboundOutcome, OrderState, ReasonCode
+from schemas.states import InboundOutcome, OrderState, ReasonCode
 
 
 def stored(event: OutboundEvent) -> StoredEvent:
@@ -54,6 +54,18 @@ def unrecorded(
     return tuple(fresh)
 
 
+def outcomes_kept(settled: Iterable[SettledEvent]) -> tuple[SettledEvent, ...]:
+    """The outcomes that are recorded: the first of each event id, and never that one was a duplicate.
+
+    A duplicate may be answered while the first of its id is still held; that one's outcome is what counts.
+    """
+    kept: dict[str, SettledEvent] = {}
+    for one in settled:
+        if one.outcome is not InboundOutcome.DUPLICATE:
+            kept.setdefault(one.event_id, one)
+    return tuple(kept.values())
+
+
 def late_rejection(
     order_id: str, sequence: int, event: InboundEvent, state: OrderState | None, at: datetime
 ) -> OrderEventRejected:
@@ -82,8 +94,6 @@ def _late_reason(event: InboundEvent, state: OrderState | None) -> ReasonCode:
         return ReasonCode.INVALID
     if state is None:
         return ReasonCode.UNKNOWN_ORDER
-    if event.type == EventType.ORDER_CREATED:
-        return ReasonCode.DUPLICATE_ORDER
     return ReasonCode.ORDER_CLOSED
 
 

@@ -1,1 +1,1 @@
-"""The ports' implementations: Postgres, Kafka, payment and carrier gateways."""
+"""Implementations of the activities' ports: Postgres, Kafka, and the payment and carrier gateways."""

@@ -34,7 +34,7 @@ from schemas.orchestration import (
     SettledEvent,
 )
 from schemas.outbound import OUTBOUND_EVENT, OutboundEvent
-from schemas.states import InboundOutcome, OrderState, OutboundType, PaymentStatus, ReasonCode
+from schemas.states import OrderState, OutboundType, PaymentStatus, ReasonCode
 
 NEVER_SHIPS_ZIP_CODE = "FAIL0"
 FLAKY_ZIP_CODE = "FLAKY"
@@ -163,7 +163,7 @@ class InMemoryOrderStore(Unreliable, OrderStore):
         recorded = {event.sequence: event.payload_json for event in order.events}
         fresh = journal.unrecorded(batch.order_id, batch.events, recorded, order.last_sequence)
         order.events.extend(journal.stored(event) for event in fresh)
-        for settled in batch.settled:
+        for settled in journal.outcomes_kept(batch.settled):
             order.settled.setdefault(settled.event_id, settled)
         if batch.projection is not None and batch.events:
             self._project(order, batch.projection, batch.events[-1].sequence)
@@ -191,7 +191,7 @@ class InMemoryOrderStore(Unreliable, OrderStore):
             at=at,
         )
         order.events.extend(journal.stored(event) for event in rejections)
-        order.settled.update({one.event_id: one for one in settled if one.outcome is not InboundOutcome.DUPLICATE})
+        order.settled.update({one.event_id: one for one in journal.outcomes_kept(settled)})
         self._leave("settle_late")
         return settled, order.unpublished
 

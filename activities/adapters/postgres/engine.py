@@ -1,0 +1,102 @@
+"""Where connections to Postgres are made and transactions begin: every wait has its bound here."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from activities.adapters.postgres.errors import database_error
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """The bounds of one process's use of Postgres.
+
+    The defaults fit a transaction, with a new connection before it, into the 4 s that an activity's attempt has.
+    """
+
+    application_name: str = "orders"
+    """How the process shows itself in ``pg_stat_activity``."""
+    pool_size: int = 10
+    """Most connections at once."""
+    connect_timeout: timedelta = timedelta(seconds=2)
+    """For one connection attempt, and for the wait for a free one of the pool."""
+    statement_timeout: timedelta = timedelta(seconds=3)
+    """For one statement; the server ends it."""
+    lock_timeout: timedelta = timedelta(seconds=2)
+    """For one lock: whoever holds the order longer is stuck, and this attempt makes room."""
+    idle_in_transaction_timeout: timedelta = timedelta(seconds=10)
+    """After this the server ends a transaction of a process that has stopped, with its locks."""
+
+
+TRANSACTION_TIMEOUT = timedelta(seconds=3.5)
+"""For a whole transaction of a store, also where the server has stopped answering altogether."""
+
+
+def database_url(*, host: str, port: int, user: str, password: str | None, name: str) -> URL:
+    """The address of a database, for `create_engine`."""
+    return URL.create(
+        "postgresql+asyncpg", username=user, password=password, host=host, port=port, database=name
+    )  # fmt: skip
+
+
+def create_engine(url: URL | str, options: EngineOptions | None = None) -> AsyncEngine:
+    """Makes the engine; no connection is opened before the first use.
+
+    Args:
+        url: the database, with the driver ``postgresql+asyncpg``.
+        options: the bounds; None means the defaults.
+    """
+    options = options or EngineOptions()
+    return create_async_engine(
+        url,
+        pool_size=options.pool_size,
+        max_overflow=0,
+        pool_timeout=options.connect_timeout.total_seconds(),
+        # A connection that died while idle, as in a restart of the server, is replaced and not handed out.
+        pool_pre_ping=True,
+        # Statements' values are customers' data: never in an error's text (I16).
+        hide_parameters=True,
+        connect_args={
+            "timeout": options.connect_timeout.total_seconds(),
+            "command_timeout": options.statement_timeout.total_seconds(),
+            "server_settings": {
+                "application_name": options.application_name,
+                "statement_timeout": _milliseconds(options.statement_timeout),
+                "lock_timeout": _milliseconds(options.lock_timeout),
+                "idle_in_transaction_session_timeout": _milliseconds(options.idle_in_transaction_timeout),
+                "timezone": "UTC",
+                # Compiling costs more than any of our statements, each of which touches a few rows.
+                "jit": "off",
+            },
+        },
+    )
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine, limit: timedelta = TRANSACTION_TIMEOUT) -> AsyncIterator[AsyncConnection]:
+    """One transaction: committed at the end, rolled back where anything is raised.
+
+    Args:
+        engine: where.
+        limit: for all of it.
+
+    Raises:
+        DatabaseUnavailableError: the database did not answer in time; whether it committed is unknown.
+    """
+    try:
+        async with asyncio.timeout(limit.total_seconds()), engine.begin() as connection:
+            yield connection
+    except Exception as error:
+        translated = database_error(error)
+        if translated is None:
+            raise
+        raise translated from error
+
+
+def _milliseconds(span: timedelta) -> str:
+    return str(int(span.total_seconds() * 1000))

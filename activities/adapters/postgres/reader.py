@@ -1,0 +1,132 @@
+"""The read side: what the tables say of one order, for people and for checks."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import RowMapping, Text, cast, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.adapters.postgres import rows
+from activities.adapters.postgres.engine import transaction
+from activities.adapters.postgres.payments import claim_of
+from activities.adapters.postgres.schema import events, inbound_events, journals, orders, payments
+from activities.ports import PaymentClaim, StoredEvent
+from schemas.orchestration import OrderDetails, SettledEvent
+from schemas.states import OrderState, ReasonCode
+
+PAGE_MAX: Final = 1_000
+"""Most rows that one call returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """A row of `orders`."""
+
+    order_id: str
+    state: OrderState
+    details: OrderDetails
+    tracking_id: str | None
+    reason: ReasonCode | None
+    last_sequence: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """How far an order's events are: they are on Kafka up to `last_published_sequence`, at least."""
+
+    order_id: str
+    last_sequence: int
+    last_published_sequence: int
+
+
+class OrderReader:
+    """Reads the application's tables; writes nothing. Raises `DatabaseUnavailableError` where they do not answer."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def order(self, order_id: str) -> OrderRecord | None:
+        """The order's row; None where no ``order.created`` was ever accepted."""
+        async with transaction(self._engine) as connection:
+            statement = select(orders).where(orders.c.id == order_id)
+            row = (await connection.execute(statement)).mappings().one_or_none()
+        return None if row is None else _order_record(row)
+
+    async def orders_in(self, state: OrderState, limit: int = 100) -> tuple[OrderRecord, ...]:
+        """Orders in a state, those that have been there longest first."""
+        statement = (
+            select(orders).where(orders.c.state == state).order_by(orders.c.updated_at).limit(min(limit, PAGE_MAX))
+        )
+        async with transaction(self._engine) as connection:
+            found = (await connection.execute(statement)).mappings().all()
+        return tuple(_order_record(row) for row in found)
+
+    async def journal(self, order_id: str) -> JournalRecord | None:
+        """How far the order's events are; None where it has none."""
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(select(journals).where(journals.c.order_id == order_id))).one_or_none()
+        return None if row is None else JournalRecord(*row)
+
+    async def events(self, order_id: str, after_sequence: int = 0, limit: int = PAGE_MAX) -> tuple[StoredEvent, ...]:
+        """The order's audit rows after a sequence, in order: page on from the last one's sequence."""
+        statement = (
+            select(events.c.sequence, events.c.type, cast(events.c.payload_json, Text))
+            .where(events.c.order_id == order_id, events.c.sequence > after_sequence)
+            .order_by(events.c.sequence)
+            .limit(min(limit, PAGE_MAX))
+        )
+        async with transaction(self._engine) as connection:
+            found = (await connection.execute(statement)).all()
+        return tuple(StoredEvent(order_id=order_id, sequence=row[0], type=row[1], payload_json=row[2]) for row in found)
+
+    async def inbound_events(self, order_id: str, limit: int = PAGE_MAX) -> tuple[SettledEvent, ...]:
+        """What became of the order's inbound events, by time, the newest where there are more than `limit`."""
+        statement = (
+            select(inbound_events)
+            .where(inbound_events.c.order_id == order_id)
+            .order_by(inbound_events.c.ts.desc(), inbound_events.c.event_id.desc())
+            .limit(min(limit, PAGE_MAX))
+        )
+        async with transaction(self._engine) as connection:
+            found = (await connection.execute(statement)).mappings().all()
+        return tuple(_settled(row) for row in reversed(found))
+
+    async def inbound_event(self, order_id: str, event_id: str) -> SettledEvent | None:
+        """What became of one inbound event; None where it is not decided yet, or was never seen."""
+        statement = select(inbound_events).where(
+            inbound_events.c.order_id == order_id, inbound_events.c.event_digest == rows.digest(event_id)
+        )
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(statement)).mappings().one_or_none()
+        return None if row is None else _settled(row)
+
+    async def payment(self, payment_id: str) -> PaymentClaim | None:
+        """The payment's row; None where the id was never claimed."""
+        async with transaction(self._engine) as connection:
+            statement = select(payments).where(payments.c.payment_id == payment_id)
+            row = (await connection.execute(statement)).mappings().one_or_none()
+        return None if row is None else claim_of(row)
+
+
+def _order_record(row: RowMapping) -> OrderRecord:
+    return OrderRecord(
+        order_id=row["id"],
+        state=OrderState(row["state"]),
+        details=rows.details(row),
+        tracking_id=row["tracking_id"],
+        reason=rows.reason_of(row["reason"]),
+        last_sequence=row["last_sequence"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _settled(row: RowMapping) -> SettledEvent:
+    # By way of JSON, where the model's strictness allows words for enums.
+    names = ("event_id", "type", "outcome", "reason")
+    values = {name: row[name] for name in names} | {"at": row["ts"].isoformat()}
+    return SettledEvent.model_validate_json(json.dumps(values))
