@@ -93,14 +93,18 @@ def _refuse_known_encodings(value: bytes) -> None:
         raise _bytes_error(
             DecodeErrorCode.VALUE_BYTE_ORDER_MARK, "the value starts with a byte-order mark; send UTF-8 without one"
         )
-    # Without a mark, UTF-16 and UTF-32 show as a NUL beside the first character, which no JSON in UTF-8 has.
-    if value.startswith(_UTF_16_MARKS) or (len(value) > 1 and value[1] == 0) or value[:2] in (b"\0{", b"\0["):
+    if value.startswith(_UTF_16_MARKS) or _UNMARKED_UTF_16.match(value):
         raise _bytes_error(DecodeErrorCode.VALUE_UTF_16, "the value is UTF-16 or UTF-32; encode the JSON as UTF-8")
     if value[0] == 0 and len(value) >= _SCHEMA_REGISTRY_PREFIX_BYTES:
         raise _bytes_error(
             DecodeErrorCode.VALUE_SCHEMA_REGISTRY,
             "the value starts with a schema registry's magic byte and schema id; use a plain JSON serializer",
         )
+
+
+_UNMARKED_UTF_16 = re.compile(rb"[^\0]\0|\0[{\[]|\0\0\0[{\[]\0\0\0")
+"""UTF-16 and UTF-32 without a mark show as NULs beside the first character, which no JSON in UTF-8 has. A value that
+begins with two NULs is otherwise a schema registry's: its magic byte, and a small schema id."""
 
 
 def _refuse_deep_nesting(text: str) -> None:
