@@ -1,6 +1,8 @@
 """The whole system for one test: topics, database and namespace of its own, and the processes as a user starts them."""
 
+import asyncio
 import secrets
+import subprocess
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from schemas.states import EventType
-from stack.endpoints import Endpoints
+from stack import Endpoints, Tools
 from tests.helpers import postgres_rows
 from tests.helpers.evidence import Evidence, Run
 from tests.helpers.kafka_io import (
@@ -34,6 +36,7 @@ PARTITIONS = 4
 TASK_QUEUES = ("order-tq", "shipping-tq")
 RETENTION_SECONDS = 24 * 3600
 """The least that Temporal accepts."""
+CONSOLE_TIMEOUT_SECONDS = 60.0
 NAMESPACE_TIMEOUT_SECONDS = 30.0
 """A namespace is usable once Temporal's services have refreshed their caches: seconds, by default every ten."""
 PLANTED_SECRET = f"planted-{secrets.token_hex(12)}"
@@ -132,6 +135,22 @@ class OrderSystem:
     async def produce(self, records: Iterable[Outgoing]) -> list[tuple[str, int, int]]:
         """Produces records; returns their coordinates."""
         return await produce(self.endpoints.kafka_bootstrap_servers, records)
+
+    async def type_into_console_producer(self, tools: Tools, topic: str, *lines: str, with_keys: bool = False) -> None:
+        """Hands lines to Kafka's own console producer, as a person would type them.
+
+        Args:
+            tools: The servers' own tools.
+            topic: Where to.
+            lines: A record each; with keys, ``key:value``.
+            with_keys: Whether a line begins with its key.
+        """
+        properties = ["--property", "parse.key=true", "--property", "key.separator=:"] if with_keys else []
+        command = [tools.kafka_console_producer, "--bootstrap-server", self.endpoints.kafka_bootstrap_servers]
+        ended = await asyncio.to_thread(
+            _type_into, [*map(str, command), "--topic", topic, *properties], "".join(f"{line}\n" for line in lines)
+        )
+        assert ended.returncode == 0, f"the console producer left with {ended.returncode}\n{ended.stderr}"
 
     async def offsets(self) -> list[PartitionOffsets]:
         """Begin, end and committed offset of every input partition."""
@@ -264,6 +283,12 @@ async def order_system(
                 [*system.input_topics, system.events_topic, system.dead_letters_topic],
             )
         await postgres_rows.drop_database(everything, names["DB_NAME"], beside=endpoints.db_name)
+
+
+def _type_into(command: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=CONSOLE_TIMEOUT_SECONDS, check=False
+    )
 
 
 def _topic_setting(event_type: EventType) -> str:
