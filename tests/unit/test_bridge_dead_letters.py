@@ -1,0 +1,93 @@
+"""A dead letter is the record itself, with its origin and a reason beside it."""
+
+import re
+from pathlib import Path
+
+from bridge.dead_letters import DeadLetter, Reason, make_dead_letter, make_pointer
+from bridge.decode_errors import DecodeErrorCode
+from bridge.processor import REFUSED_BY_TEMPORAL
+from bridge.records import Record
+
+REASON = Reason("json", "json_invalid", "the value is not JSON", 3)
+DOCUMENT = Path(__file__).parents[2] / "docs" / "dead-letters.md"
+
+
+def record(**changes: object) -> Record:
+    fields: dict[str, object] = {
+        "topic": "order.created",
+        "partition": 3,
+        "offset": 14,
+        "timestamp_ms": 1_767_225_600_123,
+        "key": b"\xffkey",
+        "value": b"\xffvalue",
+        "headers": (("a", b"\xff"), ("a", None)),
+    }
+    return Record(**(fields | changes))  # type: ignore[arg-type]
+
+
+def own_headers(letter: DeadLetter) -> dict[str, bytes | None]:
+    return {name: value for name, value in letter.headers if name.startswith("dlq_")}
+
+
+def test_key_value_and_headers_are_untouched() -> None:
+    """I15."""
+    letter = make_dead_letter(record(), REASON)
+    assert (letter.key, letter.value, letter.headers[:2]) == (b"\xffkey", b"\xffvalue", (("a", b"\xff"), ("a", None)))
+
+
+def test_a_null_key_and_a_null_value_stay_null() -> None:
+    letter = make_dead_letter(record(key=None, value=None), REASON)
+    assert (letter.key, letter.value) == (None, None)
+
+
+def test_origin_and_reason_are_in_headers() -> None:
+    headers = own_headers(make_dead_letter(record(), REASON))
+    assert headers.pop("dlq_bridge_version")
+    assert headers == {
+        "dlq_version": b"1",
+        "dlq_source_topic": b"order.created",
+        "dlq_source_partition": b"3",
+        "dlq_source_offset": b"14",
+        "dlq_source_timestamp_ms": b"1767225600123",
+        "dlq_stage": b"json",
+        "dlq_error_code": b"json_invalid",
+        "dlq_message": b"the value is not JSON",
+        "dlq_attempts": b"3",
+    }
+
+
+def test_forged_headers_are_neither_trusted_nor_lost() -> None:
+    forged = (("dlq_error_code", b"forged"), ("dlq_source_offset", b"0"), ("dlq_own", None))
+    letter = make_dead_letter(record(headers=forged), REASON)
+    assert letter.headers[:3] == (
+        ("original_dlq_error_code", b"forged"),
+        ("original_dlq_source_offset", b"0"),
+        ("original_dlq_own", None),
+    )
+    assert own_headers(letter)["dlq_error_code"] == b"json_invalid"
+    assert len([name for name, _ in letter.headers if name == "dlq_error_code"]) == 1
+
+
+def test_a_pointer_holds_the_coordinates_and_no_bytes() -> None:
+    letter = make_pointer(record(value=b"v" * 2_000_000), REASON)
+    headers = own_headers(letter)
+    assert letter.value is None
+    assert (headers["dlq_pointer"], headers["dlq_source_offset"]) == (b"true", b"14")
+    assert ("a", b"\xff") not in letter.headers, "headers may be what makes it too large"
+
+
+def test_a_pointer_leaves_out_a_key_that_is_too_large_itself() -> None:
+    assert make_pointer(record(key=b"k" * 1_024), REASON).key == b"k" * 1_024
+    assert make_pointer(record(key=b"k" * 1_025), REASON).key is None
+
+
+def test_the_document_explains_every_error_code_and_no_other() -> None:
+    rows = re.findall(r"^\| `([a-z0-9_]+)` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    documented = {row for row in rows if not row.startswith("dlq_")}
+    assert documented == {code.value for code in DecodeErrorCode} | {REFUSED_BY_TEMPORAL}
+
+
+def test_the_document_explains_every_header() -> None:
+    headers = set(own_headers(make_pointer(record(), REASON)))
+    documented = set(re.findall(r"`(dlq_[a-z_]+)`", DOCUMENT.read_text(encoding="utf-8")))
+    assert headers <= documented
