@@ -19,6 +19,10 @@ from orders.clients.kafka import kafka_admin, kafka_unreachable
 from orders.exit_status import OrdersError, UnreachableError
 from orders.settings import Settings
 
+_DEFAULT_REPLICAS = 3
+_DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
+"""Twice Kafka's own default for a record: a dead letter is its source record and the headers that say why."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -92,8 +96,9 @@ async def _create(admin: AIOKafkaAdminClient, wanted: dict[str, int], settings: 
     """Makes the topics; returns those that were made by this call and not by another process meanwhile."""
     if not wanted:
         return frozenset()
-    replicas = settings.kafka_topic_replication_factor
-    new = [NewTopic(name, partitions, replicas) for name, partitions in wanted.items()]
+    replicas = settings.kafka_topic_replication_factor or await _default_replicas(admin)
+    configs = {settings.kafka_topic_dead_letters: {"max.message.bytes": str(_DEAD_LETTER_MAX_BYTES)}}
+    new = [NewTopic(name, partitions, replicas, topic_configs=configs.get(name)) for name, partitions in wanted.items()]
     answer = await admin.create_topics(new, timeout_ms=round(settings.kafka_request_timeout_seconds * 1_000))
     created = set()
     for name, code, *_ in answer.topic_errors:
@@ -102,6 +107,12 @@ async def _create(admin: AIOKafkaAdminClient, wanted: dict[str, int], settings: 
         elif code != TopicAlreadyExistsError.errno:
             raise OrdersError(_refusal(name, code))
     return frozenset(created)
+
+
+async def _default_replicas(admin: AIOKafkaAdminClient) -> int:
+    """Three where there are brokers enough; aiokafka 0.14 cannot ask for the broker's own default."""
+    cluster = await admin.describe_cluster()
+    return max(1, min(_DEFAULT_REPLICAS, len(cluster["brokers"])))
 
 
 def _refusal(name: str, code: int) -> str:

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from bridge.config import BackOff, BridgeConfig, GroupTimings
+from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings
 from bridge.decoder import DecodeLimits
-from orders.clients.kafka import kafka_options
+from orders.clients.kafka import kafka_security
 from orders.settings import Settings
 from schemas.orchestration import OrderPolicy
 
@@ -31,14 +31,13 @@ def order_run_timeout(settings: Settings) -> timedelta | None:
 
 def bridge_config(settings: Settings) -> BridgeConfig:
     """What the bridge is told."""
-    security = kafka_options(settings)
     return BridgeConfig(
-        bootstrap_servers=security.pop("bootstrap_servers"),
+        bootstrap_servers=settings.kafka_bootstrap_servers,
         group_id=settings.bridge_group_id,
         client_id=settings.bridge_client_id,
         topics={topic: event_type for event_type, topic in settings.inbound_topics.items()},
         dead_letter_topic=settings.kafka_topic_dead_letters,
-        kafka_security=security,
+        kafka_security=kafka_security(settings),
         policy=order_policy(settings),
         run_timeout=order_run_timeout(settings),
         limits=DecodeLimits(value_max_bytes=settings.bridge_value_max_bytes),
@@ -53,7 +52,12 @@ def bridge_config(settings: Settings) -> BridgeConfig:
             rebalance_timeout=_span(settings.bridge_rebalance_timeout_seconds),
             max_poll_interval=_span(settings.bridge_max_poll_interval_seconds),
         ),
-        poll_records_max=settings.bridge_poll_records,
+        poll_records_max=settings.bridge_poll_records_max,
+        engine=EngineLimits(
+            records_held_max=settings.bridge_records_held_max,
+            bytes_held_max=settings.bridge_bytes_held_max,
+            calls_in_flight_max=settings.bridge_calls_in_flight_max,
+        ),
         commit_interval=_span(settings.bridge_commit_interval_seconds),
         commit_timeout=_span(settings.bridge_commit_timeout_seconds),
         drain_timeout=_span(settings.bridge_drain_timeout_seconds),

@@ -17,17 +17,13 @@ _CLOSE_TIMEOUT_SECONDS = 5.0
 """aiokafka's stop can retry for ever on some errors; nothing of ours is unacknowledged by then."""
 
 
-def kafka_options(settings: Settings) -> dict[str, Any]:
-    """The options that every Kafka client takes: where, and by which credentials.
+def kafka_security(settings: Settings) -> dict[str, Any]:
+    """The options by which every Kafka client is let in.
 
     Raises:
         WrongSettingsError: a certificate cannot be read.
     """
-    options: dict[str, Any] = {
-        "bootstrap_servers": settings.kafka_bootstrap_servers,
-        "security_protocol": settings.kafka_security_protocol,
-        "request_timeout_ms": round(settings.kafka_request_timeout_seconds * 1_000),
-    }
+    options: dict[str, Any] = {"security_protocol": settings.kafka_security_protocol}
     if settings.kafka_sasl_mechanism and settings.kafka_sasl_password:
         options |= {
             "sasl_mechanism": settings.kafka_sasl_mechanism,
@@ -37,6 +33,14 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
     if settings.kafka_security_protocol.endswith("SSL"):
         options["ssl_context"] = _kafka_tls(settings)
     return options
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        "request_timeout_ms": round(settings.kafka_request_timeout_seconds * 1_000),
+        **kafka_security(settings),
+    }
 
 
 def _kafka_tls(settings: Settings) -> ssl.SSLContext:
@@ -60,7 +64,7 @@ async def kafka_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
         UnreachableError: Kafka does not answer in time.
     """
     # linger_ms=0: awaited sends gain nothing by lingering (measured: 73,000/s against 9,600/s at 5 ms).
-    producer = AIOKafkaProducer(**kafka_options(settings), acks="all", enable_idempotence=True, linger_ms=0)
+    producer = AIOKafkaProducer(**_options(settings), acks="all", enable_idempotence=True, linger_ms=0)
     async with _started(producer, settings):
         yield producer
 
@@ -72,7 +76,7 @@ async def kafka_consumer(settings: Settings, **options: Any) -> AsyncIterator[AI
     Raises:
         UnreachableError: Kafka does not answer in time.
     """
-    consumer = AIOKafkaConsumer(**kafka_options(settings), enable_auto_commit=False, **options)
+    consumer = AIOKafkaConsumer(**_options(settings), enable_auto_commit=False, **options)
     async with _started(consumer, settings):
         yield consumer
 
@@ -84,7 +88,7 @@ async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     Raises:
         UnreachableError: Kafka does not answer in time.
     """
-    admin = AIOKafkaAdminClient(**kafka_options(settings))
+    admin = AIOKafkaAdminClient(**_options(settings))
     try:
         await _start(admin, settings)
         yield admin

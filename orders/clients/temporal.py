@@ -13,6 +13,15 @@ from workflows.converter import DATA_CONVERTER
 _REFUSED = (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED)
 
 
+async def lazy_temporal(settings: Settings) -> Client:
+    """A client that connects at its first call; it cannot be a worker's.
+
+    Raises:
+        WrongSettingsError: a certificate cannot be read.
+    """
+    return await _client(settings, lazy=True)
+
+
 async def connect_temporal(settings: Settings) -> Client:
     """Connects to Temporal, and makes sure that the namespace is there.
 
@@ -20,17 +29,9 @@ async def connect_temporal(settings: Settings) -> Client:
         UnreachableError: it does not answer in time.
         WrongSettingsError: it refuses the credentials, has no such namespace, or a certificate cannot be read.
     """
-    tls = _temporal_tls(settings)
-    api_key = settings.temporal_api_key
     try:
         async with asyncio.timeout(settings.temporal_connect_timeout_seconds):
-            client = await Client.connect(
-                settings.temporal_host,
-                namespace=settings.temporal_namespace,
-                tls=tls,
-                api_key=api_key.get_secret_value() if api_key else None,
-                data_converter=DATA_CONVERTER,
-            )
+            client = await _client(settings, lazy=False)
             await _check_namespace(client)
     except (RuntimeError, TimeoutError, OSError) as error:
         raise UnreachableError(temporal_unreachable(settings)) from error
@@ -54,6 +55,18 @@ def temporal_unreachable(settings: Settings) -> str:
     return (
         f"Temporal does not answer at {settings.temporal_host}: start it (`orders up` starts everything), "
         "or set TEMPORAL_HOST"
+    )
+
+
+async def _client(settings: Settings, *, lazy: bool) -> Client:
+    api_key = settings.temporal_api_key
+    return await Client.connect(
+        settings.temporal_host,
+        namespace=settings.temporal_namespace,
+        tls=_temporal_tls(settings),
+        api_key=api_key.get_secret_value() if api_key else None,
+        data_converter=DATA_CONVERTER,
+        lazy=lazy,
     )
 
 

@@ -117,8 +117,11 @@ class KafkaSettings(BaseModel):
             "so that one order's messages are owned by one bridge."
         ),
     )
-    kafka_topic_replication_factor: int = Field(
-        -1, ge=-1, le=32_767, description="Replicas of each topic that orders migrate creates; -1 is the broker's own."
+    kafka_topic_replication_factor: int | None = Field(
+        None,
+        ge=1,
+        le=32_767,
+        description="Replicas of each topic that orders migrate creates; unset, 3 or as many as there are brokers.",
     )
 
     @property
@@ -137,7 +140,12 @@ class BridgeSettings(BaseModel):
 
     bridge_group_id: Name = Field("order-bridge", description="Kafka consumer group that all bridges share.")
     bridge_client_id: Name = Field("order-bridge", description="What the bridge calls itself towards Kafka.")
-    bridge_poll_records: Count = Field(500, description="Most records that one poll takes.")
+    bridge_poll_records_max: Count = Field(500, description="Most records that one poll takes.")
+    bridge_records_held_max: Count = Field(
+        2_000, description="Most records that are held unsettled; then nothing more is taken until half are settled."
+    )
+    bridge_bytes_held_max: SizeBytes = Field(64 * 1024 * 1024, description="Most bytes of such records.")
+    bridge_calls_in_flight_max: Count = Field(100, description="Most calls on Temporal at once.")
     bridge_value_max_bytes: SizeBytes = Field(
         512 * 1024, description="Longest value of a record; a longer one is set aside. Temporal's own limit is 2 MiB."
     )
@@ -167,7 +175,7 @@ class BridgeSettings(BaseModel):
     )
     bridge_commit_timeout_seconds: Seconds = Field(5, description="How long one commit may take.")
     bridge_drain_timeout_seconds: Seconds = Field(
-        15, description="How long records in flight may finish before the bridge stops or lets partitions go."
+        10, description="How long records in flight may finish before the bridge stops or lets partitions go."
     )
 
 

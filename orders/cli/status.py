@@ -1,0 +1,78 @@
+"""``orders status``."""
+
+from rich.markup import escape
+from rich.table import Table
+
+from orders.cli.common import (
+    JsonOption,
+    OrderIdArgument,
+    command_app,
+    console,
+    print_json,
+    run_command,
+    server_settings,
+)
+from orders.clients.temporal import connect_temporal
+from orders.order_views import OrderView, view_order
+from orders.settings import Settings
+from schemas.inbound import Address
+
+app = command_app()
+
+
+@app.command()
+def status(order_id: OrderIdArgument, *, as_json: JsonOption = False) -> None:
+    """Show where an order is and what it waits for.
+
+    Asks its workflow in Temporal; an order that Temporal has forgotten is looked up in Postgres.
+
+    Example: [bold]orders status o-1 --json[/bold]
+    """
+    settings = server_settings()
+    view = run_command(_view(settings, order_id))
+    if as_json:
+        print_json({"run": view.run, "failure": view.failure, **view.status.model_dump(mode="json")})
+        return
+    _print(view, settings)
+
+
+async def _view(settings: Settings, order_id: str) -> OrderView:
+    return await view_order(await connect_temporal(settings), settings, order_id)
+
+
+def _print(view: OrderView, settings: Settings) -> None:
+    order = view.status
+    rows = {
+        "order": order.order_id,
+        "state": order.state.value,
+        "recorded as": order.order_state,
+        "reason": order.reason,
+        "waits for": order.waits_for,
+        "run": view.run if view.failure is None else f"{view.run}: {view.failure}",
+        "approved": "yes" if order.approved else None,
+        "payment": order.payment_id,
+        "amount": None if order.amount is None else f"{order.amount} {order.currency} (minor units)",
+        "address": _address(order.address),
+        "tracking": order.tracking_id,
+        "shipping attempt": order.shipping_attempt or None,
+        "events published": order.last_sequence,
+        "events held": order.held_events or None,
+        "in Temporal's UI": _ui_link(settings, order.order_id) if view.run != "GONE" else None,
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        if value is not None:
+            table.add_row(f"[dim]{name}[/dim]", escape(str(value)))
+    console().print(table)
+
+
+def _address(address: Address | None) -> str | None:
+    if address is None:
+        return None
+    return ", ".join(part for part in address.model_dump(exclude_none=True).values()) or None
+
+
+def _ui_link(settings: Settings, order_id: str) -> str | None:
+    if settings.temporal_ui_url is None:
+        return None
+    return f"{settings.temporal_ui_url}/namespaces/{settings.temporal_namespace}/workflows/{order_id}"
