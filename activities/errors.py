@@ -52,7 +52,12 @@ def application_error(error: Exception) -> ApplicationError:
     if error_type is None:
         name = type(error).__name__
         return ApplicationError(f"{name} in the activity; the worker's log says where", type=f"{UNEXPECTED}{name}")
-    return ApplicationError(str(error), type=error_type, non_retryable=error_type in NON_RETRYABLE)
+    return ApplicationError(
+        str(error),
+        type=error_type,
+        non_retryable=error_type in NON_RETRYABLE,
+        next_retry_delay=error.retry_after if isinstance(error, GatewayUnavailableError) else None,
+    )
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from temporalio import activity
 
 from activities.errors import told_to_temporal
-from activities.ports import PaymentClaim, PaymentGateway, PaymentStore
+from activities.ports import GatewayContractError, GatewayPayment, PaymentClaim, PaymentGateway, PaymentStore
 from schemas.orchestration import ChargePayment, ChargeResult, RefundPayment, RefundResult
 from schemas.states import PaymentStatus, ReasonCode
 
@@ -28,6 +28,7 @@ class PaymentActivities:
                 return ChargeResult(status=PaymentStatus.DECLINED, reason=ReasonCode.PAYMENT_ID_CONFLICT)
             if claim.status is PaymentStatus.PENDING:
                 payment = await self._gateway.charge(charge)
+                _check_answer(payment, charge)
                 # A refund may have overtaken this attempt: what is recorded then stands, and is the answer.
                 claim = await self._payments.settle(charge.payment_id, payment.status, payment.reason)
             return _charge_result(claim)
@@ -54,6 +55,19 @@ class PaymentActivities:
 def _is_claim_of(claim: PaymentClaim, charge: ChargePayment) -> bool:
     claimed = (claim.order_id, claim.amount, claim.currency)
     return claimed == (charge.order_id, charge.amount, charge.currency)
+
+
+def _check_answer(payment: GatewayPayment, charge: ChargePayment) -> None:
+    """Makes sure that what was charged is what was asked.
+
+    Raises:
+        GatewayContractError: it is not.
+    """
+    same_money = (payment.amount, payment.currency) == (charge.amount, charge.currency)
+    # A payment that was voided before it was ever charged has no amount.
+    same_money = same_money or payment.status is PaymentStatus.VOIDED
+    if payment.payment_id != charge.payment_id or not same_money:
+        raise GatewayContractError("the provider answered with another payment, amount or currency than was asked")
 
 
 def _charge_result(claim: PaymentClaim) -> ChargeResult:

@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from schemas.inbound import Address, InboundEvent
@@ -158,7 +158,7 @@ class PaymentGateway(Protocol):
     """The provider that moves money. Every call is idempotent by payment id.
 
     Every method raises `GatewayUnavailableError` where the outcome is unknown or the provider asks to come back later,
-    and `GatewayContractError` where its answer contradicts what was asked.
+    and `GatewayContractError` where its answer cannot be understood.
     """
 
     async def charge(self, charge: ChargePayment) -> "GatewayPayment":
@@ -194,8 +194,8 @@ class GatewayPayment:
 class CarrierGateway(Protocol):
     """The company that ships. Every call is idempotent by order id.
 
-    Every method raises `GatewayUnavailableError` where it may be tried again at once, and `ShipmentRefusedError` where
-    this attempt is lost.
+    Every method raises `GatewayUnavailableError` where it may be tried again at once, `ShipmentRefusedError` where this
+    attempt is lost, and `GatewayContractError` where the answer cannot be understood.
     """
 
     async def prepare(self, order_id: str, address: Address, attempt: int) -> str:
@@ -208,11 +208,19 @@ class CarrierGateway(Protocol):
 
 
 class GatewayContractError(Exception):
-    """The provider's answer contradicts what was asked, such as another amount; a person has to look."""
+    """The provider's answer cannot be understood, or contradicts what was asked; a person has to look."""
 
 
 class GatewayUnavailableError(Exception):
-    """The provider did not answer, or asks to come back later: the outcome is unknown and the call may be repeated."""
+    """The provider did not answer, or asks to come back later: the outcome is unknown and the call may be repeated.
+
+    Attributes:
+        retry_after: how long the provider asks to be left alone; None where it does not say.
+    """
+
+    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ShipmentRefusedError(Exception):

@@ -1,0 +1,250 @@
+"""Payment provider and carrier over HTTP, by the contract of docs/gateways.md."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import Enum, auto
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import Field, ValidationError
+
+from activities.ports import (
+    CarrierGateway,
+    GatewayContractError,
+    GatewayPayment,
+    GatewayUnavailableError,
+    PaymentGateway,
+    ShipmentRefusedError,
+)
+from schemas.base import Model
+from schemas.inbound import Address
+from schemas.orchestration import ChargePayment
+from schemas.states import PaymentStatus, ReasonCode
+
+RETRY_AFTER_MAX: Final = timedelta(seconds=30)
+"""Longest that a provider's ``Retry-After`` is obeyed: work goes on within this after it is back."""
+ANSWER_MAX_BYTES: Final = 64 * 1024
+"""Far above any answer of the contract."""
+
+
+class Meaning(Enum):
+    """What a status code says."""
+
+    ANSWER = auto()
+    NOT_THERE = auto()
+    REFUSED = auto()
+    COME_BACK_LATER = auto()
+    NOT_UNDERSTOOD = auto()
+
+
+_MEANINGS: Final = {
+    200: Meaning.ANSWER,
+    201: Meaning.ANSWER,
+    402: Meaning.ANSWER,  # Payment Required: a declined payment, told in the body as every other.
+    404: Meaning.NOT_THERE,
+    408: Meaning.COME_BACK_LATER,
+    409: Meaning.COME_BACK_LATER,  # Conflict: a request with this Idempotency-Key is still being worked on.
+    422: Meaning.REFUSED,
+    425: Meaning.COME_BACK_LATER,
+    429: Meaning.COME_BACK_LATER,
+}
+_SERVER_ERRORS: Final = range(500, 600)
+
+
+def meaning_of(status: int) -> Meaning:
+    """The one table of status codes: for both providers, and for every call."""
+    if status in _SERVER_ERRORS:
+        return Meaning.COME_BACK_LATER
+    return _MEANINGS.get(status, Meaning.NOT_UNDERSTOOD)
+
+
+class HttpProvider:
+    """A provider's HTTP interface: one client, one key, one bound in time. Use it as ``async with``, or close it."""
+
+    def __init__(self, *, base_url: str, api_key: str | None, timeout: timedelta) -> None:
+        """Connects to nothing yet.
+
+        Args:
+            base_url: what the contract's paths are appended to.
+            api_key: sent as a bearer token; None for none.
+            timeout: for one call, from connecting to the answer's last byte.
+        """
+        headers = {"accept": "application/json"}
+        if api_key is not None:
+            headers["authorization"] = f"Bearer {api_key}"
+        # No redirects: they would carry the key to wherever the answer says. No proxies or keys from the environment.
+        self._client = httpx.AsyncClient(
+            base_url=base_url, headers=headers, timeout=timeout.total_seconds(), trust_env=False
+        )
+        self._timeout = timeout
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def call(
+        self, method: str, path: str, *, idempotency_key: str | None = None, body: Mapping[str, Any] | None = None
+    ) -> tuple[Meaning, bytes]:
+        """One request.
+
+        Returns:
+            ANSWER with its body, or NOT_THERE, or REFUSED.
+
+        Raises:
+            GatewayUnavailableError: no answer in time, or come back later: what it led to is unknown.
+            GatewayContractError: the status is none of the contract's.
+        """
+        headers = {"content-type": "application/json"}
+        if idempotency_key is not None:
+            headers["idempotency-key"] = idempotency_key
+        content = None if body is None else json.dumps(body)
+        try:
+            # httpx's own time-outs are for each step; a provider that sends a byte a second passes them all.
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                response = await self._client.request(method, path, headers=headers, content=content)
+        except TimeoutError as error:
+            raise GatewayUnavailableError("the provider did not answer in time") from error
+        except httpx.RequestError as error:
+            raise GatewayUnavailableError(f"the provider cannot be reached ({type(error).__name__})") from error
+        meaning = meaning_of(response.status_code)
+        if meaning is Meaning.COME_BACK_LATER:
+            raise GatewayUnavailableError(
+                f"the provider asks to come back later ({response.status_code})", _retry_after(response)
+            )
+        if meaning is Meaning.NOT_UNDERSTOOD or len(response.content) > ANSWER_MAX_BYTES:
+            raise GatewayContractError(f"the provider's answer is not understood ({response.status_code})")
+        return meaning, response.content
+
+
+def _retry_after(response: httpx.Response) -> timedelta | None:
+    """The header's seconds, within bounds; its other form, a date, is left out: clocks differ."""
+    text = response.headers.get("retry-after", "")
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    # Of a very long number the digits beyond the bound's own do not matter.
+    return min(timedelta(seconds=int(text[:9])), RETRY_AFTER_MAX)
+
+
+class PaymentAnswer(Model):
+    """The provider's view of a payment, in every answer of the payment interface."""
+
+    payment_id: str
+    status: PaymentStatus
+    amount: int = Field(ge=0)
+    currency: str
+    reason: str | None = None
+
+
+class PackageAnswer(Model):
+    """Answer to a prepared package."""
+
+    package_id: str = Field(min_length=1, max_length=200)
+
+
+class DispatchAnswer(Model):
+    """Answer to a dispatched package."""
+
+    tracking_id: str = Field(min_length=1, max_length=200)
+
+
+AnswerT = TypeVar("AnswerT", bound=Model)
+
+
+def _parsed(model: type[AnswerT], meaning: Meaning, content: bytes) -> AnswerT:
+    if meaning is not Meaning.ANSWER:
+        raise GatewayContractError(f"the provider's answer is not understood ({meaning.name.lower()})")
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        # Only where: the values may be a customer's.
+        places = ", ".join(".".join(map(str, one["loc"])) or "body" for one in error.errors(include_input=False))
+        raise GatewayContractError(f"the provider's answer is not understood: {places}") from None
+
+
+class HttpPaymentGateway(PaymentGateway):
+    """A payment provider over HTTP."""
+
+    def __init__(self, provider: HttpProvider) -> None:
+        self._provider = provider
+
+    async def charge(self, charge: ChargePayment) -> GatewayPayment:
+        """See the port."""
+        answer = await self._provider.call(
+            "POST",
+            "payments",
+            idempotency_key=f"charge:{charge.payment_id}",
+            body=charge.model_dump(mode="json"),
+        )
+        return _gateway_payment(_parsed(PaymentAnswer, *answer))
+
+    async def refund(self, payment_id: str) -> GatewayPayment:
+        """See the port."""
+        answer = await self._provider.call(
+            "POST",
+            f"payments/{quote(payment_id, safe='')}/refund",
+            idempotency_key=f"refund:{payment_id}",
+            body={},
+        )
+        payment = _gateway_payment(_parsed(PaymentAnswer, *answer))
+        if payment.status not in (PaymentStatus.REFUNDED, PaymentStatus.VOIDED) or payment.payment_id != payment_id:
+            raise GatewayContractError("the provider answered a refund with another payment, or with none")
+        return payment
+
+    async def look_up(self, payment_id: str) -> GatewayPayment | None:
+        """See the port."""
+        meaning, content = await self._provider.call("GET", f"payments/{quote(payment_id, safe='')}")
+        if meaning is Meaning.NOT_THERE:
+            return None
+        return _gateway_payment(_parsed(PaymentAnswer, meaning, content))
+
+
+class HttpCarrierGateway(CarrierGateway):
+    """A carrier over HTTP."""
+
+    def __init__(self, provider: HttpProvider) -> None:
+        self._provider = provider
+
+    async def prepare(self, order_id: str, address: Address, attempt: int) -> str:
+        """See the port."""
+        answer = await self._shipment("shipments", f"prepare:{order_id}:{attempt}", order_id, address, attempt)
+        return _parsed(PackageAnswer, *answer).package_id
+
+    async def dispatch(self, order_id: str, address: Address, attempt: int) -> str:
+        """See the port."""
+        path = f"shipments/{quote(order_id, safe='')}/dispatch"
+        answer = await self._shipment(path, f"dispatch:{order_id}:{attempt}", order_id, address, attempt)
+        return _parsed(DispatchAnswer, *answer).tracking_id
+
+    async def _shipment(
+        self, path: str, idempotency_key: str, order_id: str, address: Address, attempt: int
+    ) -> tuple[Meaning, bytes]:
+        body = {"order_id": order_id, "attempt": attempt, "address": address.model_dump(exclude_none=True)}
+        meaning, content = await self._provider.call("POST", path, idempotency_key=idempotency_key, body=body)
+        if meaning is Meaning.REFUSED:
+            raise ShipmentRefusedError("the carrier does not take the shipment")
+        return meaning, content
+
+
+def _gateway_payment(answer: PaymentAnswer) -> GatewayPayment:
+    """The answer as the port has it; of the provider's reasons only those of our contract are told on."""
+    known = answer.reason in set(ReasonCode)
+    declined = ReasonCode.CARD_DECLINED if answer.status is PaymentStatus.DECLINED else None
+    return GatewayPayment(
+        payment_id=answer.payment_id,
+        status=answer.status,
+        amount=answer.amount,
+        currency=answer.currency,
+        reason=ReasonCode(answer.reason) if known and answer.reason else declined,
+    )

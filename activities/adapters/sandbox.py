@@ -1,0 +1,181 @@
+"""The embedded payment provider and carrier: no money moves and nothing ships, for a first run without any provider.
+
+They play somebody else: their books are tables of their own, so that they outlive our processes and are shared by all.
+Magic values, in the manner of payment providers' test modes:
+
+=====================  ==================================================================================
+``payment_id``         ``decline-…`` is declined; ``slow-…`` is charged, but the answer to the first call is lost
+``zip_code``           ``FAIL0`` is never shipped; ``FLAKY`` is shipped at the third attempt
+=====================  ==================================================================================
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from activities.adapters.postgres import rows
+from activities.adapters.postgres.engine import transaction
+from activities.adapters.postgres.payments import NO_CURRENCY
+from activities.adapters.postgres.schema import sandbox_ledger, sandbox_payments, sandbox_shipments
+from activities.ports import (
+    CarrierGateway,
+    DatabaseUnavailableError,
+    GatewayPayment,
+    GatewayUnavailableError,
+    PaymentGateway,
+    ShipmentRefusedError,
+)
+from schemas.inbound import Address
+from schemas.orchestration import ChargePayment
+from schemas.states import PaymentStatus, ReasonCode
+
+DECLINED_PREFIX: Final = "decline-"
+SLOW_PREFIX: Final = "slow-"
+NEVER_SHIPS_ZIP_CODE: Final = "FAIL0"
+FLAKY_ZIP_CODE: Final = "FLAKY"
+FLAKY_SHIPS_AT_ATTEMPT: Final = 3
+
+
+class SandboxPaymentGateway(PaymentGateway):
+    """The embedded payment provider; `sandbox_ledger` has a row for each movement of money."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def charge(self, charge: ChargePayment) -> GatewayPayment:
+        """See the port; what is magic is decided at the first call with an id."""
+        declined = charge.payment_id.startswith(DECLINED_PREFIX)
+        new = {
+            "payment_id": charge.payment_id,
+            "status": PaymentStatus.DECLINED if declined else PaymentStatus.CHARGED,
+            "amount": charge.amount,
+            "currency": charge.currency,
+            "reason": ReasonCode.CARD_DECLINED if declined else None,
+        }
+        async with _books(self._engine) as connection:
+            is_first = await _insert(connection, new)
+            payment = await _payment(connection, charge.payment_id)
+            if is_first and not declined:
+                await _enter(connection, "charge", payment)
+        if is_first and charge.payment_id.startswith(SLOW_PREFIX):
+            raise GatewayUnavailableError("the provider did not answer in time; whether it charged is unknown")
+        return payment
+
+    async def refund(self, payment_id: str) -> GatewayPayment:
+        """See the port."""
+        unknown = {"payment_id": payment_id, "status": PaymentStatus.VOIDED, "amount": 0, "currency": NO_CURRENCY}
+        async with _books(self._engine) as connection:
+            await _insert(connection, unknown)
+            payment = await _payment(connection, payment_id)
+            if payment.status is PaymentStatus.CHARGED:
+                await _enter(connection, "refund", payment)
+                await _become(connection, payment_id, PaymentStatus.REFUNDED)
+            elif payment.status is PaymentStatus.DECLINED:
+                await _become(connection, payment_id, PaymentStatus.VOIDED)
+            return await _payment(connection, payment_id)
+
+    async def look_up(self, payment_id: str) -> GatewayPayment | None:
+        """See the port."""
+        async with _books(self._engine) as connection:
+            statement = select(sandbox_payments).where(sandbox_payments.c.payment_id == payment_id)
+            row = (await connection.execute(statement)).mappings().one_or_none()
+        return None if row is None else _gateway_payment(row)
+
+
+class SandboxCarrierGateway(CarrierGateway):
+    """The embedded carrier."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def prepare(self, order_id: str, address: Address, attempt: int) -> str:  # noqa: ARG002 # The port's.
+        """See the port."""
+        async with _books(self._engine) as connection:
+            await self._pack(connection, order_id, address)
+        return _package_id(order_id)
+
+    async def dispatch(self, order_id: str, address: Address, attempt: int) -> str:
+        """See the port; what has been dispatched stays so, whatever the address says later."""
+        shipments = sandbox_shipments
+        async with _books(self._engine) as connection:
+            await self._pack(connection, order_id, address)
+            statement = select(shipments.c.tracking_id).where(shipments.c.order_id == order_id).with_for_update()
+            tracking_id: str | None = (await connection.execute(statement)).scalar_one()
+            if tracking_id is None:
+                _refuse_the_magic(address, attempt)
+                tracking_id = f"track-{order_id}"
+                await connection.execute(
+                    update(shipments)
+                    .where(shipments.c.order_id == order_id)
+                    .values(tracking_id=tracking_id, address_json=address.model_dump(exclude_none=True))
+                )
+        return tracking_id
+
+    async def _pack(self, connection: AsyncConnection, order_id: str, address: Address) -> None:
+        values = {
+            "order_id": order_id,
+            "package_id": _package_id(order_id),
+            "address_json": address.model_dump(exclude_none=True),
+        }
+        await connection.execute(insert(sandbox_shipments).values(values).on_conflict_do_nothing())
+
+
+def _package_id(order_id: str) -> str:
+    return f"package-{order_id}"
+
+
+def _refuse_the_magic(address: Address, attempt: int) -> None:
+    too_early = address.zip_code == FLAKY_ZIP_CODE and attempt < FLAKY_SHIPS_AT_ATTEMPT
+    if too_early or address.zip_code == NEVER_SHIPS_ZIP_CODE:
+        raise ShipmentRefusedError("the sandbox's carrier does not take this shipment: its zip_code is a magic one")
+
+
+@asynccontextmanager
+async def _books(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction in the sandbox's books, which fails as a provider would."""
+    try:
+        async with transaction(engine) as connection:
+            yield connection
+    except DatabaseUnavailableError as error:
+        raise GatewayUnavailableError(f"the sandbox's books cannot be opened: {error}") from error
+
+
+async def _insert(connection: AsyncConnection, values: dict[str, object]) -> bool:
+    """Opens a payment's account unless it is open; of two at once, the second waits for the first's outcome."""
+    statement = insert(sandbox_payments).values(values).on_conflict_do_nothing()
+    inserted = await connection.execute(statement.returning(sandbox_payments.c.payment_id))
+    return inserted.one_or_none() is not None
+
+
+async def _payment(connection: AsyncConnection, payment_id: str) -> GatewayPayment:
+    """The payment, locked until the transaction's end."""
+    statement = select(sandbox_payments).where(sandbox_payments.c.payment_id == payment_id).with_for_update()
+    return _gateway_payment((await connection.execute(statement)).mappings().one())
+
+
+async def _become(connection: AsyncConnection, payment_id: str, status: PaymentStatus) -> None:
+    await connection.execute(
+        update(sandbox_payments).where(sandbox_payments.c.payment_id == payment_id).values(status=status)
+    )
+
+
+async def _enter(connection: AsyncConnection, kind: str, payment: GatewayPayment) -> None:
+    await connection.execute(
+        insert(sandbox_ledger).values(
+            payment_id=payment.payment_id, kind=kind, amount=payment.amount, currency=payment.currency, ts=func.now()
+        )
+    )
+
+
+def _gateway_payment(row: RowMapping) -> GatewayPayment:
+    return GatewayPayment(
+        payment_id=row["payment_id"],
+        status=PaymentStatus(row["status"]),
+        amount=row["amount"],
+        currency=row["currency"],
+        reason=rows.reason_of(row["reason"]),
+    )
