@@ -1,12 +1,14 @@
 """An order bench: workers on a time-skipping server, the fakes behind the ports, and a hand to send events with."""
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.testing import WorkflowEnvironment
@@ -16,10 +18,18 @@ from activities.orders import OrderActivities, OrderRules
 from activities.payments import PaymentActivities
 from activities.shipping import ShippingActivities
 from schemas.inbound import InboundEvent
-from schemas.orchestration import OrderPolicy, OrderResult, OrderStatus, OrderWorkflowInput
+from schemas.orchestration import (
+    OrderPolicy,
+    OrderResult,
+    OrderStatus,
+    OrderWorkflowInput,
+    ValidateOrder,
+    ValidationResult,
+)
 from schemas.outbound import OutboundEvent
 from schemas.states import EventType, OrderState, OrderStep
 from tests.helpers.fakes import (
+    NEVER_SHIPS_ZIP_CODE,
     FakeCarrierGateway,
     FakePaymentGateway,
     InMemoryOrderStore,
@@ -31,8 +41,29 @@ from tests.workflow.journal_check import check_journal
 from workflows.names import ORDER_WORKFLOW, SIGNALS, STATUS_QUERY
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 
+FAILS = NEVER_SHIPS_ZIP_CODE
+BEFORE_APPROVAL = (OrderStep.RECEIVING, OrderStep.VALIDATING, OrderStep.AWAITING_MANUAL_APPROVAL)
 AMOUNT_MAX = 1_000_000
 CREATED, APPROVED, CANCELLED, ADDRESS = EventType
+
+
+class GatedOrderActivities(OrderActivities):
+    """Validation asks no port, so it has a gate of its own to be held at."""
+
+    def __init__(self, bench: "Bench") -> None:
+        super().__init__(bench.store, bench.publisher, OrderRules(amount_max=AMOUNT_MAX))
+        self._gate = bench.validation
+
+    @activity.defn
+    async def validate_order(self, request: ValidateOrder) -> ValidationResult:
+        await self._gate.wait()
+        return await super().validate_order(request)
+
+
+def _open_gate() -> asyncio.Event:
+    gate = asyncio.Event()
+    gate.set()
+    return gate
 
 
 @dataclass
@@ -48,6 +79,9 @@ class Bench:
     payments: InMemoryPaymentStore = field(default_factory=InMemoryPaymentStore)
     gateway: FakePaymentGateway = field(default_factory=FakePaymentGateway)
     carrier: FakeCarrierGateway = field(default_factory=FakeCarrierGateway)
+    validation: asyncio.Event = field(default_factory=_open_gate)
+    """Validation waits until it is set."""
+    handles: dict[str, WorkflowHandle[Any, OrderResult]] = field(default_factory=dict)
     sent: dict[str, set[str]] = field(default_factory=dict)
     """Ids of the events sent, by order."""
 
@@ -59,32 +93,65 @@ class Bench:
         """Changes the policy that the next run starts with."""
         self.policy = self.policy.model_copy(update=changes)
 
-    async def send(self, order_id: str, event_type: EventType, event_id: str | None = None, **body: Any) -> str:
+    async def send(self, to: str, event_type: EventType, event_id: str | None = None, **body: Any) -> str:
         """Sends an event as the bridge does: one signal-with-start. Returns the event's id."""
+        occurred_at = body.pop("at", None)
         event = InboundEvent(
             event_id=event_id or f"{event_type}-{uuid.uuid4().hex[:8]}",
             type=event_type.value,
-            occurred_at=body.pop("at", None),
-            body=_body(event_type, order_id, body),
+            occurred_at=occurred_at,
+            body=_body(event_type, to, body),
         )
-        await self.signal_with_start(order_id, SIGNALS[event_type], [event])
-        self.sent.setdefault(order_id, set()).add(event.event_id)
+        await self.signal_with_start(to, SIGNALS[event_type], [event])
+        self.sent.setdefault(to, set()).add(event.event_id)
         return event.event_id
 
     async def signal_with_start(self, order_id: str, signal: str, arguments: list[Any]) -> None:
-        await self.client.start_workflow(
+        # The handle of a start skips time while its result is awaited; one that is asked for by id does not.
+        self.handles[order_id] = await self.client.start_workflow(
             ORDER_WORKFLOW,
             OrderWorkflowInput(order_id=order_id, policy=self.policy, shipping_task_queue=self.shipping_queue),
             id=order_id,
             task_queue=self.order_queue,
+            result_type=OrderResult,
             start_signal=signal,
             start_signal_args=arguments,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
         )
 
+    async def brought_to(self, order_id: str, step: OrderStep) -> Callable[[], None]:
+        """Brings a new order to a step and holds it there; returns what lets it go on."""
+        self.new_policy(activity_start_to_close=timedelta(minutes=1), shipping_attempts=1)
+        go_on = self._hold_at(step)
+        if step is OrderStep.AWAITING_ORDER:
+            await self.send(order_id, APPROVED, f"early-{order_id}")
+        else:
+            zip_code = FAILS if step is OrderStep.REFUNDING_PAYMENT else "0150"
+            await self.send(order_id, CREATED, f"created-{order_id}", shipping_address={"zip_code": zip_code})
+        if step not in (OrderStep.AWAITING_ORDER, *BEFORE_APPROVAL):
+            await self.send(order_id, APPROVED, f"approved-{order_id}")
+        await self.reaches(order_id, step)
+        return go_on
+
+    def _hold_at(self, step: OrderStep) -> Callable[[], None]:
+        """Shuts the gate of a step's activity."""
+        holds: dict[OrderStep, Callable[[], asyncio.Event]] = {
+            OrderStep.RECEIVING: lambda: self.store.hold("receive"),
+            OrderStep.VALIDATING: lambda: self.validation,
+            OrderStep.CHARGING_PAYMENT: lambda: self.gateway.hold("charge"),
+            OrderStep.SHIPPING: lambda: self.carrier.hold("prepare"),
+            OrderStep.REFUNDING_PAYMENT: lambda: self.gateway.hold("refund"),
+            OrderStep.MARKING_SHIPPED: lambda: self.store.hold("mark_shipped"),
+        }
+        if step not in holds:
+            return lambda: None
+        gate = holds[step]()
+        gate.clear()
+        return gate.set
+
     def handle(self, order_id: str) -> WorkflowHandle[Any, OrderResult]:
-        return self.client.get_workflow_handle(order_id, result_type=OrderResult)
+        return self.handles[order_id]
 
     async def result(self, order_id: str) -> OrderResult:
         """Waits for the order's end, skipping time."""
@@ -153,7 +220,7 @@ def _body(event_type: EventType, order_id: str, body: Mapping[str, Any]) -> dict
 @asynccontextmanager
 async def running(bench: Bench) -> AsyncIterator[Bench]:
     """Runs the bench's workers."""
-    orders = OrderActivities(bench.store, bench.publisher, OrderRules(amount_max=AMOUNT_MAX))
+    orders = GatedOrderActivities(bench)
     payments = PaymentActivities(bench.payments, bench.gateway)
     shipping = ShippingActivities(bench.carrier)
     options: dict[str, Any] = {
