@@ -25,7 +25,7 @@ from stack.state import StackState
 from stack.temporal import LIMITS
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
-TEMPORAL_IMAGE = "temporalio/temporal:1.5.1"
+TEMPORAL_IMAGE = "temporalio/temporal:1.9.1"
 POSTGRES_IMAGE = "postgres:18.1-alpine"
 USER = DATABASE = "orders"
 PASSWORD = "orders"  # noqa: S105 -- of a development server on the loopback address

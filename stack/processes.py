@@ -18,8 +18,8 @@ LOG_ROTATION_BYTES = 20 * 1024 * 1024
 START_TIME_TOLERANCE_SECONDS = 2.0
 KILL_PATIENCE_SECONDS = 10.0
 
-# Kept, so that what this process started is reaped and never lingers as a zombie.
-_children: dict[int, subprocess.Popen[bytes]] = {}
+# The pids of what this process started, which it must reap, so that none lingers as a zombie.
+_children: set[int] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ def start(launch: Launch, log_path: Path) -> ProcessIdentity:
     """
     if log_path.exists() and log_path.stat().st_size > LOG_ROTATION_BYTES:
         log_path.replace(log_path.with_suffix(".previous.log"))
-    identity: dict[str, object] = {}
+    credentials: dict[str, object] = {}
     if launch.account is not None:
-        identity = {"user": launch.account.uid, "group": launch.account.gid, "extra_groups": []}
+        credentials = {"user": launch.account.uid, "group": launch.account.gid, "extra_groups": []}
     with log_path.open("ab") as log:
         child = subprocess.Popen(  # type: ignore[call-overload]  # noqa: S603 -- our own command line
             list(launch.command),
@@ -99,10 +99,13 @@ def start(launch: Launch, log_path: Path) -> ProcessIdentity:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            **identity,
+            **credentials,
         )
-    _children[child.pid] = child
-    return ProcessIdentity.of(child.pid)
+    _children.add(child.pid)
+    identity = ProcessIdentity.of(child.pid)
+    # It is to outlive this object, and this process: as ended, Popen does not warn that it still runs, nor reaps it.
+    child.returncode = 0
+    return identity
 
 
 def stop(identity: ProcessIdentity, first_signal: signal.Signals, patience_seconds: float) -> None:
@@ -172,6 +175,12 @@ def _is_alive(member: psutil.Process) -> bool:
 
 
 def _reap(pid: int) -> None:
-    child = _children.get(pid)
-    if child is not None and child.poll() is not None:
-        _children.pop(pid, None)
+    if pid not in _children:
+        return
+    try:
+        ended, _ = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        # psutil, or another of our threads, was quicker.
+        ended = pid
+    if ended == pid:
+        _children.discard(pid)

@@ -1,0 +1,45 @@
+# syntax=docker/dockerfile:1
+# The service: `orders migrate`, `orders bridge`, `orders worker --queue ...`. Local servers and tests are not in it.
+
+FROM python:3.13.9-slim-bookworm AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    UV_LINK_MODE=copy \
+    UV_NO_CACHE=1 \
+    UV_PYTHON_DOWNLOADS=never
+WORKDIR /build
+# The packages first: they change seldom, so their layer is made seldom.
+COPY requirements/bootstrap.txt requirements/app.txt requirements/dev.txt requirements/
+RUN pip install --require-hashes --requirement requirements/bootstrap.txt \
+    && python -m venv /opt/orders \
+    && uv pip install --python /opt/orders/bin/python --require-hashes --requirement requirements/app.txt
+COPY pyproject.toml README.md ./
+COPY schemas schemas
+COPY activities activities
+COPY workflows workflows
+COPY bridge bridge
+COPY orders orders
+COPY stack stack
+COPY migrations migrations
+# What builds the package is pinned by hash as well; its pins are in the lock for development.
+RUN uv pip install --python /opt/orders/bin/python --no-deps --build-constraints requirements/dev.txt --compile-bytecode .
+
+FROM python:3.13.9-slim-bookworm
+LABEL org.opencontainers.image.title="temporal-order-orchestrator" \
+      org.opencontainers.image.description="Bridges order messages from Kafka to Temporal, and runs each order once."
+RUN groupadd --system --gid 10001 orders \
+    && useradd --system --uid 10001 --gid orders --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin orders
+COPY --from=build /opt/orders /opt/orders
+COPY --chmod=0555 bin/connected /usr/local/bin/connected
+ENV PATH=/opt/orders/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    LOG_FORMAT=json
+WORKDIR /opt/orders
+USER 10001:10001
+# A process that has lost Temporal is alive but does no work; docker-compose.yml names more servers where there are more.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=6 CMD ["connected", "TEMPORAL_HOST"]
+# `docker stop` sends this; the process then drains, and ends within 25 s.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["orders"]
+CMD ["--help"]
