@@ -134,8 +134,8 @@ class KafkaEventPublisher(EventPublisher):
 async def _close(producer: AIOKafkaProducer) -> None:
     """Closes a producer whatever state it is in.
 
-    `AIOKafkaProducer.stop` waits for every event, which an idempotent producer repeats for ever; cancelling it leaves its
-    sender running (seen in aiokafka 0.14). It has no way to give up, so its parts are told one by one.
+    `AIOKafkaProducer.stop` waits for every event, which an idempotent producer repeats for ever, and cancelling it
+    leaves its sender running (seen in aiokafka 0.14). It cannot give up, so its parts are told one by one.
     """
     with suppress(Exception):
         async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):

@@ -1,15 +1,30 @@
-"""The database that the contract suites share: ids are random, so that tests do not meet."""
+"""The database and the provider that the contract suites share: ids are random, so that tests do not meet."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from activities.adapters.http import HttpProvider
 from stack.endpoints import Endpoints
 from tests.helpers.databases import migrated_engine
+from tests.helpers.gateway_server import RunningGateway, running_gateway
 
 
 @pytest.fixture(scope="session")
 async def engine(endpoints: Endpoints) -> AsyncIterator[AsyncEngine]:
     async with migrated_engine(endpoints) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
+    async with running_gateway(tmp_path_factory.mktemp("gateway")) as one:
+        yield one
+
+
+@pytest.fixture
+async def provider(gateway: RunningGateway) -> AsyncIterator[HttpProvider]:
+    async with HttpProvider(base_url=gateway.url, api_key=gateway.api_key, timeout=timedelta(seconds=3)) as one:
         yield one

@@ -1,0 +1,37 @@
+"""Topics of a test's own: made with random names, and deleted afterwards."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from tests.helpers.kafka_io import delete_topics, partitions_of
+from tests.helpers.waiting import assert_eventually
+
+
+@asynccontextmanager
+async def topics_made(bootstrap_servers: str, partitions: Mapping[str, int]) -> AsyncIterator[None]:
+    """Makes topics with so many partitions each, and deletes them at the end."""
+    await make_topics(bootstrap_servers, partitions)
+    try:
+        yield
+    finally:
+        await delete_topics(bootstrap_servers, list(partitions))
+
+
+async def make_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> None:
+    """Makes topics and waits until the broker tells of them."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, count, 1) for name, count in partitions.items()])
+    finally:
+        await admin.close()
+
+    async def known() -> bool:
+        try:
+            return len(await partitions_of(bootstrap_servers, list(partitions))) == sum(partitions.values())
+        except LookupError:
+            return False
+
+    await assert_eventually(known, message="the topics are there")
