@@ -42,6 +42,8 @@ def _sentence(detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if not where:
         return message
+    if where == "order_id" and detail["type"] == "missing":
+        return "ORDER_ID is missing: give the order's id"
     if detail["type"] == "missing":
         return f"{where} is missing: give --{where.replace('_', '-')}"
     if detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] in ("order_id", "payment_id"):

@@ -62,3 +62,15 @@ def encode_message(
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def order_id_in(value: bytes) -> str | None:
+    """The order_id of a message that somebody else wrote; None where it cannot be told."""
+    try:
+        fields = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(fields, dict) and isinstance(fields.get("data"), dict):
+        fields = fields["data"]
+    order_id = fields.get("order_id") if isinstance(fields, dict) else None
+    return order_id if isinstance(order_id, str) else None

@@ -1,0 +1,47 @@
+"""A published event as a line that a person reads."""
+
+from typing import Any, Final
+
+from rich.markup import escape
+
+from schemas.states import OrderState, OutboundType
+
+_COLOURS: Final = {
+    OrderState.COMPLETED.value: "green",
+    OrderState.REJECTED.value: "red",
+    OrderState.CANCELLED.value: "yellow",
+    OrderState.EXPIRED.value: "yellow",
+    OrderState.PAYMENT_DECLINED.value: "red",
+    OrderState.SHIPPING_FAILED.value: "red",
+    OrderState.REFUNDED.value: "yellow",
+}
+
+
+def event_line(event_type: str, body: dict[str, Any]) -> str:
+    """One event, in rich's markup: when, which order, its sequence, what happened, and why.
+
+    Raises:
+        KeyError, TypeError, AttributeError: it is no event of ours.
+    """
+    clock = str(body["occurred_at"])[11:23]
+    what = _what(event_type, body)
+    return f"[dim]{escape(clock)}[/dim]  {escape(body['order_id']):<28} {body['sequence']:>3}  {what}{_why(body)}"
+
+
+def _what(event_type: str, body: dict[str, Any]) -> str:
+    if event_type == OutboundType.ADDRESS_CHANGED:
+        parts = [str(part) for part in body["address"].values() if part]
+        return f"[cyan]address changed[/cyan] to {escape(', '.join(parts))}"
+    if event_type == OutboundType.EVENT_REJECTED:
+        return f"[magenta]{escape(body['cause']['type'])} refused[/magenta]"
+    state = escape(body["state"])
+    colour = _COLOURS.get(state, "bold")
+    return f"[{colour}]{state}[/{colour}]"
+
+
+def _why(body: dict[str, Any]) -> str:
+    """The reason, else the inbound event that led to it."""
+    if body.get("reason"):
+        return f" [dim]({escape(body['reason'])})[/dim]"
+    cause = body.get("cause")
+    return f" [dim]← {escape(cause['type'])}[/dim]" if cause else ""
