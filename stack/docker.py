@@ -6,6 +6,7 @@ restarted container must come back on the same one.
 
 import contextlib
 import os
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ POSTGRES_IMAGE = "postgres:18.1-alpine"
 USER = DATABASE = "orders"
 PASSWORD = "orders"  # noqa: S105 -- of a development server on the loopback address
 LOCAL_SCHEMES = ("unix", "npipe")
+DEFAULT_SOCKET = "/var/run/docker.sock"
 PING_TIMEOUT_SECONDS = 3
 START_TIMEOUT = timedelta(minutes=2)
 STOP_PATIENCE_SECONDS = 20
@@ -43,6 +45,8 @@ def engine_answers() -> bool:
     One on another machine does not count: its ports would not be on our loopback address.
     """
     if os.environ.get("DOCKER_HOST", "unix://").split("://")[0] not in LOCAL_SCHEMES:
+        return False
+    if not _listens(os.environ.get("DOCKER_HOST", "unix://")):
         return False
     try:
         import docker  # type: ignore[import-untyped]  # noqa: PLC0415 -- only the extra "stack" installs it
@@ -59,6 +63,19 @@ def engine_answers() -> bool:
         return False
     finally:
         client.close()
+
+
+def _listens(address: str) -> bool:
+    """Whether anybody listens on a Unix socket; True for other addresses.
+
+    Asked before the client is made, which leaves its socket open where nobody does (docker 7.1).
+    """
+    scheme, _, path = address.partition("://")
+    if scheme != "unix":
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(PING_TIMEOUT_SECONDS)
+        return probe.connect_ex(path or DEFAULT_SOCKET) == 0
 
 
 class DockerServers:
