@@ -14,6 +14,7 @@ SHOWN_VIOLATIONS_MAX = 40
 
 ALWAYS = (
     rules_of_records.offsets_within_the_log,
+    rules_of_records.commits_never_go_back,
     rules_of_records.one_completed_run,
     rules_of_records.dead_letters_hold_their_source,
     rules_of_records.nothing_confidential_is_told,

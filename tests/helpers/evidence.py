@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.states import EventType
+from tests.helpers.commit_log import Commit
 from tests.helpers.kafka_io import PartitionOffsets, StoredRecord
 
 
@@ -98,6 +99,8 @@ class Evidence:
     """Of ``order.events``."""
     offsets: tuple[PartitionOffsets, ...] = ()
     """Of the input topics, for the bridge's group."""
+    commits: tuple[Commit, ...] = ()
+    """Every commit of the bridge's group, oldest first."""
     orders: tuple[OrderRow, ...] = ()
     payments: tuple[PaymentRow, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()

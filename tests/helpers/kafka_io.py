@@ -88,8 +88,17 @@ async def produce(bootstrap_servers: str, records: Iterable[Outgoing]) -> list[t
 
 async def read_topics(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, list[StoredRecord]]:
     """Everything that the topics hold at this moment, each topic by partition and offset."""
+    found = await _read(bootstrap_servers, await partitions_of(bootstrap_servers, topics))
+    return {topic: [record for record in found if record.topic == topic] for topic in topics}
+
+
+async def read_partition(bootstrap_servers: str, topic: str, partition: int) -> list[StoredRecord]:
+    """Everything that one partition holds at this moment, by offset."""
+    return await _read(bootstrap_servers, [TopicPartition(topic, partition)])
+
+
+async def _read(bootstrap_servers: str, partitions: list[TopicPartition]) -> list[StoredRecord]:
     async with asyncio.timeout(READ_DEADLINE_SECONDS), _reader(bootstrap_servers) as consumer:
-        partitions = await _partitions(bootstrap_servers, topics)
         ends = await consumer.end_offsets(partitions)
         begins = await consumer.beginning_offsets(partitions)
         consumer.assign(partitions)
@@ -99,8 +108,7 @@ async def read_topics(bootstrap_servers: str, topics: Sequence[str]) -> dict[str
         while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
             for batch in (await consumer.getmany(timeout_ms=200)).values():
                 found.extend(_stored(record) for record in batch)
-    in_order = sorted(found, key=lambda record: record.coordinates)
-    return {topic: [record for record in in_order if record.topic == topic] for topic in topics}
+    return sorted(found, key=lambda record: record.coordinates)
 
 
 async def read_topic(bootstrap_servers: str, topic: str) -> list[StoredRecord]:
@@ -114,7 +122,7 @@ async def group_offsets(bootstrap_servers: str, group_id: str, topics: Sequence[
         async with _admin(bootstrap_servers) as admin:
             coordinator = await _coordinator(admin, group_id)
             committed = await admin.list_consumer_group_offsets(group_id, coordinator)
-        partitions = await _partitions(bootstrap_servers, topics)
+        partitions = await partitions_of(bootstrap_servers, topics)
         async with _reader(bootstrap_servers) as consumer:
             # Ends are read after commits: a commit beyond the end is then a fact and no race.
             ends = await consumer.end_offsets(partitions)
@@ -171,7 +179,7 @@ async def _admin(bootstrap_servers: str) -> AsyncIterator[Any]:
         await admin.close()
 
 
-async def _partitions(bootstrap_servers: str, topics: Sequence[str]) -> list[TopicPartition]:
+async def partitions_of(bootstrap_servers: str, topics: Sequence[str]) -> list[TopicPartition]:
     """Every partition of the topics."""
     async with _admin(bootstrap_servers) as admin:
         described = await admin.describe_topics(list(topics))

@@ -21,6 +21,17 @@ def offsets_within_the_log(facts: Facts) -> Iterator[Violation]:
             yield Violation("I2", name, f"committed {partition.committed} is beyond the end {partition.end}")
 
 
+def commits_never_go_back(facts: Facts) -> Iterator[Violation]:
+    """I2: a commit that goes back is of an assignment that has ended, or undoes what its own has settled."""
+    last: dict[tuple[str, int], int] = {}
+    for commit in facts.evidence.commits:
+        before = last.get((commit.topic, commit.partition), 0)
+        if commit.next_offset < before:
+            name = f"{commit.topic}/{commit.partition}"
+            yield Violation("I2", name, f"committed {commit.next_offset} after {before}")
+        last[commit.topic, commit.partition] = commit.next_offset
+
+
 def offsets_reach_the_end(facts: Facts) -> Iterator[Violation]:
     """I2: once drained everything is committed (and `one_fate_each` then holds that all below it is settled)."""
     for partition in facts.evidence.offsets:

@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas.outbound import outbound_event_id
 from schemas.states import EventType
+from tests.helpers.commit_log import Commit
 from tests.helpers.evidence import AuditRow, Evidence, InboundRow, LedgerEntry, OrderRow, PaymentRow, Run, ShipmentRow
 from tests.helpers.kafka_io import PartitionOffsets, StoredRecord
 
@@ -113,6 +114,7 @@ GOOD = Evidence(
         PartitionOffsets("order.cancelled", 0, begin=0, end=1, committed=1),
         PartitionOffsets("order.address_updated", 0, begin=0, end=0, committed=None),
     ),
+    commits=(Commit("order.created", 0, 1), Commit("order.approved", 0, 1), Commit("order.created", 0, 3)),
     orders=(OrderRow("o-1", "COMPLETED", 9, payment_id="p-1", amount=500, address={"city": "Ulm"}),),
     payments=(PaymentRow("p-1", "o-1", "charged", 500),),
     ledger=(LedgerEntry("p-1", "charge", 500),),

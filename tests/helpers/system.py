@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 from schemas.states import EventType
 from stack import Endpoints, Tools
 from tests.helpers import postgres_rows
+from tests.helpers.commit_log import commits_of
 from tests.helpers.evidence import Evidence, Run
 from tests.helpers.kafka_io import (
     Outgoing,
@@ -190,6 +191,7 @@ class OrderSystem:
             dead_letters=tuple(records[self.dead_letters_topic]),
             published=tuple(records[self.events_topic]),
             offsets=tuple(offsets),
+            commits=tuple(await commits_of(self.endpoints.kafka_bootstrap_servers, self.group_id)),
             orders=rows.orders,
             payments=rows.payments,
             ledger=rows.ledger,

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.helpers.checker import assert_no_violations, check
+from tests.helpers.commit_log import Commit
 from tests.helpers.evidence import Evidence, InboundRow, LedgerEntry, OrderRow, Run, ShipmentRow, identity_of
 from tests.helpers.kafka_io import PartitionOffsets, StoredRecord
 from tests.helpers.sample_evidence import (
@@ -128,6 +129,7 @@ WRONG: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
     "a commit beyond the end": ("I2", offsets(committed=4)),
     "a commit behind the end": ("I2", offsets(committed=2)),
     "no commit at all": ("I2", offsets(committed=None)),
+    "a commit that goes back": ("I2", fields(commits=(*GOOD.commits, Commit("order.created", 0, 2)))),
     "two address updates applied the wrong way round": ("I3", two_address_updates_swapped),
     "two completed runs": ("I4", fields(runs=(*GOOD.runs, Run("o-1", "r-9", "OrderWorkflow", "COMPLETED")))),
     "one event with its effect twice": ("I5", effect_twice),
