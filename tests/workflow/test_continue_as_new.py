@@ -1,0 +1,58 @@
+"""A run that has grown long continues as a new one, and nobody notices. On the real server, which suggests it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from schemas.inbound import InboundEvent
+from schemas.states import OrderState, OrderStep
+from stack.endpoints import Endpoints
+from tests.workflow.bench import ADDRESS, APPROVED, CREATED, Bench, running
+from workflows.converter import DATA_CONVERTER
+from workflows.names import SIGNALS
+
+# The server suggests to continue at 4 MiB of history, which a few hundred updates of the longest texts come to.
+UPDATES = 700
+LONG_TEXT = "x" * 1_000
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def real_bench(endpoints: Endpoints) -> AsyncIterator[Bench]:
+    client = await Client.connect(endpoints.temporal_address, data_converter=DATA_CONVERTER)
+    async with running(Bench(WorkflowEnvironment.from_client(client))) as bench:
+        yield bench
+    bench.check()
+
+
+async def test_hundreds_of_long_address_updates_are_carried_over_and_the_order_completes(
+    real_bench: Bench, order_id: str
+) -> None:
+    bench = real_bench
+    await bench.send(order_id, ADDRESS, "update-0", address={"street": "0", "city": LONG_TEXT})
+    await bench.send(order_id, CREATED, "created")
+    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    first = (await bench.handle(order_id).describe()).run_id
+    handle = bench.client.get_workflow_handle(order_id)
+    numbers = iter(range(1, UPDATES))
+
+    async def update() -> None:
+        for number in numbers:
+            address = {"street": str(number), "city": LONG_TEXT, "state": LONG_TEXT, "country": LONG_TEXT}
+            body = {"order_id": order_id, "address": address}
+            event = InboundEvent(event_id=f"update-{number}", type=ADDRESS, body=body)
+            await handle.signal(SIGNALS[ADDRESS], event)
+            bench.sent[order_id].add(event.event_id)
+
+    await asyncio.gather(*(update() for _ in range(8)))
+    assert (await handle.describe()).run_id != first, "the run has continued as another"
+    await bench.send(order_id, CREATED, "created")
+    await bench.send(order_id, ADDRESS, "update-0")
+    await bench.send(order_id, APPROVED)
+    result = await bench.result(order_id)
+    assert result.state is OrderState.COMPLETED
+    story = bench.story(order_id)
+    assert story.count("address") == UPDATES
+    assert story.count("RECEIVED") == story.count("COMPLETED") == 1
