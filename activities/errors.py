@@ -1,9 +1,11 @@
 """How activities fail: the error types that Temporal and the retry policies know by name."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import structlog
 from temporalio.exceptions import ApplicationError, FailureError
 
 from activities.ports import (
@@ -32,6 +34,11 @@ UNEXPECTED: Final = "Unexpected"
 
 NON_RETRYABLE: Final = (SHIPMENT_REFUSED, SEQUENCE_CONFLICT)
 """The only error types that are not retried."""
+
+FRAMES_LOGGED_MAX: Final = 12
+"""Of a defect's traceback: from our activity to the driver's innermost call, in what has been seen."""
+
+_log = structlog.get_logger("activities")
 
 _TYPES: Final[dict[type[Exception], str]] = {
     DatabaseUnavailableError: DATABASE_UNAVAILABLE,
@@ -68,5 +75,15 @@ def told_to_temporal() -> Iterator[None]:
     except FailureError:
         raise
     except Exception as error:  # noqa: BLE001 # The edge: every error is told, by its type.
+        told = application_error(error)
+        if type(error) not in _TYPES:
+            _log_defect(error)
         # Without a cause: the SDK would copy its message and its stack into the workflow's history (I16).
-        raise application_error(error) from None
+        raise told from None
+
+
+def _log_defect(error: Exception) -> None:
+    """Where an error of ours was raised, innermost last; never its text, which may quote a row or a message."""
+    frames = traceback.extract_tb(error.__traceback__)[-FRAMES_LOGGED_MAX:]
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    _log.error("activities.defect", error=type(error).__name__, where=where)

@@ -22,8 +22,12 @@ from schemas.orchestration import (
 )
 from schemas.states import ReasonCode
 
-PUBLISHED_AT_ONCE_MAX: Final = 100
-"""Events published between two notes of how far it came, so that a long backlog progresses in spite of time-outs."""
+PUBLISHED_AT_ONCE_MAX: Final = 20
+"""Events published between two notes of how far it came.
+
+Each waits for its acknowledgement; so many fit into an attempt's 4 s also where one takes 100 ms, and a long backlog
+progresses in spite of time-outs.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class Unreliable:
     default_failure: Callable[[], Exception]
 
     def __init__(self) -> None:
-        self._failures: defaultdict[str, list[Exception]] = defaultdict(list)
+        self._failures: defaultdict[str, list[Exception | None]] = defaultdict(list)
         self._lost_answers: defaultdict[str, list[Exception]] = defaultdict(list)
         self._held: dict[str, asyncio.Event] = {}
         self.reached: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -55,9 +55,9 @@ class Unreliable:
         self.calls: Counter[str] = Counter()
         """How often each method was called, failures included."""
 
-    def fail_next(self, calls: int, method: str, error: Exception | None = None) -> None:
-        """The next calls of a method fail before they have any effect."""
-        self._failures[method].extend([error or self.default_failure()] * calls)
+    def fail_next(self, calls: int, method: str, error: Exception | None = None, *, after: int = 0) -> None:
+        """The next calls of a method, after so many that succeed, fail before they have any effect."""
+        self._failures[method].extend([None] * after + [error or self.default_failure()] * calls)
 
     def lose_next_answers(self, calls: int, method: str, error: Exception | None = None) -> None:
         """The next calls of a method have their effect, and fail all the same."""
@@ -72,8 +72,9 @@ class Unreliable:
         self.reached[method].set()
         if method in self._held:
             await self._held[method].wait()
-        if self._failures[method]:
-            raise self._failures[method].pop(0)
+        failure = self._failures[method].pop(0) if self._failures[method] else None
+        if failure is not None:
+            raise failure
 
     def _leave(self, method: str) -> None:
         if self._lost_answers[method]:

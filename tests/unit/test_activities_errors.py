@@ -1,0 +1,129 @@
+"""What Temporal is told of errors: a type, and nothing that a customer or an operator would not want told (I16)."""
+
+from datetime import timedelta
+
+import asyncpg
+import pytest
+import structlog.testing
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from activities.adapters.postgres.errors import database_error
+from activities.errors import NON_RETRYABLE, application_error, told_to_temporal
+from activities.ports import (
+    DatabaseUnavailableError,
+    GatewayContractError,
+    GatewayUnavailableError,
+    KafkaUnavailableError,
+    SequenceConflictError,
+    ShipmentRefusedError,
+)
+
+SECRET = "1 Long Road"  # noqa: S105 # A customer's street.
+
+
+@pytest.mark.parametrize(
+    ("error", "error_type"),
+    [
+        (DatabaseUnavailableError("down"), "DatabaseUnavailable"),
+        (KafkaUnavailableError("down"), "KafkaUnavailable"),
+        (GatewayUnavailableError("down"), "GatewayUnavailable"),
+        (GatewayContractError("odd"), "GatewayContradiction"),
+        (ShipmentRefusedError("no"), "ShipmentRefused"),
+        (SequenceConflictError("taken"), "SequenceConflict"),
+        (KeyError(SECRET), "UnexpectedKeyError"),
+    ],
+)
+def test_every_error_has_a_type_and_only_the_listed_ones_are_final(error: Exception, error_type: str) -> None:
+    told = application_error(error)
+
+    assert told.type == error_type
+    assert told.non_retryable is (error_type in NON_RETRYABLE)
+    assert SECRET not in str(told)
+
+
+def test_a_provider_is_left_alone_for_as_long_as_it_asks() -> None:
+    told = application_error(GatewayUnavailableError("busy", timedelta(seconds=7)))
+
+    assert told.next_retry_delay == timedelta(seconds=7)
+
+
+def test_the_cause_of_an_error_stays_here() -> None:
+    with pytest.raises(ApplicationError) as failed, told_to_temporal():
+        raise DatabaseUnavailableError("down") from ValueError(SECRET)
+
+    assert failed.value.__cause__ is None
+    assert failed.value.__suppress_context__
+
+
+def test_of_a_defect_the_log_says_where_and_not_what() -> None:
+    with structlog.testing.capture_logs() as logged, pytest.raises(ApplicationError), told_to_temporal():
+        raise KeyError(SECRET)
+
+    (entry,) = logged
+    assert (entry["event"], entry["error"]) == ("activities.defect", "KeyError")
+    assert __file__ in str(entry["where"])
+    assert SECRET not in str(logged)
+
+
+def test_an_outage_is_no_defect() -> None:
+    with structlog.testing.capture_logs() as logged, pytest.raises(ApplicationError), told_to_temporal():
+        raise DatabaseUnavailableError("down")
+
+    assert not logged
+
+
+@pytest.mark.parametrize("error", [ApplicationError("mine", type="Mine"), CancelledError()])
+def test_what_is_meant_for_temporal_already_passes_as_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as failed, told_to_temporal():
+        raise error
+
+    assert failed.value is error
+
+
+def driver_error(code: type[asyncpg.PostgresError]) -> DBAPIError:
+    return DBAPIError("SELECT 1", None, code(f"Failing row contains ({SECRET})"), hide_parameters=True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        driver_error(asyncpg.DeadlockDetectedError),
+        driver_error(asyncpg.SerializationError),
+        driver_error(asyncpg.LockNotAvailableError),
+        driver_error(asyncpg.QueryCanceledError),
+        driver_error(asyncpg.AdminShutdownError),
+        driver_error(asyncpg.TooManyConnectionsError),
+        driver_error(asyncpg.ReadOnlySQLTransactionError),
+        driver_error(asyncpg.UndefinedTableError),
+        asyncpg.CannotConnectNowError("starting up"),
+        asyncpg.InvalidPasswordError(f"password {SECRET}"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.ConnectionDoesNotExistError("closed"),
+        ConnectionRefusedError(111, SECRET),
+        TimeoutError(),
+        PoolTimeoutError("QueuePool limit"),
+        DBAPIError("SELECT 1", None, Exception("gone"), connection_invalidated=True),
+    ],
+    ids=lambda error: type(getattr(error, "orig", error)).__name__,
+)
+def test_an_outage_of_the_database_is_told_as_one_in_our_words(error: Exception) -> None:
+    told = database_error(error)
+
+    assert isinstance(told, DatabaseUnavailableError)
+    assert SECRET not in str(told)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        IntegrityError("INSERT", None, asyncpg.UniqueViolationError(SECRET)),
+        driver_error(asyncpg.CheckViolationError),
+        asyncpg.DataError("invalid input for query argument"),
+        ValueError(SECRET),
+    ],
+    ids=lambda error: type(getattr(error, "orig", error)).__name__,
+)
+def test_a_defect_of_ours_is_no_outage(error: Exception) -> None:
+    assert database_error(error) is None
