@@ -17,6 +17,7 @@ LOG_ROTATION_BYTES = 20 * 1024 * 1024
 # stranger can have been given the pid within two seconds of our process's start, while ours held it.
 START_TIME_TOLERANCE_SECONDS = 2.0
 KILL_PATIENCE_SECONDS = 10.0
+PAUSE_PATIENCE_SECONDS = 5.0
 
 # The pids of what this process started, which it must reap, so that none lingers as a zombie.
 _children: set[int] = set()
@@ -131,8 +132,12 @@ def kill(identity: ProcessIdentity) -> None:
 
 
 def pause(identity: ProcessIdentity) -> None:
-    """Stops a process and all it started (SIGSTOP), as a machine does that hangs."""
-    _signal(family(identity), signal.SIGSTOP)
+    """Stops a process and all it started (SIGSTOP), as a machine does that hangs; returns when they stand still."""
+    members = family(identity)
+    _signal(members, signal.SIGSTOP)
+    deadline = time.monotonic() + PAUSE_PATIENCE_SECONDS
+    while any(_is_alive(each) and not _is_stopped(each) for each in members) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def resume(identity: ProcessIdentity) -> None:
@@ -172,6 +177,13 @@ def _is_alive(member: psutil.Process) -> bool:
         return bool(member.is_running() and member.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def _is_stopped(member: psutil.Process) -> bool:
+    try:
+        return bool(member.status() == psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _reap(pid: int) -> None:
