@@ -3,10 +3,12 @@
 import hashlib
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RetryConfig
 
 from bridge.router import WorkflowCall
 from schemas.orchestration import LateEventInput, OrderPolicy, OrderWorkflowInput
@@ -14,6 +16,13 @@ from workflows.names import LATE_EVENT_WORKFLOW, ORDER_TASK_QUEUE, ORDER_WORKFLO
 
 RPC_TIMEOUT = timedelta(seconds=10)
 """How long one call may take, retries of the client included, before its outcome counts as unknown."""
+
+SINGLE_ATTEMPT: Final = RetryConfig(max_retries=1)
+"""For the client of a bridge (``Client.connect(retry_config=...)``), which does its own repeating.
+
+By default the client repeats a call for 10 s by itself, prints each failure past our logging, and meanwhile neither a
+drain nor the log of state changes can know of it (temporalio 1.35; 1 means one attempt).
+"""
 
 _LATE_HASH_CHARS = 32
 """128 bits: two events of one order never share a late workflow."""
@@ -34,7 +43,7 @@ class Dispatcher:
     """Hands events to Temporal, as often as one likes: repeating a call changes nothing more.
 
     Args:
-        client: Connected or lazy, with the pydantic data converter.
+        client: Connected or lazy, with the pydantic data converter; a bridge's with `SINGLE_ATTEMPT`.
         policy: How long and how often, for the workflows that are started.
         run_timeout: Longest run of an order's workflow; None for no limit.
         task_queue: Where the workflows run.

@@ -41,7 +41,7 @@ class Bridge:
 
     Args:
         config: What it is told.
-        client: Connected or lazy, with the pydantic data converter.
+        client: Connected or lazy, with the pydantic data converter and `bridge.dispatcher.SINGLE_ATTEMPT`.
     """
 
     def __init__(self, config: BridgeConfig, client: Client) -> None:
