@@ -11,11 +11,15 @@ from typing import Final, NoReturn
 
 import structlog
 
-from orders.exit_status import ExitStatus
+from orders.exit_status import ExitStatus, OrdersError
 from orders.leaving import leave
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """SIGHUP as well: a closed terminal must not leave a process behind."""
+
+PARENT_VARIABLE: Final = "ORDERS_PARENT_PID"
+"""Set by a supervisor for its children: they stop when it is gone, so that not even its kill -9 leaves them behind."""
+_PARENT_POLL_SECONDS = 1.0
 
 _log = structlog.get_logger("orders.process")
 
@@ -81,6 +85,27 @@ async def run_until_stopped(
     stop = asyncio.Event()
     with stop_on_signals(stop, within_seconds=stop_within_seconds):
         _log.info("process.started", process=name, pid=os.getpid())
-        status = await body(stop)
+        watching = asyncio.create_task(_stop_when_orphaned(stop), name="parent watch")
+        try:
+            status = await body(stop)
+        except OrdersError:
+            raise  # Its sentence is for whoever started the process.
+        except Exception:  # noqa: BLE001 - see below
+            # The outermost edge of the process: whatever it was, the supervisor starts a new one, and the log says why.
+            _log.exception("process.failed", process=name)
+            status = ExitStatus.FAILURE
+        finally:
+            watching.cancel()
         _log.info("process.stopped", process=name, status=int(status))
         return status
+
+
+async def _stop_when_orphaned(stop: asyncio.Event) -> None:
+    """Sets the event when the parent that asked for it has gone, however it went; never where none asked."""
+    parent = os.environ.get(PARENT_VARIABLE, "")
+    if not parent.isdecimal():
+        return
+    while os.getppid() == int(parent):  # noqa: ASYNC110 - nothing tells a process that its parent has gone
+        await asyncio.sleep(_PARENT_POLL_SECONDS)
+    _log.warning("process.orphaned", parent=int(parent), action="stopping")
+    stop.set()

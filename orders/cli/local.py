@@ -1,0 +1,126 @@
+"""Everything on this machine: servers started or found, tables and topics made, our processes as children."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import stack
+from orders.cli.common import run_command, with_endpoints
+from orders.cli.migrate import migrate_all
+from orders.cli.terminal import Terminal
+from orders.exit_status import OrdersError
+from orders.log_lines import readable_line
+from orders.settings import Settings, load_settings
+from orders.supervision import Child, Supervisor
+from stack.paths import stack_dir
+from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
+
+BRIDGE: Final = "bridge"
+WORKERS: Final = {
+    f"worker {ORDER_TASK_QUEUE}": ORDER_TASK_QUEUE,
+    f"worker {SHIPPING_TASK_QUEUE}": SHIPPING_TASK_QUEUE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServers:
+    """Servers that answer, with tables and topics, and the settings that lead to them."""
+
+    running: stack.RunningStack
+    settings: Settings
+    log_dir: Path
+
+
+@contextmanager
+def local_servers(terminal: Terminal) -> Iterator[LocalServers]:
+    """Starts the servers or finds them, makes tables and topics, and ends at last what it started.
+
+    Blocks, minutes on a new machine. SIGTERM and a closed terminal interrupt it as Ctrl-C does.
+
+    Raises:
+        OrdersError: the servers cannot be started, or refuse the tables or topics.
+        KeyboardInterrupt: it was interrupted.
+    """
+    settings = load_settings()
+    if settings.names_endpoints:
+        # Also those of .env, which the servers' part does not read.
+        os.environ.update(_endpoint_variables(settings))
+    with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
+        try:
+            running = stack.up(progress=terminal.say_plain)
+        except stack.StackError as error:
+            raise OrdersError(str(error)) from error
+        try:
+            settings = with_endpoints(settings, running.endpoints.as_environment())
+            run_command(migrate_all(settings))
+            yield LocalServers(running, settings, stack_dir("default") / "logs")
+        finally:
+            if running.started_here:
+                terminal.say("[dim]ending the servers[/dim]")
+                running.down()
+
+
+def processes(servers: LocalServers, terminal: Terminal, *, log_dir: Path, **more: str) -> Supervisor:
+    """The bridge and a worker for each task queue, to be kept running.
+
+    Args:
+        servers: what they talk to.
+        terminal: where their lines and fates are shown.
+        log_dir: for each one's whole output.
+        more: further settings of theirs.
+    """
+
+    def show(name: str, text: str) -> None:
+        line = readable_line(text)
+        if line is not None:
+            terminal.say_of(name, line)
+
+    return Supervisor(
+        children=[
+            Child(BRIDGE, ("bridge",)),
+            *(Child(name, ("worker", "--queue", queue)) for name, queue in WORKERS.items()),
+        ],
+        environment=_environment(servers, more),
+        log_dir=log_dir,
+        on_line=show,
+        on_change=lambda sentence: terminal.say(f"[yellow]{sentence}[/yellow]"),
+    )
+
+
+def _environment(servers: LocalServers, more: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, **servers.running.endpoints.as_environment(), "LOG_FORMAT": "json", **more}
+
+
+def _endpoint_variables(settings: Settings) -> dict[str, str]:
+    password = settings.db_password
+    variables = {
+        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "TEMPORAL_HOST": settings.temporal_host,
+        "TEMPORAL_UI_URL": settings.temporal_ui_url or "",
+        "DB_HOST": settings.db_host,
+        "DB_PORT": str(settings.db_port),
+        "DB_USER": settings.db_user,
+        "DB_PASSWORD": password.get_secret_value() if password else "",
+        "DB_NAME": settings.db_name,
+    }
+    return {name: value for name, value in variables.items() if value}
+
+
+@contextmanager
+def _interrupted_by(*numbers: signal.Signals) -> Iterator[None]:
+    """Makes these signals interrupt as Ctrl-C does, so that what was started is ended."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

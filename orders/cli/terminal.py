@@ -1,0 +1,31 @@
+"""Writing to a terminal that may be closed at any time."""
+
+import contextlib
+
+from rich.console import Console
+
+_COLOURS = ("cyan", "magenta", "blue", "green")
+
+
+class Terminal:
+    """Where a person watches several processes at once. Once it is closed, it takes everything and shows nothing."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._names: dict[str, str] = {}
+
+    def say(self, text: str = "") -> None:
+        """A line of our own, in rich's markup."""
+        # A closed terminal (SIGHUP) must not keep us from ending what we started.
+        with contextlib.suppress(OSError, ValueError):
+            self._console.print(text)
+
+    def say_plain(self, text: str) -> None:
+        """A line as it is."""
+        with contextlib.suppress(OSError, ValueError):
+            self._console.print(text, markup=False)
+
+    def say_of(self, name: str, text: str) -> None:
+        """A line of a process, behind its name."""
+        colour = self._names.setdefault(name, _COLOURS[len(self._names) % len(_COLOURS)])
+        self.say(f"[{colour}]{name:<16}[/{colour}] {text}")

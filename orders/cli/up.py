@@ -1,0 +1,80 @@
+"""``orders up``."""
+
+import asyncio
+import secrets
+
+from orders.by_hand import ConsoleProducer, example_messages
+from orders.cli.common import command_app, console
+from orders.cli.local import LocalServers, local_servers, processes
+from orders.cli.terminal import Terminal
+from orders.process import stop_on_signals
+
+app = command_app()
+
+STOP_TIMEOUT_SECONDS = 90.0
+"""Bound of the whole stop: three processes one after the other, each of which ends within 26 s or is killed."""
+
+
+@app.command()
+def up() -> None:
+    """Run everything on this machine until Ctrl-C.
+
+    Servers (started, or found running), tables and topics, a bridge and a worker for each task queue; a process that
+    dies is started again. Prints the addresses, and lines to paste for sending messages by hand.
+
+    Ctrl-C ends everything it started, and then ends with 0; so do SIGTERM and a closed terminal. 1: a process kept
+    dying and was given up.
+
+    Settings are those of the environment and .env, as everywhere.
+
+    Example: [bold]ORDER_APPROVAL_TIMEOUT_SECONDS=300 orders up[/bold]
+    """
+    terminal = Terminal(console())
+    with local_servers(terminal) as servers:
+        _introduce(servers, terminal)
+        asyncio.run(_run(servers, terminal))
+
+
+async def _run(servers: LocalServers, terminal: Terminal) -> None:
+    stop = asyncio.Event()
+    supervisor = processes(servers, terminal, log_dir=servers.log_dir)
+    with stop_on_signals(stop, within_seconds=STOP_TIMEOUT_SECONDS):
+        running = asyncio.create_task(supervisor.run(stop), name="supervisor")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            terminal.say("\n[bold]stopping[/bold] [dim](Ctrl-C again: at once)[/dim]")
+        stopping.cancel()
+        await running
+
+
+def _introduce(servers: LocalServers, terminal: Terminal) -> None:
+    """Says where everything is, and how to send a message by hand."""
+    settings = servers.settings
+    addresses = {
+        "Kafka": settings.kafka_bootstrap_servers,
+        "Temporal": f"{settings.temporal_host}  namespace {settings.temporal_namespace}",
+        "Temporal UI": settings.temporal_ui_url,
+        "Postgres": f"{settings.db_host}:{settings.db_port}  database {settings.db_name}, user {settings.db_user}",
+        "psql": str(servers.running.tools.psql),
+        "logs": str(servers.log_dir),
+    }
+    terminal.say()
+    for name, address in addresses.items():
+        if address:
+            terminal.say(f"[bold]{name:<12}[/bold] {address}")
+    producer = ConsoleProducer(
+        servers.running.tools.kafka_console_producer, settings.kafka_bootstrap_servers, settings.inbound_topics
+    )
+    number = secrets.token_hex(2)
+    for keyed, order_id in ((True, f"hand-{number}-1"), (False, f"hand-{number}-2")):
+        what = "with the order's id as the key" if keyed else "without a key"
+        terminal.say(f"\n[bold]Send a message by hand, {what}[/bold] (paste into another terminal):")
+        for event_type, fields in example_messages(order_id).items():
+            terminal.say(f"[dim]# {settings.inbound_topics[event_type]}[/dim]")
+            terminal.say_plain(producer.line(event_type, fields, keyed=keyed))
+    terminal.say(
+        f"\nAn order waits {settings.order_approval_timeout_seconds:g} s for its approval. "
+        "See what happens: [bold]orders events --follow[/bold], [bold]orders status ORDER_ID[/bold]. "
+        "Ctrl-C ends everything.\n"
+    )

@@ -1,0 +1,34 @@
+"""A process's JSON log line as a short line that a person reads beside those of other processes."""
+
+import json
+from typing import Any, Final
+
+from rich.markup import escape
+
+_HIDDEN_LOGGERS: Final = ("aiokafka", "temporalio", "alembic")
+"""Of these a person sees warnings only; the log files have all."""
+_HIDDEN_FIELDS: Final = ("event", "level", "logger", "timestamp", "exception")
+_COLOURS: Final = {"warning": "yellow", "error": "red", "critical": "red"}
+
+
+def readable_line(text: str) -> str | None:
+    """The line in rich's markup; None where a person need not see it.
+
+    Args:
+        text: a line of a process's output: JSON of ours, or anything else, which is shown as it is.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        level, event = str(fields["level"]), str(fields["event"])
+    except (ValueError, KeyError, TypeError):
+        return escape(text) if text.strip() else None
+    if level in ("debug", "info") and str(fields.get("logger", "")).startswith(_HIDDEN_LOGGERS):
+        return None
+    clock = str(fields.get("timestamp", ""))[11:19]
+    rest = " ".join(
+        f"{name}={value}" for name, value in fields.items() if name not in _HIDDEN_FIELDS and value is not None
+    )
+    colour = _COLOURS.get(level)
+    shown = f"[{colour}]{escape(event)}[/{colour}]" if colour else escape(event)
+    trace = f"\n{escape(str(fields['exception']))}" if "exception" in fields else ""
+    return f"[dim]{clock}[/dim] {shown} [dim]{escape(rest)}[/dim]{trace}"
