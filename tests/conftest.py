@@ -1,6 +1,7 @@
 """Fixtures for every kind of test: the servers, once per session."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,3 +50,26 @@ def endpoints(tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], Non
 def time_skipping_server(say: Callable[[str], None]) -> Path:
     """The launcher for ``WorkflowEnvironment.start_time_skipping(test_server_existing_path=...)``."""
     return make_time_skipping_server(say)
+
+
+_exit_status = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keeps the status that the run ends with, for ``pytest_unconfigure``."""
+    session.config.stash[_exit_status] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Ends the run with its own status where Temporal's client was used.
+
+    Its threads may abort the interpreter as that ends (status 134; sdk-python issue 300), which would turn a run whose
+    tests all passed into a failed one. Everything has been closed and reported by now.
+    """
+    status = config.stash.get(_exit_status, None)
+    if status is not None and "temporalio.bridge.temporal_sdk_bridge" in sys.modules:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
