@@ -71,7 +71,7 @@ def reject_held(state: OrderRunState, reason: ReasonCode, now: datetime) -> None
     """Refuses every event that is held; an id that is held twice is refused once and then a duplicate."""
     held, state.held = state.held, []
     for event in held:
-        if event.event_id in state.seen:
+        if state.has_decided(event.event_id):
             settled = _settled(cause_of(event), InboundOutcome.DUPLICATE, now)
             state.unpublished.append(Unpublished(settled=settled))
         else:

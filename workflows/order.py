@@ -40,6 +40,7 @@ with workflow.unsafe.imports_passed_through():
         shipping_workflow_id,
     )
     from workflows.policies import (
+        CARRIED_BYTES_MAX,
         CARRIED_EVENTS_MAX,
         CHILD_START_ATTEMPTS_MAX,
         PUBLISH_BATCH_MAX,
@@ -48,7 +49,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.publisher import Publisher
     from workflows.resume import take_up
-    from workflows.state import OrderRunInput, OrderRunState
+    from workflows.state import OrderRunInput, OrderRunState, carried_bytes
     from workflows.views import result_of, status_of, summary_of
 
 ORPHANED_EVENTS: Final = "OrphanedEvents"
@@ -75,6 +76,8 @@ class OrderWorkflow:
         self._publisher = Publisher(self._state, self._policy)
         self._is_deciding = False
         self._is_continuing = False
+        self._is_too_large = False
+        """Whether the state no longer fits into a payload: the run then goes on as it is, to Temporal's own limit."""
 
     @workflow.run
     async def run(self, request: OrderRunInput) -> OrderResult:  # noqa: ARG002 -- `__init__` has taken it
@@ -368,7 +371,7 @@ class OrderWorkflow:
         timer = asyncio.create_task(
             workflow.sleep(self._state.seconds_left(deadline, workflow.now()), summary="until the deadline")
         )
-        await workflow.wait_condition(lambda: condition() or timer.done() or _continuation_is_suggested())
+        await workflow.wait_condition(lambda: condition() or timer.done() or self._continuation_is_due())
         timer.cancel()
 
     async def _continue_if_due(self) -> bool:
@@ -376,15 +379,20 @@ class OrderWorkflow:
 
         Nothing new is decided until everything that was decided is out; what arrives meanwhile is carried over.
         """
-        if not _continuation_is_suggested():
+        if not self._continuation_is_due():
             return False
         self._is_deciding = False
         await workflow.wait_condition(lambda: self._publisher.is_idle)
-        self._is_continuing = len(self._state.inbox) <= CARRIED_EVENTS_MAX
+        if len(self._state.inbox) <= CARRIED_EVENTS_MAX:
+            self._is_too_large = carried_bytes(self._state) > CARRIED_BYTES_MAX
+            self._is_continuing = not self._is_too_large
         if not self._is_continuing:
             self._is_deciding = True
             self._decide()
         return self._is_continuing
+
+    def _continuation_is_due(self) -> bool:
+        return workflow.info().is_continue_as_new_suggested() and not self._is_too_large
 
     @property
     def _details(self) -> OrderDetails:
@@ -395,7 +403,3 @@ class OrderWorkflow:
 
 def _has_failed(task: asyncio.Task[None]) -> bool:
     return task.done() and task.exception() is not None
-
-
-def _continuation_is_suggested() -> bool:
-    return workflow.info().is_continue_as_new_suggested()

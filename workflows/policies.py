@@ -15,7 +15,10 @@ PUBLISH_BATCH_MAX: Final = 50
 """Events in one batch: at the longest texts of the contract (about 20 KB an event) half of the 2 MiB of a payload."""
 
 CARRIED_EVENTS_MAX: Final = 500
-"""Undecided events that a run hands to its continuation; with more it decides first. Keeps the input below 2 MiB."""
+"""Undecided events that a run hands to its continuation; with more it decides first."""
+
+CARRIED_BYTES_MAX: Final = 1_500_000
+"""Largest state that a run hands to its continuation: Temporal refuses a payload above 2 MiB."""
 
 RENUMBER_MAX: Final = 20
 """Sequence conflicts that a run resolves. One is possible after a run was terminated in mid-publish; this many say

@@ -92,7 +92,7 @@ def decide(state: OrderRunState, event: InboundEvent, now: datetime) -> Decision
     """
     if state.step is OrderStep.RECEIVING:
         return Decision(Verdict.HOLD)
-    if event.event_id in state.seen:
+    if state.has_decided(event.event_id):
         return Decision(Verdict.DUPLICATE)
     body = read_body(event, state.order_id)
     if body is None:

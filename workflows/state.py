@@ -1,5 +1,6 @@
 """Everything that one run of `OrderWorkflow` knows, in one model, so that continue-as-new carries it whole."""
 
+import hashlib
 from datetime import datetime
 from typing import Final
 
@@ -14,9 +15,12 @@ from schemas.states import FINAL_STATES, OrderState, OrderStep, ReasonCode
 END_STEPS: Final = frozenset({OrderStep(state.value) for state in FINAL_STATES} | {OrderStep.ORPHANED})
 """The steps in which a run has nothing more to do than to answer and to publish."""
 
-SEEN_EVENTS_MAX: Final = 20_000
-"""Event ids a run remembers, the newest ones. Twice the signals that Temporal takes per run (10,000), and below its
-2 MiB for one payload at the longest key; for anything older the database decides (`inbound_events`)."""
+SEEN_EVENTS_MAX: Final = 10_000
+"""Events a run remembers, the newest ones: as many as Temporal takes in signals per run. For older ones the event time
+of an address decides, and `inbound_events` in the database."""
+
+SEEN_KEY_MAX_CHARS: Final = 64
+"""Longer event ids are remembered by their hash, so that all of them fit into one payload."""
 
 
 class Unpublished(BaseModel):
@@ -64,7 +68,7 @@ class OrderRunState(BaseModel):
     milestones: list[ShippingMilestone] = Field(default_factory=list)
     """Told by a shipping attempt and not yet looked at."""
     seen: dict[str, None] = Field(default_factory=dict)
-    """Keys of the events that are decided. A dict for its order: a set's differs from process to process."""
+    """Keys of the ids of the events that are decided. A dict for its order: a set's differs from process to process."""
 
     # Events out.
     last_sequence: int = 0
@@ -90,9 +94,13 @@ class OrderRunState(BaseModel):
         """Events that are not decided."""
         return len(self.inbox) + len(self.held)
 
+    def has_decided(self, event_id: str) -> bool:
+        """Whether an event of this id was decided before."""
+        return _seen_key(event_id) in self.seen
+
     def remember(self, event_id: str) -> None:
         """Notes that the event is decided, and forgets the oldest beyond the bound."""
-        self.seen[event_id] = None
+        self.seen[_seen_key(event_id)] = None
         while len(self.seen) > SEEN_EVENTS_MAX:
             del self.seen[next(iter(self.seen))]
 
@@ -103,6 +111,17 @@ class OrderRunState(BaseModel):
     def seconds_left(self, deadline: datetime | None, now: datetime) -> float:
         """Seconds until the deadline, never negative; 0 without one."""
         return 0.0 if deadline is None else max(0.0, (deadline - now).total_seconds())
+
+
+def carried_bytes(state: OrderRunState) -> int:
+    """How large the state is when it is handed to the next run."""
+    return len(state.model_dump_json().encode())
+
+
+def _seen_key(event_id: str) -> str:
+    if len(event_id) <= SEEN_KEY_MAX_CHARS:
+        return event_id
+    return hashlib.sha256(event_id.encode()).hexdigest()
 
 
 class OrderRunInput(OrderWorkflowInput):
