@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from activities.ports import EventPublisher, KafkaUnavailableError, StoredEvent
 from schemas.outbound import OUTBOUND_EVENT, cloudevents_headers
@@ -18,7 +18,7 @@ ACKNOWLEDGEMENT_TIMEOUT: Final = timedelta(seconds=2.5)
 REQUEST_TIMEOUT: Final = timedelta(seconds=2)
 """For one answer of a broker, and for learning about the topic: below the former, so that the error can say why."""
 CLOSE_TIMEOUT: Final = timedelta(seconds=3)
-"""For what a producer still has in flight when it is let go."""
+"""For each step of closing a producer; longer than anybody waits for an event that it still has in flight."""
 
 _log = structlog.get_logger("activities.kafka")
 
@@ -79,8 +79,6 @@ class KafkaEventPublisher(EventPublisher):
                     value=event.payload_json.encode(),
                     headers=[(name, value.encode()) for name, value in headers.items()],
                 )
-        except MessageSizeTooLargeError as error:
-            raise self._unavailable(error) from error
         except (KafkaError, TimeoutError, OSError) as error:
             self._let_go(producer)
             raise self._unavailable(error) from error
@@ -135,14 +133,12 @@ async def _close(producer: AIOKafkaProducer) -> None:
     """Closes a producer whatever state it is in.
 
     `AIOKafkaProducer.stop` waits for every event, which an idempotent producer repeats for ever, and cancelling it
-    leaves its sender running (seen in aiokafka 0.14). It cannot give up, so its parts are told one by one.
+    leaves its sender running (seen in aiokafka 0.14). It cannot give up, so its parts are ended one by one.
     """
-    with suppress(Exception):
-        async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):
-            await producer.flush()
-    accumulator, sender = producer._message_accumulator, producer._sender  # noqa: SLF001 # See above.
-    accumulator.fail_all(KafkaUnavailableError("the producer was closed"))
-    for end in (sender.close, producer.stop):
+    sender = producer._sender  # noqa: SLF001 # See above.
+    # While this waits, whoever still awaits an event gets it, or gives up: `CLOSE_TIMEOUT` is the longer one.
+    for end in (producer.flush, sender.close, producer.client.close):
         with suppress(Exception):
             async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):
                 await end()
+    producer._closed = True  # noqa: SLF001 # Else it complains of not having been stopped.
