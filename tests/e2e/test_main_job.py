@@ -13,7 +13,6 @@ from tests.helpers.evidence import Evidence, source_of
 from tests.helpers.kafka_io import Outgoing
 from tests.helpers.messages import MALFORMATIONS, message_of
 from tests.helpers.system import OrderSystem
-from tests.helpers.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -85,7 +84,9 @@ async def test_lines_typed_into_the_console_producer_become_a_completed_order(
 async def test_an_approval_that_comes_before_its_order_counts(system: OrderSystem, order_id: str) -> None:
     await send(system, EventType.ORDER_APPROVED, {"order_id": order_id})
     await system.wait_until_drained()
-    await assert_eventually(lambda: _runs_is(system, order_id, ["RUNNING"]), message="a run that holds the approval")
+    await system.wait_until(
+        lambda: _runs_is(system, order_id, ["RUNNING"]), 30.0, lambda: "a run that holds the approval"
+    )
     await send(system, EventType.ORDER_CREATED, {"order_id": order_id, "payment_id": f"p-{order_id}"})
     await system.wait_until_states(order_id, *COMPLETED_PATH)
 
@@ -115,7 +116,7 @@ async def test_an_event_after_the_end_is_refused_and_starts_nothing(system: Orde
     await complete(system, order_id)
     late = await send(system, EventType.ORDER_CANCELLED, {"order_id": order_id})
     await system.wait_until_idle()
-    await assert_eventually(lambda: _was_refused(system, order_id), message="an order.event_rejected")
+    await system.wait_until(lambda: _was_refused(system, order_id), 30.0, lambda: "an order.event_rejected")
 
     evidence = await system.evidence()
     last = evidence.published_of(order_id)[-1]
@@ -161,7 +162,7 @@ async def test_an_address_may_change_until_shipping_and_is_where_the_package_goe
     )
     await system.wait_until_states(order_id, "RECEIVED", "VALIDATED")
     await send(system, EventType.ORDER_ADDRESS_UPDATED, {"order_id": order_id, "address": {"city": "Ghent"}})
-    await assert_eventually(lambda: _address_changed(system, order_id), message="an order.address_changed")
+    await system.wait_until(lambda: _address_changed(system, order_id), 30.0, lambda: "an order.address_changed")
     await send(system, EventType.ORDER_APPROVED, {"order_id": order_id})
     await system.wait_until_states(order_id, *COMPLETED_PATH)
     await system.wait_until_idle()

@@ -38,6 +38,10 @@ def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, "LOG_FORMAT": "json", **settings}
 
 
+class UnexpectedEndError(Exception):
+    """A process ended by itself. Waiting for anything else makes no sense then."""
+
+
 class OrdersProcess:
     """One ``orders`` command, running. Its output goes to a file, which failures show.
 
@@ -50,6 +54,7 @@ class OrdersProcess:
 
     def __init__(self, name: str, arguments: Sequence[str], settings: Mapping[str, str], folder: Path) -> None:
         self.name = name
+        self._may_end = False
         self.log_path = folder / f"{name}.log"
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -83,6 +88,15 @@ class OrdersProcess:
         """The end of what it wrote, under its name."""
         return f"--- {self.name} (pid {self.pid}, exit status {self.exit_status}) ---\n{self.log[-LOG_TAIL_CHARS:]}"
 
+    def raise_if_it_ended_by_itself(self) -> None:
+        """Tells of a process that nobody stopped, and that ended all the same.
+
+        Raises:
+            UnexpectedEndError: With its log.
+        """
+        if self.exit_status is not None and not self._may_end:
+            raise UnexpectedEndError(f"{self.name} ended by itself\n{self.log_tail}")
+
     async def wait_until_logged(self, text: str, within_seconds: float = START_TIMEOUT_SECONDS) -> None:
         """Waits for a text in the log; fails at once when the process ends without it."""
 
@@ -113,6 +127,7 @@ class OrdersProcess:
     def send(self, number: signal.Signals) -> None:
         """Sends a signal; fails where the process has ended by itself."""
         assert self.exit_status is None, f"{self.name} had ended already\n{self.log_tail}"
+        self._may_end = number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
         self._process.send_signal(number)
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import subprocess
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,20 +100,23 @@ class OrderSystem:
         """Starts a worker of one task queue."""
         return self.start(f"worker-{task_queue}", "worker", "--queue", task_queue, **settings)
 
+    def running(self, name: str) -> OrdersProcess:
+        """The one running process whose name holds this text."""
+        (found,) = [process for process in self.processes if name in process.name and process.exit_status is None]
+        return found
+
     async def wait_until_bridges_own_partitions(self, members: int = 1) -> None:
         """Waits until so many bridges are in the group, and none is joining or leaving."""
-        await assert_eventually(
+        await self.wait_until(
             lambda: group_is_stable(self.endpoints.kafka_bootstrap_servers, self.group_id, members=members),
             START_TIMEOUT_SECONDS,
-            lambda: f"a stable group of {members}\n{self.log_tails}",
+            lambda: f"a stable group of {members}",
         )
 
     async def wait_until_polled(self, task_queue: str, pid: int) -> None:
         """Waits until this worker process asks the task queue for work."""
-        await assert_eventually(
-            lambda: self._polls(task_queue, pid),
-            START_TIMEOUT_SECONDS,
-            lambda: f"pid {pid} polling {task_queue}\n{self.log_tails}",
+        await self.wait_until(
+            lambda: self._polls(task_queue, pid), START_TIMEOUT_SECONDS, lambda: f"pid {pid} polling {task_queue}"
         )
 
     async def _polls(self, task_queue: str, pid: int) -> bool:
@@ -205,13 +208,25 @@ class OrderSystem:
 
     # Waiting --------------------------------------------------------------------------------------------------------
 
+    async def wait_until(
+        self, condition: Callable[[], Awaitable[bool]], within_seconds: float, message: Callable[[], str]
+    ) -> None:
+        """Waits for a condition; fails at once, with the log, where a process ended by itself."""
+
+        async def alive_and_true() -> bool:
+            for process in self.processes:
+                process.raise_if_it_ended_by_itself()
+            return await condition()
+
+        await assert_eventually(alive_and_true, within_seconds, lambda: f"{message()}\n{self.log_tails}")
+
     async def wait_until_drained(self, within_seconds: float = 60.0) -> None:
         """Waits until every record is committed."""
 
         async def drained() -> bool:
             return all(partition.drained for partition in await self.offsets())
 
-        await assert_eventually(drained, within_seconds, lambda: f"all records committed\n{self.log_tails}")
+        await self.wait_until(drained, within_seconds, lambda: "all records committed")
 
     async def wait_until_idle(self, within_seconds: float = 60.0) -> None:
         """Waits until every record is committed and no workflow runs."""
@@ -220,7 +235,7 @@ class OrderSystem:
             running = await self.client.count_workflows('ExecutionStatus = "Running"')
             return running.count == 0 and all(partition.drained for partition in await self.offsets())
 
-        await assert_eventually(idle, within_seconds, lambda: f"no workflow running\n{self.log_tails}")
+        await self.wait_until(idle, within_seconds, lambda: "no workflow running")
 
     async def wait_until_states(self, order_id: str, *states: str, within_seconds: float = 60.0) -> None:
         """Waits until the order's published states are these."""
@@ -230,9 +245,7 @@ class OrderSystem:
             seen[:] = Evidence(input_topics={}, published=tuple(await self.published())).states_of(order_id)
             return seen == list(states)
 
-        await assert_eventually(
-            reached, within_seconds, lambda: f"{order_id} through {states}, not {seen}\n{self.log_tails}"
-        )
+        await self.wait_until(reached, within_seconds, lambda: f"{order_id} through {states}, not {seen}")
 
 
 @asynccontextmanager
@@ -265,8 +278,10 @@ async def order_system(
         **{_topic_setting(event_type): f"{event_type}-{tag}" for event_type in EventType},
     }
     everything = {**endpoints.as_environment(), **names, **settings}
-    client = await _make_namespace(endpoints, names["TEMPORAL_NAMESPACE"])
-    await postgres_rows.create_database(everything, names["DB_NAME"], beside=endpoints.db_name)
+    client, _ = await asyncio.gather(
+        _make_namespace(endpoints, names["TEMPORAL_NAMESPACE"]),
+        postgres_rows.create_database(everything, names["DB_NAME"], beside=endpoints.db_name),
+    )
     system = OrderSystem(endpoints, folder, tag, everything, client, tuple(confidential))
     try:
         await _migrate(system)
