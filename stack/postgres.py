@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
+import psutil
 
 from stack import readiness
 from stack.accounts import SHARED_STATE_DIR, can_read, postgres_account, reachable_dir
@@ -66,6 +67,7 @@ class PostgresService:
         if not (self._data / "PG_VERSION").exists():
             start.board.begin(self.name, "making its data folder")
             self._make_cluster(self._programs)
+        forget_stranger(self._data / "postmaster.pid")
 
     def _make_cluster(self, programs: Path) -> None:
         # Under another name until it is whole, so that a kill half-way leaves nothing that looks like a cluster.
@@ -144,6 +146,21 @@ class PostgresService:
         """Deletes all databases."""
         home = reachable_dir(self._folder / "postgres", self._account)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def forget_stranger(pid_file: Path) -> None:
+    """Removes a pid file whose pid is now the number of something else than PostgreSQL.
+
+    After a crash of the machine PostgreSQL refuses to start as long as the pid is in use by any process of its user. A
+    pid that is free it sorts out itself, and then also looks for what its killed predecessor left running.
+    """
+    try:
+        pid = int(pid_file.read_text().splitlines()[0])
+        name = psutil.Process(pid).name()
+    except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
+        return
+    if name != "postgres":
+        pid_file.unlink()
 
 
 def programs_dir(account: Account | None) -> Path:

@@ -13,9 +13,7 @@ from typing import Self
 import psutil
 
 LOG_ROTATION_BYTES = 20 * 1024 * 1024
-# psutil derives a start time from the system clock at boot, which time synchronisation may shift by a little. No
-# stranger can have been given the pid within two seconds of our process's start, while ours held it.
-START_TIME_TOLERANCE_SECONDS = 2.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 KILL_PATIENCE_SECONDS = 10.0
 PAUSE_PATIENCE_SECONDS = 5.0
 
@@ -51,10 +49,15 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process, and no other one that has its pid later."""
+    """A process, and no other one that has its pid later, also after the machine was started anew.
+
+    Attributes:
+        pid: Its number.
+        started: When it was started, in a form that is only compared.
+    """
 
     pid: int
-    started_at: float
+    started: str
 
     @classmethod
     def of(cls, pid: int) -> Self:
@@ -63,15 +66,14 @@ class ProcessIdentity:
         Raises:
             psutil.NoSuchProcess: There is none.
         """
-        return cls(pid, psutil.Process(pid).create_time())
+        return cls(pid, _read_start(pid))
 
     def find(self) -> psutil.Process | None:
         """Gives the process, or None if it has ended (a zombie has) or its pid is now a stranger's."""
         _reap(self.pid)
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started_at) <= START_TIME_TOLERANCE_SECONDS
-            if same and process.status() != psutil.STATUS_ZOMBIE:
+            if _read_start(self.pid) == self.started and process.status() != psutil.STATUS_ZOMBIE:
                 return process
         except psutil.NoSuchProcess:
             pass
@@ -153,6 +155,18 @@ def family(identity: ProcessIdentity) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         return [process, *process.children(recursive=True)]
     return [process]
+
+
+def _read_start(pid: int) -> str:
+    # On Linux the kernel's own count since boot: psutil's time of day moves when the clock is set, as it is on a
+    # laptop that wakes up, and then our own processes would look like strangers.
+    if BOOT_ID.exists():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError) as error:
+            raise psutil.NoSuchProcess(pid) from error
+        return f"boot {BOOT_ID.read_text().strip()}, tick {fields[19]}"
+    return f"time {psutil.Process(pid).create_time()}"
 
 
 def _signal(members: Sequence[psutil.Process], number: signal.Signals) -> None:

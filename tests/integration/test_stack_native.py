@@ -192,7 +192,7 @@ def test_a_pid_that_is_now_a_strangers_is_never_ended(tmp_path: Path) -> None:
         (tmp_path / "ports.json").write_text(json.dumps(ports))
         endpoints = stack.Endpoints("127.0.0.1:1", "127.0.0.1:1", None, "127.0.0.1", 1, "orders", "orders", "orders")
         # As a state file reads after the machine was started anew: the pid is in use again, by something else.
-        pids = {service: {"pid": stranger.pid, "started_at": 1_000_000_000.0} for service in stack.SERVICES}
+        pids = {service: {"pid": stranger.pid, "started": "boot of yesterday, tick 4711"} for service in stack.SERVICES}
         content = {"version": 1, "source": "native", "durable": True, "endpoints": endpoints_as_json(endpoints)}
         (tmp_path / "state.json").write_text(
             json.dumps({**content, "ready": True, "processes": pids, "containers": {}})

@@ -1,6 +1,7 @@
 """Starting, recognising and ending processes; and the helper that waits."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from stack import processes
+from stack.postgres import forget_stranger
 from stack.processes import Launch, ProcessIdentity
 from tests.helpers.waiting import assert_eventually
 
@@ -74,7 +76,7 @@ def test_a_paused_process_is_ended_as_well(tmp_path: Path) -> None:
 def test_a_pid_that_now_belongs_to_another_process_is_left_alone() -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        ours = ProcessIdentity(stranger.pid, psutil.Process(stranger.pid).create_time() - 60)
+        ours = ProcessIdentity(stranger.pid, "boot of yesterday, tick 4711")
         assert ours.find() is None
         processes.stop(ours, signal.SIGTERM, 0.1)
         processes.kill(ours)
@@ -102,6 +104,20 @@ def test_a_log_that_has_grown_large_is_set_aside(tmp_path: Path, monkeypatch: py
     processes.kill(identity)
     assert (tmp_path / "log").read_text() == "new\n"
     assert (tmp_path / "log.previous.log").read_text() == "full"
+
+
+def test_a_pid_file_that_names_a_stranger_is_forgotten_and_any_other_is_left_to_postgres(tmp_path: Path) -> None:
+    pid_file = tmp_path / "postmaster.pid"
+    forget_stranger(pid_file)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for content in (f"{ended.pid}\n/data\n", "", "x\n"):
+        pid_file.write_text(content)
+        forget_stranger(pid_file)
+        assert pid_file.read_text() == content
+    pid_file.write_text(f"{os.getpid()}\n/data\n")
+    forget_stranger(pid_file)
+    assert not pid_file.exists()
 
 
 async def test_a_condition_that_comes_true_ends_the_wait_with_its_value() -> None:

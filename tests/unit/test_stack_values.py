@@ -78,7 +78,11 @@ def test_a_port_that_the_environment_sets_is_taken_or_the_start_is_refused() -> 
 
 def test_the_state_file_gives_back_what_was_written_and_is_for_its_owner_only(tmp_path: Path) -> None:
     state = StackState(
-        "native", durable=True, endpoints=ENDPOINTS, ready=True, processes={"kafka": ProcessIdentity(7, 1.5)}
+        "native",
+        durable=True,
+        endpoints=ENDPOINTS,
+        ready=True,
+        processes={"kafka": ProcessIdentity(7, "boot x, tick 1")},
     )
     path = tmp_path / "state.json"
     state.write(path)
