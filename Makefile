@@ -2,7 +2,7 @@
 RUN := bin/in-env
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check fmt contract lock
+.PHONY: help demo up test check fmt contract record-histories lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -24,6 +24,10 @@ fmt: ## format the code
 
 contract: ## renew docs/contract from the models
 	@$(RUN) python -m schemas.contract docs/contract
+	@$(RUN) python -m workflows.event_table docs/contract/state-event-table.md
+
+record-histories: ## renew the recorded workflow histories, after a change that is meant
+	@$(RUN) python -m tests.replay.record
 
 lock: ## renew the hash-pinned requirements from pyproject.toml
 	@$(RUN) sh bin/lock

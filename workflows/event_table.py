@@ -1,7 +1,8 @@
-"""The page docs/contract/state-event-table.md, computed by asking the rules: ``python -m workflows.event_table``."""
+"""The page docs/contract/state-event-table.md, computed by asking the rules."""
 
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from schemas.inbound import InboundEvent
@@ -24,8 +25,7 @@ _BEFORE: Final = """\
 # What an event does at each step
 
 For every step of an order (the `status` query's `state`) and every inbound event, what happens to a valid event that
-was not seen before. This file is computed from the rules: `python -m workflows.event_table` prints it, and a test
-compares.
+was not seen before. This file is computed from the rules: `make contract` writes it, and a test compares.
 
 - **applied**: the event has its effect, and a transition or `order.address_changed` names it as its cause.
 - **held**: it came too early. It waits in the inbox and is decided in its turn, in order of arrival, once the order has
@@ -91,4 +91,4 @@ def _cell(step: OrderStep, event_type: EventType) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(render())
+    Path(sys.argv[1]).write_text(render())

@@ -14,10 +14,15 @@ ORDER_WORKFLOWS: Final[tuple[type, ...]] = (OrderWorkflow, LateEventWorkflow)
 SHIPPING_WORKFLOWS: Final[tuple[type, ...]] = (ShippingWorkflow,)
 """The workflows of the task queue `shipping-tq`."""
 
-_PASSED_THROUGH: Final = ("schemas", "activities", "workflows", "pydantic", "pydantic_core", "annotated_types")
-"""Modules without state of their own, which need not be imported anew for each workflow."""
+_PASSED_THROUGH: Final = ("schemas", "activities", "pydantic", "pydantic_core", "annotated_types")
+"""Modules without state of their own, which need not be imported anew for each workflow. Our pure modules pass as well,
+at their imports; that they read no clock and no environment is held by a test."""
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
-    """The sandbox: it catches a workflow that reads the clock, the environment or a file."""
+    """The sandbox: it catches a workflow that reads the clock, the environment or a file.
+
+    It costs about a third more CPU an order than `UnsandboxedWorkflowRunner` (measured 2026-11-23, temporalio 1.35, in
+    turns on two busy cores: 111 to 118 ms against 76 to 93 ms of the worker process for a whole order).
+    """
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*_PASSED_THROUGH))

@@ -34,7 +34,7 @@ def test_each_step_decides_each_event_as_written(step: OrderStep) -> None:
 
 
 def test_the_page_in_docs_is_made_from_the_rules() -> None:
-    assert PAGE.read_text() == render(), "renew it: python -m workflows.event_table > docs/contract/..."
+    assert PAGE.read_text() == render(), "renew it: make contract"
 
 
 def test_every_step_has_its_row() -> None:

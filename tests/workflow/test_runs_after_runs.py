@@ -4,15 +4,25 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
 
 from schemas.inbound import InboundEvent
-from schemas.orchestration import LateEventInput, OrderWorkflowInput, SettledLateEvents
+from schemas.orchestration import (
+    LateEventInput,
+    OrderProjection,
+    OrderWorkflowInput,
+    PublishEvents,
+    SettledLateEvents,
+)
+from schemas.outbound import OrderStateChanged
 from schemas.states import EventType, OrderState, OrderStep
 from tests.helpers.waiting import assert_eventually
 from tests.workflow.bench import APPROVED, CANCELLED, CREATED, FAILS, Bench
 from tests.workflow.test_order_life import STRAIGHT_ROAD
 from workflows.names import LATE_EVENT_WORKFLOW, ORDER_WORKFLOW, SIGNALS
+from workflows.publisher import ORDER_WRITTEN_ELSEWHERE
 
 GATES: dict[str, Callable[[Bench], asyncio.Event]] = {
     "RECEIVED": lambda bench: bench.validation,
@@ -112,6 +122,30 @@ async def test_what_an_ended_run_still_writes_is_not_written_again(bench: Bench,
     gate.set()
     assert (await bench.result(order_id)).state is OrderState.COMPLETED
     assert bench.story(order_id) == STRAIGHT_ROAD
+
+
+async def test_a_run_stops_when_another_has_ended_its_order(bench: Bench, order_id: str) -> None:
+    await bench.send(order_id, CREATED, "created")
+    await bench.publishes(order_id, 2)
+    event = OrderStateChanged(
+        order_id=order_id,
+        sequence=3,
+        previous_state=OrderState.VALIDATED,
+        state=OrderState.EXPIRED,
+        occurred_at=bench.events(order_id)[-1].occurred_at,
+    )
+    details = bench.store.orders[order_id].details
+    assert details is not None
+    projection = OrderProjection(state=OrderState.EXPIRED, details=details)
+    await bench.store.record(PublishEvents(order_id=order_id, events=(event,), projection=projection))
+    await bench.send(order_id, CANCELLED, "cancelled")
+    with pytest.raises(WorkflowFailureError) as failure:
+        await bench.result(order_id)
+    assert isinstance(failure.value.cause, ApplicationError)
+    assert failure.value.cause.type == ORDER_WRITTEN_ELSEWHERE
+    await bench.send(order_id, CANCELLED, "cancelled")
+    assert (await bench.result(order_id)).state is OrderState.EXPIRED
+    assert bench.story(order_id) == ["RECEIVED", "VALIDATED", "EXPIRED", "order_closed"]
 
 
 async def test_a_finished_order_answers_in_a_new_run_and_nothing_takes_effect(bench: Bench, order_id: str) -> None:
