@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
+from bridge.dead_letter_limit import DeadLetterLimits
 from bridge.decoder import DecodeLimits
+from bridge.failpoints import Failpoints
 from schemas.orchestration import OrderPolicy
 from schemas.states import EventType
 from workflows.names import ORDER_TASK_QUEUE
@@ -30,7 +32,7 @@ class GroupTimings:
     session_timeout: timedelta = timedelta(seconds=30)
     """A member that is silent for longer is dead; its partitions go to others."""
     heartbeat_interval: timedelta = timedelta(seconds=3)
-    rebalance_timeout: timedelta = timedelta(seconds=60)
+    rebalance_timeout: timedelta = timedelta(seconds=45)
     """How long a rebalance waits for a member that drains. The client's default is the session time-out."""
     max_poll_interval: timedelta = timedelta(minutes=5)
     """A member whose poll loop stands still for longer leaves the group."""
@@ -90,6 +92,14 @@ class BridgeConfig:
     drain_timeout: timedelta = timedelta(seconds=10)
     """How long a stop or a rebalance waits for what is in flight: below the rebalance time-out, and 25 s (I13)."""
 
+    dead_letter_limits: DeadLetterLimits = field(default_factory=DeadLetterLimits)
+    probe_interval: timedelta = timedelta(seconds=5)
+    """Between two looks at whether Kafka and Temporal answer, also while there is nothing to do."""
+    watchdog_timeout: timedelta = timedelta(seconds=60)
+    """No progress for longer, although both servers answer: the process ends, to begin anew (I12)."""
+    failpoints: Failpoints = field(default_factory=Failpoints)
+    """For tests of crashes; none by default."""
+
     def __post_init__(self) -> None:
         """Refuses what contradicts itself.
 
@@ -100,7 +110,10 @@ class BridgeConfig:
             raise ValueError("topics is empty: the bridge has nothing to consume")
         if self.dead_letter_topic in self.topics:
             raise ValueError("dead_letter_topic is one of topics: every dead letter would come back")
-        if self.drain_timeout + self.commit_timeout >= self.group.rebalance_timeout:
-            raise ValueError("drain_timeout and commit_timeout together must be below rebalance_timeout")
+        # A commit may be under way when the drain ends: it is waited for, and the last one comes after it.
+        if self.drain_timeout + 2 * self.commit_timeout >= self.group.rebalance_timeout:
+            raise ValueError("drain_timeout and twice commit_timeout together must be below rebalance_timeout")
+        if self.watchdog_timeout <= max(self.group.rebalance_timeout, 2 * self.rpc_timeout):
+            raise ValueError("watchdog_timeout must be above rebalance_timeout, and above twice rpc_timeout")
         if self.group.heartbeat_interval * 3 > self.group.session_timeout:
             raise ValueError("heartbeat_interval must be at most a third of session_timeout")

@@ -1,7 +1,8 @@
 """The Kafka side of the bridge: polling, committing, and what happens when partitions come and go."""
 
 import asyncio
-from typing import Any
+from enum import StrEnum
+from typing import Any, cast
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -9,6 +10,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from bridge.config import BridgeConfig
 from bridge.engine import Engine
 from bridge.errors import Decision, classify_kafka_error
+from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
 from bridge.offsets import OffsetTracker, Partition
 from bridge.records import Record
@@ -35,7 +37,10 @@ class Poller:
         self._engine = engine
         self._health = health
         self._records_max = config.poll_records_max
+        self._failpoints = config.failpoints
         self._stopping = False
+        self.turns = 0
+        """How often the loop has turned; the watchdog looks whether it rises."""
         self._paused_poll_ms = _PAUSED_POLL_FIRST_MS
 
     def stop(self) -> None:
@@ -45,6 +50,7 @@ class Poller:
     async def run(self) -> None:
         """Polls until stopped. Must not be cancelled while the consumer is to be used any further."""
         while not self._stopping:
+            self.turns += 1
             try:
                 batches = await self._poll()
             except Exception as error:  # noqa: BLE001 -- classified; what is fatal is raised again
@@ -56,6 +62,8 @@ class Poller:
     def _hand_over(self, batches: dict[Any, Any]) -> None:
         if self._stopping:
             return  # Delivered to nobody, so never committed.
+        if batches and self._failpoints:
+            self._failpoints.hit(Failpoint.AFTER_POLL)
         for batch in batches.values():
             self._engine.take(Record.from_consumed(consumed) for consumed in batch)
 
@@ -64,19 +72,26 @@ class Poller:
         if self._engine.update_paused():
             timeout_ms = self._paused_poll_ms
             self._paused_poll_ms = min(timeout_ms * 2, _PAUSED_POLL_LAST_MS)
-            batches: dict[Any, Any] = await self._consumer.getmany(_NOTHING, timeout_ms=timeout_ms)
-            return batches
+            return cast("dict[Any, Any]", await self._consumer.getmany(_NOTHING, timeout_ms=timeout_ms))
         self._paused_poll_ms = _PAUSED_POLL_FIRST_MS
         records_max = min(self._records_max, self._engine.free_records)
-        batches = await self._consumer.getmany(timeout_ms=_POLL_TIMEOUT_MS, max_records=records_max)
-        if batches:
-            self._health.answered(Dependency.KAFKA)
-        return batches
+        polled = self._consumer.getmany(timeout_ms=_POLL_TIMEOUT_MS, max_records=records_max)
+        return cast("dict[Any, Any]", await polled)
 
     def _note_failure(self, error: Exception) -> None:
         decision = classify_kafka_error(error)
         if decision is not Decision.LOST_OWNERSHIP:
             self._health.failed(Dependency.KAFKA, decision, error)
+
+
+class CommitResult(StrEnum):
+    """What came of a commit."""
+
+    COMMITTED = "committed"
+    """All that is committable is; also where there was nothing to do."""
+    FAILED = "failed"
+    LOST_OWNERSHIP = "lost_ownership"
+    """The partitions are others' by now."""
 
 
 class Committer:
@@ -88,6 +103,7 @@ class Committer:
         self._health = health
         self._interval_seconds = config.commit_interval.total_seconds()
         self._timeout_seconds = config.commit_timeout.total_seconds()
+        self._failpoints = config.failpoints
         self._lock = asyncio.Lock()
 
     async def run(self) -> None:
@@ -96,30 +112,34 @@ class Committer:
             await asyncio.sleep(self._interval_seconds)
             await self.commit()
 
-    async def commit(self) -> bool:
-        """Commits now.
-
-        Returns:
-            Whether everything that is committable is committed; where not, it will be delivered again.
-        """
+    async def commit(self) -> CommitResult:
+        """Commits now what is committable; what is not committed will be delivered again."""
         async with self._lock:
             offsets = self._tracker.committable()
             if not offsets:
-                return True
+                return CommitResult.COMMITTED
             epoch = self._tracker.epoch
-            structure = {TopicPartition(p.topic, p.partition): (offset, "") for p, offset in offsets.items()}
+            if self._failpoints:
+                await self._failpoints.reach(Failpoint.BEFORE_COMMIT)
             try:
                 # The client retries some errors for ever.
                 async with asyncio.timeout(self._timeout_seconds):
-                    await self._consumer.commit(structure)
+                    await self._consumer.commit(_structure(offsets))
             except Exception as error:  # noqa: BLE001 -- classified; an uncommitted offset costs a repeat, never a record
                 decision = classify_kafka_error(error)
-                if decision is not Decision.LOST_OWNERSHIP:
-                    self._health.failed(Dependency.KAFKA, decision, error)
-                return False
-            self._health.answered(Dependency.KAFKA)
+                if decision is Decision.LOST_OWNERSHIP:
+                    return CommitResult.LOST_OWNERSHIP
+                self._health.failed(Dependency.OFFSETS, decision, error)
+                return CommitResult.FAILED
+            self._health.answered(Dependency.OFFSETS)
             self._tracker.committed(offsets, epoch)
-            return True
+            if self._failpoints:
+                await self._failpoints.reach(Failpoint.AFTER_COMMIT)
+            return CommitResult.COMMITTED
+
+
+def _structure(offsets: dict[Partition, int]) -> dict[TopicPartition, tuple[int, str]]:
+    return {TopicPartition(key.topic, key.partition): (offset, "") for key, offset in offsets.items()}
 
 
 class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types.
@@ -138,15 +158,20 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         """
         if not self._tracker.partitions:
             return
-        drained = await self._engine.drain(self._drain_timeout)
-        committed = await self._committer.commit()
+        # Asked first, as the client does not say whether the partitions are still ours: after a silence longer than the
+        # session they are others', who have begun on them, and every moment of ours would be one too many.
+        result = await self._committer.commit()
+        drained = False
+        if result is not CommitResult.LOST_OWNERSHIP:
+            drained = await self._engine.drain(self._drain_timeout)
+            result = await self._committer.commit()
         self._tracker.revoke()
         dropped = self._engine.drop()
         log.info(
             "bridge.partitions.revoked",
             partitions=len(revoked),
             drained=drained,
-            committed=committed,
+            commit=result.value,
             records_dropped=dropped,
         )
 

@@ -10,6 +10,7 @@ import structlog
 from bridge.config import EngineLimits
 from bridge.decode_errors import DecodeError
 from bridge.decoder import DecodedRecord
+from bridge.health import Health
 from bridge.lanes import Lane, Lanes, Work
 from bridge.offsets import OffsetTracker, Partition
 from bridge.processor import Retry, Settled
@@ -41,10 +42,13 @@ class Engine:
     a record that is to be tried again waits on a timer and occupies no worker.
     """
 
-    def __init__(self, decode: Decodes, processor: Attempts, tracker: OffsetTracker, limits: EngineLimits) -> None:
+    def __init__(
+        self, decode: Decodes, processor: Attempts, tracker: OffsetTracker, health: Health, limits: EngineLimits
+    ) -> None:
         self._decode = decode
         self._processor = processor
         self._tracker = tracker
+        self._health = health
         self._limits = limits
         self._lanes = Lanes()
         self._ready: asyncio.Queue[Lane] = asyncio.Queue()
@@ -55,7 +59,13 @@ class Engine:
         self._idle.set()
         self._tasks: asyncio.TaskGroup | None = None
         self._draining = False
-        self._paused = False
+        self._full = False
+        self.is_paused = False
+        """Whether `update_paused` last said so."""
+        self.attempts_ended = 0
+        """Attempts that came to an end so far, whichever; the watchdog looks whether it rises."""
+        self.records_taken = 0
+        """Records taken so far; the same."""
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Starts the workers, in the group that ends them."""
@@ -66,6 +76,7 @@ class Engine:
     def take(self, records: Iterable[Record]) -> None:
         """Takes delivered records into their lanes. Does not wait."""
         for record in records:
+            self.records_taken += 1
             ticket = self._tracker.deliver(Partition(record.topic, record.partition), record.offset)
             lane = self._lanes.add(Work(record, self._decode(record), ticket, record.size_bytes))
             if lane is not None:
@@ -82,13 +93,18 @@ class Engine:
         return max(1, self._limits.records_held_max - self._lanes.records_held)
 
     def update_paused(self) -> bool:
-        """Whether nothing is to be taken now: from the upper bounds on, until half of it is settled (hysteresis)."""
+        """Whether nothing is to be taken now.
+
+        From the upper bounds on, until half of it is settled (hysteresis). And while a configuration has to be
+        corrected: what is held then asks now and then whether it has been.
+        """
         records, held_bytes = self._lanes.records_held, self._lanes.bytes_held
-        if self._paused:
-            self._paused = records > self._limits.records_held_max // 2 or held_bytes > self._limits.bytes_held_max // 2
+        if self._full:
+            self._full = records > self._limits.records_held_max // 2 or held_bytes > self._limits.bytes_held_max // 2
         else:
-            self._paused = records >= self._limits.records_held_max or held_bytes >= self._limits.bytes_held_max
-        return self._paused
+            self._full = records >= self._limits.records_held_max or held_bytes >= self._limits.bytes_held_max
+        self.is_paused = self._full or (records > 0 and self._health.needs_a_person)
+        return self.is_paused
 
     async def drain(self, budget: timedelta) -> bool:
         """Starts nothing more, and waits for what is in flight.
@@ -120,7 +136,7 @@ class Engine:
             worker.cancel()
             self._start_worker()
         self._draining = False
-        self._paused = False
+        self._full = False
         return dropped
 
     def close(self) -> None:
@@ -149,6 +165,7 @@ class Engine:
             try:
                 result = await self._processor.attempt(work)
             finally:
+                self.attempts_ended += 1
                 self._busy.discard(worker)
                 if not self._busy:
                     self._idle.set()

@@ -13,6 +13,8 @@ class Dependency(StrEnum):
 
     KAFKA = "kafka"
     TEMPORAL = "temporal"
+    OFFSETS = "kafka_offsets"
+    """Where Kafka keeps what the group has committed."""
     DEAD_LETTERS = "dead_letters"
 
 
@@ -42,6 +44,12 @@ class Health:
         if self._trouble and self._trouble.pop(dependency, None) is not None:
             structlog.get_logger("bridge").info("bridge.dependency.recovered", dependency=dependency.value)
 
-    def trouble(self, dependency: Dependency) -> Decision | None:
-        """What ails the dependency; None where nothing is known to."""
-        return self._trouble.get(dependency)
+    @property
+    def troubled(self) -> frozenset[Dependency]:
+        """What is known not to answer, or to refuse."""
+        return frozenset(self._trouble)
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether a configuration has to be corrected before anything can go on."""
+        return Decision.CONFIGURATION in self._trouble.values()

@@ -19,6 +19,8 @@ class Work:
     size_bytes: int
     attempts: int = 0
     """Attempts made so far, over dispatching and setting aside."""
+    admitted_as_dead: bool = False
+    """Whether the dead-letter limit has counted it."""
 
     @property
     def lane_key(self) -> str:

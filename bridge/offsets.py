@@ -49,6 +49,8 @@ class OffsetTracker:
     def __init__(self) -> None:
         self._states: dict[Partition, _PartitionState] = {}
         self._epoch = 0
+        self.is_assigned = False
+        """Whether an assignment lasts; it may be one of no partitions."""
 
     @property
     def epoch(self) -> int:
@@ -72,11 +74,13 @@ class OffsetTracker:
             The new assignment epoch.
         """
         self._epoch += 1
+        self.is_assigned = True
         self._states = {partition: _PartitionState(self._epoch) for partition in partitions}
         return self._epoch
 
     def revoke(self) -> None:
         """Ends the assignment: nothing is committable until the next one."""
+        self.is_assigned = False
         self._states = {}
 
     def deliver(self, partition: Partition, offset: int) -> Ticket:

@@ -7,12 +7,14 @@ from enum import StrEnum
 from typing import Protocol
 
 from bridge.backoff import delay_before
-from bridge.config import BackOff
+from bridge.config import BridgeConfig
+from bridge.dead_letter_limit import DeadLetterGuard
 from bridge.dead_letters import Reason
 from bridge.decode_errors import DecodeError
 from bridge.decoder import DecodedRecord
 from bridge.dispatcher import Settlement
 from bridge.errors import Decision, classify_dispatch_error, classify_kafka_error
+from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
 from bridge.lanes import Work
 from bridge.records import Record
@@ -74,14 +76,20 @@ class SetsAside(Protocol):
 class RecordProcessor:
     """Makes attempts; what repeats them is the engine, so that nobody waits in vain for an outage to end."""
 
-    def __init__(self, dispatcher: Dispatches, dead_letters: SetsAside, health: Health, back_off: BackOff) -> None:
+    def __init__(self, dispatcher: Dispatches, dead_letters: SetsAside, health: Health, config: BridgeConfig) -> None:
         self._dispatcher = dispatcher
         self._dead_letters = dead_letters
         self._health = health
-        self._back_off = back_off
+        self._back_off = config.back_off
+        self._guard = DeadLetterGuard(config.dead_letter_limits)
+        self._failpoints = config.failpoints
 
     async def attempt(self, work: Work) -> Settled | Retry:
-        """Tries once. Cancelling it is safe at any point: the record is then unsettled, and delivered again."""
+        """Tries once. Cancelling it is safe at any point: the record is then unsettled, and delivered again.
+
+        Raises:
+            DeadLetterLimitError: Too many records would be set aside. Nothing goes on after this.
+        """
         work.attempts += 1
         decoded = work.decoded
         if isinstance(decoded, DecodeError):
@@ -91,27 +99,43 @@ class RecordProcessor:
 
     async def _dispatch(self, work: Work, decoded: DecodedRecord) -> Settled | Retry:
         call = route(decoded.order_id, decoded.event_type, decoded.event)
+        if self._failpoints:
+            await self._failpoints.reach(Failpoint.BEFORE_CALL)
         try:
             settlement = await self._dispatcher.dispatch(call)
         except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
             decision = classify_dispatch_error(error)
             if decision is not Decision.RECORD:
                 self._health.failed(Dependency.TEMPORAL, decision, error)
-                return self._retry(work)
+                return self._retry(work, decision)
+            self._health.answered(Dependency.TEMPORAL)
             return await self._set_aside(work, _refusal(error, work.attempts), order_id=decoded.order_id)
+        if self._failpoints:
+            await self._failpoints.reach(Failpoint.AFTER_CALL)
         self._health.answered(Dependency.TEMPORAL)
+        self._guard.note_delivered()
         return Settled(_OUTCOMES[settlement], decoded.order_id)
 
     async def _set_aside(self, work: Work, reason: Reason, *, order_id: str | None) -> Settled | Retry:
+        if not work.admitted_as_dead:
+            self._guard.admit()
+            work.admitted_as_dead = True
+        if self._failpoints:
+            await self._failpoints.reach(Failpoint.BEFORE_DEAD_LETTER)
         try:
             await self._dead_letters.set_aside(work.record, reason)
         except Exception as error:  # noqa: BLE001 -- as above
-            self._health.failed(Dependency.DEAD_LETTERS, classify_kafka_error(error), error)
-            return self._retry(work)
+            decision = classify_kafka_error(error)
+            self._health.failed(Dependency.DEAD_LETTERS, decision, error)
+            return self._retry(work, decision)
+        if self._failpoints:
+            await self._failpoints.reach(Failpoint.AFTER_DEAD_LETTER)
         self._health.answered(Dependency.DEAD_LETTERS)
         return Settled(Outcome.DEAD_LETTERED, order_id, reason.error_code)
 
-    def _retry(self, work: Work) -> Retry:
+    def _retry(self, work: Work, decision: Decision) -> Retry:
+        if decision is Decision.CONFIGURATION:
+            return Retry(self._back_off.maximum)  # A person takes longer than any back-off.
         share = random.random()  # noqa: S311 -- spreads repeats over time, guards nothing
         return Retry(delay_before(work.attempts + 1, self._back_off, random_share=share))
 

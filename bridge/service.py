@@ -1,16 +1,14 @@
 """The bridge as a whole: starts when the servers are there, runs until it is stopped, and leaves nothing behind."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import time
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
-from bridge.backoff import delay_before
 from bridge.config import BridgeConfig
 from bridge.consumer import Committer, Poller, Rebalancer
 from bridge.dead_letters import DeadLetters
@@ -18,22 +16,42 @@ from bridge.decode_errors import DecodeError
 from bridge.decoder import DecodedRecord, decode
 from bridge.dispatcher import Dispatcher
 from bridge.engine import Engine
-from bridge.errors import Decision, classify_dispatch_error, classify_kafka_error
 from bridge.health import Dependency, Health
-from bridge.kafka_clients import make_consumer, make_producer
 from bridge.offsets import OffsetTracker
-from bridge.processor import RecordProcessor
+from bridge.probe import Prober, ask_temporal
+from bridge.processor import Dispatches, RecordProcessor
 from bridge.records import Record
+from bridge.startup import Startup
+from bridge.watchdog import Signs, watch
 
 log = structlog.get_logger("bridge")
 
-_CLOSE_TIMEOUT = timedelta(seconds=3)
-"""How long closing one Kafka client may take; it would otherwise wait for a broker that is away."""
 _POLL_END_TIMEOUT_SECONDS = 1.0
 
 
-class MissingTopicsError(Exception):
-    """Topics that the bridge is told of are not there."""
+@dataclass(frozen=True, slots=True)
+class BridgeStatus:
+    """What the bridge says of itself to whoever watches over it."""
+
+    live: bool
+    """Whether the poll loop turns, or has no reason to yet; if not, the process is to be replaced."""
+    ready: bool
+    """Whether it has its partitions, and Kafka and Temporal answer."""
+    reasons: tuple[str, ...]
+    """Why it is not ready, in words."""
+    partitions: int
+    records_held: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What runs once the servers are there."""
+
+    tracker: OffsetTracker
+    engine: Engine
+    poller: Poller
+    committer: Committer
+    prober: Prober
 
 
 class Bridge:
@@ -42,68 +60,112 @@ class Bridge:
     Args:
         config: What it is told.
         client: Connected or lazy, with the pydantic data converter and `bridge.dispatcher.SINGLE_ATTEMPT`.
+        dispatcher: What makes the calls; None for the real one. Measurements give another.
     """
 
-    def __init__(self, config: BridgeConfig, client: Client) -> None:
+    def __init__(self, config: BridgeConfig, client: Client, dispatcher: Dispatches | None = None) -> None:
         self._config = config
         self._client = client
-        self._health = Health()
-        self._stop_requested = asyncio.Event()
-
-    def stop(self) -> None:
-        """Asks `run` to drain and return. May be called any number of times, from a signal handler of the loop too."""
-        self._stop_requested.set()
-
-    async def run(self) -> None:
-        """Runs until `stop`, then drains what is in flight, commits, leaves the group and returns.
-
-        While a server is away it waits; it raises only where going on could lose records.
-        """
-        log.info("bridge.started", topics=sorted(self._config.topics), group_id=self._config.group_id)
-        async with AsyncExitStack() as resources:
-            if not await self._until_stopped(self._check_temporal, Dependency.TEMPORAL, classify_dispatch_error):
-                return
-            producer = await self._connect(make_producer, resources)
-            consumer = await self._connect(make_consumer, resources)
-            if producer is None or consumer is None:
-                return
-            if not await self._until_stopped(
-                lambda: self._check_topics(consumer), Dependency.KAFKA, _classify_start_error
-            ):
-                return
-            await self._bridge(consumer, producer)
-        log.info("bridge.stopped")
-
-    async def _bridge(self, consumer: Any, producer: Any) -> None:
-        """Wires the parts and keeps them running until stopped."""
-        config, tracker = self._config, OffsetTracker()
-        dispatcher = Dispatcher(
-            self._client,
+        self._dispatcher = dispatcher or Dispatcher(
+            client,
             config.policy,
             config.run_timeout,
             task_queue=config.task_queue,
             rpc_timeout=config.rpc_timeout,
         )
+        self._health = Health()
+        self._stop_requested = asyncio.Event()
+        self._parts: _Parts | None = None
+        self._turned = (0, 0.0)
+        """The last count of poll turns seen, and when it was new."""
+
+    def stop(self) -> None:
+        """Asks `run` to drain and return. May be called any number of times, from a signal handler of the loop too."""
+        self._stop_requested.set()
+
+    def status(self) -> BridgeStatus:
+        """How it is. Does not wait, and asks nobody."""
+        parts = self._parts
+        reasons = [f"{dependency.value} does not answer" for dependency in sorted(self._health.troubled)]
+        if parts is None:
+            return BridgeStatus(live=True, ready=False, reasons=(*reasons, "starting"), partitions=0, records_held=0)
+        if not parts.tracker.is_assigned:
+            reasons.append("no partitions are assigned")
+        return BridgeStatus(
+            live=self._poll_loop_turns(parts.poller),
+            ready=not reasons,
+            reasons=tuple(reasons),
+            partitions=len(parts.tracker.partitions),
+            records_held=parts.engine.records_held,
+        )
+
+    async def run(self) -> None:
+        """Runs until `stop`, then drains what is in flight, commits, leaves the group and returns.
+
+        While a server is away it waits.
+
+        Raises:
+            DeadLetterLimitError: Too many records would have been set aside.
+            StuckError: Nothing moved any more.
+            UnexpectedDeliveryError: Going on could lose records.
+        """
+        log.info("bridge.started", topics=sorted(self._config.topics), group_id=self._config.group_id)
+        startup = Startup(self._config, self._health, self._stop_requested)
+        async with AsyncExitStack() as resources:
+            if not await startup.reach_temporal(lambda: ask_temporal(self._client)):
+                return
+            producer = await startup.connect_producer(resources)
+            consumer = await startup.connect_consumer(resources)
+            if producer is not None and consumer is not None:
+                await self._bridge(consumer, producer)
+        log.info("bridge.stopped")
+
+    async def _bridge(self, consumer: Any, producer: Any) -> None:
+        """Keeps the parts running until stopped; whatever ends them, what is settled is committed."""
+        parts = self._parts = self._make_parts(consumer, producer)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                listener = Rebalancer(parts.engine, parts.tracker, parts.committer, self._config)
+                consumer.subscribe(topics=list(self._config.topics), listener=listener)
+                parts.engine.start(tasks)
+                polling = tasks.create_task(parts.poller.run(), name="bridge-poller")
+                others = [
+                    tasks.create_task(parts.committer.run(), name="bridge-committer"),
+                    tasks.create_task(parts.prober.run(), name="bridge-prober"),
+                    tasks.create_task(self._watch(parts), name="bridge-watchdog"),
+                ]
+                await self._stop_requested.wait()
+                for task in others:
+                    task.cancel()
+                await self._drain(parts, polling)
+        except BaseExceptionGroup as group:
+            error = _first(group)
+            log.error("bridge.failed", error=type(error).__name__, detail=str(error))  # noqa: TRY400 -- it is raised
+            await parts.committer.commit()
+            raise error from None
+
+    async def _drain(self, parts: _Parts, polling: "asyncio.Task[None]") -> None:
+        parts.poller.stop()
+        drained = await parts.engine.drain(self._config.drain_timeout)
+        commit = await parts.committer.commit()
+        log.info("bridge.drained", drained=drained, commit=commit.value, records_left=parts.engine.records_held)
+        parts.engine.close()
+        await asyncio.wait([polling], timeout=_POLL_END_TIMEOUT_SECONDS)
+        # During a rebalance a poll waits without a limit; now it may be cancelled, as nobody polls after it.
+        polling.cancel()
+
+    def _make_parts(self, consumer: Any, producer: Any) -> _Parts:
+        config, health, tracker = self._config, self._health, OffsetTracker()
         dead_letters = DeadLetters(producer, config.dead_letter_topic)
-        processor = RecordProcessor(dispatcher, dead_letters, self._health, config.back_off)
-        engine = Engine(self._decode, processor, tracker, config.engine)
-        committer = Committer(consumer, tracker, self._health, config)
-        poller = Poller(consumer, engine, self._health, config)
-        async with asyncio.TaskGroup() as tasks:
-            engine.start(tasks)
-            consumer.subscribe(topics=list(config.topics), listener=Rebalancer(engine, tracker, committer, config))
-            polling = tasks.create_task(poller.run(), name="bridge-poller")
-            committing = tasks.create_task(committer.run(), name="bridge-committer")
-            await self._stop_requested.wait()
-            poller.stop()
-            drained = await engine.drain(config.drain_timeout)
-            committing.cancel()
-            committed = await committer.commit()
-            log.info("bridge.drained", drained=drained, committed=committed, records_left=engine.records_held)
-            engine.close()
-            await asyncio.wait([polling], timeout=_POLL_END_TIMEOUT_SECONDS)
-            # During a rebalance a poll waits without a limit; cancelled it may be, as nobody polls after it.
-            polling.cancel()
+        processor = RecordProcessor(self._dispatcher, dead_letters, health, config)
+        engine = Engine(self._decode, processor, tracker, health, config.engine)
+        return _Parts(
+            tracker=tracker,
+            engine=engine,
+            poller=Poller(consumer, engine, health, config),
+            committer=Committer(consumer, tracker, health, config),
+            prober=Prober(consumer, self._client, engine=engine, tracker=tracker, health=health, config=config),
+        )
 
     def _decode(self, record: Record) -> DecodedRecord | DecodeError:
         try:
@@ -111,76 +173,33 @@ class Bridge:
         except DecodeError as error:
             return error
 
-    # Starting --------------------------------------------------------------------------------------------------------
+    async def _watch(self, parts: _Parts) -> None:
+        def look() -> Signs:
+            return Signs(
+                poll_turns=parts.poller.turns,
+                attempts_ended=parts.engine.attempts_ended,
+                records_held=parts.engine.records_held,
+                records_taken=parts.engine.records_taken,
+                kafka_answers=Dependency.KAFKA not in self._health.troubled,
+                assigned=parts.tracker.is_assigned,
+                paused=parts.engine.is_paused,
+                lagging=parts.prober.is_lagging,
+            )
 
-    async def _check_temporal(self) -> None:
-        """Asks for the namespace: it must exist, and we must be allowed in."""
-        await self._client.workflow_service.describe_namespace(
-            DescribeNamespaceRequest(namespace=self._client.namespace), timeout=self._config.rpc_timeout
+        await watch(look, self._config.watchdog_timeout.total_seconds())
+
+    def _poll_loop_turns(self, poller: Poller) -> bool:
+        """Whether the loop has turned since the last question, or was asked after not long ago."""
+        turns, now = poller.turns, time.monotonic()
+        if turns != self._turned[0]:
+            self._turned = (turns, now)
+        waited_seconds = now - self._turned[1]
+        return (
+            waited_seconds < self._config.watchdog_timeout.total_seconds() or Dependency.KAFKA in self._health.troubled
         )
 
-    async def _check_topics(self, consumer: Any) -> None:
-        """Looks for every topic before subscribing: the client would wait for a missing one without a word."""
-        missing = {*self._config.topics, self._config.dead_letter_topic} - set(await consumer.topics())
-        if missing:
-            raise MissingTopicsError(f"missing topics: {', '.join(sorted(missing))}; make them with: orders migrate")
 
-    async def _connect(self, make: Callable[[BridgeConfig], Any], resources: AsyncExitStack) -> Any:
-        """A started Kafka client, closed at the end; None if the bridge was stopped before."""
-        started: list[Any] = []
-
-        async def start() -> None:
-            client = make(self._config)  # A new one each time: one that failed to start cannot be started again.
-            try:
-                await client.start()
-            except BaseException:
-                await _close(client)
-                raise
-            started.append(client)
-
-        if not await self._until_stopped(start, Dependency.KAFKA, classify_kafka_error):
-            return None
-        resources.push_async_callback(_close, started[0])
-        return started[0]
-
-    async def _until_stopped(
-        self,
-        attempt: Callable[[], Coroutine[Any, Any, None]],
-        dependency: Dependency,
-        classify: Callable[[BaseException], Decision],
-    ) -> bool:
-        """Repeats the attempt until it succeeds (True) or the bridge is stopped (False)."""
-        stopped = asyncio.create_task(self._stop_requested.wait())
-        attempts = 0
-        try:
-            while not self._stop_requested.is_set():
-                attempts += 1
-                attempting = asyncio.ensure_future(attempt())
-                await asyncio.wait([attempting, stopped], return_when=asyncio.FIRST_COMPLETED)
-                if not attempting.done():
-                    attempting.cancel()
-                    await asyncio.wait([attempting])
-                    break
-                error = attempting.exception()
-                if error is None:
-                    self._health.answered(dependency)
-                    return True
-                self._health.failed(dependency, classify(error), error)
-                delay = delay_before(attempts + 1, self._config.back_off, random_share=1.0)
-                await asyncio.wait([stopped], timeout=delay.total_seconds())
-            return False
-        finally:
-            stopped.cancel()
-
-
-def _classify_start_error(error: BaseException) -> Decision:
-    return Decision.CONFIGURATION if isinstance(error, MissingTopicsError) else classify_kafka_error(error)
-
-
-async def _close(client: Any) -> None:
-    """Closes a Kafka client, within bounds."""
-    try:
-        async with asyncio.timeout(_CLOSE_TIMEOUT.total_seconds()):
-            await client.stop()
-    except Exception as error:  # noqa: BLE001 -- it is over either way, and everything that counts is committed
-        log.warning("bridge.client.not_closed", client=type(client).__name__, error=type(error).__name__)
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What ended the parts; the rest was cancelled for it, or failed in the same moment."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -19,6 +19,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from bridge.config import BackOff, BridgeConfig, GroupTimings
 from bridge.dispatcher import SINGLE_ATTEMPT
+from bridge.processor import Dispatches
 from bridge.service import Bridge
 from schemas.inbound import InboundEvent
 from schemas.orchestration import LateEventInput, OrderWorkflowInput
@@ -90,9 +91,11 @@ class Room:
             raise
 
     @asynccontextmanager
-    async def bridge(self, client: Client | None = None, **changes: Any) -> AsyncIterator[Bridge]:
+    async def bridge(
+        self, client: Client | None = None, dispatcher: Dispatches | None = None, **changes: Any
+    ) -> AsyncIterator[Bridge]:
         """A bridge that runs until the block ends, and must then return by itself."""
-        bridge = Bridge(replace(self.config, **changes), client or self.client)
+        bridge = Bridge(replace(self.config, **changes), client or self.client, dispatcher)
         running = asyncio.create_task(bridge.run())
         try:
             yield bridge

@@ -1,0 +1,81 @@
+"""When there are too many dead letters: a bad deployment must not empty a topic into them. Pure."""
+
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterLimits:
+    """How many records may be set aside before the bridge stops, failing closed."""
+
+    in_a_row_max: int | None = 500
+    """Most of them without one good record between; None lifts the limit."""
+    share_max: float | None = 0.5
+    """Largest share of the last `share_window` records, from 0 to 1; None lifts the limit."""
+    share_window: int = 1_000
+    """Records over which the share is taken; the share does not count before so many are settled."""
+
+    def __post_init__(self) -> None:
+        """Refuses limits that say nothing.
+
+        Raises:
+            ValueError: One is out of its range.
+        """
+        if self.in_a_row_max is not None and self.in_a_row_max < 0:
+            raise ValueError("dead letters: in_a_row_max must not be negative")
+        if self.share_max is not None and not 0 <= self.share_max <= 1:
+            raise ValueError("dead letters: share_max must be between 0 and 1")
+        if self.share_window < 1:
+            raise ValueError("dead letters: share_window must be at least 1")
+
+
+class DeadLetterLimitError(Exception):
+    """Too many records in a row, or too large a share of them, would be set aside; the bridge stops before that."""
+
+
+class DeadLetterGuard:
+    """Counts, and says when it is enough."""
+
+    def __init__(self, limits: DeadLetterLimits) -> None:
+        self._limits = limits
+        self._in_a_row = 0
+        self._last: deque[bool] = deque(maxlen=limits.share_window)
+        """Of the last records, whether each was set aside."""
+        self._dead_in_window = 0
+
+    def admit(self) -> None:
+        """Asks to set one more record aside; to be called once for each, before it is produced.
+
+        Raises:
+            DeadLetterLimitError: It would be one too many. Nothing is to be set aside any more.
+        """
+        limit = self._limits.in_a_row_max
+        if limit is not None and self._in_a_row >= limit:
+            raise DeadLetterLimitError(
+                f"{limit} records in a row could not be read, so the bridge stops rather than set aside one more. "
+                "Look at the reasons (orders dlq list): either a sender or the bridge itself is at fault. "
+                "To let them all pass, raise BRIDGE_DEAD_LETTERS_IN_A_ROW_MAX"
+            )
+        share = self._limits.share_max
+        if share is not None and len(self._last) == self._last.maxlen:
+            oldest_leaves = self._last[0]
+            dead = self._dead_in_window + 1 - oldest_leaves
+            if dead > share * len(self._last):
+                raise DeadLetterLimitError(
+                    f"more than {share:.0%} of the last {len(self._last)} records could not be read, so the bridge "
+                    "stops rather than set aside one more. Look at the reasons (orders dlq list). "
+                    "To let them all pass, raise BRIDGE_DEAD_LETTERS_SHARE_MAX"
+                )
+        self._in_a_row += 1
+        self._note(dead=True)
+
+    def note_delivered(self) -> None:
+        """A record was delivered to Temporal."""
+        self._in_a_row = 0
+        self._note(dead=False)
+
+    def _note(self, *, dead: bool) -> None:
+        if len(self._last) == self._last.maxlen:
+            self._dead_in_window -= self._last[0]
+        self._last.append(dead)
+        self._dead_in_window += dead
