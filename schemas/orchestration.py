@@ -116,6 +116,7 @@ class OrderSnapshot(Model):
     details: OrderDetails | None = None
     """None where no ``order.created`` was ever accepted."""
     state: OrderState | None = None
+    """Where the last recorded transition led; None where `details` were kept and no transition was recorded yet."""
     last_sequence: int = 0
     """Of the audit table: numbers go on from here."""
     settled_event_ids: tuple[str, ...] = Field(default=(), strict=False)

@@ -232,11 +232,19 @@ async def test_an_event_of_another_order_is_a_conflict(store: OrderStore, order_
 
 async def test_an_older_batch_that_comes_late_does_not_move_the_order_back(store: OrderStore, order_id: str) -> None:
     await received_and_validated(store, order_id)
-    await store.record(batch(order_id, reached(order_id, 3, OrderState.CANCELLED)))
+    moved = DETAILS.model_copy(update={"address": Address(street="2 Short Lane")})
+    newer = PublishEvents(
+        order_id=order_id,
+        events=(reached(order_id, 3, OrderState.CANCELLED),),
+        projection=OrderProjection(state=OrderState.CANCELLED, details=moved, tracking_id="t-1"),
+    )
+    await store.record(newer)
+    known = await store.look_up(order_id)
 
     await received_and_validated(store, order_id)
 
-    assert (await store.look_up(order_id)).state is OrderState.CANCELLED
+    assert await store.look_up(order_id) == known
+    assert (known.details, known.tracking_id) == (moved, "t-1")
 
 
 async def test_a_projection_without_events_changes_nothing(store: OrderStore, order_id: str) -> None:

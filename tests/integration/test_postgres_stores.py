@@ -18,6 +18,7 @@ from activities.adapters.postgres import (
     PostgresPaymentStore,
     create_engine,
 )
+from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.reader import JournalRecord
 from activities.ports import DatabaseUnavailableError, PaymentClaim
 from schemas.inbound import Address, InboundEvent, Item
@@ -169,6 +170,40 @@ async def test_a_database_that_hangs_is_told_in_time_by_all_and_used_once_it_goe
             return False
 
     await assert_eventually(works, message="the store works again")
+
+
+async def test_a_transaction_is_bounded_as_a_whole_and_its_connection_is_usable_again(engine: AsyncEngine) -> None:
+    async def many_statements() -> None:
+        async with transaction(engine, timedelta(seconds=0.3)) as connection:
+            # Each is far within its own limit.
+            for _ in range(100):
+                await connection.execute(text("SELECT pg_sleep(0.05)"))
+
+    begun = time.monotonic()
+    with pytest.raises(DatabaseUnavailableError, match="did not answer in time"):
+        await many_statements()
+    assert time.monotonic() - begun < 2
+
+    async with transaction(engine) as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_a_cancelled_attempt_gives_its_lock_and_its_connection_back(
+    engine: AsyncEngine, proxied: AsyncEngine, order_id: str
+) -> None:
+    store = PostgresOrderStore(proxied)
+    async with engine.connect() as blocking:
+        await lock_journal(blocking, order_id)
+        attempts = [asyncio.create_task(store.record(batch(order_id, OrderState.RECEIVED))) for _ in range(15)]
+        await assert_eventually(lambda: proxied_backends(engine, waiting_for_a_lock=True))
+        for attempt in attempts:
+            attempt.cancel()
+        outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+        await blocking.rollback()
+
+    assert {type(outcome) for outcome in outcomes} == {asyncio.CancelledError}
+    stored = await asyncio.gather(*(store.record(batch(order_id, OrderState.RECEIVED)) for _ in range(15)))
+    assert [[event.sequence for event in one] for one in stored] == [[1]] * 15
 
 
 async def test_idle_connections_that_the_server_closed_are_replaced_unnoticed(
