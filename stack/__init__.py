@@ -5,7 +5,7 @@
 
 from stack.endpoints import Endpoints
 from stack.errors import StackError
-from stack.lifecycle import down, find, up
+from stack.lifecycle import down, find, prepare, up
 from stack.running import RunningStack
 from stack.service import SERVICES, ServiceName
 from stack.tools import Tools, make_tools
@@ -20,5 +20,6 @@ __all__ = [
     "down",
     "find",
     "make_tools",
+    "prepare",
     "up",
 ]

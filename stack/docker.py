@@ -78,6 +78,31 @@ def _listens(address: str) -> bool:
         return probe.connect_ex(path or DEFAULT_SOCKET) == 0
 
 
+def pull_images(board: ProgressBoard) -> None:
+    """Downloads the images that are missing.
+
+    Raises:
+        StackError: One cannot be had.
+    """
+    import docker  # noqa: PLC0415
+
+    client = docker.from_env()
+    try:
+        for image in (KAFKA_IMAGE, TEMPORAL_IMAGE, POSTGRES_IMAGE):
+            board.begin("images", f"downloading {image}, if it is missing")
+            try:
+                client.images.get(image)
+            except docker.errors.ImageNotFound:
+                client.images.pull(image)
+        board.end("images", "ready")
+    except docker.errors.DockerException as error:
+        raise StackError(
+            f"an image cannot be downloaded ({error}); check the network, or STACK_SOURCE=native"
+        ) from error
+    finally:
+        client.close()
+
+
 class DockerServers:
     """Three containers. See ``stack.running.Backend``; callers hold the folder's lock."""
 

@@ -8,7 +8,7 @@ from stack import docker
 from stack.endpoints import Endpoints
 from stack.errors import StackError
 from stack.folder import StackFolder
-from stack.native import NativeServers
+from stack.native import NativeServers, prepare_programs
 from stack.paths import stack_dir
 from stack.progress import Progress, ProgressBoard
 from stack.readiness import unready_services
@@ -60,6 +60,24 @@ def up(
     return RunningStack(folder, backend, say, started_here=True)
 
 
+def prepare(*, progress: Progress | None = None, test_server: bool = False, native: bool = False) -> None:
+    """Downloads and builds what the servers need, so that a later ``up`` takes seconds. Blocks, for minutes once.
+
+    Args:
+        progress: As for ``up``.
+        test_server: Whether Temporal's time-skipping test server will be needed as well.
+        native: Whether native servers will be needed, also where Docker would serve.
+
+    Raises:
+        StackError: Something cannot be had; the message says what to do next.
+    """
+    source = _choose_source()
+    with ProgressBoard(progress or _say) as board:
+        if source == "docker":
+            docker.pull_images(board)
+        prepare_programs(board, test_server=test_server, temporal=native or source == "native")
+
+
 def find(
     *, name: str = "default", state_dir: Path | None = None, progress: Progress | None = None
 ) -> RunningStack | None:
@@ -102,11 +120,14 @@ def choose_source(wanted: str | None, *, docker_answers: bool) -> Source:
 
 
 def _start(folder: StackFolder, board: ProgressBoard, *, durable: bool) -> Backend:
-    wanted = os.environ.get(SOURCE_VARIABLE)
-    source = choose_source(wanted, docker_answers=wanted != "native" and docker.engine_answers())
-    if source == "docker":
+    if _choose_source() == "docker":
         return docker.DockerServers.start(folder, board, durable=durable)
     return NativeServers.start(folder, board, durable=durable)
+
+
+def _choose_source() -> Source:
+    wanted = os.environ.get(SOURCE_VARIABLE)
+    return choose_source(wanted, docker_answers=wanted != "native" and docker.engine_answers())
 
 
 def _backend(folder: StackFolder, state: StackState) -> Backend:

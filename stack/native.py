@@ -10,6 +10,7 @@ from stack import processes
 from stack.endpoints import Endpoints
 from stack.errors import StackError
 from stack.folder import StackFolder
+from stack.jars import KAFKA, TEMPORAL_TEST_SERVER, ensure_jars
 from stack.kafka import KafkaService
 from stack.ports import HOST, choose_ports
 from stack.postgres import PostgresService
@@ -18,6 +19,7 @@ from stack.readiness import NotReadyError, wait_until_ready
 from stack.service import SERVICES, Service, ServiceName, Start
 from stack.state import StackState
 from stack.temporal import TemporalService
+from stack.temporal_cli import ensure_temporal
 
 # The application's own defaults. Only this machine can connect, and only with the password.
 USER = DATABASE = "orders"
@@ -176,6 +178,42 @@ class NativeServers:
     def _write(self, state: StackState) -> None:
         self._state = state
         self._folder.write_state(state)
+
+
+def prepare_programs(board: ProgressBoard, *, test_server: bool, temporal: bool) -> None:
+    """Downloads and builds what the native servers need and is missing, side by side; a moment if nothing is.
+
+    Args:
+        board: Where progress is told.
+        test_server: Whether Temporal's time-skipping test server is needed as well.
+        temporal: Whether the program ``temporal`` is.
+
+    Raises:
+        StackError: Something cannot be had.
+    """
+    start = Start(board, threading.Event())
+    jar_sets = (KAFKA, TEMPORAL_TEST_SERVER) if test_server else (KAFKA,)
+
+    def ensure_all_jars() -> None:
+        for jar_set in jar_sets:
+            ensure_jars(jar_set, lambda text: board.begin("jars", text))
+        board.end("jars", "ready")
+
+    def ensure_program() -> None:
+        ensure_temporal(start)
+        board.end("temporal", "the program is ready")
+
+    with ThreadPoolExecutor(2, thread_name_prefix="prepare") as pool:
+        futures = [pool.submit(ensure_all_jars)]
+        if temporal:
+            futures.append(pool.submit(ensure_program))
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            if not _all_succeeded(futures):
+                start.abandoned.set()
+    for future in futures:
+        future.result()
 
 
 def _services(folder: StackFolder, state: StackState) -> dict[ServiceName, Service]:

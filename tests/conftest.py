@@ -11,11 +11,12 @@ import pytest
 from stack.endpoints import Endpoints
 from stack.java import time_skipping_server as make_time_skipping_server
 
+# Fixtures of tests that need what is downloaded or built once.
+_PREPARED_FIXTURES = {"endpoints", "time_skipping_server", "own_servers_only"}
 
-@pytest.fixture(scope="session")
-def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
-    """Prints a line past pytest's capture: the first start of the servers takes minutes, and must not be silent."""
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+def _make_say(config: pytest.Config) -> Callable[[str], None]:
+    capture = config.pluginmanager.getplugin("capturemanager")
 
     def say_line(text: str) -> None:
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
@@ -23,6 +24,28 @@ def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
             sys.stderr.flush()
 
     return say_line
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Makes what the servers need before the first test, whose time-out would end a first start half-way."""
+    fixtures = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if session.config.option.collectonly or not fixtures & _PREPARED_FIXTURES:
+        return
+    if Endpoints.from_environment() is not None and fixtures & _PREPARED_FIXTURES == {"endpoints"}:
+        return
+    import stack  # noqa: PLC0415 -- only where servers are to be started
+
+    stack.prepare(
+        progress=_make_say(session.config),
+        test_server="time_skipping_server" in fixtures,
+        native="own_servers_only" in fixtures,
+    )
+
+
+@pytest.fixture(scope="session")
+def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Prints a line past pytest's capture: a start of the servers must not be silent."""
+    return _make_say(pytestconfig)
 
 
 @pytest.fixture(scope="session")
