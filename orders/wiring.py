@@ -3,9 +3,13 @@
 from datetime import timedelta
 
 from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings
+from bridge.dead_letter_limit import DeadLetterLimits
 from bridge.decoder import DecodeLimits
+from bridge.failpoints import Failpoints
 from orders.clients.kafka import kafka_security
+from orders.exit_status import WrongSettingsError
 from orders.settings import Settings
+from orders.settings.groups import Environment
 from schemas.orchestration import OrderPolicy
 
 
@@ -30,7 +34,18 @@ def order_run_timeout(settings: Settings) -> timedelta | None:
 
 
 def bridge_config(settings: Settings) -> BridgeConfig:
-    """What the bridge is told."""
+    """What the bridge is told.
+
+    Raises:
+        WrongSettingsError: the bridge finds a contradiction of its own, or a certificate cannot be read.
+    """
+    try:
+        return _bridge_config(settings)
+    except ValueError as error:
+        raise WrongSettingsError(f"the bridge's settings contradict each other: {error}") from error
+
+
+def _bridge_config(settings: Settings) -> BridgeConfig:
     return BridgeConfig(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         group_id=settings.bridge_group_id,
@@ -61,6 +76,16 @@ def bridge_config(settings: Settings) -> BridgeConfig:
         commit_interval=_span(settings.bridge_commit_interval_seconds),
         commit_timeout=_span(settings.bridge_commit_timeout_seconds),
         drain_timeout=_span(settings.bridge_drain_timeout_seconds),
+        dead_letter_limits=DeadLetterLimits(
+            in_a_row_max=settings.bridge_dead_letters_in_a_row_max,
+            share_max=settings.bridge_dead_letters_share_max,
+            share_window=settings.bridge_dead_letters_share_window,
+        ),
+        probe_interval=_span(settings.bridge_probe_interval_seconds),
+        watchdog_timeout=_span(settings.bridge_watchdog_timeout_seconds),
+        failpoints=Failpoints.parse(
+            settings.failpoints, production=settings.orders_environment is Environment.PRODUCTION
+        ),
     )
 
 

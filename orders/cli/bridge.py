@@ -2,7 +2,10 @@
 
 import asyncio
 
+from bridge.dead_letter_limit import DeadLetterLimitError
+from bridge.dispatcher import SINGLE_ATTEMPT
 from bridge.service import Bridge
+from bridge.watchdog import StuckError
 from orders.cli.common import command_app, run_process, server_settings
 from orders.clients.temporal import lazy_temporal
 from orders.exit_status import ExitStatus
@@ -31,11 +34,18 @@ def bridge() -> None:
 
 
 async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
-    """Runs the bridge until it is told to stop; whatever it raises ends the process."""
-    running = Bridge(bridge_config(settings), await lazy_temporal(settings))
-    async with asyncio.TaskGroup() as tasks:
-        stopping = tasks.create_task(_stop_when_told(running, stop), name="bridge-stop")
+    """Runs the bridge until it is told to stop.
+
+    Where going on could lose records it ends by itself, with FAILURE: whoever supervises it starts a new one.
+    """
+    running = Bridge(bridge_config(settings), await lazy_temporal(settings, retry_config=SINGLE_ATTEMPT))
+    stopping = asyncio.create_task(_stop_when_told(running, stop), name="bridge-stop")
+    try:
         await running.run()
+    except (DeadLetterLimitError, StuckError):
+        # The bridge has logged it, with what to do: a traceback would say nothing more.
+        return ExitStatus.FAILURE
+    finally:
         stopping.cancel()
     return ExitStatus.OK
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any, TypeVar
 
+import structlog
 import typer
 from rich.console import Console
 
@@ -58,10 +59,14 @@ def with_endpoints(settings: Settings, environment: dict[str, str]) -> Settings:
 
 def run_command(command: Coroutine[Any, Any, Result]) -> Result:
     """Runs a command's coroutine to its end, without log lines: what goes wrong is said once, in a sentence."""
-    logging.getLogger().addHandler(logging.NullHandler())
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    silence_logging()
     return asyncio.run(command)
+
+
+def silence_logging() -> None:
+    """Takes log lines off the terminal of a command that talks to a person in its own words."""
+    logging.getLogger().handlers[:] = [logging.NullHandler()]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def run_process(name: str, settings: Settings, body: Callable[[asyncio.Event], Awaitable[ExitStatus]]) -> None:

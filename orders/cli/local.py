@@ -65,18 +65,21 @@ def local_servers(terminal: Terminal) -> Iterator[LocalServers]:
                 running.down()
 
 
-def processes(servers: LocalServers, terminal: Terminal, *, log_dir: Path, **more: str) -> Supervisor:
+def processes(
+    servers: LocalServers, terminal: Terminal, *, log_dir: Path, quiet: bool = False, **more: str
+) -> Supervisor:
     """The bridge and a worker for each task queue, to be kept running.
 
     Args:
         servers: what they talk to.
         terminal: where their lines and fates are shown.
         log_dir: for each one's whole output.
+        quiet: whether their lines are not shown, only their fates.
         more: further settings of theirs.
     """
 
     def show(name: str, text: str) -> None:
-        line = readable_line(text)
+        line = None if quiet else readable_line(text)
         if line is not None:
             terminal.say_of(name, line)
 
@@ -93,7 +96,9 @@ def processes(servers: LocalServers, terminal: Terminal, *, log_dir: Path, **mor
 
 
 def _environment(servers: LocalServers, more: Mapping[str, str]) -> dict[str, str]:
-    return {**os.environ, **servers.running.endpoints.as_environment(), "LOG_FORMAT": "json", **more}
+    # On one machine nobody waits half a minute for partitions of a bridge that was killed.
+    defaults = {"BRIDGE_SESSION_TIMEOUT_SECONDS": "10"}
+    return {**defaults, **os.environ, **servers.running.endpoints.as_environment(), "LOG_FORMAT": "json", **more}
 
 
 def _endpoint_variables(settings: Settings) -> dict[str, str]:

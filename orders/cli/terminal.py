@@ -2,7 +2,7 @@
 
 import contextlib
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 _COLOURS = ("cyan", "magenta", "blue", "green")
 
@@ -24,6 +24,11 @@ class Terminal:
         """A line as it is."""
         with contextlib.suppress(OSError, ValueError):
             self._console.print(text, markup=False)
+
+    def show(self, thing: RenderableType) -> None:
+        """A table, or anything else that rich can show."""
+        with contextlib.suppress(OSError, ValueError):
+            self._console.print(thing)
 
     def say_of(self, name: str, text: str) -> None:
         """A line of a process, behind its name."""

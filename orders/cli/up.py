@@ -4,7 +4,7 @@ import asyncio
 import secrets
 
 from orders.by_hand import ConsoleProducer, example_messages
-from orders.cli.common import command_app, console
+from orders.cli.common import command_app, console, silence_logging
 from orders.cli.local import LocalServers, local_servers, processes
 from orders.cli.terminal import Terminal
 from orders.process import stop_on_signals
@@ -29,6 +29,7 @@ def up() -> None:
 
     Example: [bold]ORDER_APPROVAL_TIMEOUT_SECONDS=300 orders up[/bold]
     """
+    silence_logging()
     terminal = Terminal(console())
     with local_servers(terminal) as servers:
         _introduce(servers, terminal)

@@ -4,7 +4,7 @@ import asyncio
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode, TLSConfig
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode, TLSConfig
 
 from orders.exit_status import UnreachableError, WrongSettingsError
 from orders.settings import Settings
@@ -13,13 +13,17 @@ from workflows.converter import DATA_CONVERTER
 _REFUSED = (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED)
 
 
-async def lazy_temporal(settings: Settings) -> Client:
+async def lazy_temporal(settings: Settings, *, retry_config: RetryConfig | None = None) -> Client:
     """A client that connects at its first call; it cannot be a worker's.
+
+    Args:
+        settings: where Temporal is.
+        retry_config: how the client itself repeats calls; None is the SDK's own.
 
     Raises:
         WrongSettingsError: a certificate cannot be read.
     """
-    return await _client(settings, lazy=True)
+    return await _client(settings, lazy=True, retry_config=retry_config)
 
 
 async def connect_temporal(settings: Settings) -> Client:
@@ -58,7 +62,7 @@ def temporal_unreachable(settings: Settings) -> str:
     )
 
 
-async def _client(settings: Settings, *, lazy: bool) -> Client:
+async def _client(settings: Settings, *, lazy: bool, retry_config: RetryConfig | None = None) -> Client:
     api_key = settings.temporal_api_key
     return await Client.connect(
         settings.temporal_host,
@@ -67,6 +71,7 @@ async def _client(settings: Settings, *, lazy: bool) -> Client:
         api_key=api_key.get_secret_value() if api_key else None,
         data_converter=DATA_CONVERTER,
         lazy=lazy,
+        retry_config=retry_config,
     )
 
 

@@ -165,7 +165,7 @@ class BridgeSettings(BaseModel):
         30, description="A bridge that Kafka has not heard of for so long loses its partitions to the others."
     )
     bridge_rebalance_timeout_seconds: Seconds = Field(
-        60, description="How long a bridge may take to let go of partitions before Kafka takes them."
+        45, description="How long a bridge may take to let go of partitions before Kafka takes them."
     )
     bridge_max_poll_interval_seconds: Seconds = Field(
         300, description="A bridge whose poll loop stands still for so long leaves the group."
@@ -176,6 +176,29 @@ class BridgeSettings(BaseModel):
     bridge_commit_timeout_seconds: Seconds = Field(5, description="How long one commit may take.")
     bridge_drain_timeout_seconds: Seconds = Field(
         10, description="How long records in flight may finish before the bridge stops or lets partitions go."
+    )
+    bridge_dead_letters_in_a_row_max: int = Field(
+        500,
+        ge=0,
+        le=10**9,
+        description="Most records set aside without a good one between; then the bridge stops, and sets nothing aside.",
+    )
+    bridge_dead_letters_share_max: float = Field(
+        0.5, ge=0, le=1, description="Largest share of records set aside, likewise; 1 lifts this limit."
+    )
+    bridge_dead_letters_share_window: Count = Field(1_000, description="The records over which that share is taken.")
+    bridge_probe_interval_seconds: Seconds = Field(
+        5, description="How often the bridge asks whether Kafka and Temporal answer."
+    )
+    bridge_watchdog_timeout_seconds: Seconds = Field(
+        60, description="Without progress for so long, although both servers answer, the bridge ends to begin anew."
+    )
+    failpoints: str = Field(
+        "",
+        description=(
+            "For tests: where the bridge is to be struck, as name:action[@hit], several separated by commas. "
+            "Refused in production."
+        ),
     )
 
 

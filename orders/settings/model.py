@@ -7,6 +7,7 @@ from typing import Final, Self
 from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bridge.failpoints import Failpoints
 from orders.settings.groups import (
     BridgeSettings,
     DatabaseSettings,
@@ -79,6 +80,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     yield from _contradictory_topics(settings)
     yield from _contradictory_security(settings)
     yield from _sandbox_in_production(settings)
+    try:
+        Failpoints.parse(settings.failpoints, production=settings.orders_environment is Environment.PRODUCTION)
+    except ValueError as error:
+        yield str(error).replace("in production", "with ORDERS_ENVIRONMENT=production")
 
 
 _NOT_LONGER: Final = (
@@ -96,7 +101,7 @@ _NOT_LONGER: Final = (
 )
 
 _STOPPING: Final = (
-    ("bridge_drain_timeout_seconds", "bridge_commit_timeout_seconds"),
+    ("bridge_drain_timeout_seconds", "bridge_commit_timeout_seconds", "bridge_commit_timeout_seconds"),
     ("worker_shutdown_grace_seconds",),
 )
 """Spans that a stop may have to wait for, one after the other."""
@@ -114,19 +119,31 @@ def _contradictory_times(settings: Settings) -> Iterator[str]:
             f"BRIDGE_HEARTBEAT_INTERVAL_SECONDS ({settings.bridge_heartbeat_interval_seconds:g}) is above a third of "
             f"BRIDGE_SESSION_TIMEOUT_SECONDS ({settings.bridge_session_timeout_seconds:g})"
         )
-    letting_go = settings.bridge_drain_timeout_seconds + settings.bridge_commit_timeout_seconds
+    # A commit may be under way when the drain ends: it is waited for, and the last one comes after it.
+    letting_go = settings.bridge_drain_timeout_seconds + 2 * settings.bridge_commit_timeout_seconds
     if letting_go >= settings.bridge_rebalance_timeout_seconds:
         yield (
-            "BRIDGE_DRAIN_TIMEOUT_SECONDS and BRIDGE_COMMIT_TIMEOUT_SECONDS together "
+            "BRIDGE_DRAIN_TIMEOUT_SECONDS and twice BRIDGE_COMMIT_TIMEOUT_SECONDS together "
             f"({letting_go:g}) are not below BRIDGE_REBALANCE_TIMEOUT_SECONDS "
             f"({settings.bridge_rebalance_timeout_seconds:g})"
         )
+    patience = {
+        "BRIDGE_REBALANCE_TIMEOUT_SECONDS": settings.bridge_rebalance_timeout_seconds,
+        "twice BRIDGE_RPC_TIMEOUT_SECONDS": 2 * settings.bridge_rpc_timeout_seconds,
+    }
+    for name, seconds in patience.items():
+        if settings.bridge_watchdog_timeout_seconds <= seconds:
+            yield (
+                f"BRIDGE_WATCHDOG_TIMEOUT_SECONDS ({settings.bridge_watchdog_timeout_seconds:g}) is not above {name} "
+                f"({seconds:g})"
+            )
     for names in _STOPPING:
         total = sum(getattr(settings, name) for name in names)
         if total >= STOP_TIMEOUT_SECONDS:
+            listed = " and ".join(name.upper() for name in dict.fromkeys(names))
             yield (
-                f"{' and '.join(name.upper() for name in names)} ({total:g}) not below the {STOP_TIMEOUT_SECONDS:g} "
-                "seconds within which a process that is told to stop has stopped: lower it"
+                f"{listed} ({total:g} in all) not below the {STOP_TIMEOUT_SECONDS:g} seconds within which a process "
+                "that is told to stop has stopped: lower it"
             )
 
 
