@@ -1,5 +1,6 @@
 """The database and the provider that the contract suites share: ids are random, so that tests do not meet."""
 
+import secrets
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -7,8 +8,11 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.http import HttpProvider
+from activities.adapters.postgres import PostgresOrderStore
+from activities.ports import OrderStore
 from stack.endpoints import Endpoints
 from tests.helpers.databases import migrated_engine
+from tests.helpers.fakes import InMemoryOrderStore
 from tests.helpers.gateway_server import RunningGateway, running_gateway
 
 
@@ -28,3 +32,15 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 async def provider(gateway: RunningGateway) -> AsyncIterator[HttpProvider]:
     async with HttpProvider(base_url=gateway.url, api_key=gateway.api_key, timeout=timedelta(seconds=3)) as one:
         yield one
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def store(request: pytest.FixtureRequest) -> OrderStore:
+    if request.param == "memory":
+        return InMemoryOrderStore()
+    return PostgresOrderStore(request.getfixturevalue("engine"))
+
+
+@pytest.fixture
+def order_id() -> str:
+    return f"o-{secrets.token_hex(6)}"

@@ -87,6 +87,9 @@ class PostgresOrderStore(OrderStore):
             if batch.projection is not None and batch.events:
                 sequence = batch.events[-1].sequence
                 await _project(connection, batch.order_id, batch.projection, sequence)
+            if last_published == last_sequence:
+                # The usual case: nothing but this batch is unpublished, and its bytes are at hand.
+                return tuple(journal.stored(event) for event in fresh)
             return await _after(connection, batch.order_id, last_published)
 
     async def settle_late(
