@@ -263,6 +263,9 @@ class GatewaySettings(BaseModel):
 class WorkerSettings(BaseModel):
     """A worker process."""
 
+    worker_build_id: str | None = Field(
+        None, description="What this build of the workers is called in Temporal; the application's version unless set."
+    )
     worker_concurrent_activities: Count = Field(50, description="Activities that run at once on each task queue.")
     worker_concurrent_workflow_tasks: int = Field(
         50, ge=2, le=10_000, description="Workflow tasks that run at once on each task queue."
