@@ -12,6 +12,7 @@ from bridge.cloudevents import Attributes, read_binary_attributes, read_structur
 from bridge.decode_errors import DecodeError, DecodeErrorCode, DecodeStage
 from bridge.json_text import parse_object
 from bridge.records import Record
+from bridge.replays import replayed_coordinates
 from schemas.base import parse_rfc_3339
 from schemas.inbound import BODY_MODELS, InboundBody, InboundEvent
 from schemas.states import EventType
@@ -68,13 +69,18 @@ def _decode(record: Record, topic_type: EventType, limits: DecodeLimits) -> Deco
     body = _validate(fields, topic_type)
     _check_key(record.key, body.order_id)
     event = InboundEvent(
-        event_id=attributes.event_id or body.event_id or record.coordinates,
+        event_id=attributes.event_id or body.event_id or _coordinates(record),
         type=topic_type.value,
         occurred_at=_event_time(attributes) or body.occurred_at or record.produced_at,
         # Without the fields that are not given: the models fill them in again, and what is small is stored 3 times.
         body=body.model_dump(mode="json", exclude_none=True),
     )
     return DecodedRecord(body.order_id, topic_type, event, body)
+
+
+def _coordinates(record: Record) -> str:
+    """What names an event whose sender did not: where it was, also after it is replayed to somewhere else."""
+    return replayed_coordinates(record.headers, record.topic) or record.coordinates
 
 
 def _check_event_type(attributes: Attributes, topic_type: EventType) -> None:

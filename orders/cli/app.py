@@ -21,6 +21,7 @@ _RUN: Final = "Run"
 _PROCESSES: Final = "Processes of an installation"
 _MESSAGES: Final = "Messages through Kafka"
 _TEMPORAL: Final = "Orders in Temporal"
+_OPERATING: Final = "Operating"
 _HELP: Final = "Help"
 
 _COMMANDS: Final[dict[str, _Command]] = {
@@ -38,6 +39,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "update-address": _Command("update_address", _TEMPORAL, "Send an order elsewhere."),
     "status": _Command("status", _TEMPORAL, "Show where an order is."),
     "wait": _Command("wait", _TEMPORAL, "Wait until an order is over, or has reached a state."),
+    "dlq": _Command("dlq", _OPERATING, "Find, read, replay and purge records that were set aside."),
     "settings": _Command("settings", _HELP, "List every setting with its value, default and meaning."),
 }
 

@@ -69,7 +69,8 @@ async def kafka_producer(settings: Settings, **options: Any) -> AsyncIterator[AI
         UnreachableError: Kafka does not answer in time.
     """
     # linger_ms=0: awaited sends gain nothing by lingering (measured: 73,000/s against 9,600/s at 5 ms).
-    producer = AIOKafkaProducer(**kafka_options(settings), acks="all", enable_idempotence=True, linger_ms=0)
+    ours = {**kafka_options(settings), "acks": "all", "enable_idempotence": True, "linger_ms": 0}
+    producer = AIOKafkaProducer(**(ours | options))
     async with _started(producer, settings):
         yield producer
 

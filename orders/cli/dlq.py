@@ -1,0 +1,320 @@
+"""``orders dlq``."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress
+
+from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
+from orders.dead_letters.finding import Listing, get_letters, list_letters
+from orders.dead_letters.purging import PurgePlan, plan_purge, purge
+from orders.dead_letters.replay_plan import REPLAYS_MAX_DEFAULT, Planned, Refused, ReplayPlan
+from orders.dead_letters.replaying import SourceGoneError, fetch_source, plan_replay, replay
+from orders.dead_letters.selection import Place, Selection, parse_place, parse_time
+from orders.dead_letters.showing import VALUE_BYTES_MAX, Shown, letter_json, letter_lines, summary_json, summary_line
+from orders.exit_status import ExitStatus, OrdersError
+from orders.settings import Settings
+from orders.topic_scan import topic_scan
+
+app = command_app(
+    no_args_is_help=True,
+    help=(
+        "Records that the bridge set aside: find, read, send again, delete.\n\n"
+        "All take the same filters; what is given must all hold. Times are ago (30m, 2h, 7d) or as "
+        "2026-01-31T12:00:00Z, and are when the record was set aside. docs/dead-letters.md lists the reasons."
+    ),
+)
+
+_FILTERS = "Filters"
+ReasonOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reason", metavar="CODE", rich_help_panel=_FILTERS, help="Error code, as json_truncated; may be repeated."
+    ),
+]
+TopicOption = Annotated[
+    list[str] | None,
+    typer.Option("--topic", rich_help_panel=_FILTERS, help="Topic that the record came from; may be repeated."),
+]
+OrderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--order", metavar="ORDER_ID", rich_help_panel=_FILTERS, help="Named by the key or the body, even a broken one."
+    ),
+]
+SinceOption = Annotated[str | None, typer.Option("--since", metavar="TIME", rich_help_panel=_FILTERS)]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", rich_help_panel=_FILTERS, help="Before this time.")
+]
+PlacesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PARTITION:OFFSET]...", help="Places in the dead-letter topic.", show_default=False),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+
+def _selection(
+    reason: list[str] | None, topic: list[str] | None, order: str | None, since: str | None, until: str | None
+) -> Selection:
+    now = datetime.now(UTC)
+    return Selection(
+        reasons=frozenset(reason or ()),
+        topics=frozenset(topic or ()),
+        order_id=order,
+        since_ms=None if since is None else parse_time(since, "--since", now),
+        until_ms=None if until is None else parse_time(until, "--until", now),
+    )
+
+
+def _which(places: list[str] | None, selection: Selection) -> Selection | list[Place]:
+    """What a command is about: places, or filters, and never nothing at all.
+
+    Raises:
+        OrdersError: both are given.
+    """
+    if not places:
+        return selection
+    if not selection.is_everything:
+        raise OrdersError("give places or filters, not both", ExitStatus.USAGE)
+    return [parse_place(place) for place in places]
+
+
+# list ---------------------------------------------------------------------------------------------------------------
+
+
+@app.command("list")
+def list_(
+    *,
+    reason: ReasonOption = None,
+    topic: TopicOption = None,
+    order: OrderOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Show at most so many, the newest.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """List dead letters, the newest last, and count them by reason.
+
+    Example: [bold]orders dlq list --reason key_mismatch --since 2h[/bold]
+    """
+    settings = server_settings()
+    selection = _selection(reason, topic, order, since, until)
+    listing = run_command(_list(settings, selection, limit))
+    out, notes = console(), console(stderr=True)
+    for summary in listing.newest:
+        if as_json:
+            print_json(summary_json(summary))
+        else:
+            out.print(summary_line(summary))
+    if listing.cut:
+        notes.print(f"[yellow]cut:[/yellow] {listing.cut} older ones match and are not shown; --limit shows more")
+    if not as_json:
+        out.print(_totals(listing))
+
+
+async def _list(settings: Settings, selection: Selection, limit: int) -> Listing:
+    async with topic_scan(settings, [settings.kafka_topic_dead_letters]) as scan:
+        return await list_letters(scan, selection, limit)
+
+
+def _totals(listing: Listing) -> str:
+    counts = ", ".join(f"{escape(code)} {count}" for code, count in listing.by_reason.most_common())
+    return f"[dim]{listing.matching} of {listing.scanned} read match{': ' if counts else ''}{counts}[/dim]"
+
+
+# show ---------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def show(
+    place: Annotated[str, typer.Argument(metavar="PARTITION:OFFSET", help="Its place in the dead-letter topic.")],
+    *,
+    full: Annotated[bool, typer.Option("--full", help="The whole value, however long.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show everything about one dead letter.
+
+    Whatever is in it, it is only shown: control characters are written as escapes, binary values as a hexdump, and long
+    ones are cut. Of a record that was too large to be copied, the original is shown where its topic still keeps it.
+
+    Example: [bold]orders dlq show 3:17[/bold]
+    """
+    settings = server_settings()
+    shown = run_command(_show(settings, parse_place(place)))
+    value_bytes_max = None if full else VALUE_BYTES_MAX
+    if as_json:
+        print_json(letter_json(shown, value_bytes_max))
+        return
+    out = console()
+    for name, text in letter_lines(shown, value_bytes_max):
+        out.print(f"[dim]{escape(f'{name:<18}')}[/dim]" if name else " " * 4, escape(text), sep="")
+
+
+async def _show(settings: Settings, place: Place) -> Shown:
+    async with topic_scan(settings, [settings.kafka_topic_dead_letters]) as scan:
+        letter = (await get_letters(scan, settings, [place]))[place]
+    if not letter.is_pointer or letter.origin is None or letter.origin.topic not in settings.inbound_topics.values():
+        return Shown(letter, letter.record)
+    async with topic_scan(settings, [letter.origin.topic]) as sources:
+        try:
+            return Shown(letter, await fetch_source(sources, letter.origin, letter.record.key))
+        except SourceGoneError as error:
+            return Shown(letter, letter.record, str(error))
+
+
+# replay -------------------------------------------------------------------------------------------------------------
+
+
+@app.command("replay")
+def replay_(
+    places: PlacesArgument = None,
+    *,
+    reason: ReasonOption = None,
+    topic: TopicOption = None,
+    order: OrderOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them, without any filter.")] = False,
+    dry_run: DryRunOption = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also those that were replayed --max-replays times already.")
+    ] = False,
+    max_replays: Annotated[
+        int, typer.Option("--max-replays", min=1, max=1_000, help="How often one record may be replayed.")
+    ] = REPLAYS_MAX_DEFAULT,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=100_000, help="Do nothing where more than so many are selected.")
+    ] = 10_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Send dead letters back to the topics that they came from.
+
+    Each goes to its own partition, in the order in which they first came, with its bytes, its timestamp and its event
+    id: replaying twice changes nothing. A record that was set aside more than once is sent once. Correct the cause
+    first: what is still wrong is set aside again. Dead letters stay where they are until they are purged or expire.
+
+    Examples: [bold]orders dlq replay 3:17[/bold], [bold]orders dlq replay --reason refused_by_temporal --dry-run[/bold]
+    """
+    settings = server_settings()
+    selection = _selection(reason, topic, order, since, until)
+    if not places and selection.is_everything and not everything:
+        raise OrdersError("give PARTITION:OFFSET, filters, or --all", ExitStatus.USAGE)
+    which = _which(places, selection)
+    outcome = run_command(_replay(settings, which, None if force else max_replays, limit, dry_run=dry_run))
+    _report_replay(outcome, dry_run=dry_run, as_json=as_json)
+    if outcome["not_replayed_count"]:
+        raise typer.Exit(int(ExitStatus.FAILURE))
+
+
+async def _replay(
+    settings: Settings, which: Selection | list[Place], replays_max: int | None, limit: int, *, dry_run: bool
+) -> dict[str, Any]:
+    async with topic_scan(settings, [settings.kafka_topic_dead_letters]) as scan:
+        planned, plan = await plan_replay(settings, scan, which, replays_max=replays_max, limit=limit)
+        done, lost = 0, list[Refused]()
+        if not dry_run and planned:
+            with Progress(console=console(stderr=True), transient=True) as progress:
+                task = progress.add_task("replaying", total=len(planned))
+                done, lost = await replay(settings, scan, planned, lambda count: progress.update(task, completed=count))
+    return _replay_outcome(planned, plan, done, lost)
+
+
+def _replay_outcome(planned: list[Planned], plan: ReplayPlan, done: int, lost: list[Refused]) -> dict[str, Any]:
+    return {
+        "selected": len(planned),
+        "replayed": done,
+        "duplicates": plan.duplicates,
+        "not_replayed_count": plan.refused_count + len(lost),
+        "not_replayed": [{"at": one.at, "why": one.why} for one in [*plan.refused, *lost]],
+        "records": [{"at": str(one.place), "to": f"{one.topic}:{one.partition}"} for one in planned],
+    }
+
+
+_LINES_MAX = 20
+
+
+def _report_replay(outcome: dict[str, Any], *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"dry_run": dry_run, **outcome})
+        return
+    out = console()
+    if dry_run:
+        for one in outcome["records"][:_LINES_MAX]:
+            out.print(f"{one['at']} → {escape(one['to'])}")
+        if outcome["selected"] > _LINES_MAX:
+            out.print(f"and {outcome['selected'] - _LINES_MAX} more; --json lists all")
+        out.print(f"{outcome['selected']} would be replayed; nothing was done")
+    else:
+        out.print(f"{outcome['replayed']} replayed")
+    if outcome["duplicates"]:
+        out.print(f"{outcome['duplicates']} left out: the same record is there more than once")
+    for one in outcome["not_replayed"][:_LINES_MAX]:
+        out.print(f"[yellow]not replayed:[/yellow] {one['at']} {escape(one['why'])}")
+    if outcome["not_replayed_count"] > _LINES_MAX:
+        out.print(f"[yellow]not replayed:[/yellow] {outcome['not_replayed_count'] - _LINES_MAX} more; --json lists all")
+
+
+# purge --------------------------------------------------------------------------------------------------------------
+
+
+@app.command("purge")
+def purge_(
+    *,
+    reason: ReasonOption = None,
+    topic: TopicOption = None,
+    order: OrderOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them, without any filter.")] = False,
+    dry_run: DryRunOption = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete dead letters for good, as far as Kafka can.
+
+    Kafka deletes from the beginning of a partition on, and nothing out of the middle. So what the filters select goes
+    where nothing that they do not select stands before it; the rest stays, and is counted. --until alone always deletes
+    all that is older, apart from clocks that differ.
+
+    Exit status 1 where something that is selected had to stay.
+
+    Example: [bold]orders dlq purge --until 14d[/bold]
+    """
+    settings = server_settings()
+    selection = _selection(reason, topic, order, since, until)
+    if selection.is_everything and not everything:
+        raise OrdersError("give filters, as --until 14d, or --all", ExitStatus.USAGE)
+    plan = run_command(_plan_purge(settings, selection))
+    asked = not dry_run and not yes and plan.deleted > 0
+    if asked and not typer.confirm(f"Delete {plan.deleted} dead letters for good?", default=False, err=True):
+        raise OrdersError("nothing was deleted")
+    if not dry_run:
+        run_command(purge(settings, plan))
+    _report_purge(plan, dry_run=dry_run, as_json=as_json)
+    if plan.kept:
+        raise typer.Exit(int(ExitStatus.FAILURE))
+
+
+async def _plan_purge(settings: Settings, selection: Selection) -> PurgePlan:
+    async with topic_scan(settings, [settings.kafka_topic_dead_letters]) as scan:
+        return await plan_purge(scan, selection)
+
+
+def _report_purge(plan: PurgePlan, *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        partitions = {
+            str(key.partition): {"deleted": part.deleted, "before_offset": part.before, "kept": part.kept_behind_others}
+            for key, part in plan.partitions.items()
+            if part.deleted or part.kept_behind_others
+        }
+        print_json({"dry_run": dry_run, "deleted": plan.deleted, "kept": plan.kept, "partitions": partitions})
+        return
+    out = console()
+    out.print(f"{plan.deleted} {'would be ' if dry_run else ''}deleted")
+    if plan.kept:
+        out.print(
+            f"[yellow]{plan.kept} stay[/yellow]: they stand behind others that the filters do not select, and Kafka "
+            "deletes from the beginning of a partition only; widen the filters, or let them expire"
+        )

@@ -1,0 +1,1 @@
+"""Dead letters, for an operator: found, read, sent again, and deleted."""

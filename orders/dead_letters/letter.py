@@ -1,0 +1,127 @@
+"""A dead letter as it is read back: the bridge's headers taken apart from the source record's. Pure."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from bridge.dead_letters import FORGED_PREFIX, HEADER_FORMAT_VERSION, POINTER_HEADER, PREFIX
+from bridge.records import Header, Record
+from bridge.replays import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER, replayed_coordinates
+
+FOREIGN: Final = "not_a_dead_letter"
+"""Stands in the place of an error code where the record has not the bridge's headers."""
+
+_COUNT_MAX_DIGITS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the record was that was set aside."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One record of the dead-letter topic."""
+
+    record: Record
+    """As it stands there."""
+    origin: Origin | None
+    """None where the bridge's headers are missing or of another version: it can be shown, and not replayed."""
+    stage: str
+    error_code: str
+    message: str
+    attempts: str
+    bridge_version: str
+    is_pointer: bool
+    """Whether the record itself was too large, and is still where it was."""
+
+    @classmethod
+    def from_record(cls, record: Record) -> Self:
+        """Reads the headers that the bridge put on; see docs/dead-letters.md."""
+        # The bridge renames every header of the source that begins as its own do, so each of these is its own.
+        own = {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers if _is_own(name)}
+        origin = _origin(own)
+        return cls(
+            record=record,
+            origin=origin,
+            stage=own.get("dlq_stage", ""),
+            error_code=own.get("dlq_error_code", FOREIGN) if origin else FOREIGN,
+            message=own.get("dlq_message", "") if origin else "the headers of a dead letter are missing or unknown",
+            attempts=own.get("dlq_attempts", ""),
+            bridge_version=own.get("dlq_bridge_version", ""),
+            is_pointer=own.get(POINTER_HEADER) == "true",
+        )
+
+    @property
+    def at(self) -> str:
+        """Its place in the dead-letter topic, as commands take it."""
+        return f"{self.record.partition}:{self.record.offset}"
+
+    @property
+    def source_headers(self) -> tuple[Header, ...]:
+        """The source record's headers, under the names that they had there."""
+        return tuple(
+            (name.removeprefix(FORGED_PREFIX) if name.startswith(FORGED_PREFIX + PREFIX) else name, value)
+            for name, value in self.record.headers
+            if not _is_own(name)
+        )
+
+    @property
+    def renamed_headers(self) -> tuple[str, ...]:
+        """Names, as the source had them, of those headers that looked like the bridge's own."""
+        return tuple(
+            name.removeprefix(FORGED_PREFIX)
+            for name, _ in self.record.headers
+            if name.startswith(FORGED_PREFIX + PREFIX)
+        )
+
+    @property
+    def replay_count(self) -> int:
+        """How often it had been replayed before it was set aside."""
+        return replay_count(self.source_headers)
+
+    @property
+    def first_coordinates(self) -> str | None:
+        """Coordinates of the record that was set aside first, of which all later ones are replays."""
+        if self.origin is None:
+            return None
+        return replayed_coordinates(self.source_headers, self.origin.topic) or str(self.origin)
+
+
+def replay_count(headers: tuple[Header, ...]) -> int:
+    """What the headers say; 0 where they say nothing that is a number."""
+    counts = [value or b"" for name, value in headers if name == REPLAY_COUNT_HEADER]
+    if not counts or not counts[-1].isdigit() or len(counts[-1]) > _COUNT_MAX_DIGITS:
+        return 0
+    return int(counts[-1])
+
+
+def replay_headers(headers: tuple[Header, ...], first_coordinates: str, count: int) -> tuple[Header, ...]:
+    """The source's headers, with which record it repeats and the how-manieth replay this is."""
+    kept = tuple((name, value) for name, value in headers if name not in (REPLAY_OF_HEADER, REPLAY_COUNT_HEADER))
+    return (*kept, (REPLAY_OF_HEADER, first_coordinates.encode()), (REPLAY_COUNT_HEADER, str(count).encode()))
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith(PREFIX)
+
+
+def _origin(own: dict[str, str]) -> Origin | None:
+    if own.get("dlq_version") != HEADER_FORMAT_VERSION:
+        return None
+    try:
+        return Origin(
+            own["dlq_source_topic"],
+            int(own["dlq_source_partition"]),
+            int(own["dlq_source_offset"]),
+            int(own.get("dlq_source_timestamp_ms", "-1")),
+        )
+    except (KeyError, ValueError):
+        return None

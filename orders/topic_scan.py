@@ -1,0 +1,135 @@
+"""Reading topics from one offset to another, without a consumer group and in bounded memory."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from bridge.records import Record
+from orders.clients.kafka import kafka_admin, kafka_consumer, kafka_unreachable
+from orders.exit_status import OrdersError, UnreachableError
+from orders.settings import Settings
+from orders.topics import partition_counts
+
+_POLL_MS = 250
+_POLL_RECORDS_MAX = 500
+_FETCH_MAX_BYTES = 8 * 1024 * 1024
+_PARTITION_FETCH_MAX_BYTES = 1024 * 1024
+"""Bounds of what the client holds ahead of us: this much for each partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange:
+    """Part of a partition: from ``start`` to before ``end``."""
+
+    start: int
+    end: int
+
+
+class TopicScan:
+    """Reads parts of topics. Make one with `topic_scan`."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, settings: Settings, partitions: list[TopicPartition]) -> None:
+        self._consumer = consumer
+        self._settings = settings
+        self.partitions = partitions
+        """Every partition of the topics."""
+
+    async def ranges(self, *, since_ms: int | None = None) -> dict[TopicPartition, OffsetRange]:
+        """What the partitions hold now: from their beginnings, or from a time on, to their ends.
+
+        Args:
+            since_ms: milliseconds since 1970; the first record with that timestamp or a later one begins the range.
+        """
+        ends = await self._consumer.end_offsets(self.partitions)
+        starts = await self._consumer.beginning_offsets(self.partitions)
+        if since_ms is not None:
+            found = await self._consumer.offsets_for_times(dict.fromkeys(self.partitions, max(0, since_ms)))
+            starts = {key: found[key].offset if found[key] is not None else ends[key] for key in self.partitions}
+        return {key: OffsetRange(min(starts[key], ends[key]), ends[key]) for key in self.partitions}
+
+    async def read(self, ranges: Mapping[TopicPartition, OffsetRange]) -> AsyncIterator[list[Record]]:
+        """The records in the ranges, a batch at a time; within a partition in order.
+
+        Raises:
+            UnreachableError: Kafka stopped answering on the way.
+        """
+        left = {key: part for key, part in ranges.items() if part.start < part.end}
+        self._consumer.assign(list(left))
+        for key, part in left.items():
+            self._consumer.seek(key, part.start)
+        moved = time.monotonic()
+        while left:
+            polled = await self._consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX)
+            for key, batch in polled.items():
+                yield [Record.from_consumed(one) for one in batch if one.offset < left[key].end]
+            ended = [key for key, part in left.items() if await self._consumer.position(key) >= part.end]
+            for key in ended:
+                del left[key]
+            if polled or ended:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > self._settings.kafka_request_timeout_seconds:
+                # The client itself would wait for ever, without a word.
+                raise UnreachableError(kafka_unreachable(self._settings))
+
+    async def fetch(self, partition: TopicPartition, offsets: Iterable[int]) -> dict[int, Record]:
+        """Single records of one partition, those that are still there. The caller bounds how many."""
+        found: dict[int, Record] = {}
+        wanted = sorted(set(offsets))
+        for part in _neighbours(wanted):
+            names = set(range(part.start, part.end)).intersection(wanted)
+            async for batch in self.read({partition: part}):
+                found |= {record.offset: record for record in batch if record.offset in names}
+        return found
+
+
+_NEIGHBOURS_MAX_GAP = 100
+"""Reading over so many records is cheaper than seeking past them, which throws away what was fetched ahead."""
+
+
+def _neighbours(offsets: list[int]) -> list[OffsetRange]:
+    """Sorted offsets as ranges without wide gaps."""
+    parts: list[OffsetRange] = []
+    for offset in offsets:
+        if parts and offset - parts[-1].end <= _NEIGHBOURS_MAX_GAP:
+            parts[-1] = OffsetRange(parts[-1].start, offset + 1)
+        else:
+            parts.append(OffsetRange(offset, offset + 1))
+    return parts
+
+
+@asynccontextmanager
+async def topic_scan(settings: Settings, topics: Iterable[str]) -> AsyncIterator[TopicScan]:
+    """A reader of the topics.
+
+    Raises:
+        UnreachableError: Kafka does not answer.
+        OrdersError: a topic does not exist.
+    """
+    try:
+        async with (
+            kafka_consumer(
+                settings,
+                isolation_level="read_committed",  # As the bridge reads: what a transaction took back never happened.
+                auto_offset_reset="earliest",  # Where a purge overtakes us, we go on with what is left.
+                fetch_max_bytes=_FETCH_MAX_BYTES,
+                max_partition_fetch_bytes=_PARTITION_FETCH_MAX_BYTES,
+            ) as consumer,
+        ):
+            yield TopicScan(consumer, settings, await _partitions(settings, list(topics)))
+    except KafkaError as error:
+        raise UnreachableError(f"{kafka_unreachable(settings)} ({type(error).__name__})") from error
+
+
+async def _partitions(settings: Settings, topics: list[str]) -> list[TopicPartition]:
+    async with kafka_admin(settings) as admin:
+        async with asyncio.timeout(settings.kafka_request_timeout_seconds):
+            counts = await partition_counts(admin, topics)
+    missing = [topic for topic in topics if topic not in counts]
+    if missing:
+        raise OrdersError(f"there is no topic {', '.join(missing)}: make it with `orders migrate`")
+    return [TopicPartition(topic, number) for topic in topics for number in range(counts[topic])]

@@ -1,0 +1,35 @@
+"""The command line within this process: as users call it, without the second that each new interpreter takes."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from subprocess import CompletedProcess
+
+import typer
+from typer.testing import CliRunner
+
+from orders.cli.app import app
+from tests.helpers.processes import clean_environment
+
+
+async def run_in_process(
+    arguments: Sequence[str], settings: Mapping[str, str], *, stdin: str = ""
+) -> CompletedProcess[str]:
+    """Runs an ``orders`` command that ends by itself; one at a time, as output and environment are the process's own.
+
+    Args:
+        arguments: Of ``orders``.
+        settings: Its environment variables, and no other ones of ours.
+        stdin: What is typed.
+    """
+    return await asyncio.to_thread(_run, list(arguments), dict(settings), stdin)
+
+
+def _run(arguments: list[str], settings: dict[str, str], stdin: str) -> CompletedProcess[str]:
+
+    ours = clean_environment({})
+    hidden = {name: None for name in os.environ if name not in ours}
+    result = CliRunner().invoke(typer.main.get_command(app), arguments, input=stdin, env={**hidden, **settings})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
