@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ async def test_kill_9_of_the_bridge_loses_nothing_and_doubles_nothing(system: Or
         system.start_bridge()
 
     orders = orders_from_environment(ORDERS)
-    campaign = await run_campaign(system, orders, during=kill_and_replace, within_seconds=within_seconds(orders))
+    campaign = await run_campaign(system, orders, faults=[kill_and_replace], within_seconds=within_seconds(orders))
     assert bridge.exit_status == -9
     campaign.assert_as_planned()
 
@@ -71,15 +72,15 @@ async def test_kill_9_of_the_bridge_loses_nothing_and_doubles_nothing(system: Or
 async def test_kill_9_of_each_worker_loses_nothing_and_doubles_nothing(system: OrderSystem) -> None:
     workers = {task_queue: system.running(task_queue) for task_queue in TASK_QUEUES}
 
-    async def kill_and_replace() -> None:
-        for task_queue, worker in workers.items():
-            await wait_for_progress(system)
-            await worker.kill9()
-            assert_no_violations(await system.evidence(), drained=False)
-            system.start_worker(task_queue)
+    async def kill_and_replace(task_queue: str) -> None:
+        await wait_for_progress(system)
+        await workers[task_queue].kill9()
+        assert_no_violations(await system.evidence(), drained=False)
+        system.start_worker(task_queue)
 
+    faults = [partial(kill_and_replace, task_queue) for task_queue in TASK_QUEUES]
     orders = orders_from_environment(ORDERS)
-    campaign = await run_campaign(system, orders, during=kill_and_replace, within_seconds=within_seconds(orders))
+    campaign = await run_campaign(system, orders, faults=faults, within_seconds=within_seconds(orders))
     assert [worker.exit_status for worker in workers.values()] == [-9, -9]
     campaign.assert_as_planned()
 
@@ -87,7 +88,7 @@ async def test_kill_9_of_each_worker_loses_nothing_and_doubles_nothing(system: O
 async def test_a_bridge_told_to_stop_under_load_drains_commits_and_leaves_with_0(system: OrderSystem) -> None:
     await system.running("bridge").terminate(expected_status=0)
     before = sum(partition.committed or 0 for partition in await system.offsets())
-    ids = [f"o-{secrets.token_hex(6)}" for _ in range(300)]
+    ids = [f"o-{secrets.token_hex(6)}" for _ in range(200)]
     await _send_to_all(system, EventType.ORDER_CREATED, ids, lambda order_id: {"payment_id": f"p-{order_id}"})
 
     # A call at a time, so that it is stopped in the middle and not after it.

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from tests.helpers.checker import assert_no_violations
@@ -13,6 +13,14 @@ from tests.helpers.system import OrderSystem
 
 SHOWN_DIFFERENCES_MAX = 40
 Coordinates = tuple[str, int, int]
+
+
+Fault = Callable[[], Awaitable[None]]
+"""Does something bad to the system, and returns once the system is to go on."""
+
+
+async def _no_fault() -> None:
+    """Leaves the system alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +52,17 @@ def orders_from_environment(default: int) -> int:
     return int(os.environ.get("ORDERS") or default)
 
 
+def rounds_from_environment(default: int) -> int:
+    """``ROUNDS`` where it is set: how often each fault is injected."""
+    return int(os.environ.get("ROUNDS") or default)
+
+
 async def run_campaign(
     system: OrderSystem,
     orders: int,
     *,
-    seed: int | None = None,
-    during: Callable[[], Awaitable[None]] | None = None,
+    faults: Sequence[Fault] = (_no_fault,),
+    without: Sequence[str] = (),
     within_seconds: float = 120.0,
 ) -> Campaign:
     """Produces a plan, phase by phase, and waits until nothing is left to do.
@@ -57,22 +70,23 @@ async def run_campaign(
     Args:
         system: A running one.
         orders: How many.
-        seed: None means `seed_from_environment`.
-        during: Runs beside the main phase once a part of its records is produced: where faults are injected.
+        faults: What is done to the system in the main phase; before each, its share of the records is produced, so that
+            there is work going on.
+        without: Scenarios that are left out, such as those that would wait for a long time-out.
         within_seconds: How long a phase may take to be worked off.
     """
-    plan = make_plan(seed_from_environment() if seed is None else seed, orders)
+    plan = make_plan(seed_from_environment(), orders, without=without)
     print(f"SEED={plan.seed} ORDERS={orders}")  # noqa: T201 -- pytest shows it with a failure
     system.confidential = (*system.confidential, *plan.confidential)
     produced: dict[Coordinates, PlannedRecord] = {}
     phases = {phase: [one for one in plan.records if one.phase == phase] for phase in (EARLY, MAIN, LATE)}
     await _produce(system, phases[EARLY], produced)
     await system.wait_until_drained(within_seconds)
-    half = len(phases[MAIN]) // 2
-    await _produce(system, phases[MAIN][:half], produced)
-    if during is not None:
-        await during()
-    await _produce(system, phases[MAIN][half:], produced)
+    share = -(-len(phases[MAIN]) // (len(faults) + 1))
+    for number, fault in enumerate(faults):
+        await _produce(system, phases[MAIN][number * share : (number + 1) * share], produced)
+        await fault()
+    await _produce(system, phases[MAIN][len(faults) * share :], produced)
     await system.wait_until_idle(within_seconds)
     await _produce(system, phases[LATE], produced)
     await system.wait_until_idle(within_seconds)

@@ -29,6 +29,7 @@ AT_THE_END = (
     rules_of_records.one_fate_each,
     rules_of_records.effects_follow_offsets,
     rules_of_records.effects_happen_once,
+    rules_of_records.effects_are_what_was_recorded,
     rules_of_records.every_order_ended,
     rules_of_orders.money_follows_the_order,
     rules_of_orders.shipments_follow_the_order,

@@ -69,6 +69,16 @@ class Facts:
         return found
 
     @cached_property
+    def effects(self) -> dict[tuple[str, str], list[str]]:
+        """What each inbound event led to, by order id and event id: ``order.state_changed APPROVED`` ..."""
+        found = defaultdict(list)
+        for order_id, bodies in self.first_bodies.items():
+            for body in bodies:
+                if body.get("cause"):
+                    found[order_id, body["cause"]["event_id"]].append(f"{body.get('type')} {body.get('state')}")
+        return found
+
+    @cached_property
     def identified(self) -> dict[tuple[str, str], list[StoredRecord]]:
         """Input records by order id and event id."""
         found = defaultdict(list)

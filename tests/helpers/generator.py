@@ -5,7 +5,7 @@ Records come in phases. Before each phase but the first the system has read all 
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -352,16 +352,18 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
 """Each scenario with its weight among the random ones; a plan that is large enough has each at least once."""
 
 
-def make_plan(seed: int, orders: int) -> Plan:
+def make_plan(seed: int, orders: int, *, without: Sequence[str] = ()) -> Plan:
     """Makes a plan: the same for the same arguments, always.
 
     Args:
         seed: Everything random comes from it; order ids hold it, so that plans do not meet.
-        orders: How many order ids; from ``len(SCENARIOS)`` on every scenario occurs.
+        orders: How many orders; from ``len(SCENARIOS)`` on every scenario occurs.
+        without: Scenarios that are left out.
     """
     rng = random.Random(seed)  # noqa: S311 -- reproducible on purpose
     personal = f"Pers{seed:x}onal"
-    names = [*SCENARIOS, *rng.choices(list(SCENARIOS), [weight for _, weight in SCENARIOS.values()], k=orders)][:orders]
+    weights = {name: weight for name, (_, weight) in SCENARIOS.items() if name not in without}
+    names = [*weights, *rng.choices(list(weights), list(weights.values()), k=orders)][:orders]
     drafts: list[tuple[str, _Draft]] = []
     rivals: list[tuple[str, str]] = []
     for number, name in enumerate(names):

@@ -50,11 +50,20 @@ class OrdersProcess:
         arguments: Of ``python -m orders``.
         settings: Its environment variables, beside those of this process that are no settings of ours.
         folder: Its working folder, which has no ``.env``, and where its log is written.
+        expect_end: Whether it may end by itself, which otherwise fails whatever is waited for.
     """
 
-    def __init__(self, name: str, arguments: Sequence[str], settings: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        settings: Mapping[str, str],
+        folder: Path,
+        *,
+        expect_end: bool = False,
+    ) -> None:
         self.name = name
-        self._may_end = False
+        self._may_end = expect_end
         self.log_path = folder / f"{name}.log"
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -127,7 +136,7 @@ class OrdersProcess:
     def send(self, number: signal.Signals) -> None:
         """Sends a signal; fails where the process has ended by itself."""
         assert self.exit_status is None, f"{self.name} had ended already\n{self.log_tail}"
-        self._may_end = number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
+        self._may_end |= number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
         self._process.send_signal(number)
 
     def close(self) -> None:

@@ -109,26 +109,26 @@ def every_order_ended(facts: Facts) -> Iterator[Violation]:
 
 
 def effects_happen_once(facts: Facts) -> Iterator[Violation]:
-    """I5, I9: an event has its effect once, and the one that inbound_events says."""
-    effects: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for order_id, bodies in facts.first_bodies.items():
-        for body in bodies:
-            if body.get("cause"):
-                effect = f"{body.get('type')} {body.get('state')}"
-                effects[order_id, body["cause"]["event_id"]].append(effect)
-    for (order_id, event_id), found in effects.items():
+    """I5: an event has each effect once, and is recorded."""
+    for (order_id, event_id), found in facts.effects.items():
         repeated = [effect for effect, count in Counter(found).items() if count > 1]
         if repeated:
             yield Violation("I5", order_id, f"{event_id!r} had its effect more than once: {repeated}")
         if (order_id, event_id) not in facts.inbound:
             yield Violation("I5", order_id, f"{event_id!r} had an effect, but is not in inbound_events")
+
+
+def effects_are_what_was_recorded(facts: Facts) -> Iterator[Violation]:
+    """I5, I9: what an event led to is what inbound_events says of it."""
     for (order_id, event_id), row in facts.inbound.items():
-        found = effects[order_id, event_id]
+        found = facts.effects.get((order_id, event_id), [])
         rejections = [effect for effect in found if effect.startswith(OutboundType.EVENT_REJECTED)]
         if row.outcome == "rejected" and len(found) != 1:
             yield Violation("I9", order_id, f"{event_id!r} was rejected, but what it led to is {found}")
-        if row.outcome == "applied" and (not found or rejections):
-            yield Violation("I9", order_id, f"{event_id!r} was applied, but what it led to is {found}")
+        if row.outcome == "applied" and rejections:
+            yield Violation("I5", order_id, f"{event_id!r} was applied, and refused as well: {found}")
+        if row.outcome == "applied" and not found:
+            yield Violation("I9", order_id, f"{event_id!r} was applied, but led to nothing")
 
 
 def dead_letters_hold_their_source(facts: Facts) -> Iterator[Violation]:

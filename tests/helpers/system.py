@@ -86,19 +86,32 @@ class OrderSystem:
 
     # Processes ------------------------------------------------------------------------------------------------------
 
-    def start(self, name: str, *arguments: str, **settings: str) -> OrdersProcess:
-        """Starts an ``orders`` command with this system's settings and these."""
-        process = OrdersProcess(f"{len(self.processes)}-{name}", arguments, {**self.settings, **settings}, self.folder)
+    def start(self, name: str, *arguments: str, expect_end: bool = False, **settings: str) -> OrdersProcess:
+        """Starts an ``orders`` command with this system's settings and these.
+
+        Args:
+            name: What the test calls it.
+            arguments: Of the command.
+            expect_end: Whether it may end by itself.
+            settings: Environment variables.
+        """
+        process = OrdersProcess(
+            f"{len(self.processes)}-{name}",
+            arguments,
+            {**self.settings, **settings},
+            self.folder,
+            expect_end=expect_end,
+        )
         self.processes.append(process)
         return process
 
-    def start_bridge(self, **settings: str) -> OrdersProcess:
-        """Starts a bridge."""
-        return self.start("bridge", "bridge", **settings)
+    def start_bridge(self, *, expect_end: bool = False, **settings: str) -> OrdersProcess:
+        """Starts a bridge; see `start`."""
+        return self.start("bridge", "bridge", expect_end=expect_end, **settings)
 
     def start_worker(self, task_queue: str, **settings: str) -> OrdersProcess:
         """Starts a worker of one task queue."""
-        return self.start(f"worker-{task_queue}", "worker", "--queue", task_queue, **settings)
+        return self.start(f"worker-{task_queue}", "worker", "--queue", task_queue, expect_end=False, **settings)
 
     def running(self, name: str) -> OrdersProcess:
         """The one running process whose name holds this text."""

@@ -97,6 +97,10 @@ def with_forged_headers(evidence: Evidence, *, kept_as: str) -> Evidence:
     return replace(evidence, inputs=(evidence.inputs[0], source, *evidence.inputs[2:]), dead_letters=(kept,))
 
 
+def replaced_last_outcome(outcome: str) -> tuple[InboundRow, ...]:
+    return (*GOOD.inbound[:2], replace(GOOD.inbound[2], outcome=outcome))
+
+
 def fields(**changes: Any) -> Callable[[Evidence], Evidence]:
     return lambda evidence: replace(evidence, **changes)
 
@@ -175,9 +179,13 @@ WRONG: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
     "an order of which nothing was published": ("I8", fields(orders=(*GOOD.orders, OrderRow("o-2", "EXPIRED", 0)))),
     "a signal that left no trace": ("I9", fields(inbound=without(GOOD.inbound, 1))),
     "a rejection that was not published": ("I9", lambda evidence: with_published(evidence, BODIES[:-1])),
+    "an applied event that was refused as well": (
+        "I5",
+        fields(inbound=replaced_last_outcome("applied")),
+    ),
     "an applied event without an effect": (
         "I9",
-        fields(inbound=(*GOOD.inbound[:2], replace(GOOD.inbound[2], outcome="applied"))),
+        lambda evidence: replace(with_published(evidence, BODIES[:-1]), inbound=replaced_last_outcome("applied")),
     ),
     "a dead letter with other bytes": ("I15", fields(dead_letters=(replace(GOOD.dead_letters[0], value=b"{"),))),
     "a dead letter with another key": ("I15", fields(dead_letters=(replace(GOOD.dead_letters[0], key=None),))),
