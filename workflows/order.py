@@ -7,46 +7,16 @@ from typing import Final
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.orders import OrderActivities
-    from activities.payments import PaymentActivities
-    from schemas.orchestration import (
-        ChargePayment,
-        ChargeResult,
-        LookUpOrder,
-        MarkOrderShipped,
-        OrderDetails,
-        OrderResult,
-        OrderStatus,
-        ReceiveOrder,
-        RefundPayment,
-        SettleLateEvents,
-        ShippingInput,
-        ShippingResult,
-        ValidateOrder,
-    )
+    from schemas.orchestration import ChargeResult, OrderDetails, OrderResult, OrderStatus
     from schemas.states import OrderState, OrderStep, PaymentStatus, ReasonCode
     from workflows.arrivals import cancel_requested, read_event, read_milestone
+    from workflows.calls import OrderCalls
     from workflows.ledger import accept_order, change_state, reach_milestone, reject_held, settle_inbox
-    from workflows.names import (
-        ORDER_WORKFLOW,
-        SHIPPING_MILESTONE_SIGNAL,
-        SHIPPING_TASK_QUEUE,
-        SHIPPING_WORKFLOW,
-        SIGNALS,
-        STATUS_QUERY,
-        shipping_workflow_id,
-    )
-    from workflows.policies import (
-        CARRIED_BYTES_MAX,
-        CARRIED_EVENTS_MAX,
-        CHILD_START_ATTEMPTS_MAX,
-        PUBLISH_BATCH_MAX,
-        until_it_works,
-        within_the_time_allowed,
-    )
+    from workflows.names import ORDER_WORKFLOW, SHIPPING_MILESTONE_SIGNAL, SHIPPING_TASK_QUEUE, SIGNALS, STATUS_QUERY
+    from workflows.policies import CARRIED_BYTES_MAX, CARRIED_EVENTS_MAX, PUBLISH_BATCH_MAX
     from workflows.publisher import Publisher
     from workflows.resume import take_up
     from workflows.state import OrderRunInput, OrderRunState, carried_bytes
@@ -70,7 +40,7 @@ class OrderWorkflow:
     @workflow.init
     def __init__(self, request: OrderRunInput) -> None:
         self._policy = request.policy
-        self._shipping_task_queue = request.shipping_task_queue or SHIPPING_TASK_QUEUE
+        self._calls = OrderCalls(request.order_id, request.policy, request.shipping_task_queue or SHIPPING_TASK_QUEUE)
         self._request = request
         self._state = request.resumed or OrderRunState(order_id=request.order_id)
         self._publisher = Publisher(self._state, self._policy)
@@ -188,9 +158,7 @@ class OrderWorkflow:
     async def _look_up(self) -> None:
         state = self._state
         state.order_deadline = workflow.now() + self._policy.early_event_time_to_live
-        snapshot = await workflow.execute_activity_method(
-            OrderActivities.look_up_order, LookUpOrder(order_id=state.order_id), **until_it_works(self._policy)
-        )
+        snapshot = await self._calls.look_up()
         take_up(state, snapshot)
         if state.step is OrderStep.AWAITING_ORDER and snapshot.details is not None:
             # A run ended between keeping the order and saying so. An `order.created` that is here goes first.
@@ -203,11 +171,7 @@ class OrderWorkflow:
         while True:
             await workflow.wait_condition(lambda: bool(self._state.inbox))
             batch = tuple(self._state.inbox[:PUBLISH_BATCH_MAX])
-            await workflow.execute_activity_method(
-                OrderActivities.settle_late_events,
-                SettleLateEvents(order_id=self._state.order_id, events=batch),
-                **until_it_works(self._policy),
-            )
+            await self._calls.settle_late(batch)
             del self._state.inbox[: len(batch)]
 
     async def _await_order(self) -> None:
@@ -224,22 +188,14 @@ class OrderWorkflow:
 
     async def _receive(self) -> None:
         state = self._state
-        await workflow.execute_activity_method(
-            OrderActivities.receive_order,
-            ReceiveOrder(order_id=state.order_id, details=self._details),
-            **until_it_works(self._policy),
-        )
+        await self._calls.receive(self._details)
         change_state(state, OrderState.RECEIVED, workflow.now(), cause=state.created_by)
         state.step = OrderStep.VALIDATING
         state.release_held()
         self._decide()
 
     async def _validate(self) -> None:
-        validation = await workflow.execute_activity_method(
-            OrderActivities.validate_order,
-            ValidateOrder(order_id=self._state.order_id, details=self._details),
-            **until_it_works(self._policy),
-        )
+        validation = await self._calls.validate(self._details)
         self._decide()
         if self._state.is_ended:
             return  # Cancelled meanwhile.
@@ -271,21 +227,10 @@ class OrderWorkflow:
         return is_waiting and state.seconds_left(state.approval_deadline, workflow.now()) == 0
 
     async def _charge(self) -> None:
-        details = self._details
-        try:
-            charged = await workflow.execute_activity_method(
-                PaymentActivities.charge_payment,
-                ChargePayment(
-                    order_id=self._state.order_id,
-                    payment_id=details.payment_id,
-                    amount=details.amount,
-                    currency=details.currency,
-                ),
-                **within_the_time_allowed(self._policy),
-            )
-        except ActivityError:
+        charged = await self._calls.charge(self._details)
+        if charged is None:
             # Charged or not: nobody knows. It is made sure that it is not before the order says so.
-            await self._give_back()
+            await self._calls.give_back(self._details)
             charged = ChargeResult(status=PaymentStatus.DECLINED, reason=ReasonCode.PAYMENT_OUTCOME_UNKNOWN)
         # An address that arrived in the moment of the answer is still in time.
         self._decide()
@@ -303,7 +248,7 @@ class OrderWorkflow:
                 await workflow.sleep(self._policy.shipping_retry_delay)
             state.shipping_attempt += 1
             workflow.set_current_details(summary_of(state))
-            shipped = await self._attempt_to_ship(state.shipping_attempt)
+            shipped = await self._calls.ship(self._details, state.shipping_attempt)
             self._decide()
             if shipped is not None:
                 reach_milestone(state, OrderState.CARRIER_DISPATCHED, shipped.tracking_id, workflow.now())
@@ -314,52 +259,15 @@ class OrderWorkflow:
         change_state(state, OrderState.SHIPPING_FAILED, workflow.now(), reason=reason)
         state.step = OrderStep.REFUNDING_PAYMENT
 
-    async def _attempt_to_ship(self, attempt: int) -> ShippingResult | None:
-        """One attempt; None where it failed."""
-        request = ShippingInput(
-            order_id=self._state.order_id, address=self._details.address, attempt=attempt, policy=self._policy
-        )
-        for _ in range(CHILD_START_ATTEMPTS_MAX):
-            try:
-                shipped: ShippingResult = await workflow.execute_child_workflow(
-                    SHIPPING_WORKFLOW,
-                    request,
-                    id=shipping_workflow_id(self._state.order_id, attempt),
-                    task_queue=self._shipping_task_queue,
-                    result_type=ShippingResult,
-                    # A run that is terminated takes its attempt along: the run that resumes the order makes its own.
-                    parent_close_policy=workflow.ParentClosePolicy.TERMINATE,
-                )
-            except WorkflowAlreadyStartedError:
-                # A terminated run's attempt that Temporal has not ended yet.
-                await workflow.sleep(self._policy.shipping_retry_delay)
-            except ChildWorkflowError as error:
-                workflow.logger.info("order.shipping_attempt.failed", exc_info=error)
-                return None
-            else:
-                return shipped
-        return None
-
     async def _refund(self) -> None:
-        await self._give_back()
+        await self._calls.give_back(self._details)
         reason = ReasonCode.SHIPPING_ATTEMPTS_EXHAUSTED
         change_state(self._state, OrderState.REFUNDED, workflow.now(), reason=reason)
-
-    async def _give_back(self) -> None:
-        await workflow.execute_activity_method(
-            PaymentActivities.refund_payment,
-            RefundPayment(order_id=self._state.order_id, payment_id=self._details.payment_id),
-            **until_it_works(self._policy),
-        )
 
     async def _mark_shipped(self) -> None:
         state = self._state
         if state.order_state is not OrderState.SHIPPED:
-            await workflow.execute_activity_method(
-                OrderActivities.mark_order_shipped,
-                MarkOrderShipped(order_id=state.order_id, tracking_id=state.tracking_id),
-                **until_it_works(self._policy),
-            )
+            await self._calls.mark_shipped(state.tracking_id)
             self._decide()
             change_state(state, OrderState.SHIPPED, workflow.now())
         change_state(state, OrderState.COMPLETED, workflow.now())
