@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any, TypeVar
@@ -18,6 +19,8 @@ from orders.settings import Settings, load_settings
 from orders.settings.model import STOP_TIMEOUT_SECONDS
 
 Result = TypeVar("Result")
+
+_WIDTH_WITHOUT_TERMINAL = 160
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 OrderIdArgument = Annotated[str, typer.Argument(metavar="ORDER_ID", help="The order's id.", show_default=False)]
@@ -83,5 +86,7 @@ def print_json(value: Any) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where a person reads: coloured on a terminal only, and never cut to a width where it is not one."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    """Where a person reads: coloured on a terminal only; where it is none, wide, so that nothing is cut to fit."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDTH_WITHOUT_TERMINAL
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=width)

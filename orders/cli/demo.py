@@ -5,6 +5,7 @@ import secrets
 import time
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -123,14 +124,19 @@ def _show(terminal: Terminal, began: float) -> Show:
 
 def _conclude(verdicts: list[Verdict], servers: LocalServers, terminal: Terminal) -> None:
     """The table, what differs in full, and how to go on by hand."""
-    table = Table("", "what was sent", "expected", "happened", title="\nExpected and happened", title_justify="left")
+    table = Table("", "what was sent", "expected", "happened", box=SIMPLE_HEAD, pad_edge=False)
     for verdict in verdicts:
         mark = "[green]✓[/green]" if verdict.agrees else "[red]✗[/red]"
         colour = "" if verdict.agrees else "[red]"
         table.add_row(
             mark, verdict.scenario.title, escape(verdict.expected.phrase), colour + escape(verdict.happened.phrase)
         )
-    terminal.show(table)
+    terminal.show_table(table)
+    terminal.say(
+        "Every order ran once; its events are numbered 1, 2, 3 … without a gap, and equal the rows of the audit table."
+        if all(verdict.agrees for verdict in verdicts)
+        else ""
+    )
     for verdict in verdicts:
         for difference in verdict.differences:
             terminal.say(f"[red]✗ {escape(verdict.order_id)}[/red] {escape(difference)}")

@@ -2,7 +2,8 @@
 
 import contextlib
 
-from rich.console import Console, RenderableType
+from rich.console import Console
+from rich.table import Table
 
 _COLOURS = ("cyan", "magenta", "blue", "green")
 
@@ -25,10 +26,10 @@ class Terminal:
         with contextlib.suppress(OSError, ValueError):
             self._console.print(text, markup=False)
 
-    def show(self, thing: RenderableType) -> None:
-        """A table, or anything else that rich can show."""
+    def show_table(self, table: Table) -> None:
+        """A table."""
         with contextlib.suppress(OSError, ValueError):
-            self._console.print(thing)
+            self._console.print(table)
 
     def say_of(self, name: str, text: str) -> None:
         """A line of a process, behind its name."""

@@ -71,7 +71,8 @@ async def play(
         OrdersError: a message could not be sent.
     """
     order_ids = {scenario.name: scenario.order_id(run) for scenario in scenarios}
-    watch = Watch(order_ids.values(), show.event, show.dead_letter)
+    bad_values = [step.raw for scenario in scenarios for step in scenario.steps if step.raw is not None]
+    watch = Watch(order_ids.values(), bad_values, show.event, show.dead_letter)
     async with kafka_producer(settings) as producer, _watching(watch, settings):
         stage = _Stage(settings, console, producer, await connect_temporal(settings), watch, show)
         async with asyncio.TaskGroup() as tasks:

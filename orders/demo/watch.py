@@ -25,6 +25,7 @@ class Watch:
 
     Args:
         order_ids: whose events count; all others pass by.
+        bad_values: whose dead letters count.
         on_event: called with each event's type and body, once.
         on_dead_letter: called with each dead letter.
     """
@@ -32,10 +33,12 @@ class Watch:
     def __init__(
         self,
         order_ids: Iterable[str],
+        bad_values: Iterable[bytes],
         on_event: Callable[[str, dict[str, Any]], None],
         on_dead_letter: Callable[[ReadRecord], None],
     ) -> None:
         self._events: dict[str, list[tuple[int, str, bytes]]] = {order_id: [] for order_id in order_ids}
+        self._bad_values = frozenset(bad_values)
         self._on_event = on_event
         self._on_dead_letter = on_dead_letter
         self._changed = asyncio.Condition()
@@ -54,9 +57,10 @@ class Watch:
         """Reads the dead letters from now on, until cancelled."""
         async for batch in read_topic(settings, settings.kafka_topic_dead_letters, follow=True, from_end=True):
             ready.set()
-            self._dead_letters.extend(batch)
             for record in batch:
-                self._on_dead_letter(record)
+                if record.value in self._bad_values:
+                    self._dead_letters.append(record)
+                    self._on_dead_letter(record)
             if batch:
                 await self._tell()
 
