@@ -4,8 +4,7 @@ import asyncio
 import json
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from schemas.orchestration import LateEventInput
 from schemas.states import OrderStep
 from stack.java import time_skipping_server
 from tests.helpers.fakes import FLAKY_ZIP_CODE
+from tests.workflow import time_skipping
 from tests.workflow.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench, running
-from workflows.converter import DATA_CONVERTER
 from workflows.names import LATE_EVENT_WORKFLOW, shipping_workflow_id
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -187,22 +186,13 @@ def _anonymous(value: object) -> object:
     return value
 
 
-@asynccontextmanager
-async def _environment() -> AsyncIterator[WorkflowEnvironment]:
-    launcher = time_skipping_server(_say)
-    async with await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=str(launcher), data_converter=DATA_CONVERTER
-    ) as environment:
-        yield environment
-
-
 def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
 async def main() -> None:
     """Records all of them."""
-    async with _environment() as environment:
+    async with await time_skipping.start(time_skipping_server(_say)) as environment:
         for scenario in SCENARIOS:
             await record(scenario, environment)
 

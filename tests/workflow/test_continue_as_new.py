@@ -53,7 +53,7 @@ async def test_hundreds_of_long_address_updates_are_carried_over_and_the_order_c
         return (await handle.describe()).run_id != first
 
     await asyncio.gather(*(update() for _ in range(8)))
-    await assert_eventually(has_continued, timeout=30, message="the run continues as another")
+    await assert_eventually(has_continued, timeout=60, message="the run continues as another")
     await bench.send(order_id, CREATED, "created")
     await bench.send(order_id, ADDRESS, "update-0")
     await bench.send(order_id, APPROVED)
