@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 import pytest
 
 from stack import Endpoints, Tools, make_tools
+from tests.helpers.campaign import orders_from_environment, patience_seconds
 from tests.helpers.checker import assert_no_violations
 from tests.helpers.generator import AMOUNT_MAX
 from tests.helpers.system import OrderSystem, order_system
 
-APPROVAL_TIMEOUT_SECONDS = 12
-"""Far above what an approval takes to arrive, and short enough to wait for."""
-EARLY_EVENT_TTL_SECONDS = 12
+TIME_OUT_SECONDS = 12
+"""For approvals and for early events: far above what they take to arrive, and short enough to wait for."""
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +23,12 @@ def tools(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory, say: C
 @pytest.fixture(scope="session")
 async def system(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OrderSystem]:
     """A bridge and both workers, with short waits; what all tests together left behind is checked at the end."""
-    folder = tmp_path_factory.mktemp("system")
+    time_out = patience_seconds(TIME_OUT_SECONDS, orders_from_environment(0))
     async with order_system(
         endpoints,
-        folder,
-        ORDER_APPROVAL_TIMEOUT_SECONDS=str(APPROVAL_TIMEOUT_SECONDS),
-        ORDER_EARLY_EVENT_TTL_SECONDS=str(EARLY_EVENT_TTL_SECONDS),
+        tmp_path_factory.mktemp("system"),
+        ORDER_APPROVAL_TIMEOUT_SECONDS=time_out,
+        ORDER_EARLY_EVENT_TTL_SECONDS=time_out,
         ORDER_SHIPPING_RETRY_DELAY_SECONDS="0.5",
         ORDER_AMOUNT_MAX=str(AMOUNT_MAX),
     ) as running:

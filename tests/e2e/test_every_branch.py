@@ -7,7 +7,7 @@ from tests.helpers.generator import SCENARIOS
 from tests.helpers.system import OrderSystem
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_every_branch_ends_as_planned_and_breaks_no_invariant(system: OrderSystem) -> None:
     orders = orders_from_environment(default=len(SCENARIOS) + 16)
     campaign = await run_campaign(system, orders, within_seconds=max(120.0, orders / 4))

@@ -14,7 +14,7 @@ from tests.helpers.kafka_io import Outgoing
 from tests.helpers.messages import MALFORMATIONS, message_of
 from tests.helpers.system import OrderSystem
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 COMPLETED_PATH = (
     "RECEIVED",

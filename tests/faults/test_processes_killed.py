@@ -9,7 +9,7 @@ import pytest
 
 from schemas.states import EventType
 from stack import Endpoints
-from tests.helpers.campaign import orders_from_environment, run_campaign
+from tests.helpers.campaign import orders_from_environment, patience_seconds, run_campaign
 from tests.helpers.checker import assert_no_violations
 from tests.helpers.generator import AMOUNT_MAX
 from tests.helpers.kafka_io import Outgoing
@@ -28,12 +28,13 @@ async def system(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory)
 
     It outlives a missing bridge: approvals and early events are awaited longer than Kafka waits for a dead member.
     """
+    time_out = patience_seconds(30, orders_from_environment(ORDERS))
     async with order_system(
         endpoints,
         tmp_path_factory.mktemp("faults"),
         BRIDGE_SESSION_TIMEOUT_SECONDS="9",
-        ORDER_APPROVAL_TIMEOUT_SECONDS="30",
-        ORDER_EARLY_EVENT_TTL_SECONDS="30",
+        ORDER_APPROVAL_TIMEOUT_SECONDS=time_out,
+        ORDER_EARLY_EVENT_TTL_SECONDS=time_out,
         ORDER_SHIPPING_RETRY_DELAY_SECONDS="0.5",
         ORDER_AMOUNT_MAX=str(AMOUNT_MAX),
     ) as running:

@@ -52,6 +52,11 @@ def orders_from_environment(default: int) -> int:
     return int(os.environ.get("ORDERS") or default)
 
 
+def patience_seconds(seconds: float, orders: int) -> str:
+    """A time-out of an order as a setting, longer where many orders share the machine (about 30 start in a second)."""
+    return f"{seconds + orders / 20:g}"
+
+
 def rounds_from_environment(default: int) -> int:
     """``ROUNDS`` where it is set: how often each fault is injected."""
     return int(os.environ.get("ROUNDS") or default)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.helpers.waiting import assert_eventually
 
-START_TIMEOUT_SECONDS = 60.0
+START_TIMEOUT_SECONDS = 120.0
 """A process is up in 2 to 4 s; on a machine that does much else at once it may take many times as long."""
 STOP_TIMEOUT_SECONDS = 25.0
 """What every process of ours promises (I13)."""
