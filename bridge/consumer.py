@@ -64,8 +64,8 @@ class Poller:
             return  # Delivered to nobody, so never committed.
         if batches and self._failpoints:
             self._failpoints.hit(Failpoint.AFTER_POLL)
-        for batch in batches.values():
-            self._engine.take(Record.from_consumed(consumed) for consumed in batch)
+        for tp, batch in batches.items():
+            self._engine.take(Partition(tp.topic, tp.partition), map(Record.from_consumed, batch))
 
     async def _poll(self) -> dict[Any, Any]:
         """One poll; never cancelled nor timed: a cancelled getmany leaves the client's idle clock at zero for ever."""

@@ -16,8 +16,6 @@ from bridge.offsets import OffsetTracker, Partition
 from bridge.processor import Retry, Settled
 from bridge.records import Record
 
-log = structlog.get_logger("bridge")
-
 
 class Attempts(Protocol):
     """What the engine needs of the processor."""
@@ -50,6 +48,7 @@ class Engine:
         self._tracker = tracker
         self._health = health
         self._limits = limits
+        self._log = structlog.get_logger("bridge").bind()  # Bound once: it is asked for every record.
         self._lanes = Lanes()
         self._ready: asyncio.Queue[Lane] = asyncio.Queue()
         self._workers: set[asyncio.Task[None]] = set()
@@ -73,14 +72,14 @@ class Engine:
         for _ in range(self._limits.calls_in_flight_max):
             self._start_worker()
 
-    def take(self, records: Iterable[Record]) -> None:
-        """Takes delivered records into their lanes. Does not wait."""
+    def take(self, partition: Partition, records: Iterable[Record]) -> None:
+        """Takes one partition's delivered records into their lanes. Does not wait."""
         for record in records:
-            self.records_taken += 1
-            ticket = self._tracker.deliver(Partition(record.topic, record.partition), record.offset)
+            ticket = self._tracker.deliver(partition, record.offset)
             lane = self._lanes.add(Work(record, self._decode(record), ticket, record.size_bytes))
             if lane is not None:
                 self._ready.put_nowait(lane)
+            self.records_taken += 1
 
     @property
     def records_held(self) -> int:
@@ -153,39 +152,46 @@ class Engine:
         worker.add_done_callback(self._workers.discard)
 
     async def _work(self) -> None:
+        worker = cast("asyncio.Task[None]", asyncio.current_task())
+        ready = self._ready
         while True:
-            await self._work_on(await self._ready.get())
+            # Without a wait where there is something: most lanes hold one record, and a coroutine for each adds up.
+            lane = await ready.get() if ready.empty() else ready.get_nowait()
+            if self._draining or lane.head is None:
+                continue  # It is dropped, or about to be.
+            self._busy.add(worker)
+            self._idle.clear()
+            try:
+                await self._work_on(lane)
+            finally:
+                self._busy.discard(worker)
+                if not self._busy:
+                    self._idle.set()
 
     async def _work_on(self, lane: Lane) -> None:
         """Settles the lane's records one after the other, until it is empty or has to wait."""
-        worker = cast("asyncio.Task[None]", asyncio.current_task())
         while not self._draining and (work := lane.head) is not None:
-            self._busy.add(worker)
-            self._idle.clear()
             try:
                 result = await self._processor.attempt(work)
             finally:
                 self.attempts_ended += 1
-                self._busy.discard(worker)
-                if not self._busy:
-                    self._idle.set()
             if isinstance(result, Retry):
                 # A dropped lane that comes back from its timer has no head, and is passed over.
                 asyncio.get_running_loop().call_later(result.delay.total_seconds(), self._ready.put_nowait, lane)
                 return
-            self._settle(lane, work, result)
+            self._lanes.remove_head(lane)
+            self._tracker.settle(work.ticket)
+            self._log_settled(work, result)
 
-    def _settle(self, lane: Lane, work: Work, settled: Settled) -> None:
-        self._lanes.remove_head(lane)
-        self._tracker.settle(work.ticket)
-        record = work.record
-        log.info(
+    def _log_settled(self, work: Work, settled: Settled) -> None:
+        record, decoded = work.record, work.decoded
+        self._log.info(
             "bridge.record.settled",
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
-            order_id=settled.order_id,
-            outcome=settled.outcome.value,
+            order_id=decoded.order_id if isinstance(decoded, DecodedRecord) else None,
+            outcome=settled.outcome,
             error_code=settled.error_code,
             attempts=work.attempts,
         )

@@ -1,18 +1,17 @@
 """Which offsets may be committed. Pure: no clock, no loop, no Kafka."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Partition:
-    """A topic's partition."""
+class Partition(NamedTuple):
+    """A topic's partition. A tuple, as it is hashed for every record."""
 
     topic: str
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """A delivered record's claim on its partition, for as long as the assignment lasts."""
 
     partition: Partition

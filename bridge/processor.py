@@ -34,20 +34,15 @@ class Outcome(StrEnum):
     DEAD_LETTERED = "dead_lettered"
 
 
-_OUTCOMES = {
-    Settlement.DELIVERED: Outcome.DELIVERED,
-    Settlement.LATE: Outcome.LATE,
-    Settlement.DUPLICATE: Outcome.DUPLICATE,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Settled:
     """The record is acknowledged, by Temporal or by the dead-letter topic."""
 
     outcome: Outcome
-    order_id: str | None = None
     error_code: str | None = None
+
+
+_DISPATCHED = {settlement: Settled(Outcome(settlement.value)) for settlement in Settlement}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +89,7 @@ class RecordProcessor:
         decoded = work.decoded
         if isinstance(decoded, DecodeError):
             reason = Reason(decoded.stage.value, decoded.code.value, decoded.message, work.attempts)
-            return await self._set_aside(work, reason, order_id=None)
+            return await self._set_aside(work, reason)
         return await self._dispatch(work, decoded)
 
     async def _dispatch(self, work: Work, decoded: DecodedRecord) -> Settled | Retry:
@@ -109,14 +104,14 @@ class RecordProcessor:
                 self._health.failed(Dependency.TEMPORAL, decision, error)
                 return self._retry(work, decision)
             self._health.answered(Dependency.TEMPORAL)
-            return await self._set_aside(work, _refusal(error, work.attempts), order_id=decoded.order_id)
+            return await self._set_aside(work, _refusal(error, work.attempts))
         if self._failpoints:
             await self._failpoints.reach(Failpoint.AFTER_CALL)
         self._health.answered(Dependency.TEMPORAL)
         self._guard.note_delivered()
-        return Settled(_OUTCOMES[settlement], decoded.order_id)
+        return _DISPATCHED[settlement]
 
-    async def _set_aside(self, work: Work, reason: Reason, *, order_id: str | None) -> Settled | Retry:
+    async def _set_aside(self, work: Work, reason: Reason) -> Settled | Retry:
         if not work.admitted_as_dead:
             self._guard.admit()
             work.admitted_as_dead = True
@@ -131,7 +126,7 @@ class RecordProcessor:
         if self._failpoints:
             await self._failpoints.reach(Failpoint.AFTER_DEAD_LETTER)
         self._health.answered(Dependency.DEAD_LETTERS)
-        return Settled(Outcome.DEAD_LETTERED, order_id, reason.error_code)
+        return Settled(Outcome.DEAD_LETTERED, reason.error_code)
 
     def _retry(self, work: Work, decision: Decision) -> Retry:
         if decision is Decision.CONFIGURATION:
