@@ -216,7 +216,7 @@ async def test_a_drop_ends_what_is_in_flight_and_the_next_assignment_works() -> 
     """I2, I3: nothing of the old assignment runs on beside the new one."""
     async with open_rig(calls_in_flight_max=2) as rig:
         gate = rig.attempts.gates["a"] = asyncio.Event()
-        rig.attempts.planned["r"] = [Retry(timedelta(seconds=0.05))]
+        rig.attempts.planned["r"] = [Retry(timedelta(seconds=0.5))]
         rig.take("a", "a", "r", "b")
         await assert_eventually(lambda: len(rig.attempts.ended) == 2)
         assert await rig.engine.drain(timedelta(0)) is False
@@ -228,7 +228,7 @@ async def test_a_drop_ends_what_is_in_flight_and_the_next_assignment_works() -> 
         rig.next_offset = 0
         rig.take("a", "r", "a", "c")
         await rig.settled()
-        await asyncio.sleep(0.1)  # The old timer of "r" fires, and finds nothing.
+        await asyncio.sleep(0.7)  # The old timer of "r" fires, and finds nothing.
     assert rig.attempts.offsets("a") == [0, 2]
     assert rig.attempts.offsets("r") == [2, 1]
     assert rig.tracker.committable() == {P0: 4}
