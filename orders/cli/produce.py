@@ -213,7 +213,11 @@ def _send(event_type: EventType, fields: dict[str, Any], record: _Record, *, as_
 def _message(event_type: EventType, fields: dict[str, Any], record: _Record) -> tuple[Message, str | None]:
     """The message and, where it can be told, its order's id."""
     if record.file is not None:
-        given = [f"--{name.replace('_', '-')}" for name, value in fields.items() if value not in (None, {})]
+        given = [
+            "ORDER_ID" if name == "order_id" else f"--{name.replace('_', '-')}"
+            for name, value in fields.items()
+            if value not in (None, {})
+        ]
         if given or record.encoding is not Encoding.BARE:
             what = ", ".join(given) or "--encoding"
             raise OrdersError(f"--file sends its bytes as they are, so {what} has no place there", ExitStatus.USAGE)
