@@ -24,6 +24,8 @@ from orders.clients.gateways import carrier_gateway, payment_gateway
 from orders.clients.kafka import kafka_security
 from orders.clients.temporal import connect_temporal
 from orders.exit_status import ExitStatus, UnreachableError
+from orders.health_checks import WorkerHealth
+from orders.health_server import health_server
 from orders.settings import Settings
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
@@ -50,9 +52,18 @@ async def run_worker(settings: Settings, queues: Sequence[TaskQueue], stop: asyn
     Waits for Temporal as long as it takes. Kafka, Postgres and the gateways are reached by each activity for itself,
     whose retries wait for them.
     """
-    client = await _connected(settings, stop)
-    if client is None:
-        return ExitStatus.OK
+    health = WorkerHealth()
+    server = (settings.health_bind_address, settings.worker_health_port, health.checks)
+    async with health_server(*server, setting="WORKER_HEALTH_PORT"):
+        client = await _connected(settings, stop)
+        if client is not None:
+            await _serve(client, settings, queues, stop, health)
+    return ExitStatus.OK
+
+
+async def _serve(
+    client: Client, settings: Settings, queues: Sequence[TaskQueue], stop: asyncio.Event, health: WorkerHealth
+) -> None:
     async with (
         database_engine(settings, application_name="orders worker") as engine,
         _workers(client, engine, settings, queues) as workers,
@@ -62,7 +73,7 @@ async def run_worker(settings: Settings, queues: Sequence[TaskQueue], stop: asyn
             tasks.create_task(worker.run(), name=f"worker {worker.task_queue}")
         _log.info("worker.started", task_queues=[str(queue) for queue in queues], identity=client.identity)
         tasks.create_task(_shut_down_when_told(workers, stop), name="worker stop")
-    return ExitStatus.OK
+        health.started(client, workers)
 
 
 async def _shut_down_when_told(workers: Sequence[Worker], stop: asyncio.Event) -> None:

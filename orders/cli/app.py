@@ -39,6 +39,8 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "update-address": _Command("update_address", _TEMPORAL, "Send an order elsewhere."),
     "status": _Command("status", _TEMPORAL, "Show where an order is."),
     "wait": _Command("wait", _TEMPORAL, "Wait until an order is over, or has reached a state."),
+    "health": _Command("health", _OPERATING, "Ask a bridge or worker whether it is ready."),
+    "explain": _Command("explain", _OPERATING, "Show everything that is known of an order."),
     "dlq": _Command("dlq", _OPERATING, "Find, read, replay and purge records that were set aside."),
     "settings": _Command("settings", _HELP, "List every setting with its value, default and meaning."),
 }

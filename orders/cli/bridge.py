@@ -9,6 +9,8 @@ from bridge.watchdog import StuckError
 from orders.cli.common import command_app, run_process, server_settings
 from orders.clients.temporal import lazy_temporal
 from orders.exit_status import ExitStatus
+from orders.health_checks import bridge_checks
+from orders.health_server import health_server
 from orders.settings import Settings
 from orders.wiring import bridge_config
 
@@ -40,8 +42,10 @@ async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
     """
     running = Bridge(bridge_config(settings), await lazy_temporal(settings, retry_config=SINGLE_ATTEMPT))
     stopping = asyncio.create_task(_stop_when_told(running, stop), name="bridge-stop")
+    health = (settings.health_bind_address, settings.bridge_health_port, bridge_checks(running))
     try:
-        await running.run()
+        async with health_server(*health, setting="BRIDGE_HEALTH_PORT"):
+            await running.run()
     except (DeadLetterLimitError, StuckError):
         # The bridge has logged it, with what to do: a traceback would say nothing more.
         return ExitStatus.FAILURE

@@ -98,7 +98,9 @@ def processes(
 def _environment(servers: LocalServers, more: Mapping[str, str]) -> dict[str, str]:
     # On one machine nobody waits half a minute for partitions of a bridge that was killed.
     defaults = {"BRIDGE_SESSION_TIMEOUT_SECONDS": "10"}
-    return {**defaults, **os.environ, **servers.running.endpoints.as_environment(), "LOG_FORMAT": "json", **more}
+    # Two workers cannot listen on one port; here their supervisor watches them.
+    ours = {"LOG_FORMAT": "json", "WORKER_HEALTH_PORT": "0"}
+    return {**defaults, **os.environ, **servers.running.endpoints.as_environment(), **ours, **more}
 
 
 def _endpoint_variables(settings: Settings) -> dict[str, str]:

@@ -13,6 +13,7 @@ from orders.settings.types import (
     Count,
     KafkaServers,
     Name,
+    OptionalPort,
     Port,
     Seconds,
     SizeBytes,
@@ -45,6 +46,10 @@ class GeneralSettings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged at least.")
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="console for a person, json for a collector; auto is console on a terminal, else json."
+    )
+    health_bind_address: Name = Field(
+        "127.0.0.1",
+        description="Where bridges and workers answer /livez and /readyz; 0.0.0.0 for all of the machine's addresses.",
     )
 
 
@@ -140,6 +145,9 @@ class BridgeSettings(BaseModel):
 
     bridge_group_id: Name = Field("order-bridge", description="Kafka consumer group that all bridges share.")
     bridge_client_id: Name = Field("order-bridge", description="What the bridge calls itself towards Kafka.")
+    bridge_health_port: OptionalPort = Field(
+        0, description="Port on which a bridge answers whether it is alive and ready; 0 for none."
+    )
     bridge_poll_records_max: Count = Field(500, description="Most records that one poll takes.")
     bridge_records_held_max: Count = Field(
         2_000, description="Most records that are held unsettled; then nothing more is taken until half are settled."
@@ -265,6 +273,9 @@ class WorkerSettings(BaseModel):
 
     worker_build_id: str | None = Field(
         None, description="What this build of the workers is called in Temporal; the application's version unless set."
+    )
+    worker_health_port: OptionalPort = Field(
+        0, description="Port on which a worker answers whether it is alive and ready; 0 for none."
     )
     worker_concurrent_activities: Count = Field(50, description="Activities that run at once on each task queue.")
     worker_concurrent_workflow_tasks: int = Field(

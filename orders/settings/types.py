@@ -57,6 +57,8 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 Name = Annotated[str, Field(min_length=1)]
 """Any text that is not empty."""
 Port = Annotated[int, Field(ge=1, le=65_535)]
+OptionalPort = Annotated[int, Field(ge=0, le=65_535)]
+"""A port to listen on; 0 for none."""
 Seconds = Annotated[float, Field(gt=0, le=315_360_000)]
 """A length of time; the bound (ten years) keeps every deadline within what Temporal and datetime can hold."""
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

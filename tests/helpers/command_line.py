@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping, Sequence
 from subprocess import CompletedProcess
 
-import typer
 from typer.testing import CliRunner
 
 from orders.cli.app import app
@@ -29,7 +28,7 @@ def _run(arguments: list[str], settings: dict[str, str], stdin: str) -> Complete
 
     ours = clean_environment({})
     hidden = {name: None for name in os.environ if name not in ours}
-    result = CliRunner().invoke(typer.main.get_command(app), arguments, input=stdin, env={**hidden, **settings})
+    result = CliRunner().invoke(app, arguments, input=stdin, env={**hidden, **settings})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)

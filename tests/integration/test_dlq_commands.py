@@ -13,8 +13,8 @@ from bridge.replays import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER
 from schemas.states import EventType
 from stack.endpoints import Endpoints
 from tests.helpers.bridge_room import Room, create_topics, open_room
-from tests.helpers.kafka_io import Outgoing, StoredRecord, delete_topics, read_topic
 from tests.helpers.command_line import run_in_process
+from tests.helpers.kafka_io import Outgoing, StoredRecord, delete_topics, read_topic
 
 
 @dataclass
@@ -22,6 +22,8 @@ class Desk:
     """A room, and the command line that looks at its topics."""
 
     room: Room
+    letters_topic: str = ""
+    """Another dead-letter topic than the room's."""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -29,11 +31,11 @@ class Desk:
         return {
             **self.room.endpoints.as_environment(),
             **topics,
-            "KAFKA_TOPIC_DEAD_LETTERS": self.room.config.dead_letter_topic,
+            "KAFKA_TOPIC_DEAD_LETTERS": self.letters_topic or self.room.config.dead_letter_topic,
         }
 
-    async def dlq(self, *arguments: str, status: int = 0, **settings: str) -> CompletedProcess[str]:
-        ended = await run_in_process(["dlq", *arguments], {**self.settings, **settings})
+    async def dlq(self, *arguments: str, status: int = 0) -> CompletedProcess[str]:
+        ended = await run_in_process(["dlq", *arguments], self.settings)
         assert ended.returncode == status, f"{arguments}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         return ended
 
@@ -199,19 +201,18 @@ async def test_a_record_too_large_to_be_copied_is_shown_and_replayed_from_where_
         await delete_topics(servers, [room.config.dead_letter_topic])
         small = f"{room.name}.small_letters"
         await create_topics(servers, [small], 1, {"max.message.bytes": "4096"})
-        desk = Desk(room)
+        desk = Desk(room, letters_topic=small)
         large = b"{" + b" " * 8_000 + b"!"
         headers = (("trace", b"t"),)
         record = Outgoing(room.topic(), large, b"o-1", headers, partition=0)
         coordinates = await room.produce(record)
         async with room.bridge(dead_letter_topic=small):
             await room.await_drained()
-        settings = {"KAFKA_TOPIC_DEAD_LETTERS": small}
-        listed = json.loads((await desk.dlq("list", "--json", **settings)).stdout)
+        (listed,) = await desk.listed()
         assert listed["pointer"]
-        shown = json.loads((await desk.dlq("show", listed["at"], "--full", "--json", **settings)).stdout)
+        (shown,) = await desk.dlq_json("show", listed["at"], "--full")
         assert shown["value"] == {"text": large.decode()}
-        await desk.dlq("replay", "--all", **settings)
+        await desk.dlq("replay", "--all")
         _, replayed = await desk.source()
         assert (replayed.value, replayed.key, replayed.headers[:1]) == (large, b"o-1", headers)
         assert replayed.header(REPLAY_OF_HEADER) == ":".join(map(str, coordinates[0]))

@@ -1,0 +1,63 @@
+"""``orders explain``."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from orders.cli.common import (
+    JsonOption,
+    OrderIdArgument,
+    command_app,
+    console,
+    print_json,
+    run_command,
+    server_settings,
+)
+from orders.dead_letters.selection import parse_time
+from orders.exit_status import OrdersError, UnreachableError
+from orders.explanation.gathering import explain as gather
+from orders.explanation.page import as_json as json_page
+from orders.explanation.page import page
+
+app = command_app()
+
+
+@app.command()
+def explain(
+    order_id: OrderIdArgument,
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="How far back Kafka is read: 2h, 7d, or 2026-01-31T12:00:00Z."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Most records of Kafka's topics that are read, the newest.")
+    ] = 500_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Show everything that is known of an order, on one page.
+
+    What it waits for; the records that name it and what became of each; its dead letters; its runs in Temporal; its
+    state, payment, published events and decided events in Postgres. Where one of the three does not answer it says so,
+    and shows the rest.
+
+    Exit status: 1 where nobody knows the order; 3 where nothing of it was found and not everybody answered.
+
+    Example: [bold]orders explain o-1 --since 2h[/bold]
+    """
+    settings = server_settings()
+    since_ms = None if since is None else parse_time(since, "--since", datetime.now(UTC))
+    known = run_command(gather(settings, order_id, since_ms=since_ms, limit=limit))
+    if not known.is_known:
+        if known.unreachable:
+            raise UnreachableError(
+                "\n".join([*known.unreachable, f"nothing of order {order_id!r} was found elsewhere"])
+            )
+        raise OrdersError(f"order {order_id!r} is unknown to Kafka, Temporal and Postgres: check the id")
+    if as_json:
+        print_json(json_page(known))
+        return
+    out = console()
+    for line in page(known):
+        out.print(line)

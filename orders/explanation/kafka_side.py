@@ -1,0 +1,148 @@
+"""What Kafka holds of an order: the records that name it, and its dead letters."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from bridge.decode_errors import DecodeError
+from bridge.decoder import DecodeLimits, decode
+from bridge.records import Record
+from orders.clients.kafka import kafka_admin
+from orders.dead_letters.finding import Summary
+from orders.dead_letters.letter import Letter
+from orders.naming import names_order
+from orders.settings import Settings
+from orders.topic_scan import OffsetRange, TopicScan, topic_scan
+
+FOUND_MAX: Final = 500
+"""Most records, and most dead letters, that one page holds: the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamingRecord:
+    """A record of an inbound topic that names the order."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    event_id: str | None
+    """None where the record cannot be read."""
+    error_code: str | None
+    """Why it cannot."""
+    taken: bool | None
+    """Whether the bridges have committed beyond it; None where that is not known."""
+
+    @property
+    def coordinates(self) -> str:
+        """Where it is."""
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSide:
+    """What was found."""
+
+    records: tuple[NamingRecord, ...]
+    """By time."""
+    letters: tuple[Summary, ...]
+    scanned: int
+    """Records that were read."""
+    skipped: int
+    """Records that were not read, as they are older than the newest that the limit allows."""
+    cut: bool
+    """Whether more were found than a page holds."""
+
+
+async def look_in_kafka(settings: Settings, order_id: str, *, since_ms: int | None, limit: int) -> KafkaSide:
+    """Reads the inbound topics and the dead letters for the order.
+
+    Args:
+        settings: where Kafka is.
+        order_id: which order.
+        since_ms: only records with this timestamp and later, milliseconds since 1970; None for all.
+        limit: most records read, over all partitions: the newest.
+
+    Raises:
+        OrdersError: Kafka does not answer, or a topic is missing.
+    """
+    async with topic_scan(settings, [*settings.inbound_topics.values(), settings.kafka_topic_dead_letters]) as scan:
+        everything = await scan.ranges(since_ms=since_ms)
+        ranges = newest(everything, limit)
+        committed = await _committed(settings)
+        return await _read(settings, scan, ranges, order_id, committed, skipped=_size(everything) - _size(ranges))
+
+
+async def _read(
+    settings: Settings,
+    scan: TopicScan,
+    ranges: Mapping[TopicPartition, OffsetRange],
+    order_id: str,
+    committed: Mapping[TopicPartition, int] | None,
+    *,
+    skipped: int,
+) -> KafkaSide:
+    records: deque[NamingRecord] = deque(maxlen=FOUND_MAX)
+    letters: deque[Summary] = deque(maxlen=FOUND_MAX)
+    found = scanned = 0
+    async for batch in scan.read(ranges):
+        scanned += len(batch)
+        for record in batch:
+            if not names_order(record.key, record.value, order_id):
+                continue
+            found += 1
+            if record.topic == settings.kafka_topic_dead_letters:
+                letters.append(Summary.of(Letter.from_record(record)))
+            else:
+                records.append(_naming_record(settings, record, committed))
+    return KafkaSide(
+        records=tuple(sorted(records, key=lambda one: (one.timestamp_ms, one.topic, one.partition, one.offset))),
+        letters=tuple(sorted(letters, key=lambda one: (one.timestamp_ms, one.at))),
+        scanned=scanned,
+        skipped=skipped,
+        cut=found > len(records) + len(letters),
+    )
+
+
+def newest(ranges: Mapping[TopicPartition, OffsetRange], limit: int) -> dict[TopicPartition, OffsetRange]:
+    """The last parts of the ranges, together no longer than the limit; what short ones leave, long ones get."""
+    parts: dict[TopicPartition, OffsetRange] = {}
+    left = limit
+    by_size = sorted(ranges.items(), key=lambda item: item[1].end - item[1].start)
+    for done, (key, part) in enumerate(by_size):
+        share = min(part.end - part.start, left // (len(by_size) - done))
+        parts[key] = OffsetRange(part.end - share, part.end)
+        left -= share
+    return parts
+
+
+def _size(ranges: Mapping[TopicPartition, OffsetRange]) -> int:
+    return sum(part.end - part.start for part in ranges.values())
+
+
+async def _committed(settings: Settings) -> dict[TopicPartition, int] | None:
+    """How far the bridges are; None where Kafka does not say."""
+    try:
+        async with kafka_admin(settings) as admin:
+            offsets = await admin.list_consumer_group_offsets(settings.bridge_group_id)
+    except (KafkaError, TimeoutError):
+        return None  # No bridge ever ran, or the user may not look: the rest of the page stands.
+    return {key: value.offset for key, value in offsets.items()}
+
+
+def _naming_record(settings: Settings, record: Record, committed: Mapping[TopicPartition, int] | None) -> NamingRecord:
+    topics = {topic: event_type for event_type, topic in settings.inbound_topics.items()}
+    event_id = error_code = None
+    try:
+        limits = DecodeLimits(value_max_bytes=settings.bridge_value_max_bytes)
+        event_id = decode(record, topics, limits).event.event_id
+    except DecodeError as error:
+        error_code = error.code.value
+    taken = None
+    if committed is not None:
+        taken = record.offset < committed.get(TopicPartition(record.topic, record.partition), 0)
+    return NamingRecord(record.topic, record.partition, record.offset, record.timestamp_ms, event_id, error_code, taken)
