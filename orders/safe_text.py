@@ -25,21 +25,26 @@ def safe_bytes(raw: bytes | None, *, chars_max: int) -> str:
     return text if len(text) <= chars_max else f"{text[:chars_max]}…"
 
 
-def value_lines(raw: bytes) -> list[str]:
-    """Bytes as lines: text as it stands, with its own line ends; else a hexdump."""
-    text = _as_text(raw)
+def value_lines(raw: bytes, *, cut: bool = False) -> list[str]:
+    """Bytes as lines: text as it stands, with its own line ends; else a hexdump.
+
+    Args:
+        raw: the bytes.
+        cut: whether they are the beginning of more, and so may end within a character.
+    """
+    text = _as_text(raw, cut=cut)
     if text is None:
         return hexdump(raw)
     return [safe_text(line) for line in text.replace("\r\n", "\n").split("\n")]
 
 
-def _as_text(raw: bytes) -> str | None:
+def _as_text(raw: bytes, *, cut: bool) -> str | None:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(raw) - 3 or error.reason != "unexpected end of data":
+        if not cut or error.reason != "unexpected end of data":
             return None
-        text = raw[: error.start].decode()  # Cut in the middle of a character.
+        text = raw[: error.start].decode()
     printable = sum(character.isprintable() or character in "\n\r\t" for character in text)
     return text if printable >= len(text) * _TEXT_SHARE else None
 

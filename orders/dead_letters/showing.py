@@ -103,9 +103,10 @@ def _value_lines(value: bytes | None, bytes_max: int | None) -> Iterator[tuple[s
         yield "value", "(none)"
         return
     yield "value", f"{len(value)} bytes"
-    for line in value_lines(value[:bytes_max]):
+    cut = bytes_max is not None and len(value) > bytes_max
+    for line in value_lines(value[:bytes_max], cut=cut):
         yield "", line
-    if bytes_max is not None and len(value) > bytes_max:
+    if cut:
         yield "cut", f"the first {bytes_max} of {len(value)} bytes; --full shows all"
 
 

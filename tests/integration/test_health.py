@@ -61,7 +61,7 @@ async def test_a_bridge_is_ready_with_its_partitions_and_not_without_temporal(sy
 async def test_a_bridge_without_partitions_stands_by_and_is_ready(system: OrderSystem) -> None:
     """More members than partitions: an orchestrator that waited for partitions would wait for ever."""
     ports = [{"BRIDGE_HEALTH_PORT": str(free_port())} for _ in range(5)]
-    bridges = [system.start_bridge(**port) for port in ports]
+    bridges = [system.start_bridge(BRIDGE_HEALTH_PORT=port["BRIDGE_HEALTH_PORT"]) for port in ports]
     for bridge, port in zip(bridges, ports, strict=True):
         await wait_for(system, (0, "ready"), bridge, "bridge", **port)
     await system.wait_until_bridges_own_partitions(members=5)
@@ -80,7 +80,7 @@ async def test_a_bridge_without_partitions_stands_by_and_is_ready(system: OrderS
 
 async def test_a_bridge_that_stands_still_is_neither_alive_nor_ready(system: OrderSystem) -> None:
     port = {"BRIDGE_HEALTH_PORT": str(free_port())}
-    bridge = system.start_bridge(**port)
+    bridge = system.start_bridge(BRIDGE_HEALTH_PORT=port["BRIDGE_HEALTH_PORT"])
     await wait_for(system, (0, "ready"), bridge, "bridge", **port)
     bridge.send(signal.SIGSTOP)
     status, text = await health(system, "bridge", "--live", "--timeout", "1", **port)
