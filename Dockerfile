@@ -30,15 +30,18 @@ LABEL org.opencontainers.image.title="temporal-order-orchestrator" \
 RUN groupadd --system --gid 10001 orders \
     && useradd --system --uid 10001 --gid orders --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin orders
 COPY --from=build /opt/orders /opt/orders
-COPY --chmod=0555 bin/connected /usr/local/bin/connected
 ENV PATH=/opt/orders/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    LOG_FORMAT=json
+    LOG_FORMAT=json \
+    HEALTH_BIND_ADDRESS=0.0.0.0 \
+    BRIDGE_HEALTH_PORT=8081 \
+    WORKER_HEALTH_PORT=8082
 WORKDIR /opt/orders
 USER 10001:10001
-# A process that has lost Temporal is alive but does no work; docker-compose.yml names more servers where there are more.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=6 CMD ["connected", "TEMPORAL_HOST"]
+# /livez and /readyz of the process that runs: `orders health bridge` or `orders health worker`, as docker-compose.yml asks.
+# No HEALTHCHECK here, where the command is not known.
+EXPOSE 8081 8082
 # `docker stop` sends this; the process then drains, and ends within 25 s.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["orders"]

@@ -46,7 +46,7 @@ async def wait_for(
 async def test_a_bridge_is_ready_with_its_partitions_and_not_without_temporal(system: OrderSystem) -> None:
     port = {"BRIDGE_HEALTH_PORT": str(free_port())}
     async with Proxy(system.endpoints.temporal_host) as temporal:
-        bridge = system.start_bridge(TEMPORAL_HOST=temporal.address, **port)
+        bridge = system.start_bridge(TEMPORAL_HOST=temporal.address, BRIDGE_HEALTH_PORT=port["BRIDGE_HEALTH_PORT"])
         await wait_for(system, (0, "ready"), bridge, "bridge", **port)
         await temporal.refuse()
         await wait_for(system, (1, "temporal does not answer"), bridge, "bridge", **port)

@@ -1,10 +1,6 @@
 """docker-compose.yml, the Dockerfile, and the containers that testcontainers starts, as far as no engine is needed."""
 
-import runpy
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +13,6 @@ from orders.settings import Settings
 from stack import docker
 
 ROOT = Path(__file__).parents[2]
-CONNECTED = ROOT / "bin" / "connected"
 OURS = ("migrate", "bridge", "worker-order", "worker-shipping")
 
 
@@ -81,41 +76,14 @@ def test_every_room_that_the_package_needs_is_copied_into_the_image_and_sent_to_
     assert [room for room in rooms if f"\n!{room}\n" not in ignored] == []
 
 
-def run_connected(setting: str, value: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, CONNECTED, setting],
-        env={setting: value},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-
-
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="containers are Linux; the check reads its kernel's tables")
-def test_the_health_check_tells_a_connection_from_none(listener: socket.socket) -> None:
-    port = listener.getsockname()[1]
-    alone = run_connected("TEMPORAL_HOST", f"temporal:{port}")
-    assert (alone.returncode, alone.stdout) == (1, "no connection to TEMPORAL_HOST\n")
-    with socket.create_connection(("127.0.0.1", port)):
-        assert run_connected("TEMPORAL_HOST", f"temporal:{port}").returncode == 0
-        assert run_connected("TEMPORAL_HOST", f"other:1,temporal:{port}").returncode == 0
-
-
-def test_only_established_connections_count() -> None:
-    remote_ports = runpy.run_path(str(CONNECTED))["remote_ports"]
-    table = (
-        "  sl  local_address rem_address   st\n"
-        "   0: 0100007F:9C40 0100007F:1C41 01 0\n"
-        "   1: 0100007F:9C41 0100007F:2384 06 0\n"
-    )
-    assert remote_ports(table) == {0x1C41}
+def test_each_process_is_asked_itself_whether_it_is_ready(services: dict[str, Any]) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    for name in ("bridge", "worker-order", "worker-shipping"):
+        process = services[name]["command"][0]
+        assert services[name]["healthcheck"]["test"] == ["CMD", "orders", "health", process]
+        port = re.search(rf"{process.upper()}_HEALTH_PORT=(\d+)", dockerfile)
+        assert port is not None
+        assert port[1] != "0", "it would not listen"
 
 
 @pytest.fixture
