@@ -1,0 +1,53 @@
+"""``python -m benchmarks NAME ...``: runs measurements, prints their figures, and writes them to benchmarks/results."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from benchmarks import bridge_calls, consumer_overhead, hol_block, hot_key, key_parallel, memory
+from benchmarks.report import Figure, save
+
+BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, list[Figure]]]] = {
+    "consumer_overhead": consumer_overhead.run,
+    "key_parallel": key_parallel.run,
+    "hot_key": hot_key.run,
+    "hol_block": hol_block.run,
+    "bridge_start": bridge_calls.run_start,
+    "bridge_signal": bridge_calls.run_signal,
+    "memory": memory.run,
+}
+
+
+def main() -> int:
+    """Runs what is asked for; 0 if every target was met by a run that can be trusted."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(BENCHMARKS)}; all without any")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work: to see that it runs, not to measure")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    # One line a record is a matter of taste and of the log's target; it is not what is measured.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING), cache_logger_on_first_use=True
+    )
+    logging.basicConfig(level=logging.ERROR)
+    met = True
+    for name in arguments.names or BENCHMARKS:
+        figures = asyncio.run(BENCHMARKS[name](quick=arguments.quick))
+        for figure in figures:
+            met = met and figure.met and figure.trustworthy
+            sys.stdout.write(figure.line() + "\n")
+            sys.stdout.flush()
+        if not arguments.quick:
+            save(name, figures)
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Topics, records and bridges of a measurement's own."""
+
+import asyncio
+import itertools
+import json
+import random
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from bridge.config import BridgeConfig
+from bridge.dispatcher import SINGLE_ATTEMPT, Settlement
+from bridge.processor import Dispatches
+from bridge.router import WorkflowCall
+from bridge.service import Bridge
+from schemas.states import EventType
+from stack.endpoints import Endpoints
+
+DEADLINE_SECONDS = 600.0
+
+
+@dataclass
+class BenchRoom:
+    """One measurement's topics and clients."""
+
+    endpoints: Endpoints
+    client: Client
+    name: str
+    topics: dict[str, EventType]
+    dead_letter_topic: str
+    _groups: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    @property
+    def created(self) -> str:
+        """The topic of ``order.created``."""
+        return next(topic for topic, event_type in self.topics.items() if event_type is EventType.ORDER_CREATED)
+
+    def topic(self, event_type: EventType) -> str:
+        """The topic of an event type."""
+        return next(topic for topic, of in self.topics.items() if of is event_type)
+
+    def config(self, **changes: Any) -> BridgeConfig:
+        """A bridge's configuration with a group of its own, so that it reads from the beginning."""
+        config = BridgeConfig(
+            self.endpoints.kafka_bootstrap_servers,
+            group_id=f"{self.name}-{next(self._groups)}",
+            topics=self.topics,
+            dead_letter_topic=self.dead_letter_topic,
+            task_queue=f"{self.name}-tq",
+        )
+        return replace(config, **changes)
+
+    async def produce(self, records: Iterable[tuple[str, str, dict[str, Any]]]) -> int:
+        """Produces (topic, key, body) records in order; returns how many."""
+        count = 0
+        async with AIOKafkaProducer(
+            bootstrap_servers=self.endpoints.kafka_bootstrap_servers, linger_ms=5, max_batch_size=131_072
+        ) as producer:
+            last = None
+            for topic, key, body in records:
+                last = await producer.send(topic, json.dumps(body).encode(), key.encode())
+                count += 1
+            await producer.flush()
+            if last is not None:
+                await last
+        return count
+
+
+@asynccontextmanager
+async def open_bench_room(*, partitions: int) -> AsyncIterator[BenchRoom]:
+    """Makes the topics on the servers that the environment names.
+
+    Raises:
+        LookupError: The environment names no servers.
+    """
+    endpoints = Endpoints.from_environment()
+    if endpoints is None:
+        raise LookupError("no servers: start them with `orders stack up`, and set what `orders stack env` prints")
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    topics = {f"{name}.{event_type.value}": event_type for event_type in EventType}
+    dead_letter_topic = f"{name}.dead_letters"
+    admin = AIOKafkaAdminClient(bootstrap_servers=endpoints.kafka_bootstrap_servers)
+    await admin.start()
+    client = await Client.connect(
+        endpoints.temporal_host, data_converter=pydantic_data_converter, retry_config=SINGLE_ATTEMPT
+    )
+    try:
+        await admin.create_topics([NewTopic(topic, partitions, 1) for topic in [*topics, dead_letter_topic]])
+        await asyncio.sleep(1)  # Leaders are elected meanwhile; the producer would wait for them anyway.
+        yield BenchRoom(endpoints, client, name, topics, dead_letter_topic)
+    finally:
+        await admin.delete_topics([*topics, dead_letter_topic])
+        await admin.close()
+
+
+def zipf_keys(count: int, *, keys: int, exponent: float, seed: int = 1) -> Sequence[int]:
+    """Key numbers, the k-th as frequent as 1 / k**exponent."""
+    weights = [1 / rank**exponent for rank in range(1, keys + 1)]
+    return random.Random(seed).choices(range(keys), weights, k=count)  # noqa: S311 -- a workload, and no secret
+
+
+@dataclass
+class CountingDispatcher:
+    """Acknowledges everything, after a while or at once, and says when so many are through."""
+
+    expected: int
+    seconds: float = 0.0
+    count: int = 0
+    first_at: float | None = None
+    last_at: float = 0.0
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    before: Callable[[WorkflowCall], "asyncio.Future[None] | None"] | None = None
+    """May hold a call up."""
+    not_counted: str = ""
+    """An order whose calls are not counted."""
+
+    async def dispatch(self, call: WorkflowCall) -> Settlement:
+        """Acknowledges."""
+        loop = asyncio.get_running_loop()
+        if self.first_at is None:
+            self.first_at = loop.time()
+        if self.before is not None and (hold := self.before(call)) is not None:
+            await hold
+        if self.seconds:
+            await asyncio.sleep(self.seconds)
+        if self.not_counted and call.order_id == self.not_counted:
+            return Settlement.DELIVERED
+        self.count += 1
+        if self.count == self.expected:
+            self.last_at = loop.time()
+            self.done.set()
+        return Settlement.DELIVERED
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """From the first call to the last."""
+        assert self.first_at is not None  # noqa: S101 -- it was called
+        return self.last_at - self.first_at
+
+
+@asynccontextmanager
+async def running(room: BenchRoom, config: BridgeConfig, dispatcher: Dispatches | None = None) -> AsyncIterator[Bridge]:
+    """A bridge that runs until the block ends."""
+    bridge = Bridge(config, room.client, dispatcher)
+    task = asyncio.create_task(bridge.run())
+    try:
+        yield bridge
+    finally:
+        bridge.stop()
+        await task
+
+
+async def until(event: asyncio.Event) -> None:
+    """Waits for the end of a turn."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await event.wait()

@@ -1,0 +1,115 @@
+"""bridge_start and bridge_signal: records in Kafka to calls on real Temporal, against a bare loop of calls.
+
+No worker runs: what is measured is the way in, and a server that is busy with workflows would only add noise.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+
+from benchmarks.bench_room import BenchRoom, open_bench_room, running
+from benchmarks.ratios import Ratio, in_turns
+from benchmarks.report import Figure
+from bridge.config import EngineLimits
+from bridge.dispatcher import Dispatcher, Settlement
+from bridge.router import WorkflowCall, route
+from schemas.inbound import InboundEvent
+from schemas.states import EventType
+
+RECORDS, ORDERS_SIGNALLED, TURNS = 5_000, 500, 3
+CALLS_IN_FLIGHT = 8
+"""The knee of the Python client on two cores (measured: 4 to 8); the same for both sides."""
+
+
+class _Counting:
+    """The real dispatcher, and when its first call began and its last was acknowledged."""
+
+    def __init__(self, inner: Dispatcher, expected: int) -> None:
+        self._inner = inner
+        self._left = expected
+        self.first_at: float | None = None
+        self.last_at = 0.0
+        self.done = asyncio.Event()
+
+    async def dispatch(self, call: WorkflowCall) -> Settlement:
+        if self.first_at is None:
+            self.first_at = time.perf_counter()
+        settlement = await self._inner.dispatch(call)
+        self._left -= 1
+        if self._left == 0:
+            self.last_at = time.perf_counter()
+            self.done.set()
+        return settlement
+
+
+async def run_start(*, quick: bool) -> list[Figure]:
+    """Each record starts a run."""
+    count = RECORDS // 10 if quick else RECORDS
+    async with open_bench_room(partitions=3) as room:
+
+        def orders() -> list[str]:
+            prefix = uuid.uuid4().hex[:8]
+            return [f"{room.name}-{prefix}-{number}" for number in range(count)]
+
+        ratio = await in_turns(lambda: through_bridge(room, orders()), lambda: bare(room, orders()), turns=TURNS)
+    return [_figure("bridge_start", ratio, at_least=0.95)]
+
+
+async def run_signal(*, quick: bool) -> list[Figure]:
+    """Each record signals an open run."""
+    count = RECORDS // 10 if quick else RECORDS
+    async with open_bench_room(partitions=3) as room:
+        open_orders = [f"{room.name}-{number}" for number in range(ORDERS_SIGNALLED)]
+        await bare(room, open_orders)
+        orders = [open_orders[number % ORDERS_SIGNALLED] for number in range(count)]
+        ratio = await in_turns(lambda: through_bridge(room, orders), lambda: bare(room, orders), turns=TURNS)
+    return [_figure("bridge_signal", ratio, at_least=0.90)]
+
+
+async def through_bridge(room: BenchRoom, orders: Sequence[str]) -> float:
+    """Calls a second, from Kafka."""
+    config = room.config(engine=EngineLimits(calls_in_flight_max=CALLS_IN_FLIGHT))
+    # A new group would read the records of earlier turns as well, so each turn has topics of its own.
+    async with open_bench_room(partitions=3) as turn:
+        await turn.produce((turn.created, order, {"order_id": order, "payment_id": "p"}) for order in orders)
+        counting = _Counting(Dispatcher(room.client, config.policy, task_queue=config.task_queue), len(orders))
+        async with running(turn, turn.config(engine=config.engine), counting):
+            async with asyncio.timeout(600):
+                await counting.done.wait()
+        assert counting.first_at is not None  # noqa: S101 -- it is done
+        return len(orders) / (counting.last_at - counting.first_at)
+
+
+async def bare(room: BenchRoom, orders: Sequence[str]) -> float:
+    """Calls a second, from a loop that does nothing else."""
+    dispatcher = Dispatcher(room.client, room.config().policy, task_queue=f"{room.name}-tq")
+    waiting = list(reversed(orders))
+
+    async def work() -> None:
+        while waiting:
+            order = waiting.pop()
+            event = InboundEvent(
+                event_id=uuid.uuid4().hex, type="order.created", body={"order_id": order, "payment_id": "p"}
+            )
+            await dispatcher.dispatch(route(order, EventType.ORDER_CREATED, event))
+
+    started_at = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(CALLS_IN_FLIGHT)))
+    return len(orders) / (time.perf_counter() - started_at)
+
+
+def _figure(name: str, ratio: Ratio, *, at_least: float) -> Figure:
+    details = {
+        "calls_per_second": round(ratio.measured),
+        "baseline_calls_per_second": round(ratio.baseline),
+        "noise": round(ratio.noise, 3),
+    }
+    return Figure(
+        name,
+        ratio.value,
+        "of the bare loop's rate",
+        at_least=at_least,
+        trustworthy=ratio.is_trustworthy,
+        details=details,
+    )
