@@ -218,7 +218,7 @@ def _body(event_type: EventType, order_id: str, body: Mapping[str, Any]) -> dict
 
 
 @asynccontextmanager
-async def running(bench: Bench) -> AsyncIterator[Bench]:
+async def running(bench: Bench, **worker_options: Any) -> AsyncIterator[Bench]:
     """Runs the bench's workers."""
     orders = GatedOrderActivities(bench)
     payments = PaymentActivities(bench.payments, bench.gateway)
@@ -226,6 +226,7 @@ async def running(bench: Bench) -> AsyncIterator[Bench]:
     options: dict[str, Any] = {
         "workflow_runner": workflow_runner(),
         "graceful_shutdown_timeout": timedelta(0),
+        **worker_options,
     }
     order_worker = Worker(
         bench.client,

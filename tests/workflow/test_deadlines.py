@@ -9,7 +9,6 @@ from schemas.states import EventType, OrderState, OrderStep
 from tests.workflow.bench import APPROVED, CANCELLED, CREATED, Bench, running
 
 
-@pytest.mark.parametrize("is_deadline_first", [True, False], ids=["the deadline passes first", "the event is first"])
 @pytest.mark.parametrize(
     ("event_type", "end"), [(APPROVED, OrderState.COMPLETED), (CANCELLED, OrderState.CANCELLED)], ids=str
 )
@@ -18,21 +17,17 @@ async def test_an_event_in_the_moment_of_the_deadline_counts(
     order_id: str,
     event_type: EventType,
     end: OrderState,
-    is_deadline_first: bool,
 ) -> None:
     bench = Bench(skipping_server)
     bench.new_policy(approval_timeout=timedelta(hours=1))
-    async with running(bench):
+    # Without a cache, as Temporal would go on to offer the run to the worker that has it cached.
+    async with running(bench, max_cached_workflows=0):
         await bench.send(order_id, CREATED)
         await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
         await bench.publishes(order_id, 2)
     # No worker is there when the two happen, so the next one learns of both at once.
-    if is_deadline_first:
-        await bench.env.sleep(bench.policy.approval_timeout)
-        await bench.send(order_id, event_type)
-    else:
-        await bench.send(order_id, event_type)
-        await bench.env.sleep(bench.policy.approval_timeout)
+    await bench.env.sleep(bench.policy.approval_timeout)
+    await bench.send(order_id, event_type)
     async with running(bench):
         assert (await bench.result(order_id)).state is end
     bench.check()
