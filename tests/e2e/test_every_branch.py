@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.helpers.campaign import orders_from_environment, run_campaign
+from tests.helpers.campaign import orders_from_environment, run_campaign, work_seconds
 from tests.helpers.generator import SCENARIOS
 from tests.helpers.system import OrderSystem
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 async def test_every_branch_ends_as_planned_and_breaks_no_invariant(system: OrderSystem) -> None:
     orders = orders_from_environment(default=len(SCENARIOS) + 16)
-    campaign = await run_campaign(system, orders, within_seconds=max(120.0, orders / 4))
+    campaign = await run_campaign(system, orders, within_seconds=work_seconds(orders))
     campaign.assert_as_planned()
     assert {order.scenario for order in campaign.plan.orders} == set(SCENARIOS)

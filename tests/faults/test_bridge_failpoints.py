@@ -9,7 +9,7 @@ import pytest
 from bridge.failpoints import Failpoint
 from schemas.states import EventType
 from stack import Endpoints
-from tests.helpers.campaign import orders_from_environment, rounds_from_environment, run_campaign
+from tests.helpers.campaign import orders_from_environment, rounds_from_environment, run_campaign, work_seconds
 from tests.helpers.checker import assert_no_violations
 from tests.helpers.generator import AMOUNT_MAX
 from tests.helpers.kafka_io import Outgoing
@@ -67,12 +67,13 @@ async def test_kill_9_at_every_failpoint_loses_nothing_and_doubles_nothing(syste
     async def resume() -> None:
         system.start_bridge()
 
+    orders = orders_from_environment(ORDERS * rounds)
     campaign = await run_campaign(
         system,
-        orders_from_environment(ORDERS * rounds),
+        orders,
         faults=[stop, *(partial(strike, point) for point in points), resume],
         without=WAITS_FOR_A_TIME_OUT,
-        within_seconds=180.0,
+        within_seconds=work_seconds(orders),
     )
     assert [bridge.exit_status for bridge in struck] == [SIGKILLED] * len(points)
     campaign.assert_as_planned()

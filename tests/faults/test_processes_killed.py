@@ -9,14 +9,14 @@ import pytest
 
 from schemas.states import EventType
 from stack import Endpoints
-from tests.helpers.campaign import orders_from_environment, patience_seconds, run_campaign
+from tests.helpers.campaign import orders_from_environment, patience_seconds, run_campaign, work_seconds
 from tests.helpers.checker import assert_no_violations
 from tests.helpers.generator import AMOUNT_MAX
 from tests.helpers.kafka_io import Outgoing
 from tests.helpers.messages import message_of
 from tests.helpers.system import TASK_QUEUES, OrderSystem, order_system
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1_800)
 
 ORDERS = 80
 """About 190 records; ``ORDERS=1000`` makes it the long form."""
@@ -41,10 +41,6 @@ async def system(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory)
         yield running
 
 
-def within_seconds(orders: int) -> float:
-    return 120.0 + orders / 4
-
-
 async def wait_for_progress(system: OrderSystem, events: int = 40) -> None:
     """Waits until so many more events are published: the system is in the middle of its work."""
     before = len(await system.published())
@@ -65,7 +61,7 @@ async def test_kill_9_of_the_bridge_loses_nothing_and_doubles_nothing(system: Or
         system.start_bridge()
 
     orders = orders_from_environment(ORDERS)
-    campaign = await run_campaign(system, orders, faults=[kill_and_replace], within_seconds=within_seconds(orders))
+    campaign = await run_campaign(system, orders, faults=[kill_and_replace], within_seconds=work_seconds(orders))
     assert bridge.exit_status == -9
     campaign.assert_as_planned()
 
@@ -81,7 +77,7 @@ async def test_kill_9_of_each_worker_loses_nothing_and_doubles_nothing(system: O
 
     faults = [partial(kill_and_replace, task_queue) for task_queue in TASK_QUEUES]
     orders = orders_from_environment(ORDERS)
-    campaign = await run_campaign(system, orders, faults=faults, within_seconds=within_seconds(orders))
+    campaign = await run_campaign(system, orders, faults=faults, within_seconds=work_seconds(orders))
     assert [worker.exit_status for worker in workers.values()] == [-9, -9]
     campaign.assert_as_planned()
 
