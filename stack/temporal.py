@@ -57,6 +57,9 @@ class TemporalService:
             command += ["--dynamic-config-value", f"{name}={value}"]
         if self._durable:
             command += ["--db-filename", str(self._database)]
+            # Six times the starts per second of SQLite's defaults, as many as in memory (measured 2026-11-23). A killed
+            # server loses nothing, as the system keeps what was written; a power cut may, which local servers bear.
+            command += ["--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=OFF"]
         return Launch(command, folder=self._folder)
 
     def check(self) -> None:
