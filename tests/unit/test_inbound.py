@@ -1,0 +1,124 @@
+"""The models of what comes in, apart from any encoding."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from schemas.base import parse_rfc_3339
+from schemas.inbound import BODY_MODELS, Address, AddressUpdate, InboundEvent, OrderCreated
+from schemas.states import EventType
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+ENVELOPE_FIELDS = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("event_id", "type", "occurred_at", "body", "malformed"), ANYTHING)
+)
+PARTIAL_ADDRESS = st.builds(Address, **dict.fromkeys(Address.model_fields, st.none() | st.sampled_from(["", "a", "b"])))
+
+
+def order(**fields: Any) -> OrderCreated:
+    return OrderCreated.model_validate({"order_id": "o-1", "payment_id": "p-1"} | fields)
+
+
+def test_every_event_type_has_a_body() -> None:
+    assert set(BODY_MODELS) == set(EventType)
+
+
+def test_two_ids_are_a_whole_order() -> None:
+    smallest = order()
+    assert (smallest.total, smallest.currency, smallest.items) == (0, "USD", ())
+
+
+def test_the_total_is_the_amount_else_the_sum_of_the_items() -> None:
+    items = [{"sku": "a", "quantity": 2, "unit_amount": 150}, {"sku": "b", "quantity": 1, "unit_amount": 50}]
+    assert order(amount=7).total == 7
+    assert order(items=items).total == 350
+    assert order(items=items, amount=350).total == 350
+
+
+@given(st.lists(st.tuples(st.integers(1, 100), st.integers(0, 10_000)), min_size=1, max_size=20), st.integers(-1, 1))
+def test_an_amount_beside_items_is_their_sum_and_nothing_else(lines: list[tuple[int, int]], off: int) -> None:
+    items = [{"sku": "s", "quantity": quantity, "unit_amount": unit} for quantity, unit in lines]
+    total = sum(quantity * unit for quantity, unit in lines)
+    if off and total + off >= 0:
+        with pytest.raises(ValidationError, match="amount is not the sum"):
+            order(items=items, amount=total + off)
+    else:
+        assert order(items=items, amount=total).total == total
+
+
+@given(ANYTHING)
+def test_no_signal_argument_fails_to_decode(argument: Any) -> None:
+    """The SDK would drop the signal (I9)."""
+    assert isinstance(InboundEvent.model_validate(argument), InboundEvent)
+
+
+@given(ENVELOPE_FIELDS)
+def test_no_fields_of_an_envelope_fail_to_decode(fields: dict[str, Any]) -> None:
+    assert isinstance(InboundEvent.model_validate(fields), InboundEvent)
+
+
+def test_an_argument_that_is_no_envelope_is_marked_and_one_that_is_nothing_is_not() -> None:
+    assert InboundEvent.model_validate(["x"]).malformed
+    assert InboundEvent.model_validate(None) == InboundEvent()
+    assert not InboundEvent.model_validate({}).malformed
+
+
+@given(PARTIAL_ADDRESS, PARTIAL_ADDRESS)
+def test_a_merged_address_has_the_update_s_fields_where_given(base: Address, update: Address) -> None:
+    merged = base.merged_with(update).model_dump()
+    for name, given_value in update.model_dump().items():
+        assert merged[name] == (getattr(base, name) if given_value is None else given_value)
+
+
+@given(PARTIAL_ADDRESS, PARTIAL_ADDRESS, PARTIAL_ADDRESS)
+def test_merging_is_associative(first: Address, second: Address, third: Address) -> None:
+    """So that updates may be merged before the order is known."""
+    assert first.merged_with(second).merged_with(third) == first.merged_with(second.merged_with(third))
+
+
+def test_an_update_of_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError, match="at least one of"):
+        AddressUpdate.model_validate({"street": None})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-31T12:00:00Z", datetime(2026, 1, 31, 12, tzinfo=UTC)),
+        ("2026-01-31t12:00:00.123456789z", datetime(2026, 1, 31, 12, 0, 0, 123_456, tzinfo=UTC)),
+        ("2026-01-31T12:00:00.5+02:00", datetime(2026, 1, 31, 10, 0, 0, 500_000, tzinfo=UTC)),
+        ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_times_are_rfc_3339_and_held_in_utc(text: str, expected: datetime) -> None:
+    assert parse_rfc_3339(text) == expected
+    assert parse_rfc_3339(text).utcoffset() == expected.utcoffset()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-31",
+        "2026-01-31T12:00:00",
+        "2026-01-31 12:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "0001-01-01T00:00:00+01:00",
+        5,
+    ],
+)
+def test_what_is_no_such_time_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="time"):
+        parse_rfc_3339(text)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_time_that_we_wrote_is_read_again(time: datetime) -> None:
+    assert parse_rfc_3339(time.isoformat()) == time
