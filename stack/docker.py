@@ -49,7 +49,7 @@ def engine_answers() -> bool:
     if not _listens(os.environ.get("DOCKER_HOST", "unix://")):
         return False
     try:
-        import docker  # type: ignore[import-untyped]  # noqa: PLC0415 -- only the extra "stack" installs it
+        import docker  # noqa: PLC0415 -- only the extra "stack" installs it
     except ImportError:
         return False
     try:
