@@ -76,14 +76,23 @@ class TopicScan:
                 # The client itself would wait for ever, without a word.
                 raise UnreachableError(kafka_unreachable(self._settings))
 
-    async def fetch(self, partition: TopicPartition, offsets: Iterable[int]) -> dict[int, Record]:
-        """Single records of one partition, those that are still there. The caller bounds how many."""
-        found: dict[int, Record] = {}
-        wanted = sorted(set(offsets))
-        for part in _neighbours(wanted):
-            names = set(range(part.start, part.end)).intersection(wanted)
-            async for batch in self.read({partition: part}):
-                found |= {record.offset: record for record in batch if record.offset in names}
+    async def fetch(self, wanted: Mapping[TopicPartition, Iterable[int]]) -> dict[TopicPartition, dict[int, Record]]:
+        """Single records, those that are still there; all partitions at once. The caller bounds how many."""
+        ranges = await self.ranges()
+        names: dict[TopicPartition, set[int]] = {}
+        for key, offsets in wanted.items():
+            # Reading beyond the end would wait for what is still to be written.
+            part = ranges.get(key, OffsetRange(0, 0))
+            names[key] = {offset for offset in offsets if part.start <= offset < part.end}
+        parts = {key: _neighbours(sorted(offsets)) for key, offsets in names.items()}
+        found: dict[TopicPartition, dict[int, Record]] = {key: {} for key in wanted}
+        for number in range(max(map(len, parts.values()), default=0)):
+            round_ = {key: ranges[number] for key, ranges in parts.items() if number < len(ranges)}
+            async for batch in self.read(round_):
+                for record in batch:
+                    key = TopicPartition(record.topic, record.partition)
+                    if record.offset in names[key]:
+                        found[key][record.offset] = record
         return found
 
 

@@ -50,7 +50,7 @@ UntilOption = Annotated[
 ]
 PlacesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[PARTITION:OFFSET]...", help="Places in the dead-letter topic.", show_default=False),
+    typer.Argument(metavar="PARTITION:OFFSET", help="Places in the dead-letter topic.", show_default=False),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 

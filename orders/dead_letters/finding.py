@@ -107,26 +107,18 @@ async def get_letters(scan: TopicScan, settings: Settings, places: Iterable[Plac
     Raises:
         OrdersError: one is not there.
     """
-    wanted: dict[int, list[int]] = {}
-    for place in places:
-        wanted.setdefault(place.partition, []).append(place.offset)
+    topic = settings.kafka_topic_dead_letters
+    wanted: dict[TopicPartition, list[int]] = {}
+    asked = list(places)
+    for place in asked:
+        wanted.setdefault(TopicPartition(topic, place.partition), []).append(place.offset)
+    records = await scan.fetch(wanted)
     found: dict[Place, Letter] = {}
-    for partition, offsets in wanted.items():
-        topic_partition = TopicPartition(settings.kafka_topic_dead_letters, partition)
-        records = {}
-        if topic_partition in scan.partitions:
-            records = await scan.fetch(topic_partition, await _existing(scan, topic_partition, offsets))
-        for offset in offsets:
-            if offset not in records:
-                raise OrdersError(
-                    f"there is no dead letter at {partition}:{offset}: it was purged or has expired, or never was; "
-                    "see `orders dlq list`"
-                )
-            found[Place(partition, offset)] = Letter.from_record(records[offset])
+    for place in asked:
+        record = records[TopicPartition(topic, place.partition)].get(place.offset)
+        if record is None:
+            raise OrdersError(
+                f"there is no dead letter at {place}: it was purged or has expired, or never was; see `orders dlq list`"
+            )
+        found[place] = Letter.from_record(record)
     return found
-
-
-async def _existing(scan: TopicScan, partition: TopicPartition, offsets: list[int]) -> list[int]:
-    """Only what is within the partition: reading beyond its end would wait for what is still to be written."""
-    part = (await scan.ranges())[partition]
-    return [offset for offset in offsets if part.start <= offset < part.end]

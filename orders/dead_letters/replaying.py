@@ -25,7 +25,7 @@ from orders.exit_status import OrdersError, UnreachableError
 from orders.settings import Settings
 from orders.topic_scan import TopicScan, topic_scan
 
-CHUNK_RECORDS_MAX: Final = 500
+CHUNK_RECORDS_MAX: Final = 2_000
 CHUNK_BYTES_MAX: Final = 32 * 1024 * 1024
 """What is held in memory at once."""
 _PRODUCE_MAX_BYTES: Final = 64 * 1024 * 1024
@@ -156,10 +156,7 @@ async def fetch_source(sources: TopicScan, origin: Origin, key: bytes | None) ->
         SourceGoneError: it is not there any more.
     """
     partition = TopicPartition(origin.topic, origin.partition)
-    part = (await sources.ranges()).get(partition)
-    record = None
-    if part is not None and part.start <= origin.offset < part.end:
-        record = (await sources.fetch(partition, [origin.offset])).get(origin.offset)
+    record = (await sources.fetch({partition: [origin.offset]}))[partition].get(origin.offset)
     if record is None:
         raise SourceGoneError(f"was too large to be copied, and its topic does not keep {origin} any more")
     if record.timestamp_ms != origin.timestamp_ms or (key is not None and record.key != key):

@@ -48,7 +48,7 @@ def time_text(timestamp_ms: int) -> str:
 
 def summary_line(summary: Summary) -> str:
     """One dead letter on a line, in rich's markup."""
-    extra = f"  [yellow]replayed {summary.replay_count} times before[/yellow]" if summary.replay_count else ""
+    extra = f"  [yellow]after {summary.replay_count} replays[/yellow]" if summary.replay_count else ""
     pointer = "  [dim](pointer)[/dim]" if summary.is_pointer else ""
     return (
         f"{summary.at:<8} [dim]{time_text(summary.timestamp_ms)}[/dim]  {_one_line(summary.origin or '-')}  "

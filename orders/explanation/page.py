@@ -37,10 +37,11 @@ def page(known: Explanation) -> Iterator[str]:
 
 def _where(known: Explanation) -> str:
     """Its state in a word, from whoever knows best."""
-    if known.temporal is not None and known.temporal.status is not None:
-        return _text(known.temporal.status.state.value)
-    if known.database is not None and known.database.order is not None:
-        return _text(known.database.order.state.value)
+    status = known.temporal.status if known.temporal else None
+    row = known.database.order if known.database else None
+    for best in (status, row):
+        if best is not None:
+            return _text(best.state.value + (f" ({best.reason.value})" if best.reason else ""))
     return "no state recorded"
 
 
