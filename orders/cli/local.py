@@ -26,6 +26,9 @@ WORKERS: Final = {
     f"worker {SHIPPING_TASK_QUEUE}": SHIPPING_TASK_QUEUE,
 }
 
+_READY_EVENTS: Final = ('"bridge.partitions.assigned"', '"worker.started"')
+"""What the processes log once they work."""
+
 
 @dataclass(frozen=True, slots=True)
 class LocalServers:
@@ -72,16 +75,20 @@ def processes(
 
     Args:
         servers: what they talk to.
-        terminal: where their lines and fates are shown.
+        terminal: where their lines and fates are shown, and that all of them are ready.
         log_dir: for each one's whole output.
         quiet: whether their lines are not shown, only their fates.
         more: further settings of theirs.
     """
+    missing = {BRIDGE, *WORKERS}
 
-    def show(name: str, text: str) -> None:
-        line = None if quiet else readable_line(text)
-        if line is not None:
+    def take_line(name: str, text: str) -> None:
+        if not quiet and (line := readable_line(text)) is not None:
             terminal.say_of(name, line)
+        if name in missing and any(event in text for event in _READY_EVENTS):
+            missing.discard(name)
+            if not missing:
+                terminal.say("[green]ready[/green]: the bridge has its partitions, and a worker serves each task queue")
 
     return Supervisor(
         children=[
@@ -90,7 +97,7 @@ def processes(
         ],
         environment=_environment(servers, more),
         log_dir=log_dir,
-        on_line=show,
+        on_line=take_line,
         on_change=lambda sentence: terminal.say(f"[yellow]{sentence}[/yellow]"),
     )
 

@@ -14,7 +14,8 @@ app = command_app(
     no_args_is_help=True,
     help=(
         "Start, stop and describe the local servers alone: Kafka, Temporal and PostgreSQL.\n\n"
-        "In Docker where an engine answers, else as processes of this machine. Commands in other terminals find them.\n\n"
+        "In Docker where an engine answers, else as processes of this machine. "
+        "Commands in other terminals find them.\n\n"
         "Example: [bold]orders stack up && export $(orders stack env)[/bold]"
     ),
 )

@@ -23,6 +23,7 @@ from orders.exit_status import OrdersError
 from orders.messages import encode_message
 from orders.order_views import order_reader
 from orders.settings import Settings
+from schemas.states import FINAL_STATES
 
 _HELD_POLL_SECONDS = 0.2
 
@@ -112,7 +113,8 @@ async def _play_one(scenario: Scenario, order_id: str, stage: _Stage, within_sec
     try:
         async with asyncio.timeout(within_seconds):
             for step in scenario.steps:
-                await _gate(step, order_id, stage)
+                if not await _gate(step, order_id, stage):
+                    return
                 await _send(step, order_id, stage)
             await stage.watch.wait_until(lambda: _is_over(scenario, order_id, stage.watch))
     except TimeoutError:
@@ -122,17 +124,29 @@ async def _play_one(scenario: Scenario, order_id: str, stage: _Stage, within_sec
 def _is_over(scenario: Scenario, order_id: str, watch: Watch) -> bool:
     if scenario.dead_letter is not None:
         return watch.dead_letter_of(scenario.steps[0].raw or b"") is not None
-    return len(watch.tokens_of(order_id)) >= len(scenario.events)
+    tokens = watch.tokens_of(order_id)
+    return len(tokens) >= len(scenario.events) or _ended_otherwise(scenario, tokens)
 
 
-async def _gate(step: Step, order_id: str, stage: _Stage) -> None:
-    """Waits until the step's time has come."""
-    token = step.after
+def _ended_otherwise(scenario: Scenario, tokens: list[str]) -> bool:
+    """Whether the order's life has ended in a way that was not expected: nothing else will come."""
+    return any(token in FINAL_STATES and token not in scenario.events for token in tokens)
+
+
+async def _gate(step: Step, order_id: str, stage: _Stage) -> bool:
+    """Waits until the step's time has come; False where it never will, as the order is over."""
+    token, watch = step.after, stage.watch
     if token == HELD:
         while not await _is_held(order_id, stage.client):  # noqa: ASYNC110 - Temporal is asked, and tells nobody
             await asyncio.sleep(_HELD_POLL_SECONDS)
     elif token is not None:
-        await stage.watch.wait_until(lambda: token in stage.watch.tokens_of(order_id))
+        await watch.wait_until(lambda: token in watch.tokens_of(order_id) or _is_final(watch.tokens_of(order_id)))
+        return token in watch.tokens_of(order_id)
+    return True
+
+
+def _is_final(tokens: list[str]) -> bool:
+    return any(token in FINAL_STATES for token in tokens)
 
 
 async def _is_held(order_id: str, client: Client) -> bool:

@@ -1,0 +1,149 @@
+"""What a new user does first: `orders demo`, and `orders up` with messages pasted into a shell."""
+
+import asyncio
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orders.demo.scenarios import scenarios
+from stack.endpoints import Endpoints
+from tests.helpers.checker import assert_no_violations
+from tests.helpers.processes import OrdersProcess, clean_environment, run_to_end
+from tests.helpers.system import OrderSystem, order_system
+from tests.helpers.waiting import assert_eventually
+
+pytestmark = pytest.mark.timeout(300)
+
+STOP_SECONDS = 60.0
+
+
+@pytest.fixture
+async def quiet_system(
+    endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[OrderSystem]:
+    """Topics, tables and a namespace of one's own, and no process yet; logs go to the test's folder."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    async with order_system(endpoints, tmp_path, start=False) as made:
+        yield made
+
+
+async def test_the_demo_does_the_main_job_and_agrees_with_what_was_expected(quiet_system: OrderSystem) -> None:
+    ended = await run_to_end(["demo"], quiet_system.settings, quiet_system.folder, within_seconds=240)
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    for scenario in scenarios("x"):
+        row = next(line for line in ended.stdout.splitlines() if scenario.title in line)
+        assert "✓" in row, row
+    assert "✗" not in ended.stdout
+    assert "console producer" in ended.stdout
+    assert "Send more by hand" in ended.stdout
+    assert_no_violations(await quiet_system.evidence())
+
+
+async def test_the_demo_works_beside_processes_of_others_and_tells_a_program(quiet_system: OrderSystem) -> None:
+    quiet_system.start_bridge()
+    for queue in ("order-tq", "shipping-tq"):
+        quiet_system.start_worker(queue)
+    await quiet_system.wait_until_bridges_own_partitions()
+    ended = await run_to_end(["demo", "--json"], quiet_system.settings, quiet_system.folder, within_seconds=240)
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    told = json.loads(ended.stdout)
+    assert told["agree"] is True
+    assert len(told["scenarios"]) == len(scenarios("x"))
+    assert {one["differences"] == [] for one in told["scenarios"]} == {True}
+    assert all(process.exit_status is None for process in quiet_system.processes), "others' processes are left alone"
+
+
+async def test_the_demo_says_what_did_not_come_out_as_expected(quiet_system: OrderSystem) -> None:
+    # Every order is above this amount: a deployment that rejects what it should not.
+    ended = await run_to_end(
+        ["demo", "--json"],
+        {**quiet_system.settings, "ORDER_AMOUNT_MAX": "1"},
+        quiet_system.folder,
+        within_seconds=240,
+    )
+    assert ended.returncode == 1, ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["agree"] is False
+    differing = [one for one in told["scenarios"] if not one["agrees"]]
+    assert len(differing) == len(told["scenarios"]) - 1, "all but the malformed one"
+    assert any("REJECTED" in line for line in differing[0]["differences"])
+    assert "did not come out as expected" in ended.stderr
+
+
+async def test_up_runs_everything_survives_a_kill_and_ends_all_of_it_at_ctrl_c(quiet_system: OrderSystem) -> None:
+    up = quiet_system.start("up", "up", ORDER_APPROVAL_TIMEOUT_SECONDS="60")
+    await up.wait_until_logged("Ctrl-C ends everything")
+    await up.wait_until_logged("ready: the bridge has its partitions")
+    keyed, bare = await paste_all_but_cancel(up)
+    await quiet_system.wait_until_states(keyed, *COMPLETED)
+    await quiet_system.wait_until_states(bare, *COMPLETED)
+
+    bridge = pid_of(up, "bridge")
+    os.kill(bridge, signal.SIGKILL)
+    await up.wait_until_logged("bridge was ended by SIGKILL")
+    after = f"o-{secrets.token_hex(4)}"
+    for command in (["produce", "created", after, "--payment-id", f"p-{after}"], ["produce", "approved", after]):
+        sent = await run_to_end(command, quiet_system.settings, quiet_system.folder)
+        assert sent.returncode == 0, sent.stderr
+    await quiet_system.wait_until_states(after, *COMPLETED)
+
+    children = [pid_of(up, "bridge"), pid_of(up, "worker order-tq"), pid_of(up, "worker shipping-tq")]
+    up.send(signal.SIGINT)
+    assert await up.wait_until_ended(STOP_SECONDS) == 0, up.log_tail
+    assert not any(psutil.pid_exists(pid) for pid in children), "children were left behind"
+    assert_no_violations(await quiet_system.evidence())
+
+
+async def test_up_that_is_killed_leaves_no_process_behind(quiet_system: OrderSystem) -> None:
+    up = quiet_system.start("up", "up")
+    await up.wait_until_logged("ready: the bridge has its partitions")
+    children = {pid_of(up, name) for name in ("bridge", "worker order-tq", "worker shipping-tq")}
+    await up.kill9()
+    await assert_eventually(lambda: not any(psutil.pid_exists(pid) for pid in children), STOP_SECONDS)
+
+
+COMPLETED = (
+    "RECEIVED",
+    "VALIDATED",
+    "APPROVED",
+    "PAID",
+    "PACKAGE_PREPARED",
+    "CARRIER_DISPATCHED",
+    "SHIPPED",
+    "COMPLETED",
+)
+
+
+async def paste_all_but_cancel(up: OrdersProcess) -> tuple[str, str]:
+    """Pastes the printed lines into a shell, in their order; returns the order ids, with a key and without."""
+    lines = re.findall(r"^echo .*$", up.log, flags=re.MULTILINE)
+    assert len(lines) == 8, up.log_tail
+    for line in [one for one in lines if "order.cancelled" not in one]:
+        pasted = await asyncio.to_thread(
+            subprocess.run,
+            ["/bin/sh", "-c", line],
+            env=clean_environment({}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert pasted.returncode == 0, pasted.stderr
+        assert pasted.stderr == "", "no warning of a deprecated option"
+    keyed, bare = sorted(set(re.findall(r"hand-[0-9a-f]+-[12]", "".join(lines))))
+    return keyed, bare
+
+
+def pid_of(up: OrdersProcess, name: str) -> int:
+    """The pid that a child logged last."""
+    pids = re.findall(rf"^{name} .*process\.started .*pid=(\d+)", up.log, flags=re.MULTILINE)
+    assert pids, f"{name} has not started\n{up.log_tail}"
+    return int(pids[-1])
