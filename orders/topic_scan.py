@@ -130,7 +130,7 @@ async def topic_scan(settings: Settings, topics: Iterable[str]) -> AsyncIterator
             ) as consumer,
         ):
             yield TopicScan(consumer, settings, await _partitions(settings, list(topics)))
-    except KafkaError as error:
+    except (KafkaError, TimeoutError) as error:
         raise UnreachableError(f"{kafka_unreachable(settings)} ({type(error).__name__})") from error
 
 

@@ -215,7 +215,8 @@ async def _replay(
         planned, plan = await plan_replay(settings, scan, which, replays_max=replays_max, limit=limit)
         done, lost = 0, list[Refused]()
         if not dry_run and planned:
-            with Progress(console=console(stderr=True), transient=True) as progress:
+            notes = console(stderr=True)
+            with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
                 task = progress.add_task("replaying", total=len(planned))
                 done, lost = await replay(settings, scan, planned, lambda count: progress.update(task, completed=count))
     return _replay_outcome(planned, plan, done, lost)
