@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from orders.exit_status import ExitStatus, OrdersError
+from orders.cli.common import has_local_servers
+from orders.exit_status import ExitStatus, OrdersError, WrongSettingsError
 
 
 class _Command(NamedTuple):
@@ -46,12 +47,20 @@ _COMMANDS: Final[dict[str, _Command]] = {
 }
 
 
+_OF_LOCAL_SERVERS: Final = ("demo", "up", "stack")
+
+
 class _LazyGroup(TyperGroup):
     """A group whose commands are imported when they are called; until then each is its name and summary."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         if name in _COMMANDS:
+            if name in _OF_LOCAL_SERVERS and not has_local_servers():
+                raise WrongSettingsError(
+                    f"this installation has no local servers, so no `orders {name}`: install it with the extra "
+                    "`stack`, or give your own servers to `orders migrate`, `orders bridge` and `orders worker`"
+                )
             module = importlib.import_module(f"orders.cli.{_COMMANDS[name].module}")
             command = typer.main.get_command(module.app)
         return name, command, rest

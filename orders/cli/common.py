@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from importlib.util import find_spec
 from typing import Annotated, Any, TypeVar
 
 import structlog
@@ -41,6 +42,8 @@ def server_settings() -> Settings:
     settings = load_settings()
     if settings.names_endpoints:
         return settings
+    if not has_local_servers():
+        raise UnreachableError("no server is known: set KAFKA_BOOTSTRAP_SERVERS, TEMPORAL_HOST and DB_HOST")
     from stack import StackError, find  # noqa: PLC0415 - needed only here, and slow to import
 
     try:
@@ -53,6 +56,11 @@ def server_settings() -> Settings:
             "or set KAFKA_BOOTSTRAP_SERVERS, TEMPORAL_HOST and DB_HOST"
         )
     return with_endpoints(settings, running.endpoints.as_environment())
+
+
+def has_local_servers() -> bool:
+    """Whether what local servers are made of is installed; the image of production goes without (extra ``stack``)."""
+    return find_spec("jgo") is not None
 
 
 def with_endpoints(settings: Settings, environment: dict[str, str]) -> Settings:

@@ -143,6 +143,15 @@ def test_an_unknown_name_of_a_stack_is_refused() -> None:
     assert "cannot name a stack" in ended.stderr
 
 
+@pytest.mark.parametrize("command", [["up"], ["demo"], ["stack", "env"], ["status", "o-1"]])
+def test_an_installation_without_local_servers_says_so(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orders.cli.common.find_spec", lambda _: None)
+    result = runner.invoke(cli.app, command)
+    assert result.exit_code in (ExitStatus.USAGE, ExitStatus.UNREACHABLE)
+    assert result.stderr.startswith(("error: this installation has no local servers", "error: no server is known: set"))
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_an_error_that_nobody_expected_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orders.cli.settings.load_settings", lambda: 1 / 0)
     ended = runner.invoke(cli.app, ["settings"])
