@@ -37,6 +37,8 @@ class LocalServers:
     running: stack.RunningStack
     settings: Settings
     log_dir: Path
+    defaults: Mapping[str, str]
+    """Settings for our own processes here, where the person has set nothing else."""
 
 
 @contextmanager
@@ -50,6 +52,7 @@ def local_servers(terminal: Terminal) -> Iterator[LocalServers]:
         KeyboardInterrupt: it was interrupted.
     """
     settings = load_settings()
+    defaults = _defaults(settings)
     if settings.names_endpoints:
         # Also those of .env, which the servers' part does not read.
         os.environ.update(_endpoint_variables(settings))
@@ -61,7 +64,7 @@ def local_servers(terminal: Terminal) -> Iterator[LocalServers]:
         try:
             settings = with_endpoints(settings, running.endpoints.as_environment())
             run_command(migrate_all(settings))
-            yield LocalServers(running, settings, stack_dir("default") / "logs")
+            yield LocalServers(running, settings, stack_dir("default") / "logs", defaults)
         finally:
             if running.started_here:
                 terminal.say("[dim]ending the servers[/dim]")
@@ -103,11 +106,15 @@ def processes(
 
 
 def _environment(servers: LocalServers, more: Mapping[str, str]) -> dict[str, str]:
-    # On one machine nobody waits half a minute for partitions of a bridge that was killed.
-    defaults = {"BRIDGE_SESSION_TIMEOUT_SECONDS": "10"}
-    # Two workers cannot listen on one port; here their supervisor watches them.
-    ours = {"LOG_FORMAT": "json", "WORKER_HEALTH_PORT": "0"}
-    return {**defaults, **os.environ, **servers.running.endpoints.as_environment(), **ours, **more}
+    endpoints = servers.running.endpoints.as_environment()
+    return {**servers.defaults, **os.environ, **endpoints, "LOG_FORMAT": "json", **more}
+
+
+def _defaults(settings: Settings) -> dict[str, str]:
+    """On one machine nobody waits half a minute for the partitions of a bridge that was killed."""
+    if settings.model_fields_set & {"bridge_session_timeout_seconds", "bridge_heartbeat_interval_seconds"}:
+        return {}
+    return {"BRIDGE_SESSION_TIMEOUT_SECONDS": "10"}
 
 
 def _endpoint_variables(settings: Settings) -> dict[str, str]:
