@@ -12,7 +12,7 @@ from rich.table import Table
 from orders.by_hand import ConsoleProducer, example_messages
 from orders.cli.common import JsonOption, command_app, console, print_json, silence_logging
 from orders.cli.local import LocalServers, local_servers, processes
-from orders.cli.terminal import Terminal
+from orders.cli.terminal import Terminal, orders_as_typed
 from orders.demo.facts import Verdict
 from orders.demo.play import Show, play
 from orders.demo.scenarios import Step, scenarios
@@ -140,12 +140,13 @@ def _conclude(verdicts: list[Verdict], servers: LocalServers, terminal: Terminal
     for verdict in verdicts:
         for difference in verdict.differences:
             terminal.say(f"[red]✗ {escape(verdict.order_id)}[/red] {escape(difference)}")
+    orders = orders_as_typed()
     terminal.say(
-        "\nSend more by hand: [bold]orders up[/bold] keeps all of this running and prints lines to paste, such as"
+        f"\nSend more by hand: [bold]{orders} up[/bold] keeps all of this running and prints lines to paste, such as"
     )
     fields = example_messages("hand-1")[EventType.ORDER_CREATED]
     terminal.say_plain(_console_producer(servers).line(EventType.ORDER_CREATED, fields, keyed=True))
-    terminal.say("See what comes of it: [bold]orders events --follow[/bold]\n")
+    terminal.say(f"See what comes of it: [bold]{orders} events --follow[/bold]\n")
 
 
 def _console_producer(servers: LocalServers) -> ConsoleProducer:

@@ -6,7 +6,7 @@ import secrets
 from orders.by_hand import ConsoleProducer, example_messages
 from orders.cli.common import command_app, console, silence_logging
 from orders.cli.local import LocalServers, local_servers, processes
-from orders.cli.terminal import Terminal
+from orders.cli.terminal import Terminal, orders_as_typed
 from orders.process import stop_on_signals
 
 app = command_app()
@@ -74,8 +74,9 @@ def _introduce(servers: LocalServers, terminal: Terminal) -> None:
         for event_type, fields in example_messages(order_id).items():
             terminal.say(f"[dim]# {settings.inbound_topics[event_type]}[/dim]")
             terminal.say_plain(producer.line(event_type, fields, keyed=keyed))
+    orders = orders_as_typed()
     terminal.say(
         f"\nAn order waits {settings.order_approval_timeout_seconds:g} s for its approval. "
-        "See what happens: [bold]orders events --follow[/bold], [bold]orders status ORDER_ID[/bold]. "
+        f"See what happens: [bold]{orders} events --follow[/bold], [bold]{orders} status ORDER_ID[/bold]. "
         "Ctrl-C ends everything.\n"
     )
