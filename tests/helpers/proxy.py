@@ -24,6 +24,10 @@ class Proxy:
         self._connections: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._replying = asyncio.Event()
+        self._replying.set()
+        self.held_back = 0
+        """Pieces of data that a stall keeps waiting now."""
         self.accepted = 0
         """Connections taken so far."""
 
@@ -65,9 +69,14 @@ class Proxy:
         """Holds back every byte, as when the server hangs; connections stay open."""
         self._flowing.clear()
 
+    def mute(self) -> None:
+        """Holds back what the target says, and passes on what it is told: calls have effects that nobody hears of."""
+        self._replying.clear()
+
     def flow(self) -> None:
-        """Ends a stall; nothing is lost."""
+        """Ends a stall and a silence; nothing is lost."""
         self._flowing.set()
+        self._replying.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -86,8 +95,8 @@ class Proxy:
             there_reader, there_writer = await asyncio.open_connection(*self._target)
             async with _closing(there_writer):
                 copies = [
-                    asyncio.create_task(self._copy(reader, there_writer)),
-                    asyncio.create_task(self._copy(there_reader, writer)),
+                    asyncio.create_task(self._copy(reader, there_writer, self._flowing)),
+                    asyncio.create_task(self._copy(there_reader, writer, self._flowing, self._replying)),
                 ]
                 try:
                     await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
@@ -96,11 +105,20 @@ class Proxy:
                         copy.cancel()
                     await asyncio.gather(*copies, return_exceptions=True)
 
-    async def _copy(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while chunk := await source.read(_CHUNK_BYTES):
-            await self._flowing.wait()
+    async def _copy(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *gates: asyncio.Event) -> None:
+        while chunk := await self._read(source):
+            self.held_back += 1
+            try:
+                for gate in gates:
+                    await gate.wait()
+            finally:
+                self.held_back -= 1
             sink.write(chunk)
             await sink.drain()
+
+    async def _read(self, source: asyncio.StreamReader) -> bytes:
+        """The next piece; empty at the end."""
+        return await source.read(_CHUNK_BYTES)
 
 
 @asynccontextmanager
