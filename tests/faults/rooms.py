@@ -1,0 +1,45 @@
+"""A system on servers that may be killed, with its bridge behind proxies."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from stack import RunningStack
+from tests.faults.outages import Outages
+from tests.helpers.generator import AMOUNT_MAX
+from tests.helpers.kafka_proxy import KafkaProxy
+from tests.helpers.proxy import Proxy
+from tests.helpers.system import TASK_QUEUES, order_system
+
+WAITS_FOR_A_TIME_OUT = ("nobody approves", "orphan", "order after its orphan")
+"""Scenarios that are left out: time-outs are long here, so that no outage is mistaken for one."""
+
+
+@asynccontextmanager
+async def patient_system(servers: RunningStack, folder: Path, **settings: str) -> AsyncIterator[Outages]:
+    """One bridge and two workers, no order of which gives up while a server is away."""
+    endpoints = servers.endpoints
+    async with (
+        KafkaProxy(endpoints.kafka_bootstrap_servers) as kafka,
+        Proxy(endpoints.temporal_host) as temporal,
+        order_system(
+            endpoints,
+            folder,
+            start=False,
+            BRIDGE_SESSION_TIMEOUT_SECONDS="6",
+            BRIDGE_HEARTBEAT_INTERVAL_SECONDS="1",
+            BRIDGE_COMMIT_INTERVAL_SECONDS="0.2",
+            BRIDGE_PROBE_INTERVAL_SECONDS="1",
+            BRIDGE_RPC_TIMEOUT_SECONDS="3",
+            ORDER_APPROVAL_TIMEOUT_SECONDS="1800",
+            ORDER_EARLY_EVENT_TTL_SECONDS="1800",
+            ORDER_SHIPPING_RETRY_DELAY_SECONDS="0.5",
+            ORDER_AMOUNT_MAX=str(AMOUNT_MAX),
+            **settings,
+        ) as system,
+    ):
+        for task_queue in TASK_QUEUES:
+            system.start_worker(task_queue)
+        system.start_bridge(KAFKA_BOOTSTRAP_SERVERS=kafka.address, TEMPORAL_HOST=temporal.address)
+        await system.wait_until_bridges_own_partitions()
+        yield Outages(system, servers, kafka, temporal)
