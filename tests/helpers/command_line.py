@@ -1,10 +1,13 @@
 """The command line within this process: as users call it, without the second that each new interpreter takes."""
 
 import asyncio
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from subprocess import CompletedProcess
 
+import structlog
 from typer.testing import CliRunner
 
 from orders.cli.app import app
@@ -24,11 +27,24 @@ async def run_in_process(
     return await asyncio.to_thread(_run, list(arguments), dict(settings), stdin)
 
 
-def _run(arguments: list[str], settings: dict[str, str], stdin: str) -> CompletedProcess[str]:
+@contextmanager
+def logging_as_it_was() -> Iterator[None]:
+    """Takes back what a command does to this process's logging: for commands that talk to a person it is silenced."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
 
+
+def _run(arguments: list[str], settings: dict[str, str], stdin: str) -> CompletedProcess[str]:
     ours = clean_environment({})
     hidden = {name: None for name in os.environ if name not in ours}
-    result = CliRunner().invoke(app, arguments, input=stdin, env={**hidden, **settings})
+    with logging_as_it_was():
+        result = CliRunner().invoke(app, arguments, input=stdin, env={**hidden, **settings})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)

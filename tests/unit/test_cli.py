@@ -1,19 +1,18 @@
 """The command line without servers: help, usage, settings, and how errors end it."""
 
 import json
-import logging
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from orders.cli import app as cli
 from orders.exit_status import ExitStatus
 from orders.settings import Settings
+from tests.helpers.command_line import logging_as_it_was
 
 runner = CliRunner()
 
@@ -27,11 +26,8 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("COLUMNS", "200")
-    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
-    yield
-    logging.getLogger().handlers[:] = handlers
-    logging.getLogger().setLevel(level)
-    structlog.reset_defaults()
+    with logging_as_it_was():
+        yield
 
 
 def test_every_command_is_listed_and_explains_itself_with_an_example() -> None:
