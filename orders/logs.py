@@ -23,6 +23,36 @@ _QUIET_LOGGERS: Final = {
 """The least that these libraries log, whatever LOG_LEVEL says."""
 
 
+class _ActivityFailures(logging.Filter):
+    """Makes one line of an activity's failure, which the SDK logs with a traceback at each attempt.
+
+    During an outage of minutes that would be all there is to read. Where an unexpected one was raised is in the line
+    `activities.defect`.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shortens such a record; drops none."""
+        if record.name != "temporalio.activity":
+            return True
+        from temporalio.exceptions import ApplicationError  # noqa: PLC0415 -- slow to import, and here it is already
+
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, ApplicationError):
+            about: dict[str, object] = getattr(record, "temporal_activity", {})
+            for name in [name for name in vars(record) if name.strip("_").startswith("temporal_")]:
+                delattr(record, name)
+            record.msg, record.args, record.exc_info = "activity.failed", (), None
+            fields = {
+                "activity": about.get("activity_type"),
+                "workflow_id": about.get("workflow_id"),
+                "attempt": about.get("attempt"),
+                "error_type": error.type,
+                "error": error.message,
+            }
+            vars(record).update(fields)
+        return True
+
+
 def configure_logging(
     *,
     level: Literal["debug", "info", "warning", "error"],
@@ -61,6 +91,7 @@ def configure_logging(
             ],
         )
     )
+    handler.addFilter(_ActivityFailures())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_number(level))

@@ -1,5 +1,6 @@
 """Everything on this machine: servers started or found, tables and topics made, our processes as children."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ WORKERS: Final = {
     f"worker {ORDER_TASK_QUEUE}": ORDER_TASK_QUEUE,
     f"worker {SHIPPING_TASK_QUEUE}": SHIPPING_TASK_QUEUE,
 }
+
+SERVERS_LOOKED_AT_EVERY_SECONDS: Final = 1.0
 
 _READY_EVENTS: Final = ('"bridge.partitions.assigned"', '"worker.started"')
 """What the processes log once they work."""
@@ -69,6 +72,24 @@ def local_servers(terminal: Terminal) -> Iterator[LocalServers]:
             if running.started_here:
                 terminal.say("[dim]ending the servers[/dim]")
                 running.down()
+
+
+async def keep_servers(servers: LocalServers, terminal: Terminal) -> None:
+    """Starts a server again that has died, until cancelled; one that this machine only found is its owner's to keep.
+
+    Raises:
+        OrdersError: it cannot be started again.
+    """
+    ours = set(servers.running.pids) if servers.running.started_here else set()
+    while True:
+        await asyncio.sleep(SERVERS_LOOKED_AT_EVERY_SECONDS)
+        for name in sorted(ours - set(servers.running.pids)):
+            terminal.say(f"[yellow]{name} has ended; starting it again, with its data[/yellow]")
+            try:
+                await asyncio.to_thread(servers.running.restart, name)
+            except stack.StackError as error:
+                raise OrdersError(str(error)) from error
+            terminal.say(f"[yellow]{name} is back[/yellow]")
 
 
 def processes(

@@ -1,11 +1,12 @@
 """``orders up``."""
 
 import asyncio
+import contextlib
 import secrets
 
 from orders.by_hand import ConsoleProducer, example_messages
 from orders.cli.common import command_app, console, silence_logging
-from orders.cli.local import LocalServers, local_servers, processes
+from orders.cli.local import LocalServers, keep_servers, local_servers, processes
 from orders.cli.terminal import Terminal, orders_as_typed
 from orders.process import stop_on_signals
 
@@ -19,8 +20,8 @@ STOP_TIMEOUT_SECONDS = 90.0
 def up() -> None:
     """Run everything on this machine until Ctrl-C.
 
-    Servers (started, or found running), tables and topics, a bridge and a worker for each task queue; a process that
-    dies is started again. Prints the addresses, and lines to paste for sending messages by hand.
+    Servers (started, or found running), tables and topics, a bridge and a worker for each task queue; what dies of
+    what it started is started again. Prints the addresses, and lines to paste for sending messages by hand.
 
     Ctrl-C ends everything it started, and then ends with 0; so do SIGTERM and a closed terminal. 1: a process kept
     dying and was given up.
@@ -41,12 +42,17 @@ async def _run(servers: LocalServers, terminal: Terminal) -> None:
     supervisor = processes(servers, terminal, log_dir=servers.log_dir)
     with stop_on_signals(stop, within_seconds=STOP_TIMEOUT_SECONDS):
         running = asyncio.create_task(supervisor.run(stop), name="supervisor")
+        keeping = asyncio.create_task(keep_servers(servers, terminal), name="servers")
         stopping = asyncio.create_task(stop.wait(), name="stop")
-        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([running, keeping, stopping], return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
             terminal.say("\n[bold]stopping[/bold] [dim](Ctrl-C again: at once)[/dim]")
         stopping.cancel()
+        stop.set()
         await running
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping
 
 
 def _introduce(servers: LocalServers, terminal: Terminal) -> None:

@@ -1,0 +1,60 @@
+"""`orders up` with servers of its own, which may die like any other process."""
+
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import stack
+from stack.endpoints import REQUIRED_VARIABLES
+from tests.helpers.processes import OrdersProcess, run_to_end
+
+pytestmark = pytest.mark.timeout(300)
+
+BACK_WITHIN_SECONDS = 90.0
+
+
+@pytest.fixture
+def own_servers_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Settings under which `orders up` starts servers of its own, in the test's folder."""
+    for name in REQUIRED_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    settings = {"XDG_STATE_HOME": str(tmp_path / "state"), "STACK_SOURCE": "native"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    yield settings
+    stack.down()
+
+
+async def test_up_starts_its_servers_again_when_they_are_killed(
+    own_servers_only: dict[str, str], tmp_path: Path
+) -> None:
+    up = OrdersProcess("up", ["up"], own_servers_only, tmp_path)
+    try:
+        await up.wait_until_logged("ready: the bridge has its partitions")
+        order_id = f"o-{secrets.token_hex(4)}"
+        await run(["produce", "created", order_id, "--payment-id", f"p-{order_id}"], own_servers_only, tmp_path)
+
+        servers = stack.find()
+        assert servers is not None
+        for name, pid in servers.pids.items():
+            os.kill(pid, signal.SIGKILL)
+            await up.wait_until_logged(f"{name} is back", BACK_WITHIN_SECONDS)
+
+        await run(["produce", "approved", order_id], own_servers_only, tmp_path)
+        waited = await run(["wait", order_id, "--timeout", "90"], own_servers_only, tmp_path)
+        assert "COMPLETED" in waited, up.log_tail
+        up.send(signal.SIGINT)
+        assert await up.wait_until_ended(BACK_WITHIN_SECONDS) == 0, up.log_tail
+        assert stack.find() is None, "its servers were left behind"
+    finally:
+        up.close()
+
+
+async def run(command: list[str], settings: dict[str, str], folder: Path) -> str:
+    ended = await run_to_end(command, settings, folder, within_seconds=120)
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
