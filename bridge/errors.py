@@ -3,6 +3,8 @@
 from enum import StrEnum
 
 from aiokafka import errors as kafka
+from temporalio.api.enums.v1 import ResourceExhaustedCause
+from temporalio.api.errordetails.v1 import ResourceExhaustedFailure
 from temporalio.service import RPCError, RPCStatusCode
 
 
@@ -46,6 +48,21 @@ def classify_dispatch_error(error: BaseException) -> Decision:
         # The payload could not be built from this record: no repeat will change that.
         return Decision.RECORD
     return Decision.TRANSIENT
+
+
+def is_of_one_run(error: BaseException) -> bool:
+    """Whether a transient failure says nothing of Temporal as a whole: one run is closing, or has too much to do.
+
+    The server's causes of "resource exhausted" tell (temporalio's ``ResourceExhaustedCause``).
+    """
+    if not isinstance(error, RPCError) or error.status is not RPCStatusCode.RESOURCE_EXHAUSTED:
+        return False
+    failure = ResourceExhaustedFailure()
+    details = error.grpc_status.details if error.raw_grpc_status else ()
+    return any(
+        detail.Unpack(failure) and failure.cause == ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW
+        for detail in details
+    )
 
 
 def _classify_not_found(error: RPCError) -> Decision:

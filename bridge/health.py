@@ -1,11 +1,17 @@
 """Whether what the bridge depends on answers: said once per change, not once per record."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import structlog
 
 from bridge.errors import Decision
+
+QUIET_SECONDS = 2.0
+"""How long an outage is over before it counts as over. A server that is overloaded takes every other call, and would
+otherwise be lost and recovered with each of them (seen 2026-11-23 on a Temporal with a rate limit)."""
 
 
 class Dependency(StrEnum):
@@ -22,10 +28,15 @@ class Dependency(StrEnum):
 class Health:
     """The present state of each dependency; logs each change of it."""
 
+    clock: Callable[[], float] = time.monotonic
+    """Seconds; tests give another."""
     _trouble: dict[Dependency, Decision] = field(default_factory=dict)
+    _failed_at: dict[Dependency, float] = field(default_factory=dict)
+    """When each of them last failed."""
 
     def failed(self, dependency: Dependency, decision: Decision, error: BaseException) -> None:
         """Notes a failure; the first is logged: a warning for an outage, an error where a person must act."""
+        self._failed_at[dependency] = self.clock()
         if self._trouble.get(dependency) is decision:
             return
         self._trouble[dependency] = decision
@@ -40,9 +51,15 @@ class Health:
             log.warning("bridge.dependency.lost", **fields, action="none: the bridge waits and tries again")
 
     def answered(self, dependency: Dependency) -> None:
-        """Notes a success; the first after a failure is logged."""
-        if self._trouble and self._trouble.pop(dependency, None) is not None:
-            structlog.get_logger("bridge").info("bridge.dependency.recovered", dependency=dependency.value)
+        """Notes a success; the first after an outage is logged, once nothing has failed for a moment."""
+        if not self._trouble or dependency not in self._trouble:
+            return
+        # What a person corrected counts at once: the bridge has paused for it.
+        is_outage = self._trouble[dependency] is not Decision.CONFIGURATION
+        if is_outage and self.clock() - self._failed_at[dependency] < QUIET_SECONDS:
+            return
+        del self._trouble[dependency]
+        structlog.get_logger("bridge").info("bridge.dependency.recovered", dependency=dependency.value)
 
     @property
     def troubled(self) -> frozenset[Dependency]:

@@ -13,7 +13,7 @@ from bridge.dead_letters import Reason
 from bridge.decode_errors import DecodeError
 from bridge.decoder import DecodedRecord
 from bridge.dispatcher import Settlement
-from bridge.errors import Decision, classify_dispatch_error, classify_kafka_error
+from bridge.errors import Decision, classify_dispatch_error, classify_kafka_error, is_of_one_run
 from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
 from bridge.lanes import Work
@@ -101,7 +101,8 @@ class RecordProcessor:
         except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
             decision = classify_dispatch_error(error)
             if decision is not Decision.RECORD:
-                self._health.failed(Dependency.TEMPORAL, decision, error)
+                if not is_of_one_run(error):
+                    self._health.failed(Dependency.TEMPORAL, decision, error)
                 return self._retry(work, decision)
             self._health.answered(Dependency.TEMPORAL)
             return await self._set_aside(work, _refusal(error, work.attempts))
