@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +13,7 @@ from schemas.states import EventType
 from stack import RunningStack, ServiceName
 from stack.temporal import LIMITS
 from tests.helpers.kafka_io import Outgoing
-from tests.helpers.messages import MALFORMATIONS
+from tests.helpers.messages import MALFORMATIONS, message_of
 from tests.helpers.processes import OrdersProcess
 from tests.helpers.proxy import Proxy
 from tests.helpers.system import PARTITIONS, OrderSystem
@@ -55,6 +56,27 @@ class Outages:
         self._kafka = kafka
         self._temporal = temporal
         self.injected: Counter[str] = Counter()
+
+    def start_bridge(self, *, expect_end: bool = False, **settings: str) -> OrdersProcess:
+        """Starts a bridge behind the proxies."""
+        return self.system.start_bridge(
+            expect_end=expect_end,
+            KAFKA_BOOTSTRAP_SERVERS=self._kafka.address,
+            TEMPORAL_HOST=self._temporal.address,
+            **settings,
+        )
+
+    async def send_an_order_to_cancel(self, count: int = 1) -> None:
+        """Orders that nobody has planned, and that end at once."""
+        ids = [f"o-{secrets.token_hex(6)}" for _ in range(count)]
+        events = [
+            *((EventType.ORDER_CREATED, {"order_id": one, "payment_id": f"p-{one}"}) for one in ids),
+            *((EventType.ORDER_CANCELLED, {"order_id": one}) for one in ids),
+        ]
+        made = [(kind, message_of(kind, body)) for kind, body in events]
+        await self.system.produce(
+            Outgoing(self.system.topic_of(kind), message.value, message.key) for kind, message in made
+        )
 
     # Kafka ----------------------------------------------------------------------------------------------------------
 
@@ -158,6 +180,8 @@ class Outages:
             LIMITS[RATE_LIMIT] = OVERLOADED_CALLS_PER_SECOND
             try:
                 await self._restart("temporal")
+                # The restart itself was an outage; what comes now is another one.
+                await self.system.wait_until(self._all_recovered, CONTINUES_WITHIN_SECONDS, lambda: "an end of it")
                 before = self._lost("temporal")
                 await then()
                 await self._until_lost("temporal", before)

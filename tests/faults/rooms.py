@@ -40,6 +40,7 @@ async def patient_system(servers: RunningStack, folder: Path, **settings: str) -
     ):
         for task_queue in TASK_QUEUES:
             system.start_worker(task_queue)
-        system.start_bridge(KAFKA_BOOTSTRAP_SERVERS=kafka.address, TEMPORAL_HOST=temporal.address)
+        outages = Outages(system, servers, kafka, temporal)
+        outages.start_bridge()
         await system.wait_until_bridges_own_partitions()
-        yield Outages(system, servers, kafka, temporal)
+        yield outages
