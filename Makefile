@@ -2,7 +2,7 @@
 RUN := bin/in-env
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check fmt contract record-histories lock
+.PHONY: help demo up test bench soak check fmt contract record-histories lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -15,6 +15,12 @@ up: ## run everything on this machine until Ctrl-C
 
 test: ## every test, on real servers
 	@$(RUN) pytest
+
+bench: ## what is measured, as ratios, or one by NAME= (needs servers: orders stack up, orders stack env)
+	@$(RUN) python -m benchmarks $(NAME)
+
+soak: ## faults at random on servers of its own, for SOAK_MINUTES=10; SEED= runs one again
+	@$(RUN) python -m tests.faults.soak
 
 check: ## what needs no server: format, lint, types, import contracts, files, unit tests
 	@$(RUN) sh bin/check

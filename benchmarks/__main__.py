@@ -9,8 +9,9 @@ from typing import Any
 
 import structlog
 
-from benchmarks import bridge_calls, consumer_overhead, hol_block, hot_key, key_parallel, memory
+from benchmarks import bridge_calls, consumer_overhead, hol_block, hot_key, key_parallel, memory, redelivered
 from benchmarks.report import Figure, save
+from benchmarks.table import render
 
 BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, list[Figure]]]] = {
     "consumer_overhead": consumer_overhead.run,
@@ -20,6 +21,7 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, list[Figure]]]] = {
     "bridge_start": bridge_calls.run_start,
     "bridge_signal": bridge_calls.run_signal,
     "memory": memory.run,
+    "redelivered": redelivered.run,
 }
 
 
@@ -28,7 +30,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(BENCHMARKS)}; all without any")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: to see that it runs, not to measure")
+    parser.add_argument("--table", action="store_true", help="measure nothing: print the last results as a table")
     arguments = parser.parse_args()
+    if arguments.table:
+        sys.stdout.write(render())
+        return 0
     unknown = set(arguments.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
