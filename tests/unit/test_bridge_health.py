@@ -1,5 +1,6 @@
 """What the bridge says of its servers: once per change, also while they answer every other call."""
 
+import pytest
 from structlog.testing import capture_logs
 from temporalio.api.common.v1 import GrpcStatus
 from temporalio.api.enums.v1 import ResourceExhaustedCause
@@ -10,6 +11,9 @@ from bridge.errors import Decision, is_of_one_run
 from bridge.health import QUIET_SECONDS, Dependency, Health
 
 TEMPORAL = Dependency.TEMPORAL
+
+
+ASKED_ONLY_WHEN_NEEDED = [Dependency.DEAD_LETTERS, Dependency.OFFSETS]
 
 
 class Clock:
@@ -41,6 +45,15 @@ def test_what_a_person_corrected_counts_at_once() -> None:
     assert health.needs_a_person
     health.answered(TEMPORAL)
     assert not health.needs_a_person
+
+
+@pytest.mark.parametrize("dependency", ASKED_ONLY_WHEN_NEEDED)
+def test_what_is_asked_only_when_needed_recovers_with_its_first_success(dependency: Dependency) -> None:
+    """There may be no second one: nothing else is to be set aside, or committed."""
+    health = Health(Clock())
+    health.failed(dependency, Decision.TRANSIENT, OSError("refused"))
+    health.answered(dependency)
+    assert health.troubled == frozenset()
 
 
 def resource_exhausted(cause: ResourceExhaustedCause.ValueType) -> RPCError:
