@@ -101,7 +101,7 @@ class Outages:
 
     async def kafka_connections_reset(self) -> None:
         """All connections of the bridge to the broker end at once; the broker is well."""
-        await self._outage("kafka connections reset", self._kafka.drop)
+        await self._outage("kafka connections reset", lambda: self._reset(self._kafka))
 
     async def partitions_added(self) -> None:
         """Each topic gets a partition. It is noticed within a minute, or earlier at the next reconnection."""
@@ -150,7 +150,7 @@ class Outages:
 
     async def temporal_connections_reset(self) -> None:
         """All connections of the bridge to Temporal end at once."""
-        await self._outage("temporal connections reset", self._temporal.drop)
+        await self._outage("temporal connections reset", lambda: self._reset(self._temporal))
 
     async def replies_lost(self, then: Callable[[], Awaitable[None]]) -> None:
         """Temporal takes calls, and its answers do not arrive.
@@ -227,6 +227,15 @@ class Outages:
             await self._until_lost(service, before)
         finally:
             self._servers.resume(service)
+
+    async def _reset(self, proxy: Proxy) -> None:
+        before = proxy.accepted
+
+        async def connected_anew() -> bool:
+            return proxy.accepted > before
+
+        await proxy.drop()
+        await self.system.wait_until(connected_anew, CONTINUES_WITHIN_SECONDS, lambda: "new connections")
 
     async def _restart(self, service: ServiceName) -> None:
         await asyncio.to_thread(self._servers.restart, service)
