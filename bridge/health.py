@@ -54,8 +54,8 @@ class Health:
         """Notes a success; the first after an outage is logged, once nothing has failed for a moment."""
         if not self._trouble or dependency not in self._trouble:
             return
-        # What a person corrected counts at once: the bridge has paused for it. So does what is not asked again while there
-        # is nothing to do: its first success may be the only one.
+        # What a person corrected counts at once: the bridge has paused for it. So does what is not asked again while
+        # there is nothing to do: its first success may be the only one.
         is_outage = self._trouble[dependency] is not Decision.CONFIGURATION
         if (
             is_outage
