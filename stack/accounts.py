@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pwd
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -51,11 +52,24 @@ def reachable_dir(folder: Path, account: Account | None) -> Path:
     if account is None:
         return folder
     if not can_read(folder, account):
-        key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-        folder = SHARED_STATE_DIR / key
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _shared_dir(folder.resolve())
     os.chown(folder, account.uid, account.gid)
     folder.chmod(0o700)
+    return folder
+
+
+def _shared_dir(wished: Path) -> Path:
+    """The folder that stands for one which the account cannot reach; those whose own folder was deleted go."""
+    SHARED_STATE_DIR.mkdir(parents=True, exist_ok=True)
+    for note in SHARED_STATE_DIR.glob("*.of"):
+        left = note.with_suffix("")
+        # A folder with this file has a server that runs, or was killed and may be started again.
+        if not Path(note.read_text()).exists() and not (left / "data" / "postmaster.pid").exists():
+            shutil.rmtree(left, ignore_errors=True)
+            note.unlink(missing_ok=True)
+    folder = SHARED_STATE_DIR / hashlib.sha256(str(wished).encode()).hexdigest()[:16]
+    folder.with_suffix(".of").write_text(str(wished))
+    folder.mkdir(exist_ok=True)
     return folder
 
 

@@ -1,0 +1,41 @@
+"""Where files go that PostgreSQL's own account must reach."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stack import accounts
+from stack.processes import Account
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """An account that reaches nothing but the shared folder."""
+    monkeypatch.setattr(accounts, "SHARED_STATE_DIR", tmp_path / "shared")
+    monkeypatch.setattr(accounts, "can_read", lambda *_: False)
+    return Account("ours", os.getuid(), os.getgid())
+
+
+def test_a_folder_out_of_reach_always_has_the_same_stand_in(account: Account, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+
+    assert accounts.reachable_dir(one, account) == accounts.reachable_dir(one, account)
+    assert accounts.reachable_dir(one, account) != accounts.reachable_dir(other, account)
+
+
+def test_a_stand_in_goes_when_its_own_folder_was_deleted_and_no_server_uses_it(
+    account: Account, tmp_path: Path
+) -> None:
+    stopped, running = (accounts.reachable_dir(tmp_path / name, account) for name in ("stopped", "running"))
+    (running / "data").mkdir()
+    (running / "data" / "postmaster.pid").touch()
+    (tmp_path / "stopped").rmdir()
+    (tmp_path / "running").rmdir()
+
+    kept = accounts.reachable_dir(tmp_path / "kept", account)
+    accounts.reachable_dir(tmp_path / "kept", account)
+
+    assert not stopped.exists()
+    assert running.exists()
+    assert kept.exists()
