@@ -1,6 +1,6 @@
 """Reading a topic from its beginning to its end, or on and on: published events as they stand in Kafka."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ class ReadRecord:
 
 async def read_topic(
     settings: Settings, topic: str, *, follow: bool, from_end: bool = False
-) -> AsyncIterator[list[ReadRecord]]:
+) -> AsyncGenerator[list[ReadRecord]]:
     """Reads a topic in batches; within a partition in order.
 
     Args:

@@ -1,6 +1,7 @@
 """``orders events``."""
 
 import json
+from contextlib import aclosing
 from typing import Annotated, Any
 
 import typer
@@ -42,11 +43,15 @@ async def _show(settings: Settings, order_id: str | None, *, follow: bool, new: 
     """Shows the events; returns how many there were."""
     shown = 0
     out = console()
-    async for batch in read_topic(settings, settings.kafka_topic_order_events, follow=follow, from_end=new):
-        for record in batch:
-            if order_id is None or record.key == order_id.encode():
-                _show_one(record, out, as_json=as_json)
-                shown += 1
+    # Closed here and not by the loop's end, which cancels the consumer's own tasks before the consumer is closed.
+    async with aclosing(
+        read_topic(settings, settings.kafka_topic_order_events, follow=follow, from_end=new)
+    ) as batches:
+        async for batch in batches:
+            for record in batch:
+                if order_id is None or record.key == order_id.encode():
+                    _show_one(record, out, as_json=as_json)
+                    shown += 1
     return shown
 
 
