@@ -129,7 +129,7 @@ async def test_following_shows_what_comes_until_it_is_interrupted(system: OrderS
     await following.wait_until_logged('"state": "VALIDATED"')
     assert following.exit_status is None
     following.send(signal.SIGINT)
-    assert await following.wait_until_ended(30) == ExitStatus.INTERRUPTED
+    assert await following.wait_until_ended(10) == ExitStatus.INTERRUPTED
     assert "Traceback" not in following.log
 
 
