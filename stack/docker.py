@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from stack import readiness
+from stack.addresses import DATABASE, PASSWORD, USER, choose_addresses
 from stack.endpoints import Endpoints
 from stack.errors import StackError
 from stack.folder import StackFolder
-from stack.ports import HOST, choose_ports
+from stack.ports import HOST
 from stack.progress import ProgressBoard
 from stack.service import SERVICES, ServiceName
 from stack.state import StackState
@@ -28,8 +29,6 @@ from stack.temporal import LIMITS
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 TEMPORAL_IMAGE = "temporalio/temporal:1.9.1"
 POSTGRES_IMAGE = "postgres:18.1-alpine"
-USER = DATABASE = "orders"
-PASSWORD = "orders"  # noqa: S105 -- of a development server on the loopback address
 LOCAL_SCHEMES = ("unix", "npipe")
 DEFAULT_SOCKET = "/var/run/docker.sock"
 PING_TIMEOUT_SECONDS = 3
@@ -118,18 +117,7 @@ class DockerServers:
         Raises:
             StackError: An image cannot be had, or a server does not answer.
         """
-        ports = choose_ports(folder.read_ports())
-        folder.write_ports(ports)
-        endpoints = Endpoints(
-            kafka_bootstrap_servers=f"{HOST}:{ports['kafka']}",
-            temporal_host=f"{HOST}:{ports['temporal']}",
-            temporal_ui_url=f"http://{HOST}:{ports['temporal_ui']}",
-            db_host=HOST,
-            db_port=ports["postgres"],
-            db_user=USER,
-            db_password=PASSWORD,
-            db_name=DATABASE,
-        )
+        ports, endpoints = choose_addresses(folder)
         servers = cls(folder, StackState("docker", durable=durable, endpoints=endpoints))
         servers._write(servers._state)
         makers: dict[ServiceName, Callable[[], Any]] = {

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from stack import processes
+from stack.addresses import choose_addresses
 from stack.endpoints import Endpoints
 from stack.errors import StackError
 from stack.folder import StackFolder
 from stack.jars import KAFKA, TEMPORAL_TEST_SERVER, ensure_jars
 from stack.kafka import KafkaService
-from stack.ports import HOST, choose_ports
 from stack.postgres import PostgresService
 from stack.progress import ProgressBoard
 from stack.readiness import NotReadyError, wait_until_ready
@@ -22,8 +22,6 @@ from stack.temporal import TemporalService
 from stack.temporal_cli import ensure_temporal
 
 # The application's own defaults. Only this machine can connect, and only with the password.
-USER = DATABASE = "orders"
-PASSWORD = "orders"  # noqa: S105 -- of a development server on the loopback address
 LOG_TAIL_LINES = 1
 
 
@@ -44,18 +42,7 @@ class NativeServers:
         Raises:
             StackError: One does not start; the message names its log.
         """
-        ports = choose_ports(folder.read_ports())
-        folder.write_ports(ports)
-        endpoints = Endpoints(
-            kafka_bootstrap_servers=f"{HOST}:{ports['kafka']}",
-            temporal_host=f"{HOST}:{ports['temporal']}",
-            temporal_ui_url=f"http://{HOST}:{ports['temporal_ui']}",
-            db_host=HOST,
-            db_port=ports["postgres"],
-            db_user=USER,
-            db_password=PASSWORD,
-            db_name=DATABASE,
-        )
+        _, endpoints = choose_addresses(folder)
         servers = cls(folder, StackState("native", durable=durable, endpoints=endpoints))
         servers._write(servers._state)
         try:
