@@ -1,6 +1,7 @@
 """Reading a topic from its beginning to its end, or on and on: published events as they stand in Kafka."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,17 +34,20 @@ class ReadRecord:
         return values[-1].decode(errors="replace") if values else None
 
 
-async def read_topic(
+@asynccontextmanager
+async def topic_batches(
     settings: Settings, topic: str, *, follow: bool, from_end: bool = False
-) -> AsyncGenerator[list[ReadRecord]]:
-    """Reads a topic in batches; within a partition in order.
+) -> AsyncIterator[AsyncIterator[list[ReadRecord]]]:
+    """A topic's records in batches; within a partition in order.
+
+    The consumer is closed with the block and not with the loop, whose end would cancel the consumer's own tasks first.
 
     Args:
         settings: where Kafka is.
         topic: what is read.
-        follow: whether to go on with what comes later; then it never ends by itself, and yields an empty batch whenever
-            nothing has come for a while.
-        from_end: whether to begin with what comes from now on.
+        follow: whether to go on with what comes later; then the batches never end by themselves, and an empty one says
+            that nothing has come for a while.
+        from_end: whether to begin with what comes from now on, which is when the block is entered.
 
     Raises:
         UnreachableError: Kafka does not answer.
@@ -57,10 +61,7 @@ async def read_topic(
             starts = ends if from_end else await consumer.beginning_offsets(partitions)
             for partition, offset in starts.items():
                 consumer.seek(partition, offset)
-            if from_end:
-                yield []  # Says that from here on nothing is missed.
-            async for batch in _batches(consumer, ends, follow=follow):
-                yield batch
+            yield _batches(consumer, ends, follow=follow)
         except KafkaError as error:
             raise UnreachableError(f"{kafka_unreachable(settings)} ({type(error).__name__})") from error
 

@@ -1,7 +1,6 @@
 """``orders events``."""
 
 import json
-from contextlib import aclosing
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +8,7 @@ from rich.console import Console
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
 from orders.event_lines import event_line
-from orders.event_stream import ReadRecord, read_topic
+from orders.event_stream import ReadRecord, topic_batches
 from orders.exit_status import OrdersError
 from orders.settings import Settings
 
@@ -43,10 +42,7 @@ async def _show(settings: Settings, order_id: str | None, *, follow: bool, new: 
     """Shows the events; returns how many there were."""
     shown = 0
     out = console()
-    # Closed here and not by the loop's end, which cancels the consumer's own tasks before the consumer is closed.
-    async with aclosing(
-        read_topic(settings, settings.kafka_topic_order_events, follow=follow, from_end=new)
-    ) as batches:
+    async with topic_batches(settings, settings.kafka_topic_order_events, follow=follow, from_end=new) as batches:
         async for batch in batches:
             for record in batch:
                 if order_id is None or record.key == order_id.encode():

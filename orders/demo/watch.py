@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from orders.demo.scenarios import ADDRESS_CHANGED, refused
-from orders.event_stream import ReadRecord, read_topic
+from orders.event_stream import ReadRecord, topic_batches
 from orders.settings import Settings
 from schemas.states import OutboundType, ReasonCode
 
@@ -46,23 +46,23 @@ class Watch:
 
     async def follow_events(self, settings: Settings, ready: asyncio.Event) -> None:
         """Reads order.events from now on, until cancelled."""
-        async for batch in read_topic(settings, settings.kafka_topic_order_events, follow=True, from_end=True):
-            ready.set()
-            for record in batch:
-                self._take_event(record)
-            if batch:
-                await self._tell()
+        await self._follow(settings, settings.kafka_topic_order_events, self._take_event, ready)
 
     async def follow_dead_letters(self, settings: Settings, ready: asyncio.Event) -> None:
         """Reads the dead letters from now on, until cancelled."""
-        async for batch in read_topic(settings, settings.kafka_topic_dead_letters, follow=True, from_end=True):
+        await self._follow(settings, settings.kafka_topic_dead_letters, self._take_dead_letter, ready)
+
+    async def _follow(
+        self, settings: Settings, topic: str, take: Callable[[ReadRecord], None], ready: asyncio.Event
+    ) -> None:
+        async with topic_batches(settings, topic, follow=True, from_end=True) as batches:
             ready.set()
-            for record in batch:
-                if record.value in self._bad_values:
-                    self._dead_letters.append(record)
-                    self._on_dead_letter(record)
-            if batch:
-                await self._tell()
+            async for batch in batches:
+                for record in batch:
+                    take(record)
+                if batch:
+                    async with self._changed:
+                        self._changed.notify_all()
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Returns once the condition holds; it is looked at whenever something has come."""
@@ -92,6 +92,7 @@ class Watch:
             self._on_event(event_type, body)
         self._events[order_id].append(event)
 
-    async def _tell(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+    def _take_dead_letter(self, record: ReadRecord) -> None:
+        if record.value in self._bad_values:
+            self._dead_letters.append(record)
+            self._on_dead_letter(record)
