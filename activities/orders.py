@@ -6,6 +6,7 @@ from typing import Final
 from temporalio import activity
 
 from activities.errors import told_to_temporal
+from activities.failpoints import Failpoint, Failpoints
 from activities.ports import EventPublisher, OrderStore, StoredEvent
 from schemas.base import AMOUNT_MAX
 from schemas.inbound import InboundEvent
@@ -41,10 +42,13 @@ class OrderRules:
 class OrderActivities:
     """Reads and writes orders and their events."""
 
-    def __init__(self, store: OrderStore, publisher: EventPublisher, rules: OrderRules) -> None:
+    def __init__(
+        self, store: OrderStore, publisher: EventPublisher, rules: OrderRules, failpoints: Failpoints | None = None
+    ) -> None:
         self._store = store
         self._publisher = publisher
         self._rules = rules
+        self._failpoints = failpoints or Failpoints()
 
     @activity.defn
     async def look_up_order(self, request: LookUpOrder) -> OrderSnapshot:
@@ -100,9 +104,11 @@ class OrderActivities:
         So whoever publishes a sequence has published, or knows to be published, all before it: first occurrences are
         in order, however many publish an order's events at once and wherever they are interrupted (I7).
         """
+        await self._failpoints.reach(Failpoint.AFTER_RECORD)
         for start in range(0, len(stored), PUBLISHED_AT_ONCE_MAX):
             chunk = stored[start : start + PUBLISHED_AT_ONCE_MAX]
             await self._publisher.publish(chunk)
+            await self._failpoints.reach(Failpoint.AFTER_PUBLISH)
             await self._store.mark_published(order_id, chunk[-1].sequence)
 
 

@@ -3,6 +3,7 @@
 from temporalio import activity
 
 from activities.errors import told_to_temporal
+from activities.failpoints import Failpoint, Failpoints
 from activities.ports import GatewayContractError, GatewayPayment, PaymentClaim, PaymentGateway, PaymentStore
 from schemas.orchestration import ChargePayment, ChargeResult, RefundPayment, RefundResult
 from schemas.states import PaymentStatus, ReasonCode
@@ -11,9 +12,10 @@ from schemas.states import PaymentStatus, ReasonCode
 class PaymentActivities:
     """Charges and refunds, each idempotent on the payment id."""
 
-    def __init__(self, payments: PaymentStore, gateway: PaymentGateway) -> None:
+    def __init__(self, payments: PaymentStore, gateway: PaymentGateway, failpoints: Failpoints | None = None) -> None:
         self._payments = payments
         self._gateway = gateway
+        self._failpoints = failpoints or Failpoints()
 
     @activity.defn
     async def charge_payment(self, charge: ChargePayment) -> ChargeResult:
@@ -28,9 +30,11 @@ class PaymentActivities:
                 return ChargeResult(status=PaymentStatus.DECLINED, reason=ReasonCode.PAYMENT_ID_CONFLICT)
             if claim.status is PaymentStatus.PENDING:
                 payment = await self._gateway.charge(charge)
+                await self._failpoints.reach(Failpoint.AFTER_CHARGE)
                 _check_answer(payment, charge)
                 # A refund may have overtaken this attempt: what is recorded then stands, and is the answer.
                 claim = await self._payments.settle(charge.payment_id, payment.status, payment.reason)
+                await self._failpoints.reach(Failpoint.AFTER_SETTLEMENT)
             return _charge_result(claim)
 
     @activity.defn
@@ -47,6 +51,7 @@ class PaymentActivities:
                 return RefundResult(status=PaymentStatus.VOIDED)
             if claim.status in (PaymentStatus.PENDING, PaymentStatus.CHARGED):
                 payment = await self._gateway.refund(request.payment_id)
+                await self._failpoints.reach(Failpoint.AFTER_REFUND)
                 claim = await self._payments.settle(request.payment_id, payment.status, payment.reason)
             refunded = claim.status is PaymentStatus.REFUNDED
             return RefundResult(status=PaymentStatus.REFUNDED if refunded else PaymentStatus.VOIDED)

@@ -3,6 +3,7 @@
 from temporalio import activity
 
 from activities.errors import told_to_temporal
+from activities.failpoints import Failpoint, Failpoints
 from activities.ports import CarrierGateway
 from schemas.orchestration import DispatchedCarrier, PreparedPackage, Shipment
 
@@ -10,14 +11,16 @@ from schemas.orchestration import DispatchedCarrier, PreparedPackage, Shipment
 class ShippingActivities:
     """Prepares packages and hands them to the carrier."""
 
-    def __init__(self, carrier: CarrierGateway) -> None:
+    def __init__(self, carrier: CarrierGateway, failpoints: Failpoints | None = None) -> None:
         self._carrier = carrier
+        self._failpoints = failpoints or Failpoints()
 
     @activity.defn
     async def prepare_package(self, shipment: Shipment) -> PreparedPackage:
         """Prepares the package for its address."""
         with told_to_temporal():
             package_id = await self._carrier.prepare(shipment.order_id, shipment.address, shipment.attempt)
+            await self._failpoints.reach(Failpoint.AFTER_PREPARATION)
         return PreparedPackage(package_id=package_id)
 
     @activity.defn
@@ -25,4 +28,5 @@ class ShippingActivities:
         """Hands the package to the carrier."""
         with told_to_temporal():
             tracking_id = await self._carrier.dispatch(shipment.order_id, shipment.address, shipment.attempt)
+            await self._failpoints.reach(Failpoint.AFTER_DISPATCH)
         return DispatchedCarrier(tracking_id=tracking_id)

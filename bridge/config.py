@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
+from activities.failpoints import Failpoints
 from bridge.dead_letter_limit import DeadLetterLimits
 from bridge.decoder import DecodeLimits
-from bridge.failpoints import Failpoints
 from schemas.orchestration import OrderPolicy
 from schemas.states import EventType
 from workflows.names import ORDER_TASK_QUEUE

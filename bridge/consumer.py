@@ -7,10 +7,10 @@ from typing import Any, cast
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
+from activities.failpoints import Failpoint
 from bridge.config import BridgeConfig
 from bridge.engine import Engine
 from bridge.errors import Decision, classify_kafka_error
-from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
 from bridge.offsets import OffsetTracker, Partition
 from bridge.records import Record

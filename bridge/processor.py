@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from activities.failpoints import Failpoint
 from bridge.backoff import delay_before
 from bridge.config import BridgeConfig
 from bridge.dead_letter_limit import DeadLetterGuard
@@ -14,7 +15,6 @@ from bridge.decode_errors import DecodeError
 from bridge.decoder import DecodedRecord
 from bridge.dispatcher import Settlement
 from bridge.errors import Decision, classify_dispatch_error, classify_kafka_error, is_of_one_run
-from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
 from bridge.lanes import Work
 from bridge.records import Record

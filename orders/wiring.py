@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
+from activities.failpoints import Failpoints
 from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings
 from bridge.dead_letter_limit import DeadLetterLimits
 from bridge.decoder import DecodeLimits
-from bridge.failpoints import Failpoints
 from orders.clients.kafka import kafka_security
 from orders.exit_status import WrongSettingsError
 from orders.settings import Settings
@@ -31,6 +31,11 @@ def order_run_timeout(settings: Settings) -> timedelta | None:
     """The longest that a run may take; None for no limit."""
     seconds = settings.order_run_timeout_seconds
     return None if seconds is None else _span(seconds)
+
+
+def failpoints(settings: Settings) -> Failpoints:
+    """Where a test wants the process to be struck; usually nowhere."""
+    return Failpoints.parse(settings.failpoints, production=settings.orders_environment is Environment.PRODUCTION)
 
 
 def bridge_config(settings: Settings) -> BridgeConfig:
@@ -83,9 +88,7 @@ def _bridge_config(settings: Settings) -> BridgeConfig:
         ),
         probe_interval=_span(settings.bridge_probe_interval_seconds),
         watchdog_timeout=_span(settings.bridge_watchdog_timeout_seconds),
-        failpoints=Failpoints.parse(
-            settings.failpoints, production=settings.orders_environment is Environment.PRODUCTION
-        ),
+        failpoints=failpoints(settings),
     )
 
 

@@ -27,6 +27,7 @@ from orders.exit_status import ExitStatus, UnreachableError
 from orders.health_checks import WorkerHealth
 from orders.health_server import health_server
 from orders.settings import Settings
+from orders.wiring import failpoints
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 
@@ -119,7 +120,7 @@ async def _workers(
             workers.append(_worker(client, settings, TaskQueue.ORDER, ORDER_WORKFLOWS, activities))
         if TaskQueue.SHIPPING in queues:
             carrier = await resources.enter_async_context(carrier_gateway(settings, engine))
-            shipping = ShippingActivities(carrier)
+            shipping = ShippingActivities(carrier, failpoints(settings))
             activities = [shipping.prepare_package, shipping.dispatch_carrier]
             workers.append(_worker(client, settings, TaskQueue.SHIPPING, SHIPPING_WORKFLOWS, activities))
         yield workers
@@ -136,8 +137,10 @@ async def _order_activities(
     )
     resources.push_async_callback(publisher.close)
     gateway = await resources.enter_async_context(payment_gateway(settings, engine))
-    orders = OrderActivities(PostgresOrderStore(engine), publisher, OrderRules(amount_max=settings.order_amount_max))
-    payments = PaymentActivities(PostgresPaymentStore(engine), gateway)
+    struck = failpoints(settings)
+    rules = OrderRules(amount_max=settings.order_amount_max)
+    orders = OrderActivities(PostgresOrderStore(engine), publisher, rules, struck)
+    payments = PaymentActivities(PostgresPaymentStore(engine), gateway, struck)
     return [
         orders.look_up_order,
         orders.receive_order,

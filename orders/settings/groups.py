@@ -51,6 +51,13 @@ class GeneralSettings(BaseModel):
         "127.0.0.1",
         description="Where bridges and workers answer /livez and /readyz; 0.0.0.0 for all of the machine's addresses.",
     )
+    failpoints: str = Field(
+        "",
+        description=(
+            "For tests: where a bridge or worker is to be struck, as name:action[@hit], several separated by commas. "
+            "Refused in production."
+        ),
+    )
 
 
 class TemporalSettings(BaseModel):
@@ -200,13 +207,6 @@ class BridgeSettings(BaseModel):
     )
     bridge_watchdog_timeout_seconds: Seconds = Field(
         60, description="Without progress for so long, although both servers answer, the bridge ends to begin anew."
-    )
-    failpoints: str = Field(
-        "",
-        description=(
-            "For tests: where the bridge is to be struck, as name:action[@hit], several separated by commas. "
-            "Refused in production."
-        ),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final, Self
 from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bridge.failpoints import Failpoints
+from activities.failpoints import Failpoints
 from orders.settings.groups import (
     BridgeSettings,
     DatabaseSettings,

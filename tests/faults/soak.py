@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import stack
-from bridge.failpoints import Failpoint
+from activities.failpoints import BRIDGE_FAILPOINTS, Failpoint
 from stack.endpoints import REQUIRED_VARIABLES
 from tests.faults.outages import Outages, send_a_bad_record
 from tests.faults.rooms import WAITS_FOR_A_TIME_OUT, patient_system
@@ -104,7 +104,7 @@ def _deliveries(system: OrderSystem) -> tuple[int, int]:
 def _faults(outages: Outages, chance: random.Random) -> list[NamedFault]:
     """Every fault there is, by name."""
     system = outages.system
-    struck = [(f"bridge killed {point}", partial(_strike, outages, point)) for point in Failpoint]
+    struck = [(f"bridge killed {point}", partial(_strike, outages, point)) for point in BRIDGE_FAILPOINTS]
     workers = [(f"worker of {queue} killed", partial(_kill_worker, system, queue)) for queue in TASK_QUEUES]
     servers = [
         (method.__name__.replace("_", " "), method)

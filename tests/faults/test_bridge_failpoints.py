@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from bridge.failpoints import Failpoint
+from activities.failpoints import BRIDGE_FAILPOINTS, Failpoint
 from schemas.states import EventType
 from stack import Endpoints
 from tests.helpers.campaign import orders_from_environment, rounds_from_environment, run_campaign, work_seconds
@@ -49,7 +49,7 @@ async def system(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory)
 
 async def test_kill_9_at_every_failpoint_loses_nothing_and_doubles_nothing(system: OrderSystem) -> None:
     rounds = rounds_from_environment(1)
-    points = [*Failpoint] * rounds
+    points = [*BRIDGE_FAILPOINTS] * rounds
     random.shuffle(points)
     struck: list[OrdersProcess] = []
 

@@ -14,10 +14,10 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.failpoints import FailpointError, Failpoints
 from bridge.config import EngineLimits
 from bridge.dead_letter_limit import DeadLetterLimitError, DeadLetterLimits
 from bridge.dispatcher import Settlement
-from bridge.failpoints import FailpointError, Failpoints
 from bridge.router import WorkflowCall
 from bridge.service import Bridge
 from schemas.states import EventType

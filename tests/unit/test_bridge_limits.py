@@ -1,4 +1,4 @@
-"""The dead-letter limit, the failpoints, the back-off and the configuration's own checks."""
+"""The dead-letter limit, the back-off and the configuration's own checks."""
 
 from datetime import timedelta
 
@@ -7,7 +7,6 @@ import pytest
 from bridge.backoff import delay_before
 from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings
 from bridge.dead_letter_limit import DeadLetterGuard, DeadLetterLimitError, DeadLetterLimits
-from bridge.failpoints import Failpoint, FailpointError, Failpoints
 from schemas.states import EventType
 
 
@@ -57,46 +56,6 @@ def test_a_share_within_the_limit_goes_on_for_ever() -> None:
 def test_limits_out_of_range_are_refused(limits: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="dead letters"):
         DeadLetterLimits(**limits)
-
-
-# Failpoints ----------------------------------------------------------------------------------------------------------
-
-
-def test_no_failpoint_is_set_by_default() -> None:
-    for failpoints in (Failpoints(), Failpoints.parse("", production=True)):
-        assert not failpoints
-        for point in Failpoint:
-            failpoints.hit(point)
-
-
-def test_a_failpoint_strikes_at_its_hit_only() -> None:
-    failpoints = Failpoints.parse("after_call:raise@2, before_commit:raise", production=False)
-    failpoints.hit(Failpoint.AFTER_CALL)
-    with pytest.raises(FailpointError, match="after_call"):
-        failpoints.hit(Failpoint.AFTER_CALL)
-    failpoints.hit(Failpoint.AFTER_CALL)
-    for _ in range(2):
-        with pytest.raises(FailpointError):
-            failpoints.hit(Failpoint.BEFORE_COMMIT)
-
-
-async def test_a_failpoint_can_hold_the_code_up() -> None:
-    failpoints = Failpoints.parse("before_call:pause=0.01", production=False)
-    await failpoints.reach(Failpoint.BEFORE_CALL)
-    await failpoints.reach(Failpoint.AFTER_CALL)
-
-
-@pytest.mark.parametrize(
-    "text", ["after_call", "after_call:explode", "after_lunch:kill", "after_call:kill=3", "x:pause"]
-)
-def test_what_does_not_read_as_a_failpoint_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="FAILPOINTS"):
-        Failpoints.parse(text, production=False)
-
-
-def test_failpoints_are_refused_in_production() -> None:
-    with pytest.raises(ValueError, match="production"):
-        Failpoints.parse("after_call:kill", production=True)
 
 
 # Back-off and configuration ------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 Off unless asked for, and refused in production. The variable ``FAILPOINTS`` reads ``name:action[@hit]``, several of
 them separated by commas: ``after_call:kill@3`` kills the process when the point is reached for the third time.
+
+It stands in this room because bridge and activities both reach points, and imports go one way.
 """
 
 import asyncio
@@ -26,6 +28,34 @@ class Failpoint(StrEnum):
     AFTER_DEAD_LETTER = "after_dead_letter"
     BEFORE_COMMIT = "before_commit"
     AFTER_COMMIT = "after_commit"
+
+    AFTER_CHARGE = "after_charge"
+    """The provider has charged, and our own table does not know it yet."""
+    AFTER_REFUND = "after_refund"
+    """The provider has given the money back, and our own table does not know it yet."""
+    AFTER_SETTLEMENT = "after_settlement"
+    """Our own table has the provider's answer, and Temporal does not know it yet."""
+    AFTER_PREPARATION = "after_preparation"
+    AFTER_DISPATCH = "after_dispatch"
+    """The carrier has the package, and Temporal does not know it yet."""
+    AFTER_RECORD = "after_record"
+    """The transition is committed in the database, and not published yet."""
+    AFTER_PUBLISH = "after_publish"
+    """Kafka has the transition, and neither the database nor Temporal knows it yet."""
+
+
+ORDER_WORKER_FAILPOINTS: Final = (
+    Failpoint.AFTER_CHARGE,
+    Failpoint.AFTER_REFUND,
+    Failpoint.AFTER_SETTLEMENT,
+    Failpoint.AFTER_RECORD,
+    Failpoint.AFTER_PUBLISH,
+)
+SHIPPING_WORKER_FAILPOINTS: Final = (Failpoint.AFTER_PREPARATION, Failpoint.AFTER_DISPATCH)
+BRIDGE_FAILPOINTS: Final = tuple(
+    point for point in Failpoint if point not in ORDER_WORKER_FAILPOINTS + SHIPPING_WORKER_FAILPOINTS
+)
+"""Which kind of process reaches which; every process may be given all of them."""
 
 
 class FailpointError(Exception):
