@@ -40,6 +40,17 @@ async def send_a_bad_record(system: OrderSystem, *, with_key: bool = True) -> No
     )
 
 
+async def send_orders_to_cancel(system: OrderSystem, count: int = 1) -> None:
+    """Orders that nobody has planned, and that end at once: two records each."""
+    ids = [f"o-{secrets.token_hex(6)}" for _ in range(count)]
+    events = [
+        *((EventType.ORDER_CREATED, {"order_id": one, "payment_id": f"p-{one}"}) for one in ids),
+        *((EventType.ORDER_CANCELLED, {"order_id": one}) for one in ids),
+    ]
+    made = [(kind, message_of(kind, body)) for kind, body in events]
+    await system.produce(Outgoing(system.topic_of(kind), message.value, message.key) for kind, message in made)
+
+
 class Outages:
     """Does things to the servers of a system with one bridge.
 
@@ -64,18 +75,6 @@ class Outages:
             KAFKA_BOOTSTRAP_SERVERS=self._kafka.address,
             TEMPORAL_HOST=self._temporal.address,
             **settings,
-        )
-
-    async def send_an_order_to_cancel(self, count: int = 1) -> None:
-        """Orders that nobody has planned, and that end at once."""
-        ids = [f"o-{secrets.token_hex(6)}" for _ in range(count)]
-        events = [
-            *((EventType.ORDER_CREATED, {"order_id": one, "payment_id": f"p-{one}"}) for one in ids),
-            *((EventType.ORDER_CANCELLED, {"order_id": one}) for one in ids),
-        ]
-        made = [(kind, message_of(kind, body)) for kind, body in events]
-        await self.system.produce(
-            Outgoing(self.system.topic_of(kind), message.value, message.key) for kind, message in made
         )
 
     # Kafka ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from pathlib import Path
 import stack
 from activities.failpoints import BRIDGE_FAILPOINTS, Failpoint
 from stack.endpoints import REQUIRED_VARIABLES
-from tests.faults.outages import Outages, send_a_bad_record
+from tests.faults.outages import Outages, send_a_bad_record, send_orders_to_cancel
 from tests.faults.rooms import WAITS_FOR_A_TIME_OUT, patient_system
 from tests.helpers.campaign import (
     orders_from_environment,
@@ -123,8 +123,8 @@ def _faults(outages: Outages, chance: random.Random) -> list[NamedFault]:
     bridges: list[NamedFault] = [
         ("bridge killed", partial(_kill_bridge, outages)),
         ("bridge joined and left", partial(_join_and_leave, outages)),
-        ("replies lost", partial(outages.replies_lost, outages.send_an_order_to_cancel)),
-        ("temporal overloaded", partial(outages.temporal_overloaded, partial(outages.send_an_order_to_cancel, 20))),
+        ("replies lost", partial(outages.replies_lost, partial(send_orders_to_cancel, system))),
+        ("temporal overloaded", partial(outages.temporal_overloaded, partial(send_orders_to_cancel, system, 20))),
     ]
     faults: list[NamedFault] = [*struck, *workers, *servers, *bridges]
     chance.shuffle(faults)
@@ -142,7 +142,7 @@ async def _strike(outages: Outages, point: Failpoint) -> None:
     await send_a_bad_record(outages.system)
     bridge = outages.start_bridge(expect_end=True, FAILPOINTS=f"{point}:kill@1")
     # A point of records that are called for may have none left to be reached by.
-    await outages.send_an_order_to_cancel()
+    await send_orders_to_cancel(outages.system)
     await bridge.wait_until_ended(STRUCK_WITHIN_SECONDS)
     outages.start_bridge()
     await outages.system.wait_until_bridges_own_partitions()

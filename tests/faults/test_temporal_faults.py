@@ -12,7 +12,7 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 
 from schemas.states import EventType
 from stack import RunningStack
-from tests.faults.outages import Outages
+from tests.faults.outages import Outages, send_orders_to_cancel
 from tests.faults.rooms import WAITS_FOR_A_TIME_OUT, patient_system
 from tests.helpers.campaign import Fault, orders_from_environment, rounds_from_environment, run_campaign, work_seconds
 from tests.helpers.checker import assert_no_violations
@@ -39,8 +39,8 @@ async def test_every_fault_of_temporal_is_waited_out(outages: Outages) -> None:
     faults: list[Fault] = [
         outages.temporal_connections_reset,
         outages.temporal_restarted,
-        partial(outages.replies_lost, partial(_send_orders_to_cancel, outages.system, 10)),
-        partial(outages.temporal_overloaded, partial(_send_orders_to_cancel, outages.system, 20)),
+        partial(outages.replies_lost, partial(send_orders_to_cancel, outages.system, 10)),
+        partial(outages.temporal_overloaded, partial(send_orders_to_cancel, outages.system, 20)),
         outages.temporal_stopped,
         outages.temporal_killed,
     ]
@@ -55,12 +55,6 @@ async def test_every_fault_of_temporal_is_waited_out(outages: Outages) -> None:
     assert outages.injected.total() == len(faults) * rounds
     assert set(outages.injected.values()) == {rounds}
     campaign.assert_as_planned()
-
-
-async def _send_orders_to_cancel(system: OrderSystem, count: int) -> None:
-    ids = [f"o-{secrets.token_hex(6)}" for _ in range(count)]
-    await _send(system, *((EventType.ORDER_CREATED, one, {"payment_id": f"p-{one}"}) for one in ids))
-    await _send(system, *((EventType.ORDER_CANCELLED, one, {}) for one in ids))
 
 
 async def _send(system: OrderSystem, *events: tuple[EventType, str, dict[str, Any]]) -> None:

@@ -79,6 +79,7 @@ async def run_campaign(
     faults: Sequence[Fault] = (_no_fault,),
     without: Sequence[str] = (),
     within_seconds: float = 120.0,
+    seed: int | None = None,
 ) -> Campaign:
     """Produces a plan, phase by phase, and waits until nothing is left to do.
 
@@ -89,8 +90,9 @@ async def run_campaign(
             there is work going on.
         without: Scenarios that are left out, such as those that would wait for a long time-out.
         within_seconds: How long a phase may take to be worked off.
+        seed: What the plan is made from, where the faults are made from it as well; None for `seed_from_environment`.
     """
-    plan = make_plan(seed_from_environment(), orders, without=without)
+    plan = make_plan(seed_from_environment() if seed is None else seed, orders, without=without)
     print(f"SEED={plan.seed} ORDERS={orders}")  # noqa: T201 -- pytest shows it with a failure
     system.confidential = (*system.confidential, *plan.confidential)
     produced: dict[Coordinates, PlannedRecord] = {}

@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.protocol.group import LeaveGroupRequest
 
 READ_DEADLINE_SECONDS = 30.0
 """Reading a test's topic to its end takes milliseconds; far longer means a broken server, and fails the test."""
@@ -146,6 +147,16 @@ async def group_is_stable(bootstrap_servers: str, group_id: str, *, members: int
         (response,) = await admin.describe_consumer_groups([group_id], coordinator)
     (group,) = response.to_object()["groups"]
     return bool(group["state"] == "Stable" and len(group["members"]) == members)
+
+
+async def remove_members(bootstrap_servers: str, group_id: str) -> None:
+    """Takes every member out of the group, as Kafka does with one whose session has timed out, without that wait."""
+    async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
+        coordinator = await _coordinator(admin, group_id)
+        (response,) = await admin.describe_consumer_groups([group_id], coordinator)
+        (group,) = response.to_object()["groups"]
+        for member in group["members"]:
+            await admin._send_request(LeaveGroupRequest(group_id, member["member_id"]), coordinator)
 
 
 async def delete_topics(bootstrap_servers: str, topics: Sequence[str]) -> None:
