@@ -7,6 +7,7 @@ with workflow.unsafe.imports_passed_through():
     from schemas.inbound import InboundEvent
     from schemas.orchestration import ShippingMilestone
     from schemas.states import EventType
+    from workflows.converter import EncryptedPayloadError
 
 
 def read_event(event_type: EventType, argument: RawValue | None) -> InboundEvent:
@@ -50,6 +51,9 @@ def _read(argument: RawValue | None, model: type) -> object:
         return None
     try:
         decoded: object = workflow.payload_converter().from_payload(argument.payload, model)
+    except EncryptedPayloadError:
+        # A good event of a sender that has keys: the workflow task fails, and is repeated until this worker has them.
+        raise
     except Exception as error:  # noqa: BLE001 -- a signal may hold any bytes, and a raising handler stops the order
         workflow.logger.warning("order.signal.unreadable: %s", type(error).__name__)
         return argument

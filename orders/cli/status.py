@@ -12,7 +12,7 @@ from orders.cli.common import (
     run_command,
     server_settings,
 )
-from orders.clients.temporal import connect_temporal
+from orders.clients.temporal import connect_temporal, readable_payloads
 from orders.order_views import OrderView, view_order
 from orders.settings import Settings
 from schemas.inbound import Address
@@ -37,7 +37,9 @@ def status(order_id: OrderIdArgument, *, as_json: JsonOption = False) -> None:
 
 
 async def _view(settings: Settings, order_id: str) -> OrderView:
-    return await view_order(await connect_temporal(settings), settings, order_id)
+    client = await connect_temporal(settings)
+    with readable_payloads():
+        return await view_order(client, settings, order_id)
 
 
 def _print(view: OrderView, settings: Settings) -> None:

@@ -1,14 +1,18 @@
 """Connections to Temporal."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
+from temporalio.converter import DataConverter
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode, TLSConfig
 
 from orders.exit_status import UnreachableError, WrongSettingsError
 from orders.settings import Settings
-from workflows.converter import DATA_CONVERTER
+from orders.settings.codec_keys import parse_codec_keys
+from workflows.converter import DATA_CONVERTER, UnreadablePayloadError, encrypting
 
 _REFUSED = (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED)
 
@@ -54,6 +58,29 @@ async def connect_temporal(settings: Settings) -> Client:
     return client
 
 
+def temporal_data_converter(settings: Settings) -> DataConverter:
+    """How payloads are written and read: encrypted where there are keys."""
+    if settings.temporal_codec_keys is None:
+        return DATA_CONVERTER
+    from orders.payload_codec import AesGcmCodec  # noqa: PLC0415 -- only where keys are set
+
+    keys = parse_codec_keys(settings.temporal_codec_keys.get_secret_value())
+    return encrypting(AesGcmCodec(keys, allow_unencrypted=settings.temporal_codec_allow_unencrypted))
+
+
+@contextmanager
+def readable_payloads() -> Iterator[None]:
+    """Around calls of a command that read payloads.
+
+    Raises:
+        WrongSettingsError: there is one that cannot be read with these settings; says which setting to correct.
+    """
+    try:
+        yield
+    except UnreadablePayloadError as error:
+        raise WrongSettingsError(str(error)) from error
+
+
 def temporal_unreachable(settings: Settings) -> str:
     """What is said where Temporal does not answer."""
     return (
@@ -69,7 +96,7 @@ async def _client(settings: Settings, *, lazy: bool, retry_config: RetryConfig |
         namespace=settings.temporal_namespace,
         tls=_temporal_tls(settings),
         api_key=api_key.get_secret_value() if api_key else None,
-        data_converter=DATA_CONVERTER,
+        data_converter=temporal_data_converter(settings),
         lazy=lazy,
         retry_config=retry_config,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from temporalio.api.failure.v1 import Failure
 from temporalio.client import (
     Client,
     WorkflowExecution,
@@ -13,9 +14,10 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowQueryFailedError,
 )
+from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-from orders.clients.temporal import connect_temporal, temporal_unreachable
+from orders.clients.temporal import connect_temporal, readable_payloads, temporal_unreachable
 from orders.exit_status import UnreachableError
 from orders.settings import Settings
 from schemas.orchestration import OrderResult, OrderStatus
@@ -72,20 +74,26 @@ async def look_in_temporal(settings: Settings, order_id: str) -> TemporalSide:
 
     Raises:
         UnreachableError: it does not answer.
-        WrongSettingsError: it does not let us in, or has no such namespace.
+        WrongSettingsError: it does not let us in, has no such namespace, or holds payloads that need other keys.
     """
     client = await connect_temporal(settings)
     try:
-        description = await _describe(client, order_id)
-        if description is None:
-            runs, cut = await _runs(client, order_id)
-            return TemporalSide(runs, cut, None, None, None, silent=False, pending=())
-        runs, cut = await _runs(client, order_id, description)
-        status, silent = await _status(client, order_id, description)
-        result, failure = await _outcome(client, order_id, description)
+        with readable_payloads():
+            return await _look(client, order_id)
     except RPCError as error:
         raise UnreachableError(temporal_unreachable(settings)) from error
-    return TemporalSide(runs, cut, status, result, failure, silent, pending=_pending(description))
+
+
+async def _look(client: Client, order_id: str) -> TemporalSide:
+    description = await _describe(client, order_id)
+    if description is None:
+        runs, cut = await _runs(client, order_id)
+        return TemporalSide(runs, cut, None, None, None, silent=False, pending=())
+    runs, cut = await _runs(client, order_id, description)
+    status, silent = await _status(client, order_id, description)
+    result, failure = await _outcome(client, order_id, description)
+    pending = await _pending(client, description)
+    return TemporalSide(runs, cut, status, result, failure, silent, pending)
 
 
 async def _describe(client: Client, order_id: str) -> WorkflowExecutionDescription | None:
@@ -151,16 +159,28 @@ async def _outcome(
         return None, str(error.cause)
 
 
-def _pending(description: WorkflowExecutionDescription) -> tuple[PendingActivity, ...]:
+async def _pending(client: Client, description: WorkflowExecutionDescription) -> tuple[PendingActivity, ...]:
     raw: Any = description.raw_description
     return tuple(
-        PendingActivity(
-            type=one.activity_type.name,
-            attempt=one.attempt,
-            last_failure=one.last_failure.message if one.HasField("last_failure") else None,
-            next_attempt_at=(
-                one.next_attempt_schedule_time.ToDatetime(UTC) if one.HasField("next_attempt_schedule_time") else None
-            ),
-        )
-        for one in raw.pending_activities
+        [
+            PendingActivity(
+                type=one.activity_type.name,
+                attempt=one.attempt,
+                last_failure=await _message(client, one.last_failure) if one.HasField("last_failure") else None,
+                next_attempt_at=(
+                    one.next_attempt_schedule_time.ToDatetime(UTC)
+                    if one.HasField("next_attempt_schedule_time")
+                    else None
+                ),
+            )
+            for one in raw.pending_activities
+        ]
     )
+
+
+async def _message(client: Client, failure: Failure) -> str:
+    """What a failure says; it may be encrypted."""
+    own = Failure()
+    own.CopyFrom(failure)  # Decoding changes what it is given.
+    error = await client.data_converter.decode_failure(own)
+    return error.message if isinstance(error, FailureError) else str(error)

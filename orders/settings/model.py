@@ -175,6 +175,8 @@ def _contradictory_security(settings: Settings) -> Iterator[str]:
     if not settings.temporal_tls:
         tls = {name for name in TemporalSettings.model_fields if name.startswith("temporal_tls_")}
         yield from _unused(settings, tls | {"temporal_api_key"}, "TEMPORAL_TLS=false")
+    if settings.temporal_codec_allow_unencrypted and settings.temporal_codec_keys is None:
+        yield "TEMPORAL_CODEC_ALLOW_UNENCRYPTED is set without TEMPORAL_CODEC_KEYS: nothing is encrypted anyway"
     yield from _half_a_pair(settings, "kafka_ssl_cert_file", "kafka_ssl_key_file")
     yield from _half_a_pair(settings, "temporal_tls_client_cert_file", "temporal_tls_client_key_file")
 

@@ -3,7 +3,9 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
+
+from orders.settings.codec_keys import parse_codec_keys
 
 _TOPIC_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _SERVER_PATTERN = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
@@ -46,6 +48,11 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _codec_keys(value: SecretStr) -> SecretStr:
+    parse_codec_keys(value.get_secret_value())
+    return value
+
+
 TemporalServer = Annotated[str, AfterValidator(_temporal_server)]
 """``host:port``."""
 KafkaServers = Annotated[str, AfterValidator(_kafka_servers)]
@@ -63,3 +70,5 @@ Seconds = Annotated[float, Field(gt=0, le=315_360_000)]
 """A length of time; the bound (ten years) keeps every deadline within what Temporal and datetime can hold."""
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 SizeBytes = Annotated[int, Field(ge=1_024, le=2**34)]
+CodecKeys = Annotated[SecretStr, AfterValidator(_codec_keys)]
+"""``id:key,id:key``; see `orders.settings.codec_keys`."""

@@ -1,5 +1,6 @@
 """Settings: what is read, what is refused and how that is said."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from schemas.states import EventType
 
 ROOT = Path(__file__).parents[2]
 PLANTED = "hush-7f3a"
+KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +98,12 @@ def test_a_server_without_a_port_has_its_usual_one(monkeypatch: pytest.MonkeyPat
         ("KAFKA_TOPIC_ORDER_EVENTS", "two words", "KAFKA_TOPIC_ORDER_EVENTS is a topic's name"),
         ("PAYMENT_GATEWAY_URL", "payments.example", "PAYMENT_GATEWAY_URL is an address that begins with http"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is wrong"),
+        ("TEMPORAL_CODEC_KEYS", PLANTED, "TEMPORAL_CODEC_KEYS has no id and key at place 1"),
+        ("TEMPORAL_CODEC_KEYS", f"{PLANTED}+/=:{KEY}", "TEMPORAL_CODEC_KEYS has no id and key at place 1"),
+        ("TEMPORAL_CODEC_KEYS", f"a:{KEY},", "TEMPORAL_CODEC_KEYS has no id and key at place 2"),
+        ("TEMPORAL_CODEC_KEYS", f"a:{PLANTED}", "TEMPORAL_CODEC_KEYS has a key at place 1 that is not base64"),
+        ("TEMPORAL_CODEC_KEYS", f"a:{KEY},b:{KEY[:-4]}", "TEMPORAL_CODEC_KEYS has a key at place 2 of 30 bytes"),
+        ("TEMPORAL_CODEC_KEYS", f"a:{KEY},a:{KEY}", "TEMPORAL_CODEC_KEYS has two keys of one id"),
     ],
 )
 def test_a_malformed_setting_is_named_in_one_sentence(
@@ -104,6 +112,8 @@ def test_a_malformed_setting_is_named_in_one_sentence(
     refusals = refusal_of(monkeypatch, **{name: value})
     assert len(refusals) == 1
     assert refusals[0].startswith(sentence)
+    assert PLANTED not in refusals[0]
+    assert KEY[:-4] not in refusals[0]
 
 
 def test_each_malformed_setting_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +180,10 @@ def test_each_malformed_setting_has_a_line(monkeypatch: pytest.MonkeyPatch) -> N
         (
             {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_KEY_FILE": "/key.pem"},
             ("KAFKA_SSL_CERT_FILE", "KAFKA_SSL_KEY_FILE"),
+        ),
+        (
+            {"TEMPORAL_CODEC_ALLOW_UNENCRYPTED": "true"},
+            ("TEMPORAL_CODEC_ALLOW_UNENCRYPTED", "TEMPORAL_CODEC_KEYS"),
         ),
         ({"TEMPORAL_API_KEY": PLANTED}, ("TEMPORAL_API_KEY", "TEMPORAL_TLS=false")),
         (
