@@ -38,6 +38,9 @@ class OrderPolicy(Model):
     """Before an activity's second attempt; doubled each time."""
     retry_maximum_interval: Span = timedelta(seconds=10)
     """Longest pause between two attempts: what bounds how fast work goes on after an outage (I12)."""
+    search_attributes: bool = False
+    """Whether the run shows itself to Temporal's search. Off unless asked for: on a namespace that lacks the attributes
+    every workflow task would fail, and runs of versions that knew none replay as they ran."""
 
     @model_validator(mode="after")
     def _attempt_fits_within_all_attempts(self) -> Self:

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID, uuid5
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from schemas.base import Currency, Identifier, MinorUnits, Model, Timestamp
 from schemas.inbound import Address
@@ -30,6 +30,9 @@ class Cause(Model):
 
 class OutboundBody(Model):
     """What every published event has."""
+
+    # Every field is always written, as null where there is nothing to say: readers may count on it.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     order_id: Identifier
     sequence: Annotated[int, Field(ge=1)]
@@ -98,6 +101,7 @@ def cloudevents_headers(event: OutboundBody, *, event_type: str, source: str) ->
         "ce_type": event_type,
         "ce_subject": event.order_id,
         "ce_time": event.occurred_at.isoformat(),
-        "ce_sequence": str(event.sequence),
+        # The sequence extension of CloudEvents wants texts that compare as the numbers do.
+        "ce_sequence": f"{event.sequence:010}",
         "content-type": CONTENT_TYPE,
     }

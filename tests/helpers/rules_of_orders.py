@@ -115,7 +115,7 @@ def _flaws(record: StoredRecord, body: dict[str, Any]) -> Iterator[str]:
         "ce_id": outbound_event_id(order_id, sequence),
         "ce_type": body["type"],
         "ce_subject": order_id,
-        "ce_sequence": str(sequence),
+        "ce_sequence": f"{sequence:010}",
         "content-type": "application/json",
     }
     wrong = {name: record.header(name) for name, value in expected.items() if record.header(name) != value}

@@ -51,7 +51,7 @@ def published_record(body: dict[str, Any], offset: int, partition: int = 0) -> S
         "ce_type": body["type"],
         "ce_subject": order_id,
         "ce_time": AT,
-        "ce_sequence": str(sequence),
+        "ce_sequence": f"{sequence:010}",
         "content-type": "application/json",
     }
     return StoredRecord(

@@ -92,7 +92,7 @@ async def test_an_event_carries_its_order_as_key_and_the_headers_of_cloudevents(
         "ce_type": "order.state_changed",
         "ce_subject": "o-1",
         "ce_time": "2026-01-31T12:00:00.123456+00:00",
-        "ce_sequence": "1",
+        "ce_sequence": "0000000001",
         "content-type": "application/json",
     }
 

@@ -5,7 +5,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from schemas.contract import EXAMPLES, OUTBOUND_MODELS, documents, render
+from schemas.contract import documents, render
+from schemas.contract_examples import EXAMPLES
+from schemas.contract_messages import OUTBOUND_MODELS
 from schemas.inbound import BODY_MODELS
 from schemas.states import EventType, OutboundType
 
