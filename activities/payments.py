@@ -1,10 +1,19 @@
 """Activities that move money: at most one charge per payment id, at most one refund and only after a charge."""
 
+from typing import Final
+
 from temporalio import activity
 
 from activities.errors import told_to_temporal
 from activities.failpoints import Failpoint, Failpoints
-from activities.ports import GatewayContractError, GatewayPayment, PaymentClaim, PaymentGateway, PaymentStore
+from activities.ports import (
+    GatewayContractError,
+    GatewayPayment,
+    GatewayUnavailableError,
+    PaymentClaim,
+    PaymentGateway,
+    PaymentStore,
+)
 from schemas.orchestration import ChargePayment, ChargeResult, RefundPayment, RefundResult
 from schemas.states import PaymentStatus, ReasonCode
 
@@ -21,20 +30,18 @@ class PaymentActivities:
     async def charge_payment(self, charge: ChargePayment) -> ChargeResult:
         """Charges the payment unless that has been done; declines an id that belongs to another order or amount.
 
-        After a crash anywhere it is repeated as it is: the claim stands, and the gateway answers a repeat with what
-        the first call came to.
+        After a crash anywhere it is repeated as it is: the claim stands, and what an earlier attempt came to is looked
+        up before anything is asked again.
         """
         with told_to_temporal():
             claim = await self._payments.claim(charge)
             if not _is_claim_of(claim, charge):
                 return ChargeResult(status=PaymentStatus.DECLINED, reason=ReasonCode.PAYMENT_ID_CONFLICT)
             if claim.status is PaymentStatus.PENDING:
-                payment = await self._gateway.charge(charge)
-                await self._failpoints.reach(Failpoint.AFTER_CHARGE)
-                _check_answer(payment, charge)
+                payment = await self._charged(charge, known=None if claim.is_new else await self._known(claim))
+                _check_charge(payment, claim)
                 # A refund may have overtaken this attempt: what is recorded then stands, and is the answer.
-                claim = await self._payments.settle(charge.payment_id, payment.status, payment.reason)
-                await self._failpoints.reach(Failpoint.AFTER_SETTLEMENT)
+                claim = await self._settled(claim, payment)
             return _charge_result(claim)
 
     @activity.defn
@@ -50,11 +57,46 @@ class PaymentActivities:
                 # The id is another order's, so nothing of this order was charged under it.
                 return RefundResult(status=PaymentStatus.VOIDED)
             if claim.status in (PaymentStatus.PENDING, PaymentStatus.CHARGED):
-                payment = await self._gateway.refund(request.payment_id)
-                await self._failpoints.reach(Failpoint.AFTER_REFUND)
-                claim = await self._payments.settle(request.payment_id, payment.status, payment.reason)
+                claim = await self._settled(claim, await self._given_back(claim))
             refunded = claim.status is PaymentStatus.REFUNDED
             return RefundResult(status=PaymentStatus.REFUNDED if refunded else PaymentStatus.VOIDED)
+
+    async def _known(self, claim: PaymentClaim) -> GatewayPayment | None:
+        """What an earlier attempt came to, whose answer never arrived; None where it never reached the provider.
+
+        Raises:
+            GatewayUnavailableError: the provider is still working on it.
+        """
+        known = await self._gateway.look_up(claim.payment_id)
+        if known is not None and known.status is PaymentStatus.PENDING:
+            raise GatewayUnavailableError("the provider is still working on the payment")
+        return known
+
+    async def _charged(self, charge: ChargePayment, known: GatewayPayment | None) -> GatewayPayment:
+        if known is not None:
+            return known
+        payment = await self._gateway.charge(charge)
+        await self._failpoints.reach(Failpoint.AFTER_CHARGE)
+        return payment
+
+    async def _given_back(self, claim: PaymentClaim) -> GatewayPayment:
+        """The payment after its refund or void, which an earlier attempt may have come to already."""
+        known = await self._gateway.look_up(claim.payment_id)
+        if known is not None and known.status in _GIVEN_BACK:
+            payment = known
+        else:
+            payment = await self._gateway.refund(claim.payment_id)
+            await self._failpoints.reach(Failpoint.AFTER_REFUND)
+        _check_refund(payment, claim, known)
+        return payment
+
+    async def _settled(self, claim: PaymentClaim, payment: GatewayPayment) -> PaymentClaim:
+        settled = await self._payments.settle(claim.payment_id, payment.status, payment.reason)
+        await self._failpoints.reach(Failpoint.AFTER_SETTLEMENT)
+        return settled
+
+
+_GIVEN_BACK: Final = (PaymentStatus.REFUNDED, PaymentStatus.VOIDED)
 
 
 def _is_claim_of(claim: PaymentClaim, charge: ChargePayment) -> bool:
@@ -62,17 +104,39 @@ def _is_claim_of(claim: PaymentClaim, charge: ChargePayment) -> bool:
     return claimed == (charge.order_id, charge.amount, charge.currency)
 
 
-def _check_answer(payment: GatewayPayment, charge: ChargePayment) -> None:
-    """Makes sure that what was charged is what was asked.
+def _check_charge(payment: GatewayPayment, claim: PaymentClaim) -> None:
+    """Makes sure that what was charged is what was claimed.
 
     Raises:
         GatewayContractError: it is not.
     """
-    same_money = (payment.amount, payment.currency) == (charge.amount, charge.currency)
     # A payment that was voided before it was ever charged has no amount.
-    same_money = same_money or payment.status is PaymentStatus.VOIDED
-    if payment.payment_id != charge.payment_id or not same_money:
+    same_money = _money_of(payment) == _money_of(claim) or payment.status is PaymentStatus.VOIDED
+    if payment.payment_id != claim.payment_id or not same_money:
         raise GatewayContractError("the provider answered with another payment, amount or currency than was asked")
+
+
+def _check_refund(payment: GatewayPayment, claim: PaymentClaim, known: GatewayPayment | None) -> None:
+    """Makes sure that what was charged was given back, and all of it.
+
+    Args:
+        payment: the provider's answer.
+        claim: what we know: the amount that was charged, or that may have been.
+        known: what the provider knew before it was asked; of a charge whose answer never arrived, the amount.
+
+    Raises:
+        GatewayContractError: a charge was not given back, or with another amount; a person has to look.
+    """
+    provider_charged = known is not None and known.status is PaymentStatus.CHARGED
+    if payment.status is PaymentStatus.VOIDED and (claim.status is PaymentStatus.CHARGED or provider_charged):
+        raise GatewayContractError("the provider says that a payment was never charged, though it had been")
+    charged = known if known is not None and claim.status is PaymentStatus.PENDING else claim
+    if payment.status is PaymentStatus.REFUNDED and _money_of(payment) != _money_of(charged):
+        raise GatewayContractError("the provider gave back another amount or currency than was charged")
+
+
+def _money_of(payment: GatewayPayment | PaymentClaim) -> tuple[int, str]:
+    return payment.amount, payment.currency
 
 
 def _charge_result(claim: PaymentClaim) -> ChargeResult:

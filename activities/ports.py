@@ -3,7 +3,7 @@
 `activities.adapters` implements them; tests hold fakes to the same suite.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -152,17 +152,19 @@ class PaymentClaim:
     currency: str
     status: PaymentStatus
     reason: ReasonCode | None = None
+    is_new: bool = field(default=False, compare=False)
+    """Whether the call that returned it made it: of any other PENDING claim the provider may know more than we do."""
 
 
 class PaymentGateway(Protocol):
     """The provider that moves money. Every call is idempotent by payment id.
 
     Every method raises `GatewayUnavailableError` where the outcome is unknown or the provider asks to come back later,
-    and `GatewayContractError` where its answer cannot be understood.
+    and `GatewayContractError` where its answer cannot be understood or is about another payment.
     """
 
     async def charge(self, charge: ChargePayment) -> "GatewayPayment":
-        """Charges at most once per payment id; a repeat returns what the payment has come to since."""
+        """Charges at most once per payment id; a repeat returns what the payment has come to since, never PENDING."""
         ...
 
     async def refund(self, payment_id: str) -> "GatewayPayment":
@@ -176,7 +178,7 @@ class PaymentGateway(Protocol):
         ...
 
     async def look_up(self, payment_id: str) -> "GatewayPayment | None":
-        """What the provider knows of the payment; None where it never heard of it."""
+        """What the provider knows of the payment; PENDING while it works on it, None where it never heard of it."""
         ...
 
 

@@ -35,6 +35,7 @@ class Meaning(Enum):
     """What a status code says."""
 
     ANSWER = auto()
+    DECLINED = auto()
     NOT_THERE = auto()
     REFUSED = auto()
     COME_BACK_LATER = auto()
@@ -44,7 +45,8 @@ class Meaning(Enum):
 _MEANINGS: Final = {
     200: Meaning.ANSWER,
     201: Meaning.ANSWER,
-    402: Meaning.ANSWER,  # Payment Required: a declined payment, told in the body as every other.
+    202: Meaning.COME_BACK_LATER,  # Accepted: what it comes to is not known yet.
+    402: Meaning.DECLINED,  # Payment Required: told in the body as every other answer.
     404: Meaning.NOT_THERE,
     408: Meaning.COME_BACK_LATER,
     409: Meaning.COME_BACK_LATER,  # Conflict: a request with this Idempotency-Key is still being worked on.
@@ -73,7 +75,8 @@ class HttpProvider:
             api_key: sent as a bearer token; None for none.
             timeout: for one call, from connecting to the answer's last byte.
         """
-        headers = {"accept": "application/json"}
+        # Uncompressed, so that the bound on an answer's size is one on what it is unpacked to.
+        headers = {"accept": "application/json", "accept-encoding": "identity"}
         if api_key is not None:
             headers["authorization"] = f"Bearer {api_key}"
         # No redirects: they would carry the key to wherever the answer says. No proxies or keys from the environment.
@@ -100,7 +103,7 @@ class HttpProvider:
         """One request.
 
         Returns:
-            ANSWER with its body, or NOT_THERE, or REFUSED.
+            ANSWER or DECLINED with its body, or NOT_THERE, or REFUSED.
 
         Raises:
             GatewayUnavailableError: no answer in time, or come back later: what it led to is unknown.
@@ -109,23 +112,43 @@ class HttpProvider:
         headers = {"content-type": "application/json"}
         if idempotency_key is not None:
             headers["idempotency-key"] = idempotency_key
-        content = None if body is None else json.dumps(body)
+        request = self._client.build_request(
+            method, path, headers=headers, content=None if body is None else json.dumps(body)
+        )
         try:
             # httpx's own time-outs are for each step; a provider that sends a byte a second passes them all.
             async with asyncio.timeout(self._timeout.total_seconds()):
-                response = await self._client.request(method, path, headers=headers, content=content)
+                response = await self._client.send(request, stream=True)
+                try:
+                    return await _read(response)
+                finally:
+                    await response.aclose()
         except TimeoutError as error:
             raise GatewayUnavailableError("the provider did not answer in time") from error
         except httpx.RequestError as error:
             raise GatewayUnavailableError(f"the provider cannot be reached ({type(error).__name__})") from error
-        meaning = meaning_of(response.status_code)
-        if meaning is Meaning.COME_BACK_LATER:
-            raise GatewayUnavailableError(
-                f"the provider asks to come back later ({response.status_code})", _retry_after(response)
-            )
-        if meaning is Meaning.NOT_UNDERSTOOD or len(response.content) > ANSWER_MAX_BYTES:
-            raise GatewayContractError(f"the provider's answer is not understood ({response.status_code})")
-        return meaning, response.content
+
+
+async def _read(response: httpx.Response) -> tuple[Meaning, bytes]:
+    """What an answer means, and its body, of which no more is held than the contract's longest.
+
+    Raises:
+        GatewayUnavailableError: the status says so.
+        GatewayContractError: the status or the length is none of the contract's.
+    """
+    meaning = meaning_of(response.status_code)
+    if meaning is Meaning.COME_BACK_LATER:
+        raise GatewayUnavailableError(
+            f"the provider asks to come back later ({response.status_code})", _retry_after(response)
+        )
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > ANSWER_MAX_BYTES:
+            break
+    if meaning is Meaning.NOT_UNDERSTOOD or len(content) > ANSWER_MAX_BYTES:
+        raise GatewayContractError(f"the provider's answer is not understood ({response.status_code})")
+    return meaning, bytes(content)
 
 
 def _retry_after(response: httpx.Response) -> timedelta | None:
@@ -187,7 +210,7 @@ class HttpPaymentGateway(PaymentGateway):
             idempotency_key=f"charge:{charge.payment_id}",
             body=charge.model_dump(mode="json"),
         )
-        return _gateway_payment(_parsed(PaymentAnswer, *answer))
+        return _decided(_payment(charge.payment_id, *answer))
 
     async def refund(self, payment_id: str) -> GatewayPayment:
         """See the port."""
@@ -197,9 +220,9 @@ class HttpPaymentGateway(PaymentGateway):
             idempotency_key=f"refund:{payment_id}",
             body={},
         )
-        payment = _gateway_payment(_parsed(PaymentAnswer, *answer))
-        if payment.status not in (PaymentStatus.REFUNDED, PaymentStatus.VOIDED) or payment.payment_id != payment_id:
-            raise GatewayContractError("the provider answered a refund with another payment, or with none")
+        payment = _decided(_payment(payment_id, *answer))
+        if payment.status not in (PaymentStatus.REFUNDED, PaymentStatus.VOIDED):
+            raise GatewayContractError(f"the provider answered a refund with a payment that is {payment.status}")
         return payment
 
     async def look_up(self, payment_id: str) -> GatewayPayment | None:
@@ -207,7 +230,7 @@ class HttpPaymentGateway(PaymentGateway):
         meaning, content = await self._provider.call("GET", f"payments/{quote(payment_id, safe='')}")
         if meaning is Meaning.NOT_THERE:
             return None
-        return _gateway_payment(_parsed(PaymentAnswer, meaning, content))
+        return _payment(payment_id, meaning, content)
 
 
 class HttpCarrierGateway(CarrierGateway):
@@ -237,14 +260,35 @@ class HttpCarrierGateway(CarrierGateway):
         return meaning, content
 
 
-def _gateway_payment(answer: PaymentAnswer) -> GatewayPayment:
-    """The answer as the port has it; of the provider's reasons only those of our contract are told on."""
+def _payment(payment_id: str, meaning: Meaning, content: bytes) -> GatewayPayment:
+    """The answer as the port has it; of the provider's reasons only those of our contract are told on.
+
+    Raises:
+        GatewayContractError: it cannot be understood, is about another payment, or contradicts its own status code.
+    """
+    declined = meaning is Meaning.DECLINED
+    answer = _parsed(PaymentAnswer, Meaning.ANSWER if declined else meaning, content)
+    if answer.payment_id != payment_id:
+        raise GatewayContractError("the provider answered with another payment than was asked for")
+    if declined and answer.status is not PaymentStatus.DECLINED:
+        raise GatewayContractError(f"the provider answered 402 with a payment that is {answer.status}")
     known = answer.reason in set(ReasonCode)
-    declined = ReasonCode.CARD_DECLINED if answer.status is PaymentStatus.DECLINED else None
+    reason = ReasonCode.CARD_DECLINED if answer.status is PaymentStatus.DECLINED else None
     return GatewayPayment(
         payment_id=answer.payment_id,
         status=answer.status,
         amount=answer.amount,
         currency=answer.currency,
-        reason=ReasonCode(answer.reason) if known and answer.reason else declined,
+        reason=ReasonCode(answer.reason) if known and answer.reason else reason,
     )
+
+
+def _decided(payment: GatewayPayment) -> GatewayPayment:
+    """The payment, unless the provider has not come to an end with it.
+
+    Raises:
+        GatewayUnavailableError: it has not.
+    """
+    if payment.status is PaymentStatus.PENDING:
+        raise GatewayUnavailableError("the provider is still working on the payment")
+    return payment

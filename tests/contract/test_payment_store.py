@@ -49,6 +49,7 @@ async def test_a_claim_is_pending_and_stays_with_its_order(store: PaymentStore, 
         payment_id=charge.payment_id, order_id="o-1", amount=1250, currency="EUR", status=PaymentStatus.PENDING
     )
     assert other == first == await store.find(charge.payment_id)
+    assert (first.is_new, other.is_new) == (True, False)
 
 
 async def test_of_orders_that_claim_one_id_at_once_one_wins(store: PaymentStore, charge: ChargePayment) -> None:

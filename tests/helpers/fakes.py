@@ -248,9 +248,10 @@ class InMemoryPaymentStore(Unreliable, PaymentStore):
             currency=charge.currency,
             status=PaymentStatus.PENDING,
         )
+        is_new = charge.payment_id not in self.claims
         claim = self.claims.setdefault(charge.payment_id, new)
         self._leave("claim")
-        return claim
+        return replace(claim, is_new=is_new)
 
     async def settle(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> PaymentClaim:
         await self._enter("settle")

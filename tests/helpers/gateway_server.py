@@ -1,25 +1,30 @@
-"""A payment provider and carrier over HTTP, as a process of its own, with a ledger in a file.
+"""A payment provider and carrier over HTTP, as a process of its own, with books in a file (`gateway_books`).
 
 It keeps the contract of docs/gateways.md, written a second time and apart from our client. It can be told to misbehave:
 ``POST /faults`` with ``{"method": "POST", "path": "payments", "faults": ["drop_after", "status:503"]}`` queues faults
-for the next requests to that path; each of them is one of
+for the next requests to that path, and ``POST /weather`` with ``{"share": 0.3, "faults": [...], "seed": 7}`` lets that
+share of all requests suffer one of them. Each fault is one of
 
 - ``status:NNN``: answers so, without any effect (``status:429:7`` with ``Retry-After: 7``);
 - ``drop_before``: closes the connection without any effect;
 - ``drop_after``: has its effect, then closes the connection: the answer is lost;
 - ``delay:SECONDS``: has its effect, then answers so much later;
+- ``late:SECONDS``: closes the connection, and has its effect so much later;
+- ``trickle:SECONDS``: has its effect, then answers byte by byte over so long;
 - ``body:TEXT``: has its effect, then answers 200 with this text.
 
-Every movement of money is a line of the ledger: what the customer's bank saw.
+As the embedded sandbox's, a ``payment_id`` that starts ``slow-`` is charged and its first answer lost.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
+import random
+import signal
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,83 +33,25 @@ from typing import Any
 
 import httpx
 
+from tests.helpers.evidence import LedgerEntry, ShipmentRow
+from tests.helpers.gateway_books import Books, ledger_of, shipments_of
+
 STATUSES = {200: "OK", 201: "Created", 401: "Unauthorized", 402: "Payment Required", 404: "Not Found"}
 START_DEADLINE_SECONDS = 20.0
+REQUESTS_KEPT_MAX = 10_000
 
 
-@dataclass
-class Books:
-    """What the provider knows; a restarted one reads it back from the ledger's folder."""
+class Weather:
+    """Which share of the requests suffers, and from what."""
 
-    folder: Path
-    payments: dict[str, dict[str, Any]] = field(default_factory=dict)
-    shipments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    def __init__(self, share: float = 0.0, faults: tuple[str, ...] = (), seed: int = 0) -> None:
+        self._share = share
+        self._faults = faults
+        self._rng = random.Random(seed)  # noqa: S311 -- reproducible on purpose
 
-    @classmethod
-    def opened(cls, folder: Path) -> "Books":
-        books = cls(folder)
-        state = folder / "state.json"
-        if state.exists():
-            books.payments, books.shipments = json.loads(state.read_text())
-        return books
-
-    def save(self) -> None:
-        new = self.folder / "state.json.new"
-        new.write_text(json.dumps([self.payments, self.shipments]))
-        new.replace(self.folder / "state.json")
-
-    def enter(self, kind: str, payment: dict[str, Any]) -> None:
-        entry = {"kind": kind} | {name: payment[name] for name in ("payment_id", "amount", "currency")}
-        with (self.folder / "ledger.jsonl").open("a") as ledger:
-            ledger.write(json.dumps(entry) + "\n")
-
-    def charge(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        payment = self.payments.get(body["payment_id"])
-        if payment is None:
-            declined = body["payment_id"].startswith("decline-")
-            payment = {name: body[name] for name in ("payment_id", "amount", "currency")}
-            payment |= {"status": "declined", "reason": "insufficient_funds"} if declined else {"status": "charged"}
-            self.payments[body["payment_id"]] = payment
-            if not declined:
-                self.enter("charge", payment)
-        return (402 if payment["status"] == "declined" else 201), payment
-
-    def refund(self, payment_id: str) -> tuple[int, dict[str, Any]]:
-        unknown = {"payment_id": payment_id, "status": "voided", "amount": 0, "currency": "XXX"}
-        payment = self.payments.setdefault(payment_id, unknown)
-        if payment["status"] == "charged":
-            self.enter("refund", payment)
-            payment["status"] = "refunded"
-        elif payment["status"] == "declined":
-            payment["status"] = "voided"
-        return 200, payment
-
-    def prepare(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        shipment = self.shipments.setdefault(body["order_id"], {"package_id": f"pk-{body['order_id']}"})
-        return 201, shipment
-
-    def dispatch(self, order_id: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        shipment = self.shipments.setdefault(order_id, {"package_id": f"pk-{order_id}"})
-        zip_code = body["address"].get("zip_code")
-        if "tracking_id" not in shipment:
-            if zip_code == "FAIL0" or (zip_code == "FLAKY" and body["attempt"] < 3):
-                return 422, {"reason": "no_such_place"}
-            shipment["tracking_id"] = f"tr-{order_id}"
-        return 200, shipment
-
-    def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        match [method, *path.strip("/").split("/")]:
-            case ["POST", "payments"]:
-                return self.charge(body)
-            case ["POST", "payments", payment_id, "refund"]:
-                return self.refund(payment_id)
-            case ["GET", "payments", payment_id] if payment_id in self.payments:
-                return 200, self.payments[payment_id]
-            case ["POST", "shipments"]:
-                return self.prepare(body)
-            case ["POST", "shipments", order_id, "dispatch"]:
-                return self.dispatch(order_id, body)
-        return 404, {}
+    def fault(self) -> str:
+        """The next request's fault; ``none`` for most."""
+        return self._rng.choice(self._faults) if self._rng.random() < self._share else "none"
 
 
 class Server:
@@ -114,44 +61,96 @@ class Server:
         self.books = books
         self.api_key = api_key
         self.faults: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self.weather = Weather()
+        self.injected: Counter[str] = Counter()
         self.requests: list[dict[str, Any]] = []
+        self._late: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             method, path, headers, body = await _request(reader)
-            response = await self.respond(method, path, headers, body)
+            response = self._control(path, body)
             if response is not None:
                 writer.write(response)
-                await writer.drain()
+            else:
+                await self._answer(writer, method, path, headers, body)
+            await writer.drain()
         writer.close()
 
-    async def respond(self, method: str, path: str, headers: dict[str, str], body: dict[str, Any]) -> bytes | None:
-        if path == "faults":
-            self.faults[body["method"], body["path"]].extend(body["faults"])
-            return _response(200, {})
-        if path == "requests":
-            return _response(200, {"requests": self.requests})
-        if headers.get("authorization") != f"Bearer {self.api_key}":
-            return _response(401, {})
-        self.requests.append({"method": method, "path": path, "key": headers.get("idempotency-key"), "body": body})
-        queued = self.faults[method, path]
-        fault, _, argument = (queued.pop(0) if queued else "none").partition(":")
-        if fault == "status":
-            status, _, retry_after = argument.partition(":")
-            return _response(int(status), {}, retry_after)
-        return None if fault == "drop_before" else await self._with_effect(method, path, body, (fault, argument))
-
-    async def _with_effect(self, method: str, path: str, body: dict[str, Any], fault: tuple[str, str]) -> bytes | None:
-        status_code, answer = self.books.answer(method, path, body)
-        self.books.save()
-        match fault:
-            case ("drop_after", _):
+    def _control(self, path: str, body: dict[str, Any]) -> bytes | None:
+        """What a test says or asks; None for a request to the provider."""
+        match path:
+            case "faults":
+                self.faults[body["method"], body["path"]].extend(body["faults"])
+            case "weather":
+                self.weather = Weather(body["share"], tuple(body["faults"]), body["seed"])
+            case "requests":
+                return _response(200, {"requests": self.requests})
+            case "injected":
+                return _response(200, dict(self.injected))
+            case _:
                 return None
-            case ("delay", seconds):
-                await asyncio.sleep(float(seconds))
-            case ("body", text):
-                return _response(200, text)
-        return _response(status_code, answer)
+        return _response(200, {})
+
+    async def _answer(
+        self, writer: asyncio.StreamWriter, method: str, path: str, headers: dict[str, str], body: dict[str, Any]
+    ) -> None:
+        if headers.get("authorization") != f"Bearer {self.api_key}":
+            writer.write(_response(401, {}))
+            return
+        self.requests.append({"method": method, "path": path, "key": headers.get("idempotency-key"), "body": body})
+        del self.requests[:-REQUESTS_KEPT_MAX]
+        fault, _, argument = self._fault(method, path, body).partition(":")
+        if fault != "none":
+            self.injected[f"{fault} {argument}".strip()] += 1
+        match fault:
+            case "status":
+                status, _, retry_after = argument.partition(":")
+                writer.write(_response(int(status), {}, retry_after))
+            case "drop_before":
+                return
+            case "late":
+                self._let_happen_later(float(argument), method, path, body)
+            case _:
+                response = _response(*self.books.answer(method, path, body))
+                await _send(writer, response, fault, argument)
+
+    def _fault(self, method: str, path: str, body: dict[str, Any]) -> str:
+        queued = self.faults[method, path]
+        if queued:
+            return queued.pop(0)
+        payment_id = str(body.get("payment_id"))
+        if (method, path) == ("POST", "payments") and payment_id.startswith("slow-"):
+            return "none" if payment_id in self.books.payments else "drop_after"
+        return self.weather.fault()
+
+    def _let_happen_later(self, seconds: float, method: str, path: str, body: dict[str, Any]) -> None:
+        async def happen() -> None:
+            await asyncio.sleep(seconds)
+            self.books.answer(method, path, body)
+            self.injected["happened late"] += 1
+
+        task = asyncio.create_task(happen())
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+
+async def _send(writer: asyncio.StreamWriter, response: bytes, fault: str, argument: str) -> None:
+    """Answers, as a fault that comes after the effect lets it."""
+    match fault:
+        case "drop_after":
+            return
+        case "delay":
+            await asyncio.sleep(float(argument))
+        case "body":
+            response = _response(200, argument)
+        case "trickle":
+            for byte in response:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(float(argument) / len(response))
+            return
+    writer.write(response)
 
 
 async def _request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str], dict[str, Any]]:
@@ -188,57 +187,97 @@ async def _main() -> None:
     await listening.serve_forever()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunningGateway:
-    """A started server, for tests."""
+    """A server as a process, for tests."""
 
-    url: str
-    api_key: str
     folder: Path
-    process: "subprocess.Popen[str]"
+    api_key: str
+    port: int = 0
+    """0 until it listens for the first time; the same ever after."""
+    _process: "subprocess.Popen[str] | None" = field(default=None, init=False)
 
-    def ledger(self) -> list[dict[str, Any]]:
-        """Every movement of money, in order."""
-        path = self.folder / "ledger.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Starts it; with the books and on the port that it had before."""
+        command = [sys.executable, "-m", "tests.helpers.gateway_server", str(self.folder), "--api-key", self.api_key]
+        self._process = subprocess.Popen(  # noqa: ASYNC220 # It starts in a millisecond, and is waited for in a thread.
+            [*command, "--port", str(self.port)], stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(START_DEADLINE_SECONDS):
+            line = await asyncio.to_thread(self._process.stdout.readline)
+        assert line, "the gateway server ended before it listened"
+        self.port = int(line)
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash: connections are refused from now on."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+
+    def freeze(self) -> None:
+        """Stops it: requests are taken by the machine, and worked on after `thaw`, whoever has given up by then."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def ledger(self) -> tuple[LedgerEntry, ...]:
+        """Every movement of money, oldest first."""
+        return ledger_of(self.folder)
+
+    def shipments(self) -> tuple[ShipmentRow, ...]:
+        """What the carrier has of each order."""
+        return shipments_of(self.folder)
 
     def moved(self, payment_id: str) -> list[str]:
         """The kinds of movement of one payment, in order."""
-        return [entry["kind"] for entry in self.ledger() if entry["payment_id"] == payment_id]
+        return [entry.kind for entry in self.ledger() if entry.payment_id == payment_id]
 
     async def misbehave(self, method: str, path: str, *faults: str) -> None:
         """Queues faults for the next requests to a path."""
-        async with httpx.AsyncClient(trust_env=False) as client:
-            answer = await client.post(
-                f"{self.url}/faults", json={"method": method, "path": path, "faults": list(faults)}
-            )
-        answer.raise_for_status()
+        await self._tell("faults", {"method": method, "path": path, "faults": list(faults)})
+
+    async def weather(self, share: float, *faults: str, seed: int = 0) -> None:
+        """Lets this share of all requests suffer one of the faults; 0 for good weather."""
+        await self._tell("weather", {"share": share, "faults": list(faults), "seed": seed})
 
     async def requests(self) -> list[dict[str, Any]]:
-        """Every request that it took, in order."""
-        async with httpx.AsyncClient(trust_env=False) as client:
-            answer = await client.get(f"{self.url}/requests")
-        requests: list[dict[str, Any]] = answer.json()["requests"]
+        """Every request that it took since its start, in order."""
+        requests: list[dict[str, Any]] = (await self._tell("requests"))["requests"]
         return requests
+
+    async def injected(self) -> Counter[str]:
+        """How often it misbehaved since its start, by kind."""
+        return Counter(await self._tell("injected"))
+
+    async def _tell(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(f"{self.url}/{path}", json=body or {})
+        answer.raise_for_status()
+        told: dict[str, Any] = answer.json()
+        return told
 
 
 @asynccontextmanager
 async def running_gateway(folder: Path, *, api_key: str = "test-key", port: int = 0) -> AsyncIterator[RunningGateway]:
     """Starts the server as a process; a second one on the same folder goes on with the same books."""
-    command = [sys.executable, "-m", "tests.helpers.gateway_server", str(folder), "--api-key", api_key]
-    process = subprocess.Popen(  # noqa: ASYNC220 # It starts in a millisecond, and is waited for in a thread.
-        [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
+    gateway = RunningGateway(folder, api_key, port)
     try:
-        async with asyncio.timeout(START_DEADLINE_SECONDS):
-            line = await asyncio.to_thread(process.stdout.readline)
-        assert line, "the gateway server ended before it listened"
-        yield RunningGateway(f"http://127.0.0.1:{int(line)}", api_key, folder, process)
+        await gateway.start()
+        yield gateway
     finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        gateway.kill()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The HTTP gateways against a server process that misbehaves; its ledger says what was moved (I6)."""
 
+import json
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.adapters.http import HttpCarrierGateway, HttpPaymentGateway, HttpProvider
+from activities.adapters.http import HttpCarrierGateway, HttpPaymentGateway, HttpProvider, Meaning, _payment
 from activities.payments import PaymentActivities
-from activities.ports import GatewayContractError, GatewayUnavailableError
+from activities.ports import GatewayContractError, GatewayUnavailableError, ShipmentRefusedError
 from schemas.inbound import Address
 from schemas.orchestration import ChargePayment, ChargeResult, RefundPayment
-from schemas.states import PaymentStatus
+from schemas.states import PaymentStatus, ReasonCode
 from tests.helpers.fakes import InMemoryPaymentStore
 from tests.helpers.gateway_server import RunningGateway, running_gateway
+from tests.helpers.waiting import assert_eventually
 
 TIMEOUT = timedelta(seconds=0.5)
 
@@ -45,52 +47,138 @@ def charge() -> ChargePayment:
     return ChargePayment(order_id="o-1", payment_id=f"p-{secrets.token_hex(6)}", amount=1250, currency="EUR")
 
 
-LOST = ["drop_after", "delay:2", "status:500", "status:502", "status:503", "status:429", "status:409", "drop_before"]
+def refund_of(charge: ChargePayment) -> RefundPayment:
+    return RefundPayment(order_id=charge.order_id, payment_id=charge.payment_id)
 
 
-@pytest.mark.parametrize("fault", LOST)
-async def test_a_charge_whose_answer_is_lost_is_repeated_and_moves_money_once(
-    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, fault: str
+LOST = {
+    "drop_after": True,
+    "delay:2": True,
+    "trickle:2": True,
+    "status:202": False,
+    "status:500": False,
+    "status:502": False,
+    "status:503": False,
+    "status:429": False,
+    "status:409": False,
+    "drop_before": False,
+}
+"""Faults that leave an outcome unknown, and whether the call had its effect."""
+
+
+async def paths_about(gateway: RunningGateway, payment_id: str) -> list[str]:
+    """The requests about one payment, in order."""
+    about = [one for one in await gateway.requests() if payment_id in json.dumps([one["path"], one["body"]])]
+    return [f"{one['method']} {one['path'].replace(payment_id, 'ID')}" for one in about]
+
+
+@pytest.mark.parametrize(("fault", "had_effect"), LOST.items())
+async def test_what_a_charge_came_to_is_looked_up_before_anything_is_asked_again(
+    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, fault: str, *, had_effect: bool
 ) -> None:
     activities = PaymentActivities(InMemoryPaymentStore(), payments)
-    await gateway.misbehave("POST", "payments", fault, fault)
-    environment = ActivityEnvironment()
-    for _ in range(2):
-        begun = time.monotonic()
-        with pytest.raises(ApplicationError) as failed:
-            await environment.run(activities.charge_payment, charge)
-        assert (failed.value.type, failed.value.non_retryable) == ("GatewayUnavailable", False)
-        assert time.monotonic() - begun < 1.5
+    await gateway.misbehave("POST", "payments", fault)
+    environment, begun = ActivityEnvironment(), time.monotonic()
+    with pytest.raises(ApplicationError) as failed:
+        await environment.run(activities.charge_payment, charge)
+    assert (failed.value.type, failed.value.non_retryable) == ("GatewayUnavailable", False)
+    assert time.monotonic() - begun < 1.5
 
     result = await environment.run(activities.charge_payment, charge)
 
     assert result == ChargeResult(status=PaymentStatus.CHARGED)
     assert gateway.moved(charge.payment_id) == ["charge"]
+    asked = ["POST payments", "GET payments/ID", *([] if had_effect else ["POST payments"])]
+    assert await paths_about(gateway, charge.payment_id) == asked
 
 
-@pytest.mark.parametrize("fault", LOST)
-async def test_a_refund_whose_answer_is_lost_is_repeated_and_moves_money_once(
-    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, fault: str
+@pytest.mark.parametrize(("fault", "had_effect"), LOST.items())
+async def test_an_unknown_charge_is_looked_up_and_given_back_or_made_impossible(
+    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, fault: str, *, had_effect: bool
+) -> None:
+    activities = PaymentActivities(InMemoryPaymentStore(), payments)
+    await gateway.misbehave("POST", "payments", fault)
+    environment = ActivityEnvironment()
+    with pytest.raises(ApplicationError):
+        await environment.run(activities.charge_payment, charge)
+
+    result = await environment.run(activities.refund_payment, refund_of(charge))
+
+    assert result.status is (PaymentStatus.REFUNDED if had_effect else PaymentStatus.VOIDED)
+    asked = ["POST payments", "GET payments/ID", "POST payments/ID/refund"]
+    assert await paths_about(gateway, charge.payment_id) == asked
+    # Whatever is still under way between the two comes too late.
+    assert (await payments.charge(charge)).status is result.status
+    assert gateway.moved(charge.payment_id) == (["charge", "refund"] if had_effect else [])
+
+
+@pytest.mark.parametrize(("fault", "had_effect"), LOST.items())
+async def test_a_refund_whose_answer_is_lost_is_looked_up_and_moves_money_once(
+    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, fault: str, *, had_effect: bool
 ) -> None:
     activities = PaymentActivities(InMemoryPaymentStore(), payments)
     environment = ActivityEnvironment()
     await environment.run(activities.charge_payment, charge)
     await gateway.misbehave("POST", f"payments/{charge.payment_id}/refund", fault)
-    refund = RefundPayment(order_id=charge.order_id, payment_id=charge.payment_id)
     with pytest.raises(ApplicationError):
-        await environment.run(activities.refund_payment, refund)
+        await environment.run(activities.refund_payment, refund_of(charge))
 
-    result = await environment.run(activities.refund_payment, refund)
+    result = await environment.run(activities.refund_payment, refund_of(charge))
 
     assert result.status is PaymentStatus.REFUNDED
     assert gateway.moved(charge.payment_id) == ["charge", "refund"]
+    refund = ["GET payments/ID", "POST payments/ID/refund"]
+    asked = ["POST payments", *refund, *(["GET payments/ID"] if had_effect else refund)]
+    assert await paths_about(gateway, charge.payment_id) == asked
+
+
+async def test_a_charge_that_arrives_after_its_void_moves_nothing(
+    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment
+) -> None:
+    activities, environment = PaymentActivities(InMemoryPaymentStore(), payments), ActivityEnvironment()
+    await gateway.misbehave("POST", "payments", "late:0.5")
+    with pytest.raises(ApplicationError):
+        await environment.run(activities.charge_payment, charge)
+
+    result = await environment.run(activities.refund_payment, refund_of(charge))
+
+    assert result.status is PaymentStatus.VOIDED
+
+    async def it_has_arrived() -> bool:
+        return (await gateway.injected())["happened late"] == 1
+
+    await assert_eventually(it_has_arrived)
+    assert (await payments.charge(charge)).status is PaymentStatus.VOIDED
+    assert gateway.moved(charge.payment_id) == []
+
+
+def body_of(charge: ChargePayment, status: str, **other: object) -> str:
+    payment = charge.model_dump(include={"payment_id", "amount", "currency"})
+    return "body:" + json.dumps(payment | {"status": status} | other)
+
+
+async def test_a_payment_that_the_provider_still_works_on_is_neither_charged_nor_declined(
+    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment
+) -> None:
+    store = InMemoryPaymentStore()
+    activities, environment = PaymentActivities(store, payments), ActivityEnvironment()
+    await gateway.misbehave("POST", "payments", body_of(charge, "pending"))
+    await gateway.misbehave("GET", f"payments/{charge.payment_id}", body_of(charge, "pending"))
+    for _ in range(2):
+        with pytest.raises(ApplicationError, match="still working") as failed:
+            await environment.run(activities.charge_payment, charge)
+        assert failed.value.type == "GatewayUnavailable"
+        assert store.claims[charge.payment_id].status is PaymentStatus.PENDING
+
+    assert (await environment.run(activities.charge_payment, charge)).status is PaymentStatus.CHARGED
+    asked = ["POST payments", "GET payments/ID", "GET payments/ID"]
+    assert await paths_about(gateway, charge.payment_id) == asked
 
 
 async def test_a_provider_killed_after_the_charge_answers_the_repeat_from_its_books(
     tmp_path: Path, charge: ChargePayment
 ) -> None:
     async with running_gateway(tmp_path) as first:
-        port = int(first.url.rpartition(":")[2])
         provider = HttpProvider(base_url=first.url, api_key=first.api_key, timeout=TIMEOUT)
         await first.misbehave("POST", "payments", "drop_after")
         with pytest.raises(GatewayUnavailableError):
@@ -98,7 +186,7 @@ async def test_a_provider_killed_after_the_charge_answers_the_repeat_from_its_bo
     with pytest.raises(GatewayUnavailableError, match="cannot be reached"):
         await HttpPaymentGateway(provider).charge(charge)
 
-    async with running_gateway(tmp_path, port=port) as second:
+    async with running_gateway(tmp_path, port=first.port) as second:
         payment = await HttpPaymentGateway(provider).charge(charge)
         assert second.moved(charge.payment_id) == ["charge"]
     await provider.close()
@@ -143,14 +231,53 @@ async def test_a_provider_is_left_alone_for_as_long_as_it_asks_within_bounds(
     assert failed.value.retry_after == expected
 
 
-@pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 405, 410, 418, 422])
-async def test_a_status_that_is_none_of_the_contracts_is_not_taken_for_an_answer(
-    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, status: int
-) -> None:
-    await gateway.misbehave("POST", "payments", f"status:{status}")
+LATER = {202, 408, 409, 425, 429, 500, 501, 502, 503, 504, 599}
+NOT_UNDERSTOOD = {204, 206, 301, 302, 307, 400, 401, 403, 405, 406, 410, 418, 451}
+ADDRESS = Address(street="1 Canary Street", zip_code="12345")
 
-    with pytest.raises(GatewayContractError, match="not understood"):
-        await payments.charge(charge)
+
+@pytest.mark.parametrize("status", sorted(LATER | NOT_UNDERSTOOD | {402, 404, 422}))
+async def test_each_status_means_what_the_one_table_says_and_no_error_tells_a_value(
+    gateway: RunningGateway,
+    provider: HttpProvider,
+    payments: HttpPaymentGateway,
+    charge: ChargePayment,
+    status: int,
+) -> None:
+    carrier, payment_id, order_id = HttpCarrierGateway(provider), charge.payment_id, f"o-{secrets.token_hex(6)}"
+    calls: dict[tuple[str, str], Callable[[], Awaitable[object]]] = {
+        ("POST", "payments"): lambda: payments.charge(charge),
+        ("POST", f"payments/{payment_id}/refund"): lambda: payments.refund(payment_id),
+        ("GET", f"payments/{payment_id}"): lambda: payments.look_up(payment_id),
+        ("POST", "shipments"): lambda: carrier.prepare(order_id, ADDRESS, 1),
+        ("POST", f"shipments/{order_id}/dispatch"): lambda: carrier.dispatch(order_id, ADDRESS, 1),
+    }
+    for (method, path), call in calls.items():
+        await gateway.misbehave(method, path, f"status:{status}")
+        if (method, status) == ("GET", 404):
+            assert await call() is None
+            continue
+        expected: type[Exception] = GatewayUnavailableError if status in LATER else GatewayContractError
+        if status == 422 and path.startswith("shipments"):
+            expected = ShipmentRefusedError
+        with pytest.raises(expected) as failed:
+            await call()
+        assert not [value for value in (payment_id, order_id, "Canary", gateway.api_key) if value in str(failed.value)]
+    assert gateway.moved(payment_id) == []
+
+
+async def test_a_payment_that_is_declined_by_402_must_say_so(
+    payments: HttpPaymentGateway, charge: ChargePayment
+) -> None:
+    declined = charge.model_copy(update={"payment_id": f"decline-{charge.payment_id}"})
+
+    payment = await payments.charge(declined)
+
+    # The provider's own reason is none of our contract.
+    assert (payment.status, payment.reason) == (PaymentStatus.DECLINED, ReasonCode.CARD_DECLINED)
+    with pytest.raises(GatewayContractError, match="402 with a payment that is charged"):
+        # As in a status that contradicts its body.
+        _payment(charge.payment_id, Meaning.DECLINED, body_of(charge, "charged").removeprefix("body:").encode())
 
 
 BODIES = ["", "{}", "[]", "charged", '{"status": "charged"}', '{"status": "perhaps"}', "x" * 70_000]
@@ -172,19 +299,72 @@ async def test_an_answer_that_cannot_be_understood_is_told_without_its_values(
 OTHERS: list[dict[str, Any]] = [{"amount": 1}, {"currency": "USD"}, {"payment_id": "p-other"}]
 
 
+@pytest.mark.parametrize("looked_up", [False, True], ids=["charged", "looked up"])
 @pytest.mark.parametrize("other", OTHERS, ids=str)
 async def test_an_answer_about_other_money_is_not_taken_for_a_charge(
-    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, other: dict[str, Any]
+    gateway: RunningGateway,
+    payments: HttpPaymentGateway,
+    charge: ChargePayment,
+    other: dict[str, Any],
+    *,
+    looked_up: bool,
 ) -> None:
     store = InMemoryPaymentStore()
-    answer = charge.model_copy(update=other).model_dump_json()[:-1] + ', "status": "charged"}'
-    await gateway.misbehave("POST", "payments", f"body:{answer}")
+    if looked_up:
+        await store.claim(charge)
+        await gateway.misbehave("GET", f"payments/{charge.payment_id}", body_of(charge, "charged", **other))
+    else:
+        await gateway.misbehave("POST", "payments", body_of(charge, "charged", **other))
 
     with pytest.raises(ApplicationError) as failed:
         await ActivityEnvironment().run(PaymentActivities(store, payments).charge_payment, charge)
 
-    assert failed.value.type == "GatewayContradiction"
+    assert (failed.value.type, failed.value.non_retryable) == ("GatewayContradiction", False)
     assert store.claims[charge.payment_id].status is PaymentStatus.PENDING
+
+
+REFUNDS: list[tuple[str, dict[str, Any]]] = [
+    ("refunded", {"amount": 1}),
+    ("refunded", {"currency": "USD"}),
+    ("refunded", {"payment_id": "p-other"}),
+    ("voided", {}),
+    ("charged", {}),
+    ("declined", {}),
+]
+
+
+@pytest.mark.parametrize(("status", "other"), REFUNDS, ids=str)
+async def test_an_answer_that_is_no_refund_of_what_was_charged_is_not_taken_for_one(
+    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, status: str, other: dict[str, Any]
+) -> None:
+    store = InMemoryPaymentStore()
+    activities, environment = PaymentActivities(store, payments), ActivityEnvironment()
+    await environment.run(activities.charge_payment, charge)
+    await gateway.misbehave("POST", f"payments/{charge.payment_id}/refund", body_of(charge, status, **other))
+
+    with pytest.raises(ApplicationError) as failed:
+        await environment.run(activities.refund_payment, refund_of(charge))
+
+    assert failed.value.type == "GatewayContradiction"
+    assert store.claims[charge.payment_id].status is PaymentStatus.CHARGED
+
+
+async def test_a_charge_of_another_amount_than_was_asked_is_given_back_whole(
+    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment
+) -> None:
+    store = InMemoryPaymentStore()
+    await payments.charge(charge.model_copy(update={"amount": 999_999}))
+    activities, environment = PaymentActivities(store, payments), ActivityEnvironment()
+    with pytest.raises(ApplicationError):
+        await environment.run(activities.charge_payment, charge)
+
+    result = await environment.run(activities.refund_payment, refund_of(charge))
+
+    assert result.status is PaymentStatus.REFUNDED
+    assert [(entry.kind, entry.amount) for entry in gateway.ledger() if entry.payment_id == charge.payment_id] == [
+        ("charge", 999_999),
+        ("refund", 999_999),
+    ]
 
 
 async def test_a_wrong_key_is_told_and_shown_nowhere(gateway: RunningGateway, charge: ChargePayment) -> None:

@@ -1,5 +1,6 @@
 """Payments in Postgres: one row for each payment id, ever."""
 
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import ColumnElement, RowMapping, func, or_, select, update
@@ -26,9 +27,10 @@ class PostgresPaymentStore(PaymentStore):
     async def claim(self, charge: ChargePayment) -> PaymentClaim:
         """The primary key decides between orders that claim one id at once."""
         values = charge.model_dump() | {"status": PaymentStatus.PENDING}
+        statement = insert(payments).values(values).on_conflict_do_nothing().returning(payments.c.payment_id)
         async with transaction(self._engine) as connection:
-            await connection.execute(insert(payments).values(values).on_conflict_do_nothing())
-            return await _existing(connection, charge.payment_id)
+            is_new = (await connection.execute(statement)).one_or_none() is not None
+            return replace(await _existing(connection, charge.payment_id), is_new=is_new)
 
     async def settle(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> PaymentClaim:
         """The row's own state decides whether it moves, so that two settling at once cannot undo each other."""
