@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from orders.logs import configure_logging
+from orders.logs import REPEAT_SECONDS, _Repeats, configure_logging
 from tests.helpers.command_line import logging_as_it_was
 
 
@@ -54,3 +54,27 @@ def test_a_library_that_would_log_secrets_stays_above_debug(log: io.StringIO) ->
     logging.getLogger("aiokafka").debug("password")
 
     assert log.getvalue() == ""
+
+
+def test_what_kafka_s_client_says_again_and_again_is_said_once(log: io.StringIO) -> None:
+    for number in range(5):
+        logging.getLogger("aiokafka.conn").error("Unable connect to node with id %s: %s", number, "closed")
+        logging.getLogger("aiokafka.cluster").error("Topic %s is not available", number)
+        logging.getLogger("aiokafka.cluster").info("assigned %s", number)
+        logging.getLogger("orders").error("Unable connect to node with id %s: %s", number, "closed")
+    events = [json.loads(line)["event"] for line in log.getvalue().splitlines()]
+    assert events.count("Unable connect to node with id 0: closed") == 2
+    assert len([event for event in events if event.startswith("Unable connect")]) == 1 + 5
+    assert len([event for event in events if event.startswith("Topic")]) == 1
+    assert len([event for event in events if event.startswith("assigned")]) == 5
+
+
+def test_it_is_said_again_when_it_goes_on_for_long() -> None:
+    now = [0.0]
+    repeats = _Repeats(lambda: now[0])
+    line = logging.LogRecord("aiokafka", logging.ERROR, "", 0, "Unable connect", None, None)
+    passed = []
+    for seconds in (0.0, REPEAT_SECONDS - 1, REPEAT_SECONDS, REPEAT_SECONDS + 1):
+        now[0] = seconds
+        passed.append(repeats.filter(line))
+    assert passed == [True, False, True, False]
