@@ -20,6 +20,7 @@ from stack import Endpoints, Tools
 from tests.helpers import postgres_rows
 from tests.helpers.commit_log import commits_of
 from tests.helpers.evidence import Evidence, Run
+from tests.helpers.gateway_server import RunningGateway
 from tests.helpers.kafka_io import (
     Outgoing,
     PartitionOffsets,
@@ -59,6 +60,8 @@ class OrderSystem:
     """Texts that this test sends and that must appear in no log."""
     processes: list[OrdersProcess] = field(default_factory=list)
     """All that were ever started, in order."""
+    gateway: RunningGateway | None = None
+    """The providers over HTTP, whose books then judge what was charged and shipped; None for the embedded sandbox."""
 
     @property
     def group_id(self) -> str:
@@ -210,8 +213,9 @@ class OrderSystem:
             commits=tuple(await commits_of(self.endpoints.kafka_bootstrap_servers, self.group_id)),
             orders=rows.orders,
             payments=rows.payments,
-            ledger=rows.ledger,
-            shipments=rows.shipments,
+            # Both where both are: a charge in the sandbox would count twice.
+            ledger=rows.ledger + (self.gateway.ledger() if self.gateway is not None else ()),
+            shipments=rows.shipments + (self.gateway.shipments() if self.gateway is not None else ()),
             audit=rows.audit,
             inbound=rows.inbound,
             runs=tuple(await self.runs()),
@@ -268,6 +272,7 @@ async def order_system(
     *,
     start: bool = True,
     confidential: Sequence[str] = (),
+    gateway: RunningGateway | None = None,
     **settings: str,
 ) -> AsyncIterator[OrderSystem]:
     """A system of one's own on the given servers; everything in it is ended and removed afterwards.
@@ -277,6 +282,7 @@ async def order_system(
         folder: For logs; it must have no ``.env``.
         start: Whether one bridge and one worker for each task queue are started and awaited.
         confidential: Texts that the test sends and that must appear in no log.
+        gateway: The providers over HTTP, with `PLANTED_SECRET` as their key; None for the embedded sandbox.
         settings: Settings beside the defaults, such as ``ORDER_APPROVAL_TIMEOUT_SECONDS="3"``.
     """
     tag = secrets.token_hex(4)
@@ -290,12 +296,12 @@ async def order_system(
         "KAFKA_TOPIC_PARTITIONS": str(PARTITIONS),
         **{_topic_setting(event_type): f"{event_type}-{tag}" for event_type in EventType},
     }
-    everything = {**endpoints.as_environment(), **names, **settings}
+    everything = {**endpoints.as_environment(), **names, **(_providers(gateway) if gateway else {}), **settings}
     client, _ = await asyncio.gather(
         _make_namespace(endpoints, names["TEMPORAL_NAMESPACE"]),
         postgres_rows.create_database(everything, names["DB_NAME"], beside=endpoints.db_name),
     )
-    system = OrderSystem(endpoints, folder, tag, everything, client, tuple(confidential))
+    system = OrderSystem(endpoints, folder, tag, everything, client, tuple(confidential), gateway=gateway)
     try:
         await _migrate(system)
         if start:
@@ -319,6 +325,14 @@ def _type_into(command: Sequence[str], text: str) -> subprocess.CompletedProcess
     return subprocess.run(
         command, input=text, capture_output=True, text=True, timeout=CONSOLE_TIMEOUT_SECONDS, check=False
     )
+
+
+def _providers(gateway: RunningGateway) -> dict[str, str]:
+    return {
+        "PAYMENT_GATEWAY_URL": gateway.url,
+        "CARRIER_GATEWAY_URL": gateway.url,
+        "CARRIER_GATEWAY_API_KEY": PLANTED_SECRET,
+    }
 
 
 def _topic_setting(event_type: EventType) -> str:
