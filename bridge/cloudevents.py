@@ -1,9 +1,11 @@
 """CloudEvents 1.0 on Kafka (protocol binding 1.0.2): the attributes of an event, from headers or from the value."""
 
+from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
 
 from bridge.decode_errors import DecodeError, DecodeErrorCode, DecodeStage
+from bridge.json_text import parse_object
 from bridge.records import Header
 from schemas.base import EVENT_ID_MAX_CHARS
 
@@ -43,7 +45,8 @@ def read_binary_attributes(headers: tuple[Header, ...]) -> Attributes:
         return _NONE
     found: dict[str, str] = {}
     for header, value in headers:
-        name = _HEADERS.get(header)
+        # The names are in lower case; senders that capitalise them are understood by CloudEvents' own libraries too.
+        name = _HEADERS.get(header.lower())
         if name is None:
             continue
         if name in found:
@@ -68,11 +71,15 @@ def reads_as_structured(attributes: Attributes, fields: dict[str, Any]) -> bool:
     return not attributes.given and "specversion" in fields and "order_id" not in fields
 
 
-def read_structured_attributes(fields: dict[str, Any]) -> tuple[Attributes, dict[str, Any]]:
+def read_structured_attributes(fields: dict[str, Any], *, value_max_bytes: int) -> tuple[Attributes, dict[str, Any]]:
     """The attributes of an event in structured mode, and its data.
 
+    Args:
+        fields: The event's members.
+        value_max_bytes: Largest data that is read at all.
+
     Raises:
-        DecodeError: An attribute breaks the specification, or ``data`` is no JSON object.
+        DecodeError: An attribute breaks the specification, or the data is no JSON object.
     """
     found: dict[str, str] = {}
     for name in _ATTRIBUTES:
@@ -87,11 +94,25 @@ def read_structured_attributes(fields: dict[str, Any]) -> tuple[Attributes, dict
         _check_data_content_type(content_type.partition(";")[0].strip().lower())
     if "specversion" not in found:
         raise _error(DecodeErrorCode.ATTRIBUTE_MISSING, "the CloudEvents attribute specversion is missing; send 1.0")
-    attributes = _attributes(found, prefix="")
-    data = fields.get("data")
-    if not isinstance(data, dict):
-        raise _error(DecodeErrorCode.DATA_MISSING, "the CloudEvents member data is missing, or is not a JSON object")
-    return attributes, data
+    return _attributes(found, prefix=""), _structured_data(fields, value_max_bytes)
+
+
+def _structured_data(fields: dict[str, Any], value_max_bytes: int) -> dict[str, Any]:
+    """The event's data: a JSON object as it is, or its bytes in Base64 (JSON event format 1.0.2, section 3.1)."""
+    data, in_base64 = fields.get("data"), fields.get("data_base64")
+    if in_base64 is None:
+        if not isinstance(data, dict):
+            raise _error(
+                DecodeErrorCode.DATA_MISSING, "the CloudEvents member data is missing, or is not a JSON object"
+            )
+        return data
+    if data is not None:
+        raise _error(DecodeErrorCode.ATTRIBUTE_INVALID, "of the CloudEvents members data and data_base64 send only one")
+    try:
+        decoded = b64decode(in_base64, validate=True)
+    except (TypeError, ValueError):  # No text, other characters, or a length that no bytes have.
+        raise _error(DecodeErrorCode.ATTRIBUTE_INVALID, "the CloudEvents member data_base64 is not Base64") from None
+    return parse_object(decoded, value_max_bytes=value_max_bytes)
 
 
 def _header_text(header: str, value: bytes | None) -> str:
@@ -102,8 +123,8 @@ def _header_text(header: str, value: bytes | None) -> str:
 
 
 def _check_data_content_type(content_type: str) -> None:
-    is_json = content_type in ("", "application/json", "text/json") or content_type.endswith("+json")
-    if not is_json:
+    # JSON event format 1.0.2, section 3.1: any type whose subtype is json, or ends with +json.
+    if content_type and not content_type.endswith(("/json", "+json")):
         raise _error(DecodeErrorCode.CONTENT_TYPE_UNSUPPORTED, "the content type of the data is not application/json")
 
 

@@ -64,7 +64,7 @@ def _decode(record: Record, topic_type: EventType, limits: DecodeLimits) -> Deco
     attributes = read_binary_attributes(record.headers)
     fields = parse_object(record.value, value_max_bytes=limits.value_max_bytes)
     if attributes.structured or reads_as_structured(attributes, fields):
-        attributes, fields = read_structured_attributes(fields)
+        attributes, fields = read_structured_attributes(fields, value_max_bytes=limits.value_max_bytes)
     _check_event_type(attributes, topic_type)
     body = _validate(fields, topic_type)
     _check_key(record.key, body.order_id)

@@ -116,7 +116,8 @@ def test_headers_of_others_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json", "application/json; charset=utf-8", "text/json", "a/b+json"]
+    "content_type",
+    ["application/json", "Application/JSON; charset=utf-8", "text/json", "shop/json", "a/b+json"],
 )
 def test_binary_mode_takes_every_json_content_type(content_type: str) -> None:
     headers = (*binary(id="e", source="s"), ("content-type", content_type.encode()))
