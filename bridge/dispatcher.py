@@ -86,6 +86,8 @@ class Dispatcher:
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
                 start_signal=call.signal,
                 start_signal_args=[call.event],
+                static_summary=f"order {call.order_id}",
+                static_details=self._details(call),
                 rpc_timeout=self._rpc_timeout,
             )
         except WorkflowAlreadyStartedError:
@@ -102,11 +104,20 @@ class Dispatcher:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 # One that failed has not answered: the redelivered event is its next attempt.
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                static_summary=f"{call.event.type} for order {call.order_id}, which was over",
                 rpc_timeout=self._rpc_timeout,
             )
         except WorkflowAlreadyStartedError:
             return Settlement.DUPLICATE
         return Settlement.LATE
+
+    def _details(self, call: WorkflowCall) -> str:
+        """What the Temporal UI says of a run for as long as it keeps it; nothing personal, as it may be unencrypted."""
+        policy = self._policy
+        return (
+            f"Begun by `{call.event.type}`. It waits {policy.early_event_time_to_live} for its `order.created`, and "
+            f"then {policy.approval_timeout} for approval. All that is known of it: `orders explain {call.order_id}`"
+        )
 
 
 def late_workflow_id(order_id: str, event_id: str) -> str:

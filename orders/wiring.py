@@ -24,6 +24,7 @@ def order_policy(settings: Settings) -> OrderPolicy:
         activity_schedule_to_close=_span(settings.order_activity_schedule_to_close_seconds),
         retry_initial_interval=_span(settings.order_retry_initial_interval_seconds),
         retry_maximum_interval=_span(settings.order_retry_maximum_interval_seconds),
+        search_attributes=settings.temporal_search_attributes,
     )
 
 

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
+from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.adapters.kafka import KafkaEventPublisher
@@ -22,10 +23,11 @@ from activities.shipping import ShippingActivities
 from orders.clients.database import database_engine
 from orders.clients.gateways import carrier_gateway, payment_gateway
 from orders.clients.kafka import kafka_security
-from orders.clients.temporal import connect_temporal
+from orders.clients.temporal import connect_temporal, temporal_unreachable
 from orders.exit_status import ExitStatus, UnreachableError
 from orders.health_checks import WorkerHealth
 from orders.health_server import health_server
+from orders.search_attributes import require_search_attributes
 from orders.settings import Settings
 from orders.wiring import failpoints
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
@@ -56,7 +58,7 @@ async def run_worker(settings: Settings, queues: Sequence[TaskQueue], stop: asyn
     health = WorkerHealth()
     server = (settings.health_bind_address, settings.worker_health_port, health.checks)
     async with health_server(*server, setting="WORKER_HEALTH_PORT"):
-        client = await _connected(settings, stop)
+        client = await _connected(settings, queues, stop)
         if client is not None:
             await _serve(client, settings, queues, stop, health)
     return ExitStatus.OK
@@ -82,8 +84,8 @@ async def _shut_down_when_told(workers: Sequence[Worker], stop: asyncio.Event) -
     await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
-async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
-    """Temporal, as soon as it answers; None where the process was told to stop before.
+async def _connected(settings: Settings, queues: Sequence[TaskQueue], stop: asyncio.Event) -> Client | None:
+    """Temporal, as soon as it answers and has what the queues need; None where the process was told to stop before.
 
     Raises:
         WrongSettingsError: waiting would not help.
@@ -91,7 +93,7 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
     attempt = 0
     while not stop.is_set():
         try:
-            client = await connect_temporal(settings)
+            client = await _connect(settings, queues)
         except UnreachableError as error:
             if attempt == 0:
                 _log.warning("worker.temporal.lost", detail=str(error), action="none: the worker waits and tries again")
@@ -107,6 +109,16 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
         except TimeoutError:
             continue
     return None
+
+
+async def _connect(settings: Settings, queues: Sequence[TaskQueue]) -> Client:
+    client = await connect_temporal(settings)
+    if settings.temporal_search_attributes and TaskQueue.ORDER in queues:
+        try:
+            await require_search_attributes(client)
+        except RPCError as error:
+            raise UnreachableError(f"{temporal_unreachable(settings)} ({error.status.name})") from error
+    return client
 
 
 @asynccontextmanager

@@ -109,6 +109,7 @@ class OrderCalls:
                     id=shipping_workflow_id(self._order_id, attempt),
                     task_queue=self._shipping_task_queue,
                     result_type=ShippingResult,
+                    static_summary=f"order {self._order_id}, shipping attempt {attempt}",
                     # A run that is terminated takes its attempt along: the run that resumes the order makes its own.
                     parent_close_policy=workflow.ParentClosePolicy.TERMINATE,
                 )

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.policies import CARRIED_BYTES_MAX, CARRIED_EVENTS_MAX, PUBLISH_BATCH_MAX
     from workflows.publisher import Publisher
     from workflows.resume import take_up
+    from workflows.search_attributes import changed_attributes
     from workflows.state import OrderRunInput, OrderRunState, carried_bytes
     from workflows.views import result_of, status_of, summary_of
 
@@ -129,14 +130,27 @@ class OrderWorkflow:
         for milestone in milestones:
             reach_milestone(state, milestone.state, milestone.tracking_id, now)
         settle_inbox(state, now)
+        self._show()  # An order that is cancelled ends without another step.
+
+    def _show(self) -> None:
+        """Lets operators see where the order is: in the Temporal UI, and by its search.
+
+        It costs no call of its own: Temporal gets it with the commands of the same workflow task.
+        """
+        workflow.set_current_details(summary_of(self._state))
+        if self._policy.search_attributes:
+            shown = workflow.info().typed_search_attributes
+            workflow.upsert_search_attributes(changed_attributes(self._state, shown, workflow.now()))
 
     # The steps -----------------------------------------------------------------------------------------------------
 
     async def _live(self) -> None:
         """Walks through the steps, from wherever the state says that the run is."""
+        self._show()
         if not self._state.is_looked_up:
             await self._look_up()
         if self._state.is_late:
+            self._show()
             await self._answer_as_late()
         self._is_deciding = True
         steps: dict[OrderStep, Callable[[], Awaitable[None]]] = {
@@ -151,9 +165,9 @@ class OrderWorkflow:
             OrderStep.ORPHANED: self._stay_orphaned,
         }
         while self._state.step in steps and not self._is_continuing:
-            workflow.set_current_details(summary_of(self._state))
+            self._show()
             await steps[self._state.step]()
-        workflow.set_current_details(summary_of(self._state))
+        self._show()
 
     async def _look_up(self) -> None:
         state = self._state
@@ -247,7 +261,7 @@ class OrderWorkflow:
             if state.shipping_attempt > 0:
                 await workflow.sleep(self._policy.shipping_retry_delay)
             state.shipping_attempt += 1
-            workflow.set_current_details(summary_of(state))
+            self._show()
             shipped = await self._calls.ship(self._details, state.shipping_attempt)
             self._decide()
             if shipped is not None:

@@ -246,10 +246,12 @@ def test_settings_cannot_be_changed_afterwards() -> None:
 
 def test_the_defaults_are_those_of_the_rooms_they_are_for() -> None:
     settings = load_settings()
-    assert order_policy(settings) == OrderPolicy()
+    assert order_policy(settings) == OrderPolicy(search_attributes=True)
     assert order_run_timeout(settings) is None
     expected = BridgeConfig(
-        bootstrap_servers=settings.kafka_bootstrap_servers, kafka_security={"security_protocol": "PLAINTEXT"}
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        kafka_security={"security_protocol": "PLAINTEXT"},
+        policy=OrderPolicy(search_attributes=True),
     )
     assert bridge_config(settings) == expected
 

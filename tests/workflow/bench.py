@@ -73,7 +73,7 @@ class Bench:
     env: WorkflowEnvironment
     order_queue: str = field(default_factory=lambda: f"order-{uuid.uuid4()}")
     shipping_queue: str = field(default_factory=lambda: f"shipping-{uuid.uuid4()}")
-    policy: OrderPolicy = field(default_factory=OrderPolicy)
+    policy: OrderPolicy = field(default_factory=lambda: OrderPolicy(search_attributes=True))
     store: InMemoryOrderStore = field(default_factory=InMemoryOrderStore)
     publisher: RecordingPublisher = field(default_factory=RecordingPublisher)
     payments: InMemoryPaymentStore = field(default_factory=InMemoryPaymentStore)

@@ -8,6 +8,7 @@ import pytest_asyncio
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from orders.search_attributes import register_search_attributes
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState, OrderStep
 from stack.endpoints import Endpoints
@@ -15,6 +16,7 @@ from tests.helpers.waiting import assert_eventually
 from tests.workflow.bench import ADDRESS, APPROVED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER
 from workflows.names import SIGNALS
+from workflows.search_attributes import ORDER_PAYMENT_ID, ORDER_STATE
 
 # The server suggests to continue at 4 MiB of history, which a few hundred updates of the longest texts come to.
 UPDATES = 700
@@ -24,6 +26,7 @@ LONG_TEXT = "x" * 1_000
 @pytest_asyncio.fixture(loop_scope="session")
 async def real_bench(endpoints: Endpoints) -> AsyncIterator[Bench]:
     client = await Client.connect(endpoints.temporal_host, data_converter=DATA_CONVERTER)
+    await register_search_attributes(client)
     async with running(Bench(WorkflowEnvironment.from_client(client))) as bench:
         yield bench
     bench.check()
@@ -62,3 +65,6 @@ async def test_hundreds_of_long_address_updates_are_carried_over_and_the_order_c
     story = bench.story(order_id)
     assert story.count("address") == UPDATES
     assert story.count("RECEIVED") == story.count("COMPLETED") == 1
+    attributes = (await handle.describe()).typed_search_attributes
+    assert attributes.get(ORDER_STATE) == "COMPLETED"
+    assert attributes.get(ORDER_PAYMENT_ID) == f"pay-{order_id}", "set by the first run, and carried over"

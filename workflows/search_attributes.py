@@ -1,0 +1,65 @@
+"""What an order shows of itself to Temporal's search. Pure.
+
+Temporal stores and shows search attributes without encryption, whatever codec is set: no personal data stands in them.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate, TypedSearchAttributes
+
+from schemas.base import IDENTIFIER_PATTERN
+from workflows.state import OrderRunState
+
+ORDER_STATE: Final = SearchAttributeKey.for_keyword("OrderState")
+"""The step that the order is at: what the ``status`` query shows as ``state``."""
+
+ORDER_STATE_SINCE: Final = SearchAttributeKey.for_datetime("OrderStateSince")
+"""When the run came to that step."""
+
+ORDER_CUSTOMER_ID: Final = SearchAttributeKey.for_keyword("OrderCustomerId")
+"""Whose order it is, where the id is an opaque one."""
+
+ORDER_PAYMENT_ID: Final = SearchAttributeKey.for_keyword("OrderPaymentId")
+
+SEARCH_ATTRIBUTES: Final[tuple[SearchAttributeKey[Any], ...]] = (
+    ORDER_STATE,
+    ORDER_STATE_SINCE,
+    ORDER_CUSTOMER_ID,
+    ORDER_PAYMENT_ID,
+)
+"""All of ours. Three keywords: Temporal on SQL databases has room for ten in a namespace."""
+
+_OPAQUE_ID: Final = re.compile(IDENTIFIER_PATTERN)
+"""What order and payment ids look like. An e-mail address, a telephone number with its plus and a name with a space do
+not, and stay out of the search."""
+
+
+def changed_attributes(
+    state: OrderRunState, shown: TypedSearchAttributes, now: datetime
+) -> list[SearchAttributeUpdate[Any]]:
+    """What is to be changed for the run to be found as it is now; nothing where it is shown as it is.
+
+    Args:
+        state: the run's.
+        shown: the run's attributes so far; a run that continues another has that one's.
+        now: the workflow's time.
+    """
+    updates: list[SearchAttributeUpdate[Any]] = [
+        key.value_set(value) for key, value in _values(state).items() if shown.get(key) != value
+    ]
+    if any(update.key == ORDER_STATE for update in updates):
+        updates.append(ORDER_STATE_SINCE.value_set(now))
+    return updates
+
+
+def _values(state: OrderRunState) -> Mapping[SearchAttributeKey[str], str]:
+    values = {ORDER_STATE: str(state.step)}
+    if state.details is not None:
+        values[ORDER_PAYMENT_ID] = state.details.payment_id
+        customer_id = state.details.customer_id
+        if customer_id is not None and _OPAQUE_ID.fullmatch(customer_id):
+            values[ORDER_CUSTOMER_ID] = customer_id
+    return values
