@@ -9,8 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -40,6 +43,7 @@ from tests.helpers.waiting import assert_eventually
 from tests.workflow.journal_check import check_journal
 from workflows.names import ORDER_WORKFLOW, SIGNALS, STATUS_QUERY
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
+from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 FAILS = NEVER_SHIPS_ZIP_CODE
 BEFORE_APPROVAL = (OrderStep.RECEIVING, OrderStep.VALIDATING, OrderStep.AWAITING_MANUAL_APPROVAL)
@@ -219,7 +223,8 @@ def _body(event_type: EventType, order_id: str, body: Mapping[str, Any]) -> dict
 
 @asynccontextmanager
 async def running(bench: Bench, **worker_options: Any) -> AsyncIterator[Bench]:
-    """Runs the bench's workers."""
+    """Runs the bench's workers, on a server that knows our search attributes by then."""
+    await _register_search_attributes(bench.client)
     orders = GatedOrderActivities(bench)
     payments = PaymentActivities(bench.payments, bench.gateway)
     shipping = ShippingActivities(bench.carrier)
@@ -253,3 +258,16 @@ async def running(bench: Bench, **worker_options: Any) -> AsyncIterator[Bench]:
     )
     async with order_worker, shipping_worker:
         yield bench
+
+
+async def _register_search_attributes(client: Client) -> None:
+    """As `orders migrate` does on a server that can list and search, which the time-skipping one cannot."""
+    request = AddSearchAttributesRequest(
+        namespace=client.namespace,
+        search_attributes={key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in SEARCH_ATTRIBUTES},
+    )
+    try:
+        await client.operator_service.add_search_attributes(request)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.ALREADY_EXISTS:
+            raise

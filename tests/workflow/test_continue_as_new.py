@@ -8,7 +8,6 @@ import pytest_asyncio
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from orders.search_attributes import register_search_attributes
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState, OrderStep
 from stack.endpoints import Endpoints
@@ -26,7 +25,6 @@ LONG_TEXT = "x" * 1_000
 @pytest_asyncio.fixture(loop_scope="session")
 async def real_bench(endpoints: Endpoints) -> AsyncIterator[Bench]:
     client = await Client.connect(endpoints.temporal_host, data_converter=DATA_CONVERTER)
-    await register_search_attributes(client)
     async with running(Bench(WorkflowEnvironment.from_client(client))) as bench:
         yield bench
     bench.check()
