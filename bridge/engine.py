@@ -12,7 +12,7 @@ from bridge.decode_errors import DecodeError
 from bridge.decoder import DecodedRecord
 from bridge.health import Health
 from bridge.lanes import Lane, Lanes, Work
-from bridge.offsets import OffsetTracker, Partition
+from bridge.offsets import OffsetTracker, Partition, Recollection
 from bridge.processor import Retry, Settled
 from bridge.records import Record
 
@@ -75,11 +75,15 @@ class Engine:
     def take(self, partition: Partition, records: Iterable[Record]) -> None:
         """Takes one partition's delivered records into their lanes. Does not wait."""
         for record in records:
-            ticket = self._tracker.deliver(partition, record.offset)
+            self.records_taken += 1
+            ticket = self._tracker.deliver(partition, record)
+            if ticket is None:
+                continue  # An earlier owner of the partition had settled it.
             lane = self._lanes.add(Work(record, self._decode(record), ticket, record.size_bytes))
             if lane is not None:
                 self._ready.put_nowait(lane)
-            self.records_taken += 1
+        for recollection in self._tracker.take_recollections():
+            self._log_recollection(recollection)
 
     @property
     def records_held(self) -> int:
@@ -182,6 +186,21 @@ class Engine:
             self._lanes.remove_head(lane)
             self._tracker.settle(work.ticket)
             self._log_settled(work, result)
+
+    def _log_recollection(self, recollection: Recollection) -> None:
+        topic, partition = recollection.partition
+        if recollection.is_trusted:
+            self._log.info(
+                "bridge.offsets.passed_over", topic=topic, partition=partition, records=recollection.records_passed_over
+            )
+        else:
+            self._log.warning(
+                "bridge.offsets.distrusted",
+                topic=topic,
+                partition=partition,
+                detail="the committed offset holds another record than when it was committed: was the topic made anew?",
+                action="none: everything from the committed offset on is handed to Temporal",
+            )
 
     def _log_settled(self, work: Work, settled: Settled) -> None:
         record, decoded = work.record, work.decoded

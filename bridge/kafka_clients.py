@@ -1,10 +1,12 @@
 """Makes and connects the Kafka clients; every option that matters is said here, whatever the client's default is."""
 
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.structs import OffsetAndMetadata
 
 from bridge.config import BridgeConfig
 
@@ -38,6 +40,18 @@ def make_consumer(config: BridgeConfig) -> Any:
         metadata_max_age_ms=60_000,  # How soon added partitions are seen.
         **config.kafka_security,
     )
+
+
+async def fetch_committed(
+    consumer: Any, partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What the consumer's group has committed for the partitions; those without a commit are left out.
+
+    Asks again for ever while the group's coordinator is away: to be bounded in time by whoever calls.
+    """
+    # The client's public `committed` asks for one partition and gives no metadata (aiokafka 0.14).
+    committed = await consumer._coordinator.fetch_committed_offsets(list(partitions))  # noqa: SLF001
+    return cast("dict[TopicPartition, OffsetAndMetadata]", committed)
 
 
 def make_producer(config: BridgeConfig) -> Any:

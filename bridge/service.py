@@ -127,7 +127,7 @@ class Bridge:
         _spare_the_collector()
         try:
             async with asyncio.TaskGroup() as tasks:
-                listener = Rebalancer(parts.engine, parts.tracker, parts.committer, self._config)
+                listener = Rebalancer(consumer, parts.engine, parts.tracker, parts.committer, self._config)
                 consumer.subscribe(topics=list(self._config.topics), listener=listener)
                 parts.engine.start(tasks)
                 polling = tasks.create_task(parts.poller.run(), name="bridge-poller")

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.config import EngineLimits
 from bridge.decode_errors import DecodeError, DecodeErrorCode, DecodeStage
@@ -19,6 +20,7 @@ from bridge.lanes import Lanes, Work
 from bridge.offsets import OffsetTracker, Partition
 from bridge.processor import Outcome, Retry, Settled
 from bridge.records import Record
+from bridge.settled_beyond import SettledBeyond, decode
 from schemas.inbound import InboundEvent, OrderApproved
 from schemas.states import EventType
 from tests.helpers.waiting import assert_eventually
@@ -85,6 +87,10 @@ class Rig:
         await assert_eventually(lambda: self.engine.records_held == 0)
 
 
+def committable(rig: Rig) -> dict[Partition, int]:
+    return {partition: commit.offset for partition, commit in rig.tracker.committable().items()}
+
+
 @asynccontextmanager
 async def open_rig(**limits: int) -> AsyncIterator[Rig]:
     attempts, tracker, health = Attempts(), OffsetTracker(), Health()
@@ -114,10 +120,10 @@ async def test_orders_do_not_wait_for_each_other() -> None:
         rig.take("stuck", "stuck", *(f"o-{number}" for number in range(50)))
         await assert_eventually(lambda: len(rig.attempts.ended) == 50)
         assert rig.engine.records_held == 2
-        assert rig.tracker.committable() == {P0: 0}
+        assert committable(rig) == {P0: 0}
         rig.attempts.gates["stuck"].set()
         await rig.settled()
-    assert rig.tracker.committable() == {P0: 52}
+    assert committable(rig) == {P0: 52}
 
 
 async def test_no_more_calls_run_at_once_than_allowed() -> None:
@@ -201,7 +207,7 @@ async def test_a_drain_waits_for_what_is_in_flight_and_starts_nothing_more() -> 
         rig.take("b")
         await asyncio.sleep(0.02)
     assert rig.attempts.begun == [("a", 0)]
-    assert rig.tracker.committable() == {P0: 1}
+    assert committable(rig) == {P0: 1}
 
 
 async def test_a_drain_that_takes_too_long_says_so() -> None:
@@ -231,7 +237,38 @@ async def test_a_drop_ends_what_is_in_flight_and_the_next_assignment_works() -> 
         await asyncio.sleep(0.7)  # The old timer of "r" fires, and finds nothing.
     assert rig.attempts.offsets("a") == [0, 2]
     assert rig.attempts.offsets("r") == [2, 1]
-    assert rig.tracker.committable() == {P0: 4}
+    assert committable(rig) == {P0: 4}
+
+
+async def test_what_an_earlier_owner_had_settled_is_passed_over_without_an_attempt() -> None:
+    async with open_rig() as rig:
+        rig.attempts.gates["stuck"] = asyncio.Event()
+        rig.take("stuck", "b", "c", "b")
+        await assert_eventually(lambda: len(rig.attempts.ended) == 3)
+        commit = rig.tracker.committable()[P0]
+        beyond = decode(commit.metadata, offset=commit.offset)
+        assert beyond is not None
+    async with open_rig() as rig:
+        rig.tracker.assign({P0}, {P0: beyond})
+        with capture_logs() as logs:
+            rig.take("stuck", "b", "c", "b", "b")
+            await rig.settled()
+    assert sorted(rig.attempts.ended) == [("b", 4), ("stuck", 0)]
+    assert rig.engine.records_taken == 5, "the watchdog sees that records arrive"
+    assert [(entry["event"], entry.get("records")) for entry in logs if entry["event"] != "bridge.record.settled"] == [
+        ("bridge.offsets.passed_over", 3)
+    ]
+    assert committable(rig) == {P0: 5}
+
+
+async def test_what_another_topic_of_the_same_name_had_settled_is_attempted_and_said() -> None:
+    async with open_rig() as rig:
+        rig.tracker.assign({P0}, {P0: SettledBeyond((0,), 3, b"of another")})
+        with capture_logs() as logs:
+            rig.take("a", "b", "c")
+            await rig.settled()
+    assert len(rig.attempts.ended) == 3
+    assert [entry["log_level"] for entry in logs if entry["event"] == "bridge.offsets.distrusted"] == ["warning"]
 
 
 async def test_a_failure_that_is_no_result_ends_the_engine() -> None:
@@ -253,7 +290,9 @@ def test_counts_of_what_is_held_come_out_at_nothing() -> None:
     made = []
     for offset, order_id in enumerate(["a", "b", "a"]):
         record = Record("t", 0, offset, 0, None, order_id.encode())
-        made.append(lanes.add(Work(record, by_value(record), tracker.deliver(P0, offset), 7)))
+        ticket = tracker.deliver(P0, record)
+        assert ticket is not None
+        made.append(lanes.add(Work(record, by_value(record), ticket, 7)))
     assert (lanes.records_held, lanes.bytes_held, len(lanes), made[2]) == (3, 21, 2, None)
     for lane in (made[0], made[0], made[1]):
         assert lane is not None
