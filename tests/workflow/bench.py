@@ -83,6 +83,8 @@ class Bench:
     payments: InMemoryPaymentStore = field(default_factory=InMemoryPaymentStore)
     gateway: FakePaymentGateway = field(default_factory=FakePaymentGateway)
     carrier: FakeCarrierGateway = field(default_factory=FakeCarrierGateway)
+    task_timeout: timedelta | None = None
+    """When a workflow task that failed is tried again; None for Temporal's own 10 s."""
     validation: asyncio.Event = field(default_factory=_open_gate)
     """Validation waits until it is set."""
     handles: dict[str, WorkflowHandle[Any, OrderResult]] = field(default_factory=dict)
@@ -117,6 +119,7 @@ class Bench:
             OrderWorkflowInput(order_id=order_id, policy=self.policy, shipping_task_queue=self.shipping_queue),
             id=order_id,
             task_queue=self.order_queue,
+            task_timeout=self.task_timeout,
             result_type=OrderResult,
             start_signal=signal,
             start_signal_args=arguments,
