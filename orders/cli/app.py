@@ -42,6 +42,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "update-address": _Command("update_address", _TEMPORAL, "Send an order elsewhere."),
     "status": _Command("status", _TEMPORAL, "Show where an order is."),
     "wait": _Command("wait", _TEMPORAL, "Wait until an order is over, or has reached a state."),
+    "list": _Command("list", _OPERATING, "List orders by state and age."),
     "health": _Command("health", _OPERATING, "Ask a bridge or worker whether it is ready."),
     "explain": _Command("explain", _OPERATING, "Show everything that is known of an order."),
     "dlq": _Command("dlq", _OPERATING, "Find, read, replay and purge records that were set aside."),
@@ -91,7 +92,7 @@ app = typer.Typer(
         "Orders from Kafka, run once each on Temporal, published on order.events.\n\n"
         "First time: [bold]orders demo[/bold] shows it at work; [bold]orders up[/bold] keeps it running for you.\n\n"
         "Exit status: 0 done; 1 could not be done; 2 wrong usage or setting; 3 a server did not answer; "
-        "4 not in time; 130 Ctrl-C."
+        "4 not in time; 5 stopped until a person has looked; 130 Ctrl-C."
     ),
 )
 

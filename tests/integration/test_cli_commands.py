@@ -15,6 +15,7 @@ from stack.endpoints import Endpoints
 from tests.helpers.processes import run_to_end
 from tests.helpers.system import OrderSystem, order_system
 from tests.helpers.waiting import assert_eventually
+from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -187,6 +188,9 @@ async def test_migrating_again_changes_nothing(system: OrderSystem) -> None:
     assert again["database"]["before"] == again["database"]["after"]
     assert {topic["created"] for topic in again["topics"]} == {False}
     assert {topic["partitions"] for topic in again["topics"]} == {4}
+    assert [(one["name"], one["created"]) for one in again["search_attributes"]] == [
+        (key.name, False) for key in SEARCH_ATTRIBUTES
+    ]
 
 
 async def test_a_missing_inbound_topic_gets_as_many_partitions_as_the_others(system: OrderSystem) -> None:

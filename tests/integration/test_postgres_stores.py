@@ -321,8 +321,8 @@ async def test_the_reader_tells_all_that_is_known_of_an_order(engine: AsyncEngin
 
     assert order is not None
     assert (order.details, order.state, order.last_sequence) == (DETAILS, OrderState.PAID, 2)
-    assert order in await reader.orders_in(OrderState.PAID)
-    assert order not in await reader.orders_in(OrderState.RECEIVED)
+    assert order in await reader.orders_in([OrderState.PAID])
+    assert order not in await reader.orders_in([OrderState.RECEIVED])
     assert await reader.journal(order_id) == JournalRecord(order_id, 2, 1)
     assert await reader.events(order_id) == stored
     assert await reader.events(order_id, after_sequence=1) == stored[1:]

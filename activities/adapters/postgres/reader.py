@@ -1,11 +1,12 @@
 """The read side: what the tables say of one order, for people and for checks."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import RowMapping, Text, cast, select
+from sqlalchemy import RowMapping, Text, cast, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import rows
@@ -56,11 +57,30 @@ class OrderReader:
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else _order_record(row)
 
-    async def orders_in(self, state: OrderState, limit: int = 100) -> tuple[OrderRecord, ...]:
-        """Orders in a state, those that have been there longest first."""
-        statement = (
-            select(orders).where(orders.c.state == state).order_by(orders.c.updated_at).limit(min(limit, PAGE_MAX))
-        )
+    async def orders_in(
+        self,
+        states: Collection[OrderState],
+        *,
+        until: datetime | None = None,
+        after: OrderRecord | None = None,
+        limit: int = 100,
+    ) -> tuple[OrderRecord, ...]:
+        """Orders in any of these states, those that have not changed for longest first.
+
+        Args:
+            states: which; the index serves one as well as several.
+            until: only those that last changed before; None for all.
+            after: the last order of the page before; None for the first page.
+            limit: how many at most, `PAGE_MAX` in any case.
+        """
+        statement = select(orders).where(orders.c.state.in_(sorted(states)))
+        if until is not None:
+            statement = statement.where(orders.c.updated_at < until)
+        if after is not None:
+            # By position and not by number of rows: an order that changes meanwhile moves no other to another page.
+            here = tuple_(literal(after.updated_at), literal(after.order_id))
+            statement = statement.where(tuple_(orders.c.updated_at, orders.c.id) > here)
+        statement = statement.order_by(orders.c.updated_at, orders.c.id).limit(min(limit, PAGE_MAX))
         async with transaction(self._engine) as connection:
             found = (await connection.execute(statement)).mappings().all()
         return tuple(_order_record(row) for row in found)

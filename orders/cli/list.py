@@ -1,0 +1,85 @@
+"""``orders list``."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from activities.adapters.postgres.reader import OrderRecord
+from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
+from orders.dead_letters.selection import parse_time
+from orders.order_list import age_text, list_orders, order_json
+from orders.safe_text import safe_text
+from schemas.states import OrderState
+
+app = command_app()
+
+
+@app.command("list")
+def list_(
+    *,
+    state: Annotated[
+        list[OrderState] | None,
+        typer.Option(
+            "--state",
+            case_sensitive=False,
+            help="Only orders in this state; may be repeated. Unless given, all that are not over.",
+        ),
+    ] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            metavar="TIME",
+            help="Only orders that have not changed for so long, or since: 10s, 5m, 2h, 7d, or 2026-01-31T12:00:00Z.",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Show at most so many.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """List orders by state and age, those that have not changed for longest first.
+
+    From Postgres, which has every order that was accepted, for as long as its table is kept. An order that waits for
+    approval is VALIDATED there. What Temporal finds by customer or payment is in docs/operating.md.
+
+    Example: [bold]orders list --state validated --older-than 10s[/bold]
+    """
+    settings = server_settings()
+    until = None
+    if older_than is not None:
+        until = datetime.fromtimestamp(parse_time(older_than, "--older-than", datetime.now(UTC)) / 1_000, UTC)
+    # One more than is shown tells whether there are more.
+    found = run_command(list_orders(settings, state or (), until=until, limit=limit + 1))
+    shown = found[:limit]
+    if as_json:
+        for order in shown:
+            print_json(order_json(order))
+    elif shown:
+        console().print(_table(shown))
+    notes = console(stderr=True)
+    if len(found) > limit:
+        notes.print(f"and more: --limit shows more than {limit}")
+    elif not shown and not as_json:
+        notes.print("no order is like that")
+
+
+def _table(found: Sequence[OrderRecord]) -> Table:
+    now = datetime.now(UTC)
+    table = Table(
+        "order", "state", "unchanged for", "amount", "payment", "customer", "reason", box=None, pad_edge=False
+    )
+    for order in found:
+        cells = (
+            order.order_id,
+            order.state,
+            age_text(order.updated_at, now),
+            f"{order.details.amount} {order.details.currency}",
+            order.details.payment_id,
+            order.details.customer_id or "",
+            order.reason or "",
+        )
+        table.add_row(*(escape(safe_text(cell)) for cell in cells))
+    return table
