@@ -27,7 +27,7 @@ CROWD = PAGE_MAX + 5
 
 @pytest.fixture(scope="module")
 async def engine(endpoints: Endpoints) -> AsyncIterator[AsyncEngine]:
-    """Of each state an order that changed 1 h ago and one that did 1 min ago; and a crowd that changed in one moment."""
+    """Of each state an order that changed 1 h ago and one of 1 min ago; and a crowd that changed in one moment."""
     insert = (
         "INSERT INTO orders (id, state, address_json, items_json, amount, currency, customer_id, payment_id, "
         "last_sequence, updated_at) SELECT :prefix || number, :state, '{\"city\": \"Oslo\"}', '[]', 1250, 'EUR', "
