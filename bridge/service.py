@@ -79,6 +79,8 @@ class Bridge:
         self._parts: _Parts | None = None
         self._turned = (0, 0.0)
         """The last count of poll turns seen, and when it was new."""
+        self._failure: str | None = None
+        """Why `run` has ended by itself."""
 
     def stop(self) -> None:
         """Asks `run` to drain and return. May be called any number of times, from a signal handler of the loop too."""
@@ -87,6 +89,8 @@ class Bridge:
     def status(self) -> BridgeStatus:
         """How it is. Does not wait, and asks nobody."""
         parts = self._parts
+        if self._failure is not None:
+            return BridgeStatus(live=True, ready=False, reasons=(self._failure,), partitions=0, records_held=0)
         reasons = [f"{dependency.value} does not answer" for dependency in sorted(self._health.troubled)]
         if parts is None:
             return BridgeStatus(live=True, ready=False, reasons=(*reasons, "starting"), partitions=0, records_held=0)
@@ -142,6 +146,7 @@ class Bridge:
                 await self._drain(parts, polling)
         except BaseExceptionGroup as group:
             error = _first(group)
+            self._failure = str(error)
             log.error("bridge.failed", error=type(error).__name__, detail=str(error))  # noqa: TRY400 -- it is raised
             await parts.committer.commit()
             raise error from None

@@ -15,6 +15,8 @@ class ExitStatus(IntEnum):
     """A server did not answer."""
     TIMED_OUT = 4
     """What was waited for did not happen in time."""
+    NEEDS_A_PERSON = 5
+    """A process stopped lest it do harm; started again before somebody has looked, it would go on with just that."""
     INTERRUPTED = 130
     """Ctrl-C ended the command before it was done (128 + SIGINT, as shells count)."""
 

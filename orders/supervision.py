@@ -96,6 +96,11 @@ class Supervisor:
             raise OrdersError(
                 f"{child.name} refuses its settings (its lines above say which); see {log}", ExitStatus.USAGE
             )
+        if status == ExitStatus.NEEDS_A_PERSON:
+            raise OrdersError(
+                f"{child.name} stopped until somebody has looked, so it is not started again; see {log}",
+                ExitStatus.NEEDS_A_PERSON,
+            )
         if child.fast_failures >= FAST_FAILURES_MAX:
             raise OrdersError(
                 f"{child.name} {_how(status)} {child.fast_failures} times in a row, each within "

@@ -224,6 +224,11 @@ class BridgeSettings(BaseModel):
         0.5, ge=0, le=1, description="Largest share of records set aside, likewise; 1 lifts this limit."
     )
     bridge_dead_letters_share_window: Count = Field(1_000, description="The records over which that share is taken.")
+    bridge_dead_letters_limit_action: Literal["end", "wait"] = Field(
+        "end",
+        description="At either limit: end with status 5, or (for supervisors that start again whatever ends) wait, not "
+        "ready, until told to stop.",
+    )
     bridge_probe_interval_seconds: Seconds = Field(
         5, description="How often the bridge asks whether Kafka and Temporal answer."
     )

@@ -7,20 +7,23 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.states import EventType
 from stack import RunningStack, ServiceName
 from stack.temporal import LIMITS
+from tests.faults.watching import CONTINUES_WITHIN_SECONDS, Absence
 from tests.helpers.kafka_io import Outgoing
+from tests.helpers.kafka_topics import configure_topic
 from tests.helpers.messages import MALFORMATIONS, message_of
 from tests.helpers.processes import OrdersProcess
 from tests.helpers.proxy import Proxy
 from tests.helpers.system import PARTITIONS, OrderSystem
 
 NOTICED_WITHIN_SECONDS = 60.0
-CONTINUES_WITHIN_SECONDS = 30.0
-"""I12."""
+ORDERS_MEANWHILE = 30
+"""Two records each: more than `RECORDS_HELD_MAX`."""
+RECORDS_HELD_MAX = 50
+"""How much the bridge may hold at once (I11)."""
 LOST, RECOVERED = "bridge.dependency.lost", "bridge.dependency.recovered"
 RATE_LIMIT, OVERLOADED_CALLS_PER_SECOND = "frontend.namespaceRPS", 10
 MORE_PARTITIONS = PARTITIONS + 1
@@ -64,16 +67,16 @@ class Outages:
     def __init__(self, system: OrderSystem, servers: RunningStack, kafka: Proxy, temporal: Proxy) -> None:
         self.system = system
         self._servers = servers
-        self._kafka = kafka
-        self._temporal = temporal
+        self.kafka = kafka
+        self.temporal = temporal
         self.injected: Counter[str] = Counter()
 
     def start_bridge(self, *, expect_end: bool = False, **settings: str) -> OrdersProcess:
         """Starts a bridge behind the proxies."""
         return self.system.start_bridge(
             expect_end=expect_end,
-            KAFKA_BOOTSTRAP_SERVERS=self._kafka.address,
-            TEMPORAL_HOST=self._temporal.address,
+            KAFKA_BOOTSTRAP_SERVERS=self.kafka.address,
+            TEMPORAL_HOST=self.temporal.address,
             **settings,
         )
 
@@ -84,15 +87,8 @@ class Outages:
         await self._outage("kafka restarted", lambda: self._restart("kafka"))
 
     async def kafka_killed(self) -> None:
-        """The broker crashes, and is missed."""
-
-        async def crash() -> None:
-            before = self._lost("kafka")
-            await asyncio.to_thread(self._servers.kill, "kafka")
-            await self._until_lost("kafka", before)
-            await self._restart("kafka")
-
-        await self._outage("kafka killed", crash)
+        """The broker crashes, and is away for a while."""
+        await self._outage("kafka killed", lambda: self._kill_for_a_while("kafka"))
 
     async def kafka_stopped(self) -> None:
         """The broker freezes: connections stay open, and nothing answers."""
@@ -100,7 +96,7 @@ class Outages:
 
     async def kafka_connections_reset(self) -> None:
         """All connections of the bridge to the broker end at once; the broker is well."""
-        await self._outage("kafka connections reset", lambda: self._reset(self._kafka))
+        await self._outage("kafka connections reset", lambda: self._reset(self.kafka))
 
     async def partitions_added(self) -> None:
         """Each topic gets a partition. It is noticed within a minute, or earlier at the next reconnection."""
@@ -132,16 +128,8 @@ class Outages:
         await self._outage("temporal restarted", lambda: self._restart("temporal"))
 
     async def temporal_killed(self) -> None:
-        """Temporal crashes, and is missed."""
-
-        async def crash() -> None:
-            before = self._lost("temporal")
-            await asyncio.to_thread(self._servers.kill, "temporal")
-            await send_a_bad_record(self.system)
-            await self._until_lost("temporal", before)
-            await self._restart("temporal")
-
-        await self._outage("temporal killed", crash)
+        """Temporal crashes, and is away for a while."""
+        await self._outage("temporal killed", lambda: self._kill_for_a_while("temporal"))
 
     async def temporal_stopped(self) -> None:
         """Temporal freezes."""
@@ -149,7 +137,7 @@ class Outages:
 
     async def temporal_connections_reset(self) -> None:
         """All connections of the bridge to Temporal end at once."""
-        await self._outage("temporal connections reset", lambda: self._reset(self._temporal))
+        await self._outage("temporal connections reset", lambda: self._reset(self.temporal))
 
     async def replies_lost(self, then: Callable[[], Awaitable[None]]) -> None:
         """Temporal takes calls, and its answers do not arrive.
@@ -160,11 +148,11 @@ class Outages:
 
         async def lose() -> None:
             before = self._lost("temporal")
-            self._temporal.mute()
+            self.temporal.mute()
             await then()
             await self._until_lost("temporal", before)
-            await self._temporal.drop()
-            self._temporal.flow()
+            await self.temporal.drop()
+            self.temporal.flow()
 
         await self._outage("reply lost after the call", lose)
 
@@ -219,6 +207,23 @@ class Outages:
 
         await self.system.wait_until(lost, NOTICED_WITHIN_SECONDS, lambda: f"the bridge says that {dependency} is lost")
 
+    async def _kill_for_a_while(self, service: ServiceName) -> None:
+        """More than the bridge may hold is there when the server is back."""
+        absence = Absence(self.system, service)
+        await absence.begin()
+        before = self._lost(service)
+        if service == "kafka":
+            await send_orders_to_cancel(self.system, ORDERS_MEANWHILE)
+        await asyncio.to_thread(self._servers.kill, service)
+        if service != "kafka":
+            await send_orders_to_cancel(self.system, ORDERS_MEANWHILE)
+        await self._until_lost(service, before)
+        await absence.watch()
+        await self._restart(service)
+        if service == "kafka":
+            await send_a_bad_record(self.system)
+        await absence.wait_until_it_goes_on()
+
     async def _freeze(self, service: ServiceName) -> None:
         before = self._lost(service)
         self._servers.pause(service)
@@ -240,12 +245,8 @@ class Outages:
         await asyncio.to_thread(self._servers.restart, service)
 
     async def _set_dead_letters(self, configs: dict[str, str]) -> None:
-        admin = await self._admin()
-        try:
-            topic = self.system.dead_letters_topic
-            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
-        finally:
-            await admin.close()
+        servers = self._servers.endpoints.kafka_bootstrap_servers
+        await configure_topic(servers, self.system.dead_letters_topic, configs)
 
     async def _admin(self) -> AIOKafkaAdminClient:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._servers.endpoints.kafka_bootstrap_servers)

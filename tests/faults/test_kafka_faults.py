@@ -6,15 +6,13 @@ import pytest
 
 from stack import RunningStack
 from tests.faults.outages import MORE_PARTITIONS, Outages
-from tests.faults.rooms import WAITS_FOR_A_TIME_OUT, patient_system
+from tests.faults.rooms import NEEDS_ITS_PARTITION, WAITS_FOR_A_TIME_OUT, patient_system
 from tests.helpers.campaign import orders_from_environment, rounds_from_environment, run_campaign, work_seconds
 from tests.helpers.kafka_io import group_offsets
 
 pytestmark = pytest.mark.timeout(1_800)
 
 ORDERS = 40
-NEEDS_ITS_PARTITION = ("created twice", "approved twice")
-"""Scenarios that count on an order's records staying in one partition, which added partitions end."""
 
 
 @pytest.fixture

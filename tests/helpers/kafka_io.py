@@ -142,21 +142,31 @@ async def group_offsets(bootstrap_servers: str, group_id: str, topics: Sequence[
 
 async def group_is_stable(bootstrap_servers: str, group_id: str, *, members: int = 1) -> bool:
     """Whether the group has exactly so many members and is not rebalancing."""
-    async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
-        coordinator = await _coordinator(admin, group_id)
-        (response,) = await admin.describe_consumer_groups([group_id], coordinator)
-    (group,) = response.to_object()["groups"]
-    return bool(group["state"] == "Stable" and len(group["members"]) == members)
+    async with _group(bootstrap_servers, group_id) as (_, _, group):
+        return bool(group["state"] == "Stable" and len(group["members"]) == members)
+
+
+async def group_members(bootstrap_servers: str, group_id: str) -> frozenset[str]:
+    """The ids of the group's members. A member that leaves and comes back has another one."""
+    async with _group(bootstrap_servers, group_id) as (_, _, group):
+        return frozenset(member["member_id"] for member in group["members"])
 
 
 async def remove_members(bootstrap_servers: str, group_id: str) -> None:
     """Takes every member out of the group, as Kafka does with one whose session has timed out, without that wait."""
+    async with _group(bootstrap_servers, group_id) as (admin, coordinator, group):
+        for member in group["members"]:
+            await admin._send_request(LeaveGroupRequest(group_id, member["member_id"]), coordinator)
+
+
+@asynccontextmanager
+async def _group(bootstrap_servers: str, group_id: str) -> AsyncIterator[tuple[Any, int, dict[str, Any]]]:
+    """A client, the group's coordinator, and what that says of the group."""
     async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
         coordinator = await _coordinator(admin, group_id)
         (response,) = await admin.describe_consumer_groups([group_id], coordinator)
         (group,) = response.to_object()["groups"]
-        for member in group["members"]:
-            await admin._send_request(LeaveGroupRequest(group_id, member["member_id"]), coordinator)
+        yield admin, coordinator, group
 
 
 async def delete_topics(bootstrap_servers: str, topics: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.helpers.kafka_io import delete_topics, partitions_of
 from tests.helpers.waiting import assert_eventually
@@ -17,6 +18,16 @@ async def topics_made(bootstrap_servers: str, partitions: Mapping[str, int]) -> 
         yield
     finally:
         await delete_topics(bootstrap_servers, list(partitions))
+
+
+async def configure_topic(bootstrap_servers: str, topic: str, configs: Mapping[str, str]) -> None:
+    """Changes settings of a topic."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(configs))])
+    finally:
+        await admin.close()
 
 
 async def make_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> None:

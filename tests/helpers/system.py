@@ -27,6 +27,7 @@ from tests.helpers.kafka_io import (
     StoredRecord,
     delete_topics,
     group_is_stable,
+    group_members,
     group_offsets,
     produce,
     read_topics,
@@ -175,6 +176,10 @@ class OrderSystem:
     async def offsets(self) -> list[PartitionOffsets]:
         """Begin, end and committed offset of every input partition."""
         return await group_offsets(self.endpoints.kafka_bootstrap_servers, self.group_id, list(self.input_topics))
+
+    async def group_members(self) -> frozenset[str]:
+        """The ids of the members of the bridges' group."""
+        return await group_members(self.endpoints.kafka_bootstrap_servers, self.group_id)
 
     async def published(self) -> list[StoredRecord]:
         """Everything on ``order.events``."""

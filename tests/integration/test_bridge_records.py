@@ -13,6 +13,7 @@ from schemas.states import EventType
 from stack.endpoints import Endpoints
 from tests.helpers.bridge_room import Room, open_room
 from tests.helpers.kafka_io import Outgoing
+from tests.helpers.kafka_topics import configure_topic
 from tests.helpers.waiting import assert_eventually
 
 
@@ -96,6 +97,27 @@ async def test_a_bad_record_is_set_aside_to_the_byte_and_the_next_one_goes_on(ro
     assert letters[str(coordinates[0][2])].headers[:2] == (("h", b"\xff"), ("h", b"2"))
     assert letters[str(coordinates[2][2])].header("original_dlq_error_code") == "forged"
     assert len(await room.signals(room.order_id())) == 1
+
+
+async def test_a_record_that_the_dead_letters_do_not_take_is_set_aside_as_a_pointer(room: Room) -> None:
+    """I1, I10, I15: the topic's own limit refuses the copy; what stands for it leads to the source, which keeps it."""
+    servers = room.endpoints.kafka_bootstrap_servers
+    await configure_topic(servers, room.config.dead_letter_topic, {"max.message.bytes": "2000"})
+    large = Outgoing(room.topic(), b"\0\0\0\0\7" + bytes(100_000), b"large", (("trace", b"t" * 500),), partition=0)
+    small = Outgoing(room.topic(), b"{", b"small", partition=0)
+    _, (topic, partition, offset), _ = await room.produce(room.created(room.order_id(1), partition=0), large, small)
+    await room.produce(room.created(room.order_id(2), partition=0))
+    async with room.bridge():
+        await room.await_drained()
+    letters = {letter.key: letter for letter in await room.dead_letters()}
+    assert letters.keys() == {b"large", b"small"}
+    pointer = letters[b"large"]
+    assert (pointer.value, pointer.header("dlq_pointer"), pointer.header("trace")) == (None, "true", None)
+    source = [pointer.header(f"dlq_source_{name}") for name in ("topic", "partition", "offset")]
+    assert source == [topic, str(partition), str(offset)]
+    assert pointer.header("dlq_error_code") == "value_schema_registry"
+    assert letters[b"small"].value == b"{"
+    assert [len(await room.signals(room.order_id(number))) for number in (1, 2)] == [1, 1]
 
 
 async def test_a_record_without_key_and_value_is_set_aside(room: Room) -> None:

@@ -11,8 +11,9 @@ import pytest
 from orders.exit_status import ExitStatus, OrdersError
 from orders.supervision import FAST_FAILURES_MAX, Child, Supervisor
 from stack.endpoints import Endpoints
-from tests.helpers.kafka_io import Outgoing
-from tests.helpers.processes import clean_environment
+from tests.helpers.command_line import run_in_process
+from tests.helpers.kafka_io import Outgoing, group_members
+from tests.helpers.processes import clean_environment, free_port
 from tests.helpers.proxy import Proxy
 from tests.helpers.system import OrderSystem, order_system
 from tests.helpers.waiting import assert_eventually
@@ -74,6 +75,53 @@ async def test_a_second_sigterm_ends_a_bridge_at_once_in_mid_stop(system: OrderS
 
     await assert_eventually(ended_by_another, 10, lambda: bridge.log_tail)
     assert bridge.exit_status == 128 + signal.SIGTERM
+
+
+# The limit of dead letters -------------------------------------------------------------------------------------------
+
+LIMIT = {"BRIDGE_DEAD_LETTERS_IN_A_ROW_MAX": "3"}
+
+
+async def produce_bad_records(system: OrderSystem, count: int) -> None:
+    topic = next(iter(system.input_topics))
+    await system.produce([Outgoing(topic, b"not json", partition=0)] * count)
+
+
+async def test_a_bridge_at_the_limit_of_dead_letters_is_not_started_again(system: OrderSystem, tmp_path: Path) -> None:
+    """Each start would set aside as many again: so it ends with a status of its own, and once only."""
+    await produce_bad_records(system, 10)
+    said: list[str] = []
+    settings = {**system.settings, **LIMIT, "BRIDGE_GROUP_ID": f"{system.group_id}-limited"}
+    with pytest.raises(OrdersError, match="not started again") as given_up:
+        await supervisor([Child("bridge", ("bridge",))], tmp_path, said, **settings).run(asyncio.Event())
+    assert given_up.value.status is ExitStatus.NEEDS_A_PERSON
+    assert said == []
+    log = (tmp_path / "bridge.log").read_text()
+    assert log.count("process.started") == 1
+    (line,) = [line for line in log.splitlines() if "bridge.failed" in line]
+    assert "DeadLetterLimitError" in line
+    assert "orders dlq list" in line
+    assert len(await system.dead_letters()) <= 3
+
+
+async def test_a_bridge_that_is_kept_at_the_limit_waits_without_being_ready(system: OrderSystem) -> None:
+    await produce_bad_records(system, 10)
+    before = len(await system.dead_letters())
+    port = {"BRIDGE_HEALTH_PORT": str(free_port())}
+    group_id = f"{system.group_id}-kept"
+    settings = {**LIMIT, **port, "BRIDGE_DEAD_LETTERS_LIMIT_ACTION": "wait", "BRIDGE_GROUP_ID": group_id}
+    bridge = system.start("kept", "bridge", expect_end=False, **settings)
+    await bridge.wait_until_logged("bridge.waiting")
+    servers = system.endpoints.kafka_bootstrap_servers
+    assert await group_members(servers, group_id) == frozenset(), "others may have its partitions"
+    live, ready = [
+        await run_in_process(["health", "bridge", *options], {**system.settings, **port})
+        for options in (["--live"], [])
+    ]
+    assert (live.returncode, ready.returncode) == (0, 1)
+    assert "3 records in a row could not be read" in ready.stdout + ready.stderr
+    await bridge.terminate(expected_status=ExitStatus.NEEDS_A_PERSON)
+    assert len(await system.dead_letters()) <= before + 3
 
 
 # The supervisor ------------------------------------------------------------------------------------------------------
