@@ -67,7 +67,7 @@ def _inbound_messages(message: ContractMessage) -> dict[str, Any]:
     }
     name = f"{message.name}CloudEvent"
     structured = _common(message, name, _STRUCTURED_CONTENT_TYPE) | {
-        "description": "CloudEvents in structured mode: attributes in the value, the body in `data` (`data_base64` is read too).",
+        "description": "CloudEvents in structured mode: the body in `data`; `data_base64` is read too.",
         "headers": {
             "type": "object",
             "properties": {"content-type": {"type": "string", "pattern": "^application/cloudevents\\+json(;.*)?$"}},
