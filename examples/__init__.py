@@ -1,0 +1,1 @@
+"""Programs of those who use the system: small, whole, and tested."""
