@@ -1,183 +1,115 @@
-"""Records the histories that new code must replay: ``make record-histories``. On purpose, never by a test."""
+"""Records the histories that new code must replay: ``make record-histories``. On purpose, never by a test.
+
+docs/evolving-workflows.md says when, and what to do before. A file changes only where its history says something new or
+is no longer replayed.
+"""
 
 import asyncio
+import base64
+import itertools
 import json
+import logging
+import re
 import sys
-import uuid
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
-from temporalio.client import WorkflowFailureError
+from temporalio.client import Client, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer, WorkflowRunner
 
-from schemas.inbound import InboundEvent
-from schemas.orchestration import LateEventInput
-from schemas.states import OrderStep
+from schemas.states import EventType
 from stack.java import time_skipping_server
-from tests.helpers.fakes import FLAKY_ZIP_CODE
+from stack.progress import ProgressBoard
+from stack.service import Start
+from stack.temporal_cli import ensure_temporal
+from tests.replay.scenarios import CONTINUES_AT_EVENTS, OF_ENDED_RUNS, OF_LONG_RUNS, SCENARIOS, Scenario
 from tests.workflow import time_skipping
-from tests.workflow.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench, running
-from workflows.names import LATE_EVENT_WORKFLOW, shipping_workflow_id
+from tests.workflow.bench import Bench, running
+from workflows.converter import DATA_CONVERTER
+from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
+from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 
-HISTORIES = Path(__file__).parent / "histories"
-Scenario = Callable[[Bench, str], Awaitable[list[str]]]
-"""Plays one branch with an order id, and returns the ids of the workflows whose histories are kept."""
-
-
-async def completed(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, CREATED, shipping_address={"city": "Oslo"})
-    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
-    await bench.send(order_id, ADDRESS)
-    await bench.send(order_id, APPROVED)
-    await bench.result(order_id)
-    return [order_id, shipping_workflow_id(order_id, 1)]
+HISTORIES: Final = Path(__file__).parent / "histories"
+ALL_SCENARIOS: Final = {**SCENARIOS, **OF_ENDED_RUNS, **OF_LONG_RUNS}
 
 
-async def early_events(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, APPROVED)
-    await bench.send(order_id, ADDRESS)
-    await bench.send(order_id, ADDRESS, "same")
-    await bench.send(order_id, ADDRESS, "same")
-    await bench.send(order_id, CREATED)
-    await bench.result(order_id)
-    return [order_id]
+@dataclass
+class PlainBench(Bench):
+    """Every id is the same each time, so that two recordings of one code differ in their times alone."""
+
+    order_queue: str = ORDER_TASK_QUEUE
+    shipping_queue: str = SHIPPING_TASK_QUEUE
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def send(self, to: str, event_type: EventType, event_id: str | None = None, **body: Any) -> str:
+        return await super().send(to, event_type, event_id or f"{event_type}-{next(self.numbers)}", **body)
 
 
-async def orphaned(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, APPROVED)
-    try:
-        await bench.result(order_id)
-    except WorkflowFailureError:
-        return [order_id]
-    raise AssertionError("the run was to fail")
-
-
-async def expired(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, CREATED)
-    await bench.result(order_id)
-    return [order_id]
-
-
-async def cancelled(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, CREATED)
-    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
-    await bench.send(order_id, CANCELLED)
-    await bench.result(order_id)
-    return [order_id]
-
-
-async def cancelled_in_temporal(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, CREATED)
-    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
-    await bench.handle(order_id).cancel()
-    await bench.result(order_id)
-    return [order_id]
-
-
-async def rejected(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, CREATED, amount=10**9)
-    await bench.result(order_id)
-    return [order_id]
-
-
-async def payment_declined(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, CREATED, payment_id="decline-1")
-    await bench.send(order_id, APPROVED)
-    await bench.result(order_id)
-    return [order_id]
-
-
-async def payment_outcome_unknown(bench: Bench, order_id: str) -> list[str]:
-    bench.new_policy(activity_schedule_to_close=timedelta(seconds=10))
-    bench.gateway.lose_next_answers(100, "charge")
-    await bench.send(order_id, CREATED)
-    await bench.send(order_id, APPROVED)
-    await bench.result(order_id)
-    return [order_id]
-
-
-async def shipped_at_the_third_attempt(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, CREATED, shipping_address={"zip_code": FLAKY_ZIP_CODE})
-    await bench.send(order_id, APPROVED)
-    await bench.result(order_id)
-    return [order_id, shipping_workflow_id(order_id, 2)]
-
-
-async def refunded(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, CREATED, shipping_address={"zip_code": FAILS})
-    await bench.send(order_id, APPROVED)
-    await bench.result(order_id)
-    return [order_id]
-
-
-async def refusals(bench: Bench, order_id: str) -> list[str]:
-    go_on = await bench.brought_to(order_id, OrderStep.SHIPPING)
-    for event_type in (CREATED, APPROVED, CANCELLED, ADDRESS):
-        await bench.send(order_id, event_type)
-    await bench.signal_with_start(order_id, "approve_order", ["no event"])
-    await bench.publishes(order_id, 9)
-    go_on()
-    await bench.result(order_id)
-    return [order_id]
-
-
-async def resumed(bench: Bench, order_id: str) -> list[str]:
-    go_on = await bench.brought_to(order_id, OrderStep.SHIPPING)
-    await bench.publishes(order_id, 4)
-    await bench.handle(order_id).terminate()
-    go_on()
-    await bench.send(order_id, CREATED, f"created-{order_id}")
-    await bench.result(order_id)
-    return [order_id]
-
-
-async def late_event(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, CREATED)
-    await bench.send(order_id, CANCELLED)
-    await bench.result(order_id)
-    late_id = f"late:{order_id}:1"
-    event = InboundEvent(event_id="late", type=APPROVED)
-    await bench.client.execute_workflow(
-        LATE_EVENT_WORKFLOW,
-        LateEventInput(order_id=order_id, event=event),
-        id=late_id,
-        task_queue=bench.order_queue,
-    )
-    return [late_id]
-
-
-SCENARIOS: tuple[Scenario, ...] = (
-    completed,
-    early_events,
-    orphaned,
-    expired,
-    cancelled,
-    cancelled_in_temporal,
-    rejected,
-    payment_declined,
-    payment_outcome_unknown,
-    shipped_at_the_third_attempt,
-    refunded,
-    refusals,
-    resumed,
-    late_event,
-)
-
-
-async def record(scenario: Scenario, environment: WorkflowEnvironment) -> None:
-    """Plays a scenario and writes its histories."""
-    name, order_id = scenario.__name__, f"o-{uuid.uuid4().hex[:8]}"
-    async with running(Bench(environment)) as bench:
+async def record(name: str, scenario: Scenario, environment: WorkflowEnvironment) -> None:
+    """Plays a scenario and writes its histories, one for each run: the first of a workflow has no number."""
+    order_id = f"o-{name}"
+    async with running(PlainBench(environment)) as bench:
         for workflow_id in await scenario(bench, order_id):
-            history = await bench.client.get_workflow_handle(workflow_id).fetch_history()
             kind = "" if workflow_id == order_id else f".{workflow_id.split(':')[0]}"
-            path = HISTORIES / f"{name}{kind}.json"
-            path.write_text(f"{json.dumps(_anonymous(history.to_json_dict()), indent=1)}\n")
-            sys.stdout.write(f"{path.name}: {len(history.events)} events\n")
+            async for number, history in _runs(bench.client, workflow_id):
+                await _write(HISTORIES / f"{name}{kind}{'' if number == 1 else f'.run{number}'}.json", history)
 
 
-_OF_THE_MACHINE = ("identity", "stackTrace")
+async def _runs(client: Client, workflow_id: str) -> AsyncIterator[tuple[int, WorkflowHistory]]:
+    """The last run, and those that it continues, numbered from the first."""
+    histories: list[WorkflowHistory] = []
+    run_id: str | None = None
+    while run_id != "":
+        history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
+        histories.insert(0, history)
+        run_id = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
+    for number, history in enumerate(histories, 1):
+        yield number, history
+
+
+async def _write(path: Path, history: WorkflowHistory) -> None:
+    """Writes a history, unless the file has one that says the same and that the code still replays.
+
+    When a task of the workflow ran, and how many events it took at once, differs from one recording to the next.
+    """
+    made = _anonymous(history.to_json_dict())
+    before = _recorded(path)
+    if before is not None and said(json.loads(before)) == said(made) and await _is_replayed(before):
+        sys.stdout.write(f"{path.name}: as before\n")
+        return
+    _save(path, f"{json.dumps(made, indent=1)}\n")
+    sys.stdout.write(f"{path.name}: {len(history.events)} events\n")
+
+
+def _recorded(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None
+
+
+def _save(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def replayer(*workflows: type, runner: WorkflowRunner | None = None) -> Replayer:
+    """What replays histories as a worker does; with the workflows that are given, or all of ours."""
+    return Replayer(
+        workflows=workflows or (*ORDER_WORKFLOWS, *SHIPPING_WORKFLOWS),
+        workflow_runner=runner or workflow_runner(),
+        data_converter=DATA_CONVERTER,
+    )
+
+
+async def _is_replayed(text: str) -> bool:
+    history = WorkflowHistory.from_json("before", text)
+    result = await replayer().replay_workflow(history, raise_on_replay_failure=False)
+    return result.replay_failure is None
+
+
+_OF_THE_MACHINE: Final = ("identity", "stackTrace")
 
 
 def _anonymous(value: object) -> object:
@@ -189,16 +121,85 @@ def _anonymous(value: object) -> object:
     return value
 
 
+_BY_CHANCE: Final = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # An id of a run or of an event.
+    r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"
+    r"|\d+(\.\d+)?s"
+)
+
+
+def said(history: Any) -> frozenset[tuple[str, str]]:
+    """What a history says: the kinds of its events, and the fields and words in them and in their payloads.
+
+    Without what time and chance made of it, and without the order: in that two recordings of one code differ.
+    """
+    said: set[tuple[str, str]] = set()
+    for event in history["events"]:
+        if not event["eventType"].startswith("EVENT_TYPE_WORKFLOW_TASK_"):
+            said.update((field, _BY_CHANCE.sub("*", word)) for field, word in words_of(event) if field != "eventId")
+    return frozenset(pair for pair in said if not pair[1].isdecimal())
+
+
+def words_of(value: object, field: str = "") -> Iterator[tuple[str, str]]:
+    """Every field and text in an event, and in the payloads of it."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from words_of(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from words_of(item, field)
+    elif isinstance(value, str) and field == "data":
+        yield from words_of(_decoded(value))
+    elif isinstance(value, str):
+        yield field, value
+    else:
+        yield field, ""
+
+
+def _decoded(data: str) -> object:
+    try:
+        return json.loads(base64.b64decode(data))
+    except ValueError:
+        return None
+
+
+@asynccontextmanager
+async def suggesting_server() -> AsyncIterator[WorkflowEnvironment]:
+    """A development server that suggests early that a run continues as another."""
+    with ProgressBoard(_say) as board:
+        program = ensure_temporal(Start(board, threading.Event()))
+    limit = f"limit.historyCount.suggestContinueAsNew={CONTINUES_AT_EVENTS}"
+    async with await WorkflowEnvironment.start_local(
+        data_converter=DATA_CONVERTER,
+        dev_server_existing_path=str(program),
+        dev_server_extra_args=["--dynamic-config-value", limit],
+    ) as environment:
+        yield environment
+
+
 def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-async def main() -> None:
-    """Records all of them."""
-    async with await time_skipping.start(time_skipping_server(_say)) as environment:
-        for scenario in SCENARIOS:
-            await record(scenario, environment)
+async def main(names: list[str]) -> None:
+    """Records the scenarios that are named, or all of them; then files that belong to none are removed."""
+    launcher = time_skipping_server(_say)
+    for scenarios in (SCENARIOS, OF_ENDED_RUNS):
+        async with await time_skipping.start(launcher) as environment:
+            for name, scenario in scenarios.items():
+                if not names or name in names:
+                    await record(name, scenario, environment)
+    if not names or set(names) & set(OF_LONG_RUNS):
+        async with suggesting_server() as environment:
+            for name, scenario in OF_LONG_RUNS.items():
+                await record(name, scenario, environment)
+    for path in HISTORIES.glob("*.json"):
+        if path.name.split(".")[0] not in ALL_SCENARIOS:
+            path.unlink()
+            sys.stdout.write(f"{path.name}: removed\n")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    # Activities that fail on purpose are part of most branches.
+    logging.getLogger("temporalio").setLevel(logging.CRITICAL)
+    asyncio.run(main(sys.argv[1:]))

@@ -1,0 +1,482 @@
+"""The branches of an order's life, each played by a function: what `make record-histories` records.
+
+To add one: write the function, put it into `SCENARIOS`, and run `make record-histories`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.common import WorkflowIDReusePolicy
+
+from activities.ports import ShipmentRefusedError
+from schemas.inbound import Address, InboundEvent
+from schemas.orchestration import (
+    LateEventInput,
+    OrderProjection,
+    OrderWorkflowInput,
+    PublishEvents,
+    ShippingInput,
+    ShippingMilestone,
+)
+from schemas.outbound import OrderStateChanged
+from schemas.states import EventType, OrderState, OrderStep
+from tests.helpers.fakes import FLAKY_ZIP_CODE
+from tests.helpers.waiting import assert_eventually
+from tests.workflow.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench
+from workflows.names import (
+    LATE_EVENT_WORKFLOW,
+    ORDER_WORKFLOW,
+    SHIPPING_MILESTONE_SIGNAL,
+    SHIPPING_WORKFLOW,
+    SIGNALS,
+    shipping_workflow_id,
+)
+from workflows.policies import PUBLISH_BATCH_MAX
+
+Scenario = Callable[[Bench, str], Awaitable[list[str]]]
+"""Plays one branch with an order id, and returns the ids of the workflows whose histories are kept."""
+
+SHORT: Final = timedelta(seconds=0.5)
+"""A deadline that is waited for in real time."""
+
+
+async def completed(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED, shipping_address={"city": "Oslo"})
+    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    await bench.send(order_id, ADDRESS)
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    return [order_id, shipping_workflow_id(order_id, 1)]
+
+
+async def early_events(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, APPROVED)
+    await bench.send(order_id, ADDRESS)
+    await bench.send(order_id, ADDRESS, "same")
+    await bench.send(order_id, ADDRESS, "same")
+    await bench.send(order_id, CREATED)
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def orphaned(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, APPROVED, "same")
+    await bench.send(order_id, APPROVED, "same")
+    await _fails(bench, order_id)
+    return [order_id]
+
+
+async def order_while_its_orphans_are_refused(bench: Bench, order_id: str) -> list[str]:
+    bench.new_policy(early_event_time_to_live=SHORT)
+    await bench.send(order_id, CANCELLED)
+    await bench.reaches(order_id, OrderStep.AWAITING_ORDER)
+    gate = bench.publisher.hold("publish")
+    await bench.reaches(order_id, OrderStep.ORPHANED)
+    await bench.send(order_id, ADDRESS)
+    await bench.send(order_id, CREATED)
+    await bench.send(order_id, APPROVED)
+    gate.set()
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def expired(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED)
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def told_all_before_the_charge(step: OrderStep, ending: EventType, bench: Bench, order_id: str) -> list[str]:
+    """Every event at a step that comes before the charge; the last one approves or cancels the order."""
+    go_on = await bench.brought_to(order_id, step)
+    await bench.send(order_id, ADDRESS)
+    await bench.send(order_id, CREATED, "second")
+    await bench.send(order_id, ending)
+    await bench.send(order_id, CREATED, "second")
+    go_on()
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def told_all_after_the_charge(step: OrderStep, bench: Bench, order_id: str) -> list[str]:
+    """Every event, and none at all, at a step that no event ends any more."""
+    go_on = await bench.brought_to(order_id, step)
+    before = len(bench.events(order_id))
+    for event_type in (CREATED, APPROVED, CANCELLED, ADDRESS):
+        await bench.send(order_id, event_type)
+    await bench.signal_with_start(order_id, "approve_order", ["no event"])
+    await bench.signal_with_start(order_id, "no_such_signal", [])
+    for milestone in ("no milestone", ShippingMilestone(state=OrderState.SHIPPED, attempt=1)):
+        await bench.signal_with_start(order_id, SHIPPING_MILESTONE_SIGNAL, [milestone])
+    await bench.publishes(order_id, before + 5)
+    go_on()
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def stale_and_invalid(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED)
+    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    await bench.send(order_id, ADDRESS, at="2030-01-02T00:00:00Z")
+    await bench.send(order_id, ADDRESS, at="2030-01-01T00:00:00Z")
+    await bench.send(order_id, ADDRESS, address={})
+    await bench.signal_with_start(order_id, "approve_order", [])
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def cancelled_in_temporal(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED)
+    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    await bench.handle(order_id).cancel()
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def rejected(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED, amount=10**9)
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def payment_declined(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED, payment_id="decline-1")
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def payment_of_another_order(bench: Bench, order_id: str) -> list[str]:
+    for one in (f"{order_id}-first", order_id):
+        await bench.send(one, CREATED, payment_id="pay-shared")
+        await bench.send(one, APPROVED)
+        await bench.result(one)
+    return [order_id]
+
+
+async def payment_outcome_unknown(bench: Bench, order_id: str) -> list[str]:
+    bench.new_policy(activity_schedule_to_close=timedelta(seconds=10))
+    bench.gateway.lose_next_answers(100, "charge")
+    bench.gateway.fail_next(100, "look_up")
+    await bench.send(order_id, CREATED)
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def shipped_at_the_third_attempt(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED, shipping_address={"zip_code": FLAKY_ZIP_CODE})
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    return [order_id, shipping_workflow_id(order_id, 2)]
+
+
+async def refunded(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED, shipping_address={"zip_code": FAILS})
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def attempt_of_an_ended_run_holds_the_id(bench: Bench, order_id: str) -> list[str]:
+    """The order waits until the id is free; the attempt of the ended run has nobody to tell."""
+    left = await _attempt_left_behind(bench, order_id)
+    await bench.send(order_id, CREATED)
+    await bench.send(order_id, APPROVED)
+    await _is_refused_the_id(bench, order_id)
+    bench.carrier.hold("prepare").set()
+    await left.result()
+    alone = f"shipping:{order_id}:alone"
+    await bench.client.execute_workflow(
+        SHIPPING_WORKFLOW, _shipping_of(bench, order_id), id=alone, task_queue=bench.shipping_queue
+    )
+    await bench.result(order_id)
+    return [order_id, alone]
+
+
+async def attempt_of_an_ended_run_never_ends(bench: Bench, order_id: str) -> list[str]:
+    left = await _attempt_left_behind(bench, order_id)
+    bench.new_policy(shipping_attempts=1, shipping_retry_delay=timedelta(milliseconds=1))
+    await bench.send(order_id, CREATED)
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    bench.carrier.hold("prepare").set()
+    await left.result()
+    return [order_id]
+
+
+async def _attempt_left_behind(bench: Bench, order_id: str) -> WorkflowHandle[Any, Any]:
+    bench.new_policy(activity_start_to_close=timedelta(minutes=1), shipping_retry_delay=SHORT)
+    bench.carrier.hold("prepare")
+    left = await bench.client.start_workflow(
+        SHIPPING_WORKFLOW,
+        _shipping_of(bench, order_id),
+        id=shipping_workflow_id(order_id, 1),
+        task_queue=bench.shipping_queue,
+    )
+    await assert_eventually(bench.carrier.reached["prepare"].is_set)
+    return left
+
+
+def _shipping_of(bench: Bench, order_id: str) -> ShippingInput:
+    return ShippingInput(order_id=order_id, address=Address(), attempt=1, policy=bench.policy)
+
+
+async def _is_refused_the_id(bench: Bench, order_id: str) -> None:
+    async def was_refused() -> bool:
+        history = await bench.handle(order_id).fetch_history()
+        return any(event.HasField("start_child_workflow_execution_failed_event_attributes") for event in history.events)
+
+    await assert_eventually(was_refused)
+
+
+async def outage_of_the_way_out(bench: Bench, order_id: str) -> list[str]:
+    """More than one batch waits behind an outage of Kafka; and an activity that gives up is begun anew."""
+    bench.new_policy(retry_maximum_interval=SHORT)
+    bench.store.fail_next(1, "record", ShipmentRefusedError("no error of this activity"))
+    await bench.send(order_id, CREATED)
+    await bench.publishes(order_id, 2)
+    gate = bench.publisher.hold("publish")
+    bench.publisher.fail_next(2, "publish")
+    for number in range(PUBLISH_BATCH_MAX + 2):
+        await bench.send(order_id, ADDRESS, address={"street": str(number)})
+    gate.set()
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def late_event(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED)
+    await bench.send(order_id, CANCELLED)
+    await bench.result(order_id)
+    late_id = f"late:{order_id}:1"
+    event = InboundEvent(event_id="late", type=APPROVED)
+    await bench.client.execute_workflow(
+        LATE_EVENT_WORKFLOW,
+        LateEventInput(order_id=order_id, event=event),
+        id=late_id,
+        task_queue=bench.order_queue,
+    )
+    return [late_id]
+
+
+async def answered_after_the_end(bench: Bench, order_id: str) -> list[str]:
+    """As after Temporal's retention: a run for an order whose finished run is gone."""
+    await bench.send(order_id, CREATED, "created")
+    await bench.send(order_id, CANCELLED, "cancelled")
+    await bench.result(order_id)
+    await bench.client.execute_workflow(
+        ORDER_WORKFLOW,
+        OrderWorkflowInput(order_id=order_id, shipping_task_queue=bench.shipping_queue),
+        id=order_id,
+        task_queue=bench.order_queue,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        start_signal=SIGNALS[APPROVED],
+        start_signal_args=[InboundEvent(event_id="late", type=APPROVED)],
+    )
+    return [order_id]
+
+
+GATES: Final[dict[OrderState, Callable[[Bench], asyncio.Event]]] = {
+    OrderState.RECEIVED: lambda bench: bench.validation,
+    OrderState.VALIDATED: lambda bench: bench.validation,
+    OrderState.APPROVED: lambda bench: bench.gateway.hold("charge"),
+    OrderState.PAID: lambda bench: bench.carrier.hold("prepare"),
+    OrderState.PACKAGE_PREPARED: lambda bench: bench.carrier.hold("dispatch"),
+    OrderState.CARRIER_DISPATCHED: lambda bench: bench.store.hold("mark_shipped"),
+    OrderState.SHIPPING_FAILED: lambda bench: bench.gateway.hold("refund"),
+}
+"""Where a run is held so that it ends with its order recorded in that state."""
+
+
+async def resumed_from(state: OrderState, bench: Bench, order_id: str) -> list[str]:
+    """A run goes on where one was terminated."""
+    bench.new_policy(shipping_attempts=1)
+    gate = GATES[state](bench)
+    if state is not OrderState.VALIDATED:
+        gate.clear()
+    zip_code = FAILS if state is OrderState.SHIPPING_FAILED else "0150"
+    await bench.send(order_id, CREATED, "created", shipping_address={"zip_code": zip_code})
+    if state not in (OrderState.RECEIVED, OrderState.VALIDATED):
+        await bench.send(order_id, APPROVED, "approved")
+    await assert_eventually(lambda: state in bench.states(order_id), message=f"{order_id} is recorded as {state}")
+    await bench.handle(order_id).terminate()
+    gate.set()
+    await bench.send(order_id, CREATED, "created")
+    await bench.send(order_id, APPROVED, "approved")
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def resumed_from_shipped(bench: Bench, order_id: str) -> list[str]:
+    """SHIPPED stands alone only where the bound of a batch fell between it and COMPLETED."""
+    await bench.send(order_id, CREATED, "created")
+    await bench.publishes(order_id, 2)
+    await bench.handle(order_id).terminate()
+    await _write_elsewhere(bench, order_id, OrderState.SHIPPED)
+    await bench.send(order_id, CREATED, "created")
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def received_though_never_recorded(bench: Bench, order_id: str) -> list[str]:
+    gate = bench.store.hold("record")
+    await bench.send(order_id, CREATED, "created")
+    await assert_eventually(bench.store.reached["record"].is_set)
+    await bench.handle(order_id).terminate()
+    bench.store.fail_next(1, "record")
+    gate.set()
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def renumbered(bench: Bench, order_id: str) -> list[str]:
+    """What a terminated run still wrote stands under this run's numbers: some of it is this run's own as well."""
+    bench.validation.clear()
+    await bench.send(order_id, CREATED, "created")
+    await bench.publishes(order_id, 1)
+    await bench.send(order_id, APPROVED, "approved")
+    gate = bench.store.hold("record")
+    bench.store.reached["record"].clear()
+    bench.validation.set()
+    await assert_eventually(bench.store.reached["record"].is_set)
+    await bench.handle(order_id).terminate()
+    bench.validation.clear()
+    for _ in range(2):
+        await bench.send(order_id, ADDRESS, "address")
+    await bench.send(order_id, APPROVED, "approved")
+    calls = bench.store.calls["record"]
+    bench.validation.set()
+    await assert_eventually(lambda: bench.store.calls["record"] > calls)
+    gate.set()
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def ended_by_another_run(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED, "created")
+    await bench.publishes(order_id, 2)
+    await _write_elsewhere(bench, order_id, OrderState.EXPIRED)
+    await bench.send(order_id, CANCELLED, "cancelled")
+    await _fails(bench, order_id)
+    return [order_id]
+
+
+async def continued(bench: Bench, order_id: str) -> list[str]:
+    """A long run continues as another; on a server that suggests it early (`CONTINUES_AT_EVENTS`)."""
+    await bench.send(order_id, ADDRESS, address={"street": "early"})
+    await _told_until_it_continues(bench, order_id)
+    await bench.send(order_id, CREATED)
+    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    await _told_until_it_continues(bench, order_id)
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    return [order_id]
+
+
+CONTINUES_AT_EVENTS: Final = 60
+
+
+async def _told_until_it_continues(bench: Bench, order_id: str) -> None:
+    handle = bench.client.get_workflow_handle(order_id)
+    first = (await handle.describe()).run_id
+    for number in range(CONTINUES_AT_EVENTS):
+        await bench.send(order_id, ADDRESS, address={"street": str(number)})
+        await bench.status(order_id)
+        if (await handle.describe()).run_id != first:
+            return
+    raise AssertionError("the run was to continue as another")
+
+
+async def _fails(bench: Bench, order_id: str) -> None:
+    try:
+        await bench.result(order_id)
+    except WorkflowFailureError:
+        return
+    raise AssertionError("the run was to fail")
+
+
+async def _write_elsewhere(bench: Bench, order_id: str, state: OrderState) -> None:
+    """Records a transition as another run of the order would."""
+    last = bench.events(order_id)[-1]
+    event = OrderStateChanged(
+        order_id=order_id,
+        sequence=last.sequence + 1,
+        previous_state=last.state,
+        state=state,
+        occurred_at=last.occurred_at,
+    )
+    details = bench.store.orders[order_id].details
+    assert details is not None
+    projection = OrderProjection(state=state, details=details)
+    await bench.store.record(PublishEvents(order_id=order_id, events=(event,), projection=projection))
+
+
+_BEFORE_THE_CHARGE: Final = (
+    OrderStep.AWAITING_ORDER,
+    OrderStep.RECEIVING,
+    OrderStep.VALIDATING,
+    OrderStep.AWAITING_MANUAL_APPROVAL,
+)
+_AFTER_THE_CHARGE: Final = (
+    OrderStep.CHARGING_PAYMENT,
+    OrderStep.SHIPPING,
+    OrderStep.REFUNDING_PAYMENT,
+    OrderStep.MARKING_SHIPPED,
+)
+
+_ON_THE_FIRST_SERVER: Final[tuple[Scenario, ...]] = (
+    completed,
+    early_events,
+    orphaned,
+    order_while_its_orphans_are_refused,
+    expired,
+    stale_and_invalid,
+    cancelled_in_temporal,
+    rejected,
+    payment_declined,
+    payment_of_another_order,
+    payment_outcome_unknown,
+    shipped_at_the_third_attempt,
+    refunded,
+    attempt_of_an_ended_run_holds_the_id,
+    attempt_of_an_ended_run_never_ends,
+    outage_of_the_way_out,
+    late_event,
+    answered_after_the_end,
+)
+
+SCENARIOS: Final[dict[str, Scenario]] = {
+    **{scenario.__name__: scenario for scenario in _ON_THE_FIRST_SERVER},
+    **{
+        f"{word}_at_{step.lower()}": partial(told_all_before_the_charge, step, ending)
+        for step in _BEFORE_THE_CHARGE
+        for word, ending in (("approved", APPROVED), ("cancelled", CANCELLED))
+    },
+    **{f"refusals_at_{step.lower()}": partial(told_all_after_the_charge, step) for step in _AFTER_THE_CHARGE},
+}
+"""By name, which is the file's; played on a server that skips time."""
+
+OF_ENDED_RUNS: Final[dict[str, Scenario]] = {
+    **{f"resumed_from_{state.lower()}": partial(resumed_from, state) for state in GATES},
+    **{
+        scenario.__name__: scenario
+        for scenario in (
+            resumed_from_shipped,
+            received_though_never_recorded,
+            renumbered,
+            ended_by_another_run,
+        )
+    },
+}
+"""These end a run while an activity is under way, after which that server skips no time any more."""
+
+OF_LONG_RUNS: Final[dict[str, Scenario]] = {"continued": continued}
+"""Played on the development server, which suggests to continue: the one that skips time does not."""
