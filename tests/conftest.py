@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,14 @@ from stack.java import time_skipping_server as make_time_skipping_server
 
 # Fixtures of tests that need what is downloaded or built once.
 _PREPARED_FIXTURES = {"endpoints", "time_skipping_server", "own_servers_only"}
+
+
+def pytest_configure() -> None:
+    """Lets the processes that tests start be interrupted, also where the tests themselves run in the background.
+
+    A shell without job control starts what it puts in the background with SIGINT ignored, and that is inherited.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _make_say(config: pytest.Config) -> Callable[[str], None]:
