@@ -2,7 +2,7 @@
 RUN := bin/in-env
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench soak check fmt contract record-histories lock
+.PHONY: help demo up test bench soak check fmt contract record-histories record-messages lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -34,6 +34,9 @@ contract: ## renew docs/contract from the models
 
 record-histories: ## renew the recorded workflow histories, after a change that is meant
 	@$(RUN) python -m tests.replay.record
+
+record-messages: ## record what was added to the contract (needs Kafka: orders stack up, orders stack env)
+	@$(RUN) python -m tests.contract.record
 
 lock: ## renew the hash-pinned requirements from pyproject.toml
 	@$(RUN) sh bin/lock

@@ -1,4 +1,4 @@
-"""Records what was added within this version of the contract: ``python -m tests.contract.record``.
+"""Records what was added within this version of the contract: ``make record-messages``.
 
 It adds a recording of each message that has none of its name yet, and changes none: a recording is what others sent or
 read at its time, and stays for as long as the version does. The contract itself is recorded anew only where it breaks

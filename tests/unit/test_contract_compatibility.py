@@ -25,8 +25,8 @@ def test_today_s_contract_breaks_nothing_of_version_1() -> None:
 def test_what_was_added_to_version_1_is_recorded() -> None:
     """Else a later change could break it unseen."""
     present = documents()["asyncapi.json"]
-    assert breaking_changes(present, VERSION_1) == [], "run: python -m tests.contract.record"
-    assert present["info"]["version"] == VERSION_1["info"]["version"], "run: python -m tests.contract.record"
+    assert breaking_changes(present, VERSION_1) == [], "run: make record-messages"
+    assert present["info"]["version"] == VERSION_1["info"]["version"], "run: make record-messages"
 
 
 def test_the_states_in_which_an_order_ends_are_those_of_version_1() -> None:
@@ -44,7 +44,7 @@ def test_the_states_in_which_an_order_ends_are_those_of_version_1() -> None:
 def test_no_currency_is_refused_that_version_1_takes() -> None:
     taken = set(json.loads(CURRENCIES.read_text()))
     assert taken - ISO_4217_CODES == set()
-    assert ISO_4217_CODES - taken == set(), "run: python -m tests.contract.record"
+    assert ISO_4217_CODES - taken == set(), "run: make record-messages"
 
 
 def schema(document: dict[str, Any], name: str) -> dict[str, Any]:

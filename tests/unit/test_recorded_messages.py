@@ -77,8 +77,8 @@ def test_every_type_state_and_reason_is_recorded() -> None:
 
 
 def test_all_that_is_to_be_recorded_is() -> None:
-    assert set(SENT) >= set(inbound_messages()), "run: python -m tests.contract.record"
-    assert set(PUBLISHED) >= set(outbound_events()), "run: python -m tests.contract.record"
+    assert set(SENT) >= set(inbound_messages()), "run: make record-messages"
+    assert set(PUBLISHED) >= set(outbound_events()), "run: make record-messages"
 
 
 @pytest.mark.parametrize("path", [INBOUND, OUTBOUND], ids=lambda path: path.stem)
