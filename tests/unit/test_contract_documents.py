@@ -1,3 +1,4 @@
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,14 @@ def test_every_example_satisfies_its_schema(event_type: str) -> None:
     schema = DOCUMENTS[f"schemas/{event_type}.json"]
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.Draft202012Validator(schema).validate(EXAMPLES[event_type])
+
+
+def test_a_schema_that_is_none_is_refused_by_its_metaschema() -> None:
+    """Else the check above would say nothing."""
+    schema = copy.deepcopy(DOCUMENTS["schemas/order.created.json"])
+    schema["properties"]["order_id"]["type"] = "text"
+    with pytest.raises(jsonschema.SchemaError):
+        jsonschema.Draft202012Validator.check_schema(schema)
 
 
 @pytest.mark.parametrize("event_type", EventType)
