@@ -11,7 +11,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from schemas.states import EventType
 from stack import RunningStack, ServiceName
 from stack.temporal import LIMITS
+from tests.faults.postgres_outages import PostgresOutages
 from tests.faults.watching import CONTINUES_WITHIN_SECONDS, Absence
+from tests.faults.work_outages import WorkOutages
 from tests.helpers.kafka_io import Outgoing
 from tests.helpers.kafka_topics import configure_topic
 from tests.helpers.messages import MALFORMATIONS, message_of
@@ -62,10 +64,15 @@ class Outages:
         servers: They can be killed.
         kafka: Between the bridge and Kafka.
         temporal: Between the bridge and Temporal.
+        work: What may be done to its workers and providers.
     """
 
-    def __init__(self, system: OrderSystem, servers: RunningStack, kafka: Proxy, temporal: Proxy) -> None:
+    def __init__(
+        self, system: OrderSystem, servers: RunningStack, kafka: Proxy, temporal: Proxy, work: WorkOutages
+    ) -> None:
         self.system = system
+        self.work = work
+        self.postgres = PostgresOutages(work, servers)
         self._servers = servers
         self.kafka = kafka
         self.temporal = temporal

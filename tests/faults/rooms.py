@@ -1,4 +1,4 @@
-"""A system on servers that may be killed, with its bridge behind proxies."""
+"""A system on servers that may be killed, with bridge and workers behind proxies, and providers that may fail."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,10 +7,12 @@ from pathlib import Path
 from stack import RunningStack
 from tests.faults.outages import RECORDS_HELD_MAX, Outages
 from tests.faults.watching import OUTAGE_SECONDS
+from tests.faults.work_outages import WorkOutages
+from tests.helpers.gateway_server import running_gateway
 from tests.helpers.generator import AMOUNT_MAX
 from tests.helpers.kafka_proxy import KafkaProxy
 from tests.helpers.proxy import Proxy
-from tests.helpers.system import TASK_QUEUES, order_system
+from tests.helpers.system import PLANTED_SECRET, TASK_QUEUES, order_system
 
 WAITS_FOR_A_TIME_OUT = ("nobody approves", "orphan", "order after its orphan")
 """Scenarios that are left out: time-outs are long here, so that no outage is mistaken for one."""
@@ -23,13 +25,21 @@ NEEDS_ITS_PARTITION = ("created twice", "approved twice")
 async def patient_system(servers: RunningStack, folder: Path) -> AsyncIterator[Outages]:
     """One bridge and two workers, no order of which gives up while a server is away."""
     endpoints = servers.endpoints
+    books = folder / "gateway"
+    books.mkdir()
     async with (
         KafkaProxy(endpoints.kafka_bootstrap_servers) as kafka,
+        KafkaProxy(endpoints.kafka_bootstrap_servers) as way_out,
+        running_gateway(books, api_key=PLANTED_SECRET) as gateway,
         Proxy(endpoints.temporal_host) as temporal,
         order_system(
             endpoints,
             folder,
             start=False,
+            gateway=gateway,
+            PAYMENT_GATEWAY_TIMEOUT_SECONDS="1",
+            CARRIER_GATEWAY_TIMEOUT_SECONDS="1",
+            ORDER_RETRY_MAXIMUM_INTERVAL_SECONDS="3",
             BRIDGE_SESSION_TIMEOUT_SECONDS="6",
             BRIDGE_HEARTBEAT_INTERVAL_SECONDS="1",
             BRIDGE_COMMIT_INTERVAL_SECONDS="0.2",
@@ -44,9 +54,10 @@ async def patient_system(servers: RunningStack, folder: Path) -> AsyncIterator[O
             ORDER_AMOUNT_MAX=str(AMOUNT_MAX),
         ) as system,
     ):
+        work = WorkOutages(system, gateway, way_out)
         for task_queue in TASK_QUEUES:
-            system.start_worker(task_queue)
-        outages = Outages(system, servers, kafka, temporal)
+            work.start_worker(task_queue)
+        outages = Outages(system, servers, kafka, temporal, work)
         outages.start_bridge()
         await system.wait_until_bridges_own_partitions()
         yield outages

@@ -137,6 +137,12 @@ class Evidence:
         """The runs of the order's own workflow."""
         return [run for run in self.runs if run.workflow_id == order_id and run.type == "OrderWorkflow"]
 
+    def repeats(self) -> tuple[int, int]:
+        """How many different events are on ``order.events``, and how many records repeat one of them."""
+        bodies = [json.loads(record.value or b"null") for record in self.published]
+        different = {(body["order_id"], body["sequence"]) for body in bodies}
+        return len(different), len(bodies) - len(different)
+
     def dead_letters_of(self, coordinates: Iterable[tuple[str, int, int]]) -> list[StoredRecord]:
         """The dead letters that these records became."""
         wanted = set(coordinates)

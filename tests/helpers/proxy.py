@@ -30,6 +30,8 @@ class Proxy:
         """Pieces of data that a stall keeps waiting now."""
         self.accepted = 0
         """Connections taken so far."""
+        self.delay_seconds = 0.0
+        """How long each piece of what the target says takes on its way: a slow server."""
 
     @property
     def address(self) -> str:
@@ -96,7 +98,7 @@ class Proxy:
             async with _closing(there_writer):
                 copies = [
                     asyncio.create_task(self._copy(reader, there_writer, self._flowing)),
-                    asyncio.create_task(self._copy(there_reader, writer, self._flowing, self._replying)),
+                    asyncio.create_task(self._copy(there_reader, writer, self._flowing, self._replying, slow=True)),
                 ]
                 try:
                     await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
@@ -105,10 +107,14 @@ class Proxy:
                         copy.cancel()
                     await asyncio.gather(*copies, return_exceptions=True)
 
-    async def _copy(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *gates: asyncio.Event) -> None:
+    async def _copy(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *gates: asyncio.Event, slow: bool = False
+    ) -> None:
         while chunk := await self._read(source):
             self.held_back += 1
             try:
+                if slow:
+                    await asyncio.sleep(self.delay_seconds)
                 for gate in gates:
                     await gate.wait()
             finally:
