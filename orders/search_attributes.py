@@ -20,6 +20,10 @@ USABLE_TIMEOUT_SECONDS: Final = 60.0
 """A cluster's services learn of a new attribute when they refresh what they keep of the namespace: 10 s by default."""
 _POLL_SECONDS: Final = 0.25
 
+_ATTEMPTS_MAX: Final = 8
+_TURNED_AWAY: Final = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.ABORTED, RPCStatusCode.ALREADY_EXISTS)
+"""What a server answers when another process registers them meanwhile: to be looked at again."""
+
 _NO_RIGHTS: Final = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.UNIMPLEMENTED)
 """What a server answers that keeps its operator service to itself; Temporal Cloud is one."""
 
@@ -62,20 +66,17 @@ async def register_search_attributes(client: Client) -> tuple[SearchAttribute, .
         temporalio.service.RPCError: Temporal does not answer.
     """
     try:
-        missing = await _missing(client)
-        if missing:
-            await _add(client, missing)
+        created = await _register_missing(client)
     except RPCError as error:
         if error.status not in _NO_RIGHTS:
             raise
         # Without the right to look at the list we can still see whether a search knows them.
-        missing = []
+        created = set()
         if not await are_searchable(client):
             raise OrdersError(
                 f"Temporal does not let us register search attributes ({error.status.name}); {_by_hand(client)}"
             ) from error
     await _wait_until_searchable(client)
-    created = {key.name for key in missing}
     return tuple(SearchAttribute(key.name, _type_name(key), key.name in created) for key in SEARCH_ATTRIBUTES)
 
 
@@ -106,6 +107,24 @@ async def are_searchable(client: Client) -> bool:
     return True
 
 
+async def _register_missing(client: Client) -> set[str]:
+    """Registers what is missing, and gives the names of what this call has registered."""
+    for attempt in range(1, _ATTEMPTS_MAX + 1):
+        missing = await _missing(client)
+        if not missing:
+            break
+        try:
+            await _add(client, missing)
+        except RPCError as error:
+            # Of two that change a namespace at once the server turns one away (seen in 1.27).
+            if error.status not in _TURNED_AWAY or attempt == _ATTEMPTS_MAX:
+                raise
+            await asyncio.sleep(_POLL_SECONDS * attempt)
+        else:
+            return {key.name for key in missing}
+    return set()
+
+
 async def _missing(client: Client) -> list[SearchAttributeKey[Any]]:
     """Those that are not registered yet.
 
@@ -130,8 +149,6 @@ async def _add(client: Client, missing: list[SearchAttributeKey[Any]]) -> None:
     try:
         await client.operator_service.add_search_attributes(request)
     except RPCError as error:
-        if error.status is RPCStatusCode.ALREADY_EXISTS:
-            return  # By another process meanwhile.
         if error.status is RPCStatusCode.INVALID_ARGUMENT:
             # Such as: no room for another Keyword. The server's words name no data of ours.
             raise OrdersError(

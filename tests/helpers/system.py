@@ -15,6 +15,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, Register
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from bridge.config import EngineLimits
 from schemas.states import EventType
 from stack import Endpoints, Tools
 from tests.helpers import postgres_rows
@@ -37,6 +38,7 @@ from tests.helpers.waiting import assert_eventually
 
 PARTITIONS = 4
 TASK_QUEUES = ("order-tq", "shipping-tq")
+RECORDS_HELD_MAX = EngineLimits().records_held_max
 RETENTION_SECONDS = 24 * 3600
 """The least that Temporal accepts."""
 CONSOLE_TIMEOUT_SECONDS = 60.0
@@ -225,6 +227,8 @@ class OrderSystem:
             inbound=rows.inbound,
             runs=tuple(await self.runs()),
             logs={process.name: process.log for process in self.processes},
+            ends=tuple(process.end for process in self.processes if process.end is not None),
+            records_held_max=int(self.settings.get("BRIDGE_RECORDS_HELD_MAX", RECORDS_HELD_MAX)),
             confidential=(PLANTED_SECRET, *self.confidential),
         )
 
@@ -303,7 +307,7 @@ async def order_system(
     }
     everything = {**endpoints.as_environment(), **names, **(_providers(gateway) if gateway else {}), **settings}
     client, _ = await asyncio.gather(
-        _make_namespace(endpoints, names["TEMPORAL_NAMESPACE"]),
+        make_namespace(endpoints, names["TEMPORAL_NAMESPACE"]),
         postgres_rows.create_database(everything, names["DB_NAME"], beside=endpoints.db_name),
     )
     system = OrderSystem(endpoints, folder, tag, everything, client, tuple(confidential), gateway=gateway)
@@ -357,7 +361,8 @@ async def _start_all(system: OrderSystem) -> None:
         await system.wait_until_polled(task_queue, worker.pid)
 
 
-async def _make_namespace(endpoints: Endpoints, namespace: str) -> Client:
+async def make_namespace(endpoints: Endpoints, namespace: str) -> Client:
+    """Registers a namespace of a test's own; returns a client of it once it is usable."""
     client = await Client.connect(endpoints.temporal_host, namespace=namespace)
     await client.workflow_service.register_namespace(
         RegisterNamespaceRequest(
