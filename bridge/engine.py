@@ -65,6 +65,8 @@ class Engine:
         """Attempts that came to an end so far, whichever; the watchdog looks whether it rises."""
         self.records_taken = 0
         """Records taken so far; the same."""
+        self.records_held_peak = 0
+        """The most records that were held at once."""
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Starts the workers, in the group that ends them."""
@@ -82,6 +84,7 @@ class Engine:
             lane = self._lanes.add(Work(record, self._decode(record), ticket, record.size_bytes))
             if lane is not None:
                 self._ready.put_nowait(lane)
+        self.records_held_peak = max(self.records_held_peak, self._lanes.records_held)
         for recollection in self._tracker.take_recollections():
             self._log_recollection(recollection)
 

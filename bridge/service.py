@@ -155,7 +155,13 @@ class Bridge:
         parts.poller.stop()
         drained = await parts.engine.drain(self._config.drain_timeout)
         commit = await parts.committer.commit()
-        log.info("bridge.drained", drained=drained, commit=commit.value, records_left=parts.engine.records_held)
+        log.info(
+            "bridge.drained",
+            drained=drained,
+            commit=commit.value,
+            records_left=parts.engine.records_held,
+            records_held_peak=parts.engine.records_held_peak,
+        )
         parts.engine.close()
         await asyncio.wait([polling], timeout=_POLL_END_TIMEOUT_SECONDS)
         # During a rebalance a poll waits without a limit; now it may be cancelled, as nobody polls after it.

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from tests.helpers.checker import assert_no_violations
-from tests.helpers.evidence import Evidence, identity_of
+from tests.helpers.evidence import Coordinates, Evidence, identity_of
 from tests.helpers.generator import EARLY, LATE, MAIN, Plan, PlannedRecord, make_plan
 from tests.helpers.kafka_io import Outgoing, StoredRecord
 from tests.helpers.system import OrderSystem
@@ -14,7 +14,6 @@ from tests.helpers.system import OrderSystem
 SHOWN_DIFFERENCES_MAX = 40
 ORDERS_PER_SECOND = 5
 """What one worker of each task queue does in any case, on two cores that are not idle."""
-Coordinates = tuple[str, int, int]
 
 
 Fault = Callable[[], Awaitable[None]]

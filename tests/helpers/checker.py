@@ -1,12 +1,12 @@
 """The one checker: reads what a run left behind and names every invariant that it breaks.
 
 Pure: `tests.helpers.system` gathers the evidence. The invariants' numbers are explained beside each rule, in
-`rules_of_records` and `rules_of_orders`; ``LIFE`` is the state machine of an order.
+`rules_of_records`, `rules_of_processes` and `rules_of_orders`; ``LIFE`` is the state machine of an order.
 """
 
 from collections import Counter
 
-from tests.helpers import rules_of_orders, rules_of_records
+from tests.helpers import rules_of_orders, rules_of_processes, rules_of_records
 from tests.helpers.evidence import Evidence
 from tests.helpers.facts import Facts, Violation
 
@@ -18,6 +18,10 @@ ALWAYS = (
     rules_of_records.one_completed_run,
     rules_of_records.dead_letters_hold_their_source,
     rules_of_records.nothing_confidential_is_told,
+    rules_of_processes.processes_end_as_they_are_told,
+    rules_of_processes.records_held_are_bounded,
+    rules_of_processes.work_goes_on_after_an_outage,
+    rules_of_processes.bad_records_delay_no_others,
     rules_of_orders.money_moves_once,
     rules_of_orders.sequences_are_gapless,
     rules_of_orders.states_follow_each_other,

@@ -77,6 +77,27 @@ class InboundRow:
     reason: str | None = None
 
 
+Coordinates = tuple[str, int, int]
+"""Topic, partition and offset of a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnd:
+    """How a process of ours ended."""
+
+    name: str
+    status: int
+    """Negative where a signal ended it."""
+    signals: tuple[str, ...] = ()
+    """What it was told, in order: ``SIGTERM``, ``SIGKILL`` ..."""
+    expected_status: int = 0
+    """What it was to leave with when it was told to stop."""
+    stopping_seconds: float = 0.0
+    """From the first signal to the end."""
+    may_end: bool = False
+    """Whether it was to end by itself, as at a failpoint."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A workflow execution as Temporal lists it."""
@@ -110,6 +131,10 @@ class Evidence:
     runs: tuple[Run, ...] = ()
     logs: dict[str, str] = field(default_factory=dict)
     """What the processes wrote, by process."""
+    ends: tuple[ProcessEnd, ...] = ()
+    """How processes ended that have."""
+    records_held_max: int = 2_000
+    """How many records a bridge may hold."""
     confidential: tuple[str, ...] = ()
     """Texts that must appear in no log and no dead letter's ``dlq_*`` header: passwords, personal data."""
 

@@ -3,10 +3,11 @@
 import json
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from tests.helpers.evidence import AuditRow, Evidence, InboundRow, LedgerEntry, identity_of, source_of
+from tests.helpers.evidence import AuditRow, Coordinates, Evidence, InboundRow, LedgerEntry, identity_of, source_of
 from tests.helpers.kafka_io import StoredRecord
 
 
@@ -21,6 +22,17 @@ class Violation:
 
     def __str__(self) -> str:
         return f"{self.invariant} {self.subject}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One event of a process's log."""
+
+    process: str
+    event: str
+    at: float
+    """Seconds since 1970."""
+    fields: dict[str, Any]
 
 
 class Facts:
@@ -58,6 +70,29 @@ class Facts:
         found = defaultdict(list)
         for letter in self.evidence.dead_letters:
             found[source_of(letter)].append(letter)
+        return found
+
+    @cached_property
+    def bridge_lines(self) -> tuple[LogLine, ...]:
+        """What the bridges say of themselves, by time; lines of libraries are left out."""
+        found = [
+            LogLine(process, body["event"], datetime.fromisoformat(body["timestamp"]).timestamp(), body)
+            for process, text in self.evidence.logs.items()
+            for line in text.splitlines()
+            if line.startswith("{") and ('"event": "bridge.' in line or '"event": "process.' in line)
+            for body in [_json_object(line.encode())]
+            if body and "bridge" in process
+        ]
+        return tuple(sorted(found, key=lambda line: line.at))
+
+    @cached_property
+    def settled_at(self) -> dict[Coordinates, float]:
+        """When a bridge first said of each record that it is settled."""
+        found: dict[Coordinates, float] = {}
+        for line in self.bridge_lines:
+            if line.event == "bridge.record.settled":
+                fields = line.fields
+                found.setdefault((fields["topic"], fields["partition"], fields["offset"]), line.at)
         return found
 
     @cached_property

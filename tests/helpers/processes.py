@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.helpers.evidence import ProcessEnd
 from tests.helpers.waiting import assert_eventually
 
 START_TIMEOUT_SECONDS = 120.0
@@ -65,6 +67,10 @@ class OrdersProcess:
     ) -> None:
         self.name = name
         self._may_end = expect_end
+        self._told: list[tuple[str, float]] = []
+        """The signals that it was sent to end it, and when."""
+        self._ended_at: float | None = None
+        self._expected_status = 0
         self.log_path = folder / f"{name}.log"
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -87,6 +93,22 @@ class OrdersProcess:
     def exit_status(self) -> int | None:
         """What it ended with; None while it runs, negative where a signal ended it."""
         return self._process.poll()
+
+    @property
+    def end(self) -> ProcessEnd | None:
+        """How it ended; None while it runs."""
+        status = self.exit_status
+        if status is None:
+            return None
+        ended_at = self._ended_at or time.monotonic()
+        return ProcessEnd(
+            self.name,
+            status,
+            signals=tuple(name for name, _ in self._told),
+            expected_status=self._expected_status,
+            stopping_seconds=ended_at - self._told[0][1] if self._told else 0.0,
+            may_end=self._may_end,
+        )
 
     @property
     def log(self) -> str:
@@ -121,10 +143,12 @@ class OrdersProcess:
         await assert_eventually(
             lambda: self.exit_status is not None, within_seconds, lambda: f"the end of the process\n{self.log_tail}"
         )
+        self._ended_at = self._ended_at or time.monotonic()
         return self._process.wait(timeout=0)
 
     async def terminate(self, *, expected_status: int = 0, within_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
         """Sends SIGTERM and fails unless the process leaves with this status in time (I13)."""
+        self._expected_status = expected_status
         self.send(signal.SIGTERM)
         status = await self.wait_until_ended(within_seconds)
         assert status == expected_status, f"{self.name} left with {status}, not {expected_status}\n{self.log_tail}"
@@ -137,7 +161,9 @@ class OrdersProcess:
     def send(self, number: signal.Signals) -> None:
         """Sends a signal; fails where the process has ended by itself."""
         assert self.exit_status is None, f"{self.name} had ended already\n{self.log_tail}"
-        self._may_end |= number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
+        if number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP):
+            self._may_end = True
+            self._told.append((number.name, time.monotonic()))
         self._process.send_signal(number)
 
     def close(self) -> None:
