@@ -1,7 +1,7 @@
 """``python -m tests.faults.soak``: campaigns with faults chosen at random, one after the other, for SOAK_MINUTES.
 
 Each campaign has a seed of its own, made from SEED, for its input and its faults. The exit status says whether any
-invariant was broken.
+invariant was broken. FAULTS=postgres,providers takes only faults whose names hold one of these words.
 """
 
 import asyncio
@@ -13,27 +13,56 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import stack
-from activities.failpoints import BRIDGE_FAILPOINTS, Failpoint
+from activities.failpoints import BRIDGE_FAILPOINTS
 from stack.endpoints import REQUIRED_VARIABLES
-from tests.faults.outages import Outages, send_a_bad_record, send_orders_to_cancel
-from tests.faults.rooms import WAITS_FOR_A_TIME_OUT, patient_system
+from tests.faults import bridge_faults
+from tests.faults.ends_of_runs import repeat_everything_after_the_runs_are_forgotten, tell_orders_as_they_end
+from tests.faults.outages import Outages, send_orders_to_cancel
+from tests.faults.rooms import NEEDS_ITS_PARTITION, WAITS_FOR_A_TIME_OUT, patient_system
 from tests.helpers.campaign import (
     orders_from_environment,
     run_campaign,
     seed_from_environment,
     work_seconds,
 )
-from tests.helpers.system import TASK_QUEUES, OrderSystem
+from tests.helpers.processes import UnexpectedEndError
+from tests.helpers.system import OrderSystem
 
 ORDERS = 40
 FAULTS_EACH = 4
-STRUCK_WITHIN_SECONDS = 60.0
 
-NamedFault = tuple[str, Callable[[], Awaitable[None]]]
+NamedFault = tuple[str, Callable[[], Awaitable[object]]]
+
+
+@dataclass(slots=True)
+class Totals:
+    """What all campaigns have seen together."""
+
+    injected: Counter[str] = field(default_factory=Counter)
+    """Faults by kind."""
+    campaigns: int = 0
+    violated: list[int] = field(default_factory=list)
+    """The seeds of the campaigns in which something was broken."""
+    records: int = 0
+    settled: int = 0
+    redelivered: int = 0
+    published: int = 0
+    repeated: int = 0
+
+    def say(self, seed: int) -> None:
+        """Prints them."""
+        say(f"SEED={seed}: {self.campaigns} campaigns, {len(self.violated)} of them violated {self.violated or ''}")
+        say(f"{self.records} records, {self.settled} settled by a bridge, {self.redelivered} of them again")
+        say(
+            f"{self.published} events published, {self.repeated} of them again: "
+            f"{1000 * self.repeated / max(self.published, 1):.1f} repeats per 1,000 events"
+        )
+        say(f"{self.injected.total()} faults injected: {json.dumps(dict(sorted(self.injected.items())))}")
 
 
 def say(text: str) -> None:
@@ -42,13 +71,12 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def soak(minutes: float, seed: int) -> int:
-    """Runs campaigns until the time is over; returns how many failed."""
+async def soak(minutes: float, seed: int) -> Totals:
+    """Runs campaigns until the time is over."""
     for name in REQUIRED_VARIABLES:
         os.environ.pop(name, None)
     os.environ["STACK_SOURCE"] = "native"
-    injected: Counter[str] = Counter()
-    failed = 0
+    totals = Totals()
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         folder = Path(name)
         servers = await asyncio.to_thread(stack.up, state_dir=folder / "stack", durable=True, progress=say)
@@ -56,41 +84,60 @@ async def soak(minutes: float, seed: int) -> int:
             deadline = time.monotonic() + minutes * 60
             chance = random.Random(seed)  # noqa: S311 -- reproducible on purpose
             while time.monotonic() < deadline:
-                failed += not await _campaign(servers, folder, chance.randrange(2**24), injected)
+                await _campaign(servers, folder, chance.randrange(2**24), totals)
         finally:
             await asyncio.to_thread(servers.down)
-    say(f"SEED={seed}: {failed} campaigns with violations")
-    say(f"faults injected: {json.dumps(dict(sorted(injected.items())))}")
-    return failed
+    totals.say(seed)
+    return totals
 
 
-async def _campaign(servers: stack.RunningStack, folder: Path, seed: int, injected: Counter[str]) -> bool:
+async def _campaign(servers: stack.RunningStack, folder: Path, seed: int, totals: Totals) -> None:
     """One system, one plan, some faults; says what came of it."""
     logs = folder / f"{seed}"
     logs.mkdir(exist_ok=True)
-    os.environ["SEED"] = str(seed)
     chance = random.Random(seed)  # noqa: S311 -- reproducible on purpose
-    orders = orders_from_environment(ORDERS)
+    totals.campaigns += 1
     try:
         async with patient_system(servers, logs) as outages:
-            chosen = chance.choices(_faults(outages, chance), k=FAULTS_EACH)
-            say(f"campaign SEED={seed}: {', '.join(name for name, _ in chosen)}")
-            campaign = await run_campaign(
-                outages.system,
-                orders,
-                faults=[fault for _, fault in chosen],
-                without=WAITS_FOR_A_TIME_OUT,
-                within_seconds=work_seconds(orders),
-            )
-            injected.update(name for name, _ in chosen)
-            records, redelivered = _deliveries(outages.system)
-            say(f"  {len(campaign.evidence.inputs)} records, {records} settled, {redelivered} of them again")
-            campaign.assert_as_planned()
-    except AssertionError as failure:
+            await _put_through(outages, chance, seed, totals)
+    except (AssertionError, UnexpectedEndError) as failure:
+        totals.violated.append(seed)
         say(f"  VIOLATED\n{failure}")
-        return False
-    say("  0 violations")
-    return True
+
+
+async def _put_through(outages: Outages, chance: random.Random, seed: int, totals: Totals) -> None:
+    faults = _faults(outages)
+    chosen = chance.sample(faults, k=min(FAULTS_EACH, len(faults)))
+    name_of_last, last = chance.choice(_last_faults(outages.system))
+    say(f"campaign SEED={seed}: {', '.join([*(name for name, _ in chosen), name_of_last])}")
+    grown = any(fault == outages.partitions_added for _, fault in chosen)
+    orders = orders_from_environment(ORDERS)
+    campaign = await run_campaign(
+        outages.system,
+        orders,
+        faults=[partial(_inject, name, fault, totals) for name, fault in chosen],
+        without=(*WAITS_FOR_A_TIME_OUT, *(NEEDS_ITS_PARTITION if grown else ())),
+        within_seconds=work_seconds(orders),
+        seed=seed,
+    )
+    campaign.assert_as_planned()
+    await _inject(name_of_last, last, totals)
+    records = sum(partition.end for partition in await outages.system.offsets())
+    settled, redelivered = _deliveries(outages.system)
+    totals.records += records
+    totals.settled += settled
+    totals.redelivered += redelivered
+    published, repeated = (await outages.system.evidence()).repeats()
+    totals.published += published
+    totals.repeated += repeated
+    say(f"  {records} records, {settled} settled by a bridge, {redelivered} of them again; 0 violations")
+
+
+async def _inject(name: str, fault: Callable[[], Awaitable[object]], totals: Totals) -> None:
+    began = time.monotonic()
+    await fault()
+    totals.injected[name] += 1
+    say(f"  {name}: over after {time.monotonic() - began:.0f} s")
 
 
 def _deliveries(system: OrderSystem) -> tuple[int, int]:
@@ -101,11 +148,23 @@ def _deliveries(system: OrderSystem) -> tuple[int, int]:
     return len(different), len(settled) - len(different)
 
 
-def _faults(outages: Outages, chance: random.Random) -> list[NamedFault]:
+def _faults(outages: Outages) -> list[NamedFault]:
     """Every fault there is, by name."""
     system = outages.system
-    struck = [(f"bridge killed {point}", partial(_strike, outages, point)) for point in BRIDGE_FAILPOINTS]
-    workers = [(f"worker of {queue} killed", partial(_kill_worker, system, queue)) for queue in TASK_QUEUES]
+    struck = [(f"bridge killed {point}", partial(bridge_faults.struck, outages, point)) for point in BRIDGE_FAILPOINTS]
+    bridges = [
+        (f"bridge {fault.__name__.replace('_', ' ')}", partial(fault, outages))
+        for fault in (
+            bridge_faults.killed,
+            bridge_faults.told_to_stop,
+            bridge_faults.told_to_stop_while_temporal_hangs,
+            bridge_faults.told_twice,
+            bridge_faults.frozen,
+            bridge_faults.joined_and_left,
+            bridge_faults.outnumbering,
+            bridge_faults.drained_too_slowly,
+        )
+    ]
     servers = [
         (method.__name__.replace("_", " "), method)
         for method in (
@@ -113,6 +172,7 @@ def _faults(outages: Outages, chance: random.Random) -> list[NamedFault]:
             outages.kafka_killed,
             outages.kafka_stopped,
             outages.kafka_connections_reset,
+            outages.partitions_added,
             outages.dead_letters_refused,
             outages.temporal_restarted,
             outages.temporal_killed,
@@ -120,50 +180,35 @@ def _faults(outages: Outages, chance: random.Random) -> list[NamedFault]:
             outages.temporal_connections_reset,
         )
     ]
-    bridges: list[NamedFault] = [
-        ("bridge killed", partial(_kill_bridge, outages)),
-        ("bridge joined and left", partial(_join_and_leave, outages)),
+    overload = partial(outages.temporal_overloaded, partial(send_orders_to_cancel, system, 20))
+    calls: list[NamedFault] = [
         ("replies lost", partial(outages.replies_lost, partial(send_orders_to_cancel, system))),
-        ("temporal overloaded", partial(outages.temporal_overloaded, partial(send_orders_to_cancel, system, 20))),
+        ("temporal overloaded", overload),
     ]
-    faults: list[NamedFault] = [*struck, *workers, *servers, *bridges]
-    chance.shuffle(faults)
-    return faults
+    chosen = os.environ.get("FAULTS", "").split(",")
+    named: list[NamedFault] = [
+        *struck,
+        *bridges,
+        *servers,
+        *calls,
+        *outages.work.faults().items(),
+        *outages.postgres.faults().items(),
+    ]
+    return [(name, fault) for name, fault in named if any(part in name for part in chosen)]
 
 
-async def _kill_bridge(outages: Outages) -> None:
-    await outages.system.running("bridge").kill9()
-    outages.start_bridge()
-    await outages.system.wait_until_bridges_own_partitions()
-
-
-async def _strike(outages: Outages, point: Failpoint) -> None:
-    await outages.system.running("bridge").terminate()
-    await send_a_bad_record(outages.system)
-    bridge = outages.start_bridge(expect_end=True, FAILPOINTS=f"{point}:kill@1")
-    # A point of records that are called for may have none left to be reached by.
-    await send_orders_to_cancel(outages.system)
-    await bridge.wait_until_ended(STRUCK_WITHIN_SECONDS)
-    outages.start_bridge()
-    await outages.system.wait_until_bridges_own_partitions()
-
-
-async def _kill_worker(system: OrderSystem, task_queue: str) -> None:
-    await system.running(task_queue).kill9()
-    system.start_worker(task_queue)
-
-
-async def _join_and_leave(outages: Outages) -> None:
-    second = outages.start_bridge()
-    await outages.system.wait_until_bridges_own_partitions(members=2)
-    await second.terminate()
-    await outages.system.wait_until_bridges_own_partitions()
+def _last_faults(system: OrderSystem) -> list[NamedFault]:
+    """What needs orders that are at their end, or leaves more of them than were planned."""
+    return [
+        ("runs told as they end", partial(tell_orders_as_they_end, system)),
+        ("finished runs forgotten", partial(repeat_everything_after_the_runs_are_forgotten, system)),
+    ]
 
 
 def main() -> int:
     """0 where nothing was violated."""
     minutes = float(os.environ.get("SOAK_MINUTES") or 10)
-    return 1 if asyncio.run(soak(minutes, seed_from_environment())) else 0
+    return 1 if asyncio.run(soak(minutes, seed_from_environment())).violated else 0
 
 
 if __name__ == "__main__":

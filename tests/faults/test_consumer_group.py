@@ -1,31 +1,29 @@
-"""Bridges join and leave, outnumber the partitions, drain too slowly, and freeze: each record has one fate."""
+"""Bridges join and leave, outnumber the partitions, are stopped, drain too slowly, freeze: each record has one fate."""
 
 import os
 import random
-import signal
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from stack import Endpoints
+from stack import Endpoints, RunningStack
+from tests.faults import bridge_faults
 from tests.faults.members import Group, group_of
+from tests.faults.rooms import WAITS_FOR_A_TIME_OUT, patient_system
 from tests.helpers.campaign import orders_from_environment, run_campaign, seed_from_environment, work_seconds
-from tests.helpers.checker import assert_no_violations
 from tests.helpers.generator import AMOUNT_MAX
-from tests.helpers.proxy import Proxy
 from tests.helpers.system import PARTITIONS, TASK_QUEUES, OrderSystem, order_system
-from tests.helpers.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(1_800)
 
-ORDERS = 60
+ORDERS, ORDERS_OF_ONE_BRIDGE = 60, 30
 REBALANCES = 50
 """``REBALANCES=500`` makes it the long form."""
 MEMBERS_MAX = PARTITIONS + 2
 """Each topic has `PARTITIONS`, and the assignor is range: some members have nothing to do."""
 SESSION_SECONDS = 6
-WAITS_FOR_A_TIME_OUT = ("nobody approves", "orphan", "order after its orphan")
 
 
 @pytest.fixture(scope="module")
@@ -81,44 +79,24 @@ async def test_members_that_join_and_leave_under_load_lose_nothing_and_double_no
     campaign.assert_as_planned()
 
 
-async def test_a_drain_over_its_budget_and_a_frozen_member_lose_nothing_and_double_nothing(
-    system: OrderSystem,
+async def test_a_bridge_told_to_stop_slow_to_drain_or_frozen_loses_nothing_and_doubles_nothing(
+    own_servers_only: RunningStack, tmp_path: Path
 ) -> None:
-    """It loses its partitions with calls in flight; later it sleeps past its session, and wakes up knowing nothing."""
-    async with Proxy(system.endpoints.temporal_host) as temporal:
-        slow = system.start_bridge(
-            TEMPORAL_HOST=temporal.address, BRIDGE_DRAIN_TIMEOUT_SECONDS="1", BRIDGE_RPC_TIMEOUT_SECONDS="20"
+    """I1, I2, I13."""
+    async with patient_system(own_servers_only, tmp_path) as outages:
+        faults = (
+            bridge_faults.told_to_stop,
+            bridge_faults.told_to_stop_while_temporal_hangs,
+            bridge_faults.told_twice,
+            bridge_faults.drained_too_slowly,
+            bridge_faults.frozen,
         )
-        await system.wait_until_bridges_own_partitions()
-
-        async def stall() -> None:
-            temporal.stall()
-
-        async def join_a_slow_one() -> None:
-            # What was produced since the stall began is in flight now, and stays so.
-            await assert_eventually(lambda: temporal.held_back, 30.0, "calls that hang")
-            system.start_bridge()
-            await system.wait_until_bridges_own_partitions(members=2)
-            temporal.flow()
-            await slow.wait_until_logged('"drained": false')
-
-        async def freeze() -> None:
-            slow.send(signal.SIGSTOP)
-            await system.wait_until_bridges_own_partitions(members=1)
-
-        async def thaw() -> None:
-            slow.send(signal.SIGCONT)
-            await system.wait_until_bridges_own_partitions(members=2)
-            assert_no_violations(await system.evidence(), drained=False)
-
+        orders = orders_from_environment(ORDERS_OF_ONE_BRIDGE)
         campaign = await run_campaign(
-            system,
-            orders_from_environment(40),
-            faults=[stall, join_a_slow_one, freeze, thaw],
+            outages.system,
+            orders,
+            faults=[partial(fault, outages) for fault in faults],
             without=WAITS_FOR_A_TIME_OUT,
-            within_seconds=work_seconds(orders_from_environment(40)),
+            within_seconds=work_seconds(orders),
         )
-        for process in system.processes:
-            if "bridge" in process.name:
-                await process.terminate()
-    campaign.assert_as_planned()
+        campaign.assert_as_planned()
