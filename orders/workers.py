@@ -5,15 +5,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
-from temporalio.common import WorkerDeploymentVersion
 from temporalio.service import RPCError
-from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker import Worker
 
 from activities.adapters.kafka import KafkaEventPublisher
 from activities.adapters.postgres import PostgresOrderStore, PostgresPaymentStore
@@ -29,14 +27,12 @@ from orders.health_checks import WorkerHealth
 from orders.health_server import health_server
 from orders.search_attributes import require_search_attributes
 from orders.settings import Settings
+from orders.versioning import deployment_config
 from orders.wiring import failpoints
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 
 _log = structlog.get_logger("orders.worker")
-
-_DEPLOYMENT_NAME: Final = "orders"
-"""What Temporal calls all our workers together."""
 
 _RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 4.0)
 """Pauses between attempts to reach Temporal at the start; the last one is repeated."""
@@ -74,7 +70,12 @@ async def _serve(
     ):
         for worker in workers:
             tasks.create_task(worker.run(), name=f"worker {worker.task_queue}")
-        _log.info("worker.started", task_queues=[str(queue) for queue in queues], identity=client.identity)
+        _log.info(
+            "worker.started",
+            task_queues=[str(queue) for queue in queues],
+            identity=client.identity,
+            build_id=settings.worker_build_id,
+        )
         tasks.create_task(_shut_down_when_told(workers, stop), name="worker stop")
         health.started(client, workers)
 
@@ -184,19 +185,5 @@ def _worker(
         max_concurrent_workflow_task_polls=settings.worker_workflow_pollers,
         max_cached_workflows=settings.worker_cached_workflows,
         graceful_shutdown_timeout=timedelta(seconds=settings.worker_shutdown_grace_seconds),
-        # Named here, as the SDK would otherwise hash the code of every module that is loaded: 3.5 s of CPU for each
-        # start of a worker (seen in temporalio 1.35).
-        deployment_config=WorkerDeploymentConfig(
-            version=WorkerDeploymentVersion(
-                deployment_name=_DEPLOYMENT_NAME, build_id=settings.worker_build_id or _application_version()
-            ),
-            use_worker_versioning=False,
-        ),
+        deployment_config=deployment_config(settings),
     )
-
-
-def _application_version() -> str:
-    try:
-        return version("temporal-order-orchestrator")
-    except PackageNotFoundError:
-        return "unknown"

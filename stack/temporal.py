@@ -18,6 +18,10 @@ LIMITS = {
     "history.rps": 100_000,
 }
 
+FEATURES = {"system.enableDeploymentVersions": "true"}
+"""What this server has but does not do by itself: keep runs on the build of the workers they began on. From 1.28 on it
+does, so containers are not told."""
+
 
 class TemporalService:
     """See ``stack.service.Service``."""
@@ -53,7 +57,7 @@ class TemporalService:
         """The server's process; its data in a file if durable, else in memory."""
         command = [str(self._program), "server", "start-dev", "--ip", HOST, "--port", str(self._port)]
         command += ["--ui-port", str(self._ui_port), "--log-level", "warn", "--color", "never"]
-        for name, value in LIMITS.items():
+        for name, value in (*LIMITS.items(), *FEATURES.items()):
             command += ["--dynamic-config-value", f"{name}={value}"]
         if self._durable:
             command += ["--db-filename", str(self._database)]

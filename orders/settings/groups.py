@@ -10,8 +10,10 @@ from typing import Literal
 from pydantic import BaseModel, Field, SecretStr
 
 from orders.settings.types import (
+    BuildId,
     CodecKeys,
     Count,
+    DeploymentName,
     KafkaServers,
     Name,
     OptionalPort,
@@ -298,8 +300,15 @@ class GatewaySettings(BaseModel):
 class WorkerSettings(BaseModel):
     """A worker process."""
 
-    worker_build_id: str | None = Field(
-        None, description="What this build of the workers is called in Temporal; the application's version unless set."
+    worker_build_id: BuildId | None = Field(
+        None,
+        description="Names this build of the workers, and has Temporal keep each order on the build it began on. New "
+        "orders go to the build that an operator has made the current one (docs/evolving-workflows.md). Unset, any "
+        "worker takes any order. All workers of one build have the same value, on both task queues.",
+    )
+    worker_deployment_name: DeploymentName = Field(
+        "orders",
+        description="What Temporal calls all builds of the workers together; of use with WORKER_BUILD_ID only.",
     )
     worker_health_port: OptionalPort = Field(
         0, description="Port on which a worker answers whether it is alive and ready; 0 for none."

@@ -53,6 +53,18 @@ def _codec_keys(value: SecretStr) -> SecretStr:
     return value
 
 
+def _build_id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", value):
+        raise ValueError("is a build's name: up to 128 of letters, digits, dot, underscore, plus and hyphen")
+    return value
+
+
+def _deployment_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", value):
+        raise ValueError("is a deployment's name: up to 128 of letters, digits, underscore and hyphen, without a dot")
+    return value
+
+
 TemporalServer = Annotated[str, AfterValidator(_temporal_server)]
 """``host:port``."""
 KafkaServers = Annotated[str, AfterValidator(_kafka_servers)]
@@ -72,3 +84,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 SizeBytes = Annotated[int, Field(ge=1_024, le=2**34)]
 CodecKeys = Annotated[SecretStr, AfterValidator(_codec_keys)]
 """``id:key,id:key``; see `orders.settings.codec_keys`."""
+BuildId = Annotated[str, AfterValidator(_build_id)]
+"""What follows the dot in Temporal's name of a worker version."""
+DeploymentName = Annotated[str, AfterValidator(_deployment_name)]
+"""What precedes that dot, and so holds none."""
