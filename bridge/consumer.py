@@ -23,7 +23,10 @@ log = structlog.get_logger("bridge")
 _POLL_TIMEOUT_MS = 200
 """How long one poll waits for records: how soon a stop is seen."""
 _PAUSED_POLL_FIRST_MS, _PAUSED_POLL_LAST_MS = 2, 100
-"""The same while the engine is full, when a poll ends early only by the clock; longer the longer it lasts."""
+"""The same while the engine is full, when a poll ends only by the clock; longer the longer nothing is settled."""
+_BUSY_POLL_RECORDS_MAX = 10
+"""Most records of one poll while more are held than can be begun: decoding a few takes less than a call, so that calls
+which end meanwhile are followed by the next at once. With 500 the calls of 5 ms took 9 (measured on 2026-11-23)."""
 _FAILED_POLL_PAUSE_SECONDS = 1.0
 
 _NOTHING = TopicPartition("(nothing)", 0)
@@ -45,6 +48,8 @@ class Poller:
         self.turns = 0
         """How often the loop has turned; the watchdog looks whether it rises."""
         self._paused_poll_ms = _PAUSED_POLL_FIRST_MS
+        self._held_when_paused = -1
+        """How much the engine held at the last poll at which it was full."""
 
     def stop(self) -> None:
         """Ends the loop after the poll that is under way."""
@@ -61,6 +66,9 @@ class Poller:
                 await asyncio.sleep(_FAILED_POLL_PAUSE_SECONDS)
                 continue
             self._hand_over(batches)
+            # A poll that finds records in the client's buffer does not suspend: without this turn of the loop, many in
+            # a row would hold up the calls that have ended meanwhile, and so those that could begin.
+            await asyncio.sleep(0)
 
     def _hand_over(self, batches: dict[Any, Any]) -> None:
         if self._stopping:
@@ -73,13 +81,23 @@ class Poller:
     async def _poll(self) -> dict[Any, Any]:
         """One poll; never cancelled nor timed: a cancelled getmany leaves the client's idle clock at zero for ever."""
         if self._engine.update_paused():
-            timeout_ms = self._paused_poll_ms
-            self._paused_poll_ms = min(timeout_ms * 2, _PAUSED_POLL_LAST_MS)
+            timeout_ms = self._next_paused_poll_ms()
             return cast("dict[Any, Any]", await self._consumer.getmany(_NOTHING, timeout_ms=timeout_ms))
-        self._paused_poll_ms = _PAUSED_POLL_FIRST_MS
         records_max = min(self._records_max, self._engine.free_records)
+        if self._engine.has_more_ready:
+            records_max = min(records_max, _BUSY_POLL_RECORDS_MAX)
         polled = self._consumer.getmany(timeout_ms=_POLL_TIMEOUT_MS, max_records=records_max)
         return cast("dict[Any, Any]", await polled)
+
+    def _next_paused_poll_ms(self) -> int:
+        """Short while records are being settled, as there may be room at any moment; longer the longer none is."""
+        held = self._engine.records_held
+        if held == self._held_when_paused:
+            self._paused_poll_ms = min(self._paused_poll_ms * 2, _PAUSED_POLL_LAST_MS)
+        else:
+            self._paused_poll_ms = _PAUSED_POLL_FIRST_MS
+        self._held_when_paused = held
+        return self._paused_poll_ms
 
     def _note_failure(self, error: Exception) -> None:
         decision = classify_kafka_error(error)

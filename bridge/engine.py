@@ -94,6 +94,11 @@ class Engine:
         return self._lanes.records_held
 
     @property
+    def has_more_ready(self) -> bool:
+        """Whether there is more to begin than there are workers free to begin it."""
+        return not self._ready.empty()
+
+    @property
     def free_records(self) -> int:
         """How many more records may be taken; at least 1, for a poll that has been decided on."""
         return max(1, self._limits.records_held_max - self._lanes.records_held)

@@ -77,7 +77,7 @@ class RecordProcessor:
         self._health = health
         self._back_off = config.back_off
         self._guard = DeadLetterGuard(config.dead_letter_limits)
-        self._failpoints = config.failpoints
+        self._failpoints = config.failpoints or None  # Asked for twice a record.
 
     async def attempt(self, work: Work) -> Settled | Retry:
         """Tries once. Cancelling it is safe at any point: the record is then unsettled, and delivered again.
