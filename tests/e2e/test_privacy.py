@@ -18,6 +18,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client, WorkflowExecution
 from temporalio.converter import DataConverter
 
+from orders.exit_status import ExitStatus
 from orders.payload_codec import AesGcmCodec
 from orders.settings.codec_keys import parse_codec_keys
 from schemas.states import EventType
@@ -172,10 +173,27 @@ async def play(system: OrderSystem, reader: Client, plain: Client) -> list[str]:
         ended = await run_in_process(arguments, system.settings)
         told.append(ended.stderr.replace(CUSTOMER, "what was typed") + ended.stdout)
     await system.wait_until_idle()
+    await read_by_those_who_have_the_key(system, completed, orphan)
     # Late, as the run is over.
     await send(system, EventType.ORDER_CANCELLED, {"order_id": completed, "reason": PERSONAL["reason"]})
     await system.wait_until_idle()
     return told
+
+
+async def read_by_those_who_have_the_key(system: OrderSystem, completed: str, orphan: str) -> None:
+    """The commands show people what Temporal holds of an order, and say so where they cannot."""
+    status = await run_in_process(["status", completed, "--json"], system.settings)
+    assert json.loads(status.stdout)["address"] == ADDRESS
+    explained = await run_in_process(["explain", orphan], system.settings)
+    assert "no order.created within the time to live" in explained.stdout, explained.stdout
+    without = {name: value for name, value in system.settings.items() if name != "TEMPORAL_CODEC_KEYS"}
+    refused = await run_in_process(["status", completed], without)
+    assert (refused.returncode, refused.stdout) == (ExitStatus.USAGE, "")
+    assert "TEMPORAL_CODEC_KEYS is not set" in refused.stderr
+    other = {**without, "TEMPORAL_CODEC_KEYS": f"k2:{KEY}"}
+    explained = await run_in_process(["explain", completed], other)
+    assert "the key 'k1', which TEMPORAL_CODEC_KEYS does not have" in explained.stdout + explained.stderr
+    assert "COMPLETED" in explained.stdout, "the other servers answer"
 
 
 async def health_answers(system: OrderSystem) -> str:
