@@ -29,9 +29,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "demo": _Command("demo", _RUN, "Show the main job on real servers, and check what happened."),
     "up": _Command("up", _RUN, "Run everything on this machine until Ctrl-C."),
     "stack": _Command("stack", _RUN, "Start, stop and describe the local servers alone."),
-    "migrate": _Command(
-        "migrate", _PROCESSES, "Make tables, topics and search attributes, or bring them up to date."
-    ),
+    "migrate": _Command("migrate", _PROCESSES, "Make tables, topics and search attributes, or bring them up to date."),
     "bridge": _Command("bridge", _PROCESSES, "Run a bridge: from Kafka to Temporal."),
     "worker": _Command("worker", _PROCESSES, "Run a worker: workflows and activities."),
     "produce": _Command("produce", _MESSAGES, "Send a message to Kafka, as upstream would."),
