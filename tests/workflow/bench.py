@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -225,7 +225,13 @@ def _body(event_type: EventType, order_id: str, body: Mapping[str, Any]) -> dict
 
 
 @asynccontextmanager
-async def running(bench: Bench, **worker_options: Any) -> AsyncIterator[Bench]:
+async def running(
+    bench: Bench,
+    *,
+    order_workflows: Sequence[type] = ORDER_WORKFLOWS,
+    more_activities: Sequence[Callable[..., Any]] = (),
+    **worker_options: Any,
+) -> AsyncIterator[Bench]:
     """Runs the bench's workers, on a server that knows our search attributes by then."""
     await _register_search_attributes(bench.client)
     orders = GatedOrderActivities(bench)
@@ -239,7 +245,7 @@ async def running(bench: Bench, **worker_options: Any) -> AsyncIterator[Bench]:
     order_worker = Worker(
         bench.client,
         task_queue=bench.order_queue,
-        workflows=list(ORDER_WORKFLOWS),
+        workflows=list(order_workflows),
         activities=[
             orders.look_up_order,
             orders.receive_order,
@@ -249,6 +255,7 @@ async def running(bench: Bench, **worker_options: Any) -> AsyncIterator[Bench]:
             orders.settle_late_events,
             payments.charge_payment,
             payments.refund_payment,
+            *more_activities,
         ],
         **options,
     )
