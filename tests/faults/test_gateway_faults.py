@@ -54,6 +54,7 @@ async def test_a_charge_whose_outcome_stays_unknown_is_given_back_or_made_imposs
     await work.gateway.weather(1.0, "status:503", "drop_before")
 
     ids = await work.send_orders(3 * UNKNOWN_EACH)
+    await work.system.wait_until_drained()
     await _until_each_refund_was_asked_for(work, ids)
     await work.gateway.weather(0.0)
     await work.system.wait_until_idle()

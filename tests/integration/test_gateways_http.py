@@ -1,9 +1,7 @@
 """The HTTP gateways against a server process that misbehaves; its ledger says what was moved (I6)."""
 
-import json
 import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,170 +14,18 @@ from activities.adapters.http import HttpCarrierGateway, HttpPaymentGateway, Htt
 from activities.payments import PaymentActivities
 from activities.ports import GatewayContractError, GatewayUnavailableError, ShipmentRefusedError
 from schemas.inbound import Address
-from schemas.orchestration import ChargePayment, ChargeResult, RefundPayment
+from schemas.orchestration import ChargePayment
 from schemas.states import PaymentStatus, ReasonCode
 from tests.helpers.fakes import InMemoryPaymentStore
 from tests.helpers.gateway_server import RunningGateway, running_gateway
-from tests.helpers.waiting import assert_eventually
-
-TIMEOUT = timedelta(seconds=0.5)
-
-
-@pytest.fixture(scope="module")
-async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
-    async with running_gateway(tmp_path_factory.mktemp("gateway")) as one:
-        yield one
-
-
-@pytest.fixture
-async def provider(gateway: RunningGateway) -> AsyncIterator[HttpProvider]:
-    async with HttpProvider(base_url=gateway.url, api_key=gateway.api_key, timeout=TIMEOUT) as one:
-        yield one
-
-
-@pytest.fixture
-def payments(provider: HttpProvider) -> HttpPaymentGateway:
-    return HttpPaymentGateway(provider)
-
-
-@pytest.fixture
-def charge() -> ChargePayment:
-    return ChargePayment(order_id="o-1", payment_id=f"p-{secrets.token_hex(6)}", amount=1250, currency="EUR")
-
-
-def refund_of(charge: ChargePayment) -> RefundPayment:
-    return RefundPayment(order_id=charge.order_id, payment_id=charge.payment_id)
-
-
-LOST = {
-    "drop_after": True,
-    "delay:2": True,
-    "trickle:2": True,
-    "status:202": False,
-    "status:500": False,
-    "status:502": False,
-    "status:503": False,
-    "status:429": False,
-    "status:409": False,
-    "drop_before": False,
-}
-"""Faults that leave an outcome unknown, and whether the call had its effect."""
-
-
-async def paths_about(gateway: RunningGateway, payment_id: str) -> list[str]:
-    """The requests about one payment, in order."""
-    about = [one for one in await gateway.requests() if payment_id in json.dumps([one["path"], one["body"]])]
-    return [f"{one['method']} {one['path'].replace(payment_id, 'ID')}" for one in about]
-
-
-@pytest.mark.parametrize(("fault", "had_effect"), LOST.items())
-async def test_what_a_charge_came_to_is_looked_up_before_anything_is_asked_again(
-    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, fault: str, *, had_effect: bool
-) -> None:
-    activities = PaymentActivities(InMemoryPaymentStore(), payments)
-    await gateway.misbehave("POST", "payments", fault)
-    environment, begun = ActivityEnvironment(), time.monotonic()
-    with pytest.raises(ApplicationError) as failed:
-        await environment.run(activities.charge_payment, charge)
-    assert (failed.value.type, failed.value.non_retryable) == ("GatewayUnavailable", False)
-    assert time.monotonic() - begun < 1.5
-
-    result = await environment.run(activities.charge_payment, charge)
-
-    assert result == ChargeResult(status=PaymentStatus.CHARGED)
-    assert gateway.moved(charge.payment_id) == ["charge"]
-    asked = ["POST payments", "GET payments/ID", *([] if had_effect else ["POST payments"])]
-    assert await paths_about(gateway, charge.payment_id) == asked
-
-
-@pytest.mark.parametrize(("fault", "had_effect"), LOST.items())
-async def test_an_unknown_charge_is_looked_up_and_given_back_or_made_impossible(
-    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, fault: str, *, had_effect: bool
-) -> None:
-    activities = PaymentActivities(InMemoryPaymentStore(), payments)
-    await gateway.misbehave("POST", "payments", fault)
-    environment = ActivityEnvironment()
-    with pytest.raises(ApplicationError):
-        await environment.run(activities.charge_payment, charge)
-
-    result = await environment.run(activities.refund_payment, refund_of(charge))
-
-    assert result.status is (PaymentStatus.REFUNDED if had_effect else PaymentStatus.VOIDED)
-    asked = ["POST payments", "GET payments/ID", "POST payments/ID/refund"]
-    assert await paths_about(gateway, charge.payment_id) == asked
-    # Whatever is still under way between the two comes too late.
-    assert (await payments.charge(charge)).status is result.status
-    assert gateway.moved(charge.payment_id) == (["charge", "refund"] if had_effect else [])
-
-
-@pytest.mark.parametrize(("fault", "had_effect"), LOST.items())
-async def test_a_refund_whose_answer_is_lost_is_looked_up_and_moves_money_once(
-    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, fault: str, *, had_effect: bool
-) -> None:
-    activities = PaymentActivities(InMemoryPaymentStore(), payments)
-    environment = ActivityEnvironment()
-    await environment.run(activities.charge_payment, charge)
-    await gateway.misbehave("POST", f"payments/{charge.payment_id}/refund", fault)
-    with pytest.raises(ApplicationError):
-        await environment.run(activities.refund_payment, refund_of(charge))
-
-    result = await environment.run(activities.refund_payment, refund_of(charge))
-
-    assert result.status is PaymentStatus.REFUNDED
-    assert gateway.moved(charge.payment_id) == ["charge", "refund"]
-    refund = ["GET payments/ID", "POST payments/ID/refund"]
-    asked = ["POST payments", *refund, *(["GET payments/ID"] if had_effect else refund)]
-    assert await paths_about(gateway, charge.payment_id) == asked
-
-
-async def test_a_charge_that_arrives_after_its_void_moves_nothing(
-    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment
-) -> None:
-    activities, environment = PaymentActivities(InMemoryPaymentStore(), payments), ActivityEnvironment()
-    await gateway.misbehave("POST", "payments", "late:0.5")
-    with pytest.raises(ApplicationError):
-        await environment.run(activities.charge_payment, charge)
-
-    result = await environment.run(activities.refund_payment, refund_of(charge))
-
-    assert result.status is PaymentStatus.VOIDED
-
-    async def it_has_arrived() -> bool:
-        return (await gateway.injected())["happened late"] == 1
-
-    await assert_eventually(it_has_arrived)
-    assert (await payments.charge(charge)).status is PaymentStatus.VOIDED
-    assert gateway.moved(charge.payment_id) == []
-
-
-def body_of(charge: ChargePayment, status: str, **other: object) -> str:
-    payment = charge.model_dump(include={"payment_id", "amount", "currency"})
-    return "body:" + json.dumps(payment | {"status": status} | other)
-
-
-async def test_a_payment_that_the_provider_still_works_on_is_neither_charged_nor_declined(
-    gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment
-) -> None:
-    store = InMemoryPaymentStore()
-    activities, environment = PaymentActivities(store, payments), ActivityEnvironment()
-    await gateway.misbehave("POST", "payments", body_of(charge, "pending"))
-    await gateway.misbehave("GET", f"payments/{charge.payment_id}", body_of(charge, "pending"))
-    for _ in range(2):
-        with pytest.raises(ApplicationError, match="still working") as failed:
-            await environment.run(activities.charge_payment, charge)
-        assert failed.value.type == "GatewayUnavailable"
-        assert store.claims[charge.payment_id].status is PaymentStatus.PENDING
-
-    assert (await environment.run(activities.charge_payment, charge)).status is PaymentStatus.CHARGED
-    asked = ["POST payments", "GET payments/ID", "GET payments/ID"]
-    assert await paths_about(gateway, charge.payment_id) == asked
+from tests.helpers.payments import body_of, refund_of
 
 
 async def test_a_provider_killed_after_the_charge_answers_the_repeat_from_its_books(
     tmp_path: Path, charge: ChargePayment
 ) -> None:
     async with running_gateway(tmp_path) as first:
-        provider = HttpProvider(base_url=first.url, api_key=first.api_key, timeout=TIMEOUT)
+        provider = HttpProvider(base_url=first.url, api_key=first.api_key, timeout=timedelta(seconds=10))
         await first.misbehave("POST", "payments", "drop_after")
         with pytest.raises(GatewayUnavailableError):
             await HttpPaymentGateway(provider).charge(charge)
@@ -368,7 +214,7 @@ async def test_a_charge_of_another_amount_than_was_asked_is_given_back_whole(
 
 
 async def test_a_wrong_key_is_told_and_shown_nowhere(gateway: RunningGateway, charge: ChargePayment) -> None:
-    async with HttpProvider(base_url=gateway.url, api_key="wrong-secret", timeout=TIMEOUT) as provider:
+    async with HttpProvider(base_url=gateway.url, api_key="wrong-secret", timeout=timedelta(seconds=10)) as provider:
         with pytest.raises(GatewayContractError, match="401") as failed:
             await HttpPaymentGateway(provider).charge(charge)
 

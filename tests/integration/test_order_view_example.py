@@ -11,7 +11,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from tests.helpers.waiting import assert_eventually
 
 ROOT = Path(__file__).parents[2]
 END_TIMEOUT_SECONDS = 60.0
-ORDERS, EVENTS_EACH, ADDRESS_AT = 40, 9, 4
+ORDERS, EVENTS_EACH, ADDRESS_AT = 100, 9, 4
 ADDRESS = {"city": "Ghent", "country": None, "state": None, "street": None, "zip_code": None}
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -159,17 +158,18 @@ async def test_killed_in_the_middle_it_goes_on_where_its_table_is(
 ) -> None:
     events = deliveries(ORDERS, random.Random(7))  # noqa: S311 -- reproducible on purpose
     await produce(endpoints.kafka_bootstrap_servers, [record(topic, *one) for one in events])
-    for share in (0.3, 0.6):
-        process = consumers.start("--batch-max", "5")
-        await assert_eventually(
-            partial(_has_applied, table, share * ORDERS * EVENTS_EACH),
-            END_TIMEOUT_SECONDS,
-            "a consumer in the middle of its work",
-        )
-        process.send_signal(signal.SIGKILL)
-        await consumers.ended(process)
-        await remove_members(endpoints.kafka_bootstrap_servers, consumers.group)
-        assert rows_of(table) != finished(ORDERS), "it had nothing left to do: send more"
+    await _until_applied(consumers.start("--batch-max", "5"), table, 0.3)
+    consumers.running[-1].send_signal(signal.SIGKILL)
+    await consumers.ended(consumers.running[-1])
+    await remove_members(endpoints.kafka_bootstrap_servers, consumers.group)
+
+    await _until_applied(consumers.start("--batch-max", "5"), table, 0.6)
+    with closing(sqlite3.connect(table)) as other:
+        # Its next transaction fails: it ends with a batch in its hands that it has neither kept nor committed.
+        other.execute("BEGIN IMMEDIATE")
+        status, output = await consumers.ended(consumers.running[-1])
+        assert (status, "database is locked" in output) == (1, True), output
+    assert rows_of(table) != finished(ORDERS), "it had nothing left to do: send more"
 
     status, output = await consumers.run()
 
@@ -226,8 +226,14 @@ async def test_told_to_stop_it_leaves_with_0_and_has_committed_what_it_keeps(
     assert "in all 0 applied, 0 repeats" in again[1], again[1]
 
 
-def _has_applied(table: Path, events: float) -> bool:
-    return sum(int(row[0]) for row in _readable(table).values()) > events
+async def _until_applied(process: "subprocess.Popen[str]", table: Path, share: float) -> None:
+    """Waits until this share of all events is in the table, and the process is in the middle of the rest."""
+
+    def applied() -> bool:
+        assert process.poll() is None, process.communicate()[0]
+        return sum(int(row[0]) for row in _readable(table).values()) > share * ORDERS * EVENTS_EACH
+
+    await assert_eventually(applied, END_TIMEOUT_SECONDS, "a consumer in the middle of its work")
 
 
 def _readable(table: Path) -> dict[str, tuple[Any, ...]]:
