@@ -4,16 +4,25 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist import is_xdist_controller
+from xdist.workermanage import WorkerController
 
 from stack.endpoints import Endpoints
 from stack.java import time_skipping_server as make_time_skipping_server
+from tests.helpers.shares import ByFile, sort_by_weight
 
 # Fixtures of tests that need what is downloaded or built once.
 _PREPARED_FIXTURES = {"endpoints", "time_skipping_server", "own_servers_only"}
+
+# With `--numprocesses` the first process, which runs no test, has the servers, and hands their addresses to the others.
+_running_servers = pytest.StashKey[contextlib.ExitStack]()
+_endpoints = pytest.StashKey[Endpoints]()
+_HANDED_OVER = "endpoints"
 
 
 def pytest_configure() -> None:
@@ -35,8 +44,55 @@ def _make_say(config: pytest.Config) -> Callable[[str], None]:
     return say_line
 
 
+def _handed_over(config: pytest.Config) -> Mapping[str, Any] | None:
+    """What the first process gives to this one; None in a process that gives, or has all to itself."""
+    return getattr(config, "workerinput", None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Starts the servers for the processes that will run the tests, before these are started."""
+    config = session.config
+    if not is_xdist_controller(session) or all(Path(one).is_relative_to("tests/unit") for one in config.args):
+        return
+    import stack  # noqa: PLC0415 -- only where servers are to be started
+    from tests.helpers.guarded_stack import guarded_stack  # noqa: PLC0415 -- the same
+
+    say = _make_say(config)
+    stack.prepare(progress=say, test_server=True, native=True)
+    endpoints = Endpoints.from_environment()
+    if endpoints is None:
+        folder = config._tmp_path_factory.mktemp("stack")  # type: ignore[attr-defined] # No fixtures in this process.
+        running = config.stash[_running_servers] = contextlib.ExitStack()
+        endpoints = running.enter_context(guarded_stack(folder, durable=False, progress=say)).endpoints
+    config.stash[_endpoints] = endpoints
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tells a process that will run tests where the servers are."""
+    endpoints = node.config.stash.get(_endpoints, None)
+    if endpoints is not None:
+        node.workerinput[_HANDED_OVER] = endpoints.as_environment()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """Shares the tests out by file."""
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Puts what takes long first, where several processes share the tests."""
+    if _handed_over(config) is not None:
+        sort_by_weight(items)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Makes what the servers need before the first test, whose time-out would end a first start half-way."""
+    if _handed_over(session.config) is not None:
+        return
     fixtures = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     if session.config.option.collectonly or not fixtures & _PREPARED_FIXTURES:
         return
@@ -58,24 +114,19 @@ def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def endpoints(tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]) -> Iterator[Endpoints]:
+def endpoints(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
+) -> Iterator[Endpoints]:
     """Kafka, Temporal and PostgreSQL: those that the environment names, else our own for this session."""
-    named = Endpoints.from_environment()
+    handed_over = (_handed_over(pytestconfig) or {}).get(_HANDED_OVER)
+    named = Endpoints.from_environment(handed_over)
     if named is not None:
         yield named
         return
-    import stack  # noqa: PLC0415 -- only where servers are to be started
+    from tests.helpers.guarded_stack import guarded_stack  # noqa: PLC0415 -- only where servers are to be started
 
-    running = stack.up(
-        name="tests",
-        state_dir=tmp_path_factory.mktemp("stack"),
-        durable=False,
-        progress=say,
-    )
-    try:
+    with guarded_stack(tmp_path_factory.mktemp("stack"), durable=False, progress=say) as running:
         yield running.endpoints
-    finally:
-        running.down()
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +151,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     Its threads may abort the interpreter as that ends (status 134; sdk-python issue 300), which would turn a run whose
     tests all passed into a failed one. Everything has been closed and reported by now.
     """
+    running = config.stash.get(_running_servers, None)
+    if running is not None:
+        running.close()
     status = config.stash.get(_exit_status, None)
     if status is not None and "temporalio.bridge.temporal_sdk_bridge" in sys.modules:
         sys.stdout.flush()

@@ -6,6 +6,7 @@ import pytest
 
 import stack
 from stack.endpoints import REQUIRED_VARIABLES
+from tests.helpers.guarded_stack import guarded_stack
 
 
 @pytest.fixture(scope="package")
@@ -15,6 +16,7 @@ def own_servers_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack
         for name in REQUIRED_VARIABLES:
             patch.delenv(name, raising=False)
         patch.setenv("STACK_SOURCE", "native")
-        servers = stack.up(state_dir=tmp_path_factory.mktemp("mortal"), durable=True, progress=lambda _: None)
-    yield servers
-    servers.down()
+        servers = guarded_stack(tmp_path_factory.mktemp("mortal"), durable=True, progress=lambda _: None)
+        with servers as running:
+            patch.undo()
+            yield running
