@@ -1,12 +1,13 @@
 """The Kafka side of the bridge: polling, committing, and what happens when partitions come and go."""
 
 import asyncio
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, cast
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import InvalidCommitOffsetSizeError, OffsetMetadataTooLargeError
+from aiokafka.errors import GroupAuthorizationFailedError, InvalidCommitOffsetSizeError, OffsetMetadataTooLargeError
 
 from activities.failpoints import Failpoint
 from bridge.config import BridgeConfig
@@ -55,16 +56,25 @@ class Poller:
         """Ends the loop after the poll that is under way."""
         self._stopping = True
 
-    async def run(self) -> None:
-        """Polls until stopped. Must not be cancelled while the consumer is to be used any further."""
+    async def run(self, subscribe: Callable[[], None]) -> None:
+        """Subscribes, and polls until stopped. Must not be cancelled while the consumer is to be used any further.
+
+        Args:
+            subscribe: Subscribes to the topics; called again where the group has refused us. The client would otherwise
+                go on raising what its last heartbeat met, also when we are long let in again (aiokafka 0.14).
+        """
+        subscribe()
         while not self._stopping:
             self.turns += 1
             try:
                 batches = await self._poll()
             except Exception as error:  # noqa: BLE001 -- classified; what is fatal is raised again
                 self._note_failure(error)
+                if isinstance(error, GroupAuthorizationFailedError):
+                    subscribe()
                 await asyncio.sleep(_FAILED_POLL_PAUSE_SECONDS)
                 continue
+            self._health.answered(Dependency.GROUP)
             self._hand_over(batches)
             # A poll that finds records in the client's buffer does not suspend: without this turn of the loop, many in
             # a row would hold up the calls that have ended meanwhile, and so those that could begin.
@@ -102,7 +112,7 @@ class Poller:
     def _note_failure(self, error: Exception) -> None:
         decision = classify_kafka_error(error)
         if decision is not Decision.LOST_OWNERSHIP:
-            self._health.failed(Dependency.KAFKA, decision, error)
+            self._health.failed(Dependency.GROUP, decision, error)
 
 
 class CommitResult(StrEnum):

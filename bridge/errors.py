@@ -1,5 +1,6 @@
 """What an exception means for the bridge: one function for each boundary, by type and never by text alone."""
 
+import ssl
 from enum import StrEnum
 
 from aiokafka import errors as kafka
@@ -81,6 +82,7 @@ _LOST_OWNERSHIP_ERRORS = (
     kafka.RebalanceInProgressError,
 )
 _CONFIGURATION_ERRORS = (
+    ssl.SSLCertVerificationError,
     kafka.AuthenticationFailedError,
     kafka.AuthenticationMethodNotSupported,
     kafka.SaslAuthenticationFailed,

@@ -19,6 +19,8 @@ class Dependency(StrEnum):
 
     KAFKA = "kafka"
     TEMPORAL = "temporal"
+    GROUP = "kafka_group"
+    """What polls say: whether we have a place in the group, and may read."""
     OFFSETS = "kafka_offsets"
     """Where Kafka keeps what the group has committed."""
     DEAD_LETTERS = "dead_letters"
@@ -55,13 +57,11 @@ class Health:
         if not self._trouble or dependency not in self._trouble:
             return
         # What a person corrected counts at once: the bridge has paused for it. So does what is not asked again while
-        # there is nothing to do: its first success may be the only one.
+        # there is nothing to do: its first success may be the only one. Polls go on, and between two that are refused
+        # there are some that have nothing to say.
         is_outage = self._trouble[dependency] is not Decision.CONFIGURATION
-        if (
-            is_outage
-            and dependency is Dependency.TEMPORAL
-            and self.clock() - self._failed_at[dependency] < QUIET_SECONDS
-        ):
+        asked_again = dependency is Dependency.GROUP or (is_outage and dependency is Dependency.TEMPORAL)
+        if asked_again and self.clock() - self._failed_at[dependency] < QUIET_SECONDS:
             return
         del self._trouble[dependency]
         structlog.get_logger("bridge").info("bridge.dependency.recovered", dependency=dependency.value)

@@ -1,20 +1,44 @@
 """Makes and connects the Kafka clients; every option that matters is said here, whatever the client's default is."""
 
+import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.structs import OffsetAndMetadata
 
 from bridge.config import BridgeConfig
+from bridge.errors import Decision, classify_kafka_error
 
 _FETCH_MAX_BYTES = 16 * 1024 * 1024
 _PARTITION_FETCH_MAX_BYTES = 1024 * 1024
 _REQUEST_TIMEOUT_MS = 20_000
 _PRODUCE_MAX_BYTES = 16 * 1024 * 1024
 """Above what any source record has; the broker's own limit for the dead-letter topic decides."""
+
+_KNOCK_TIMEOUT_SECONDS = 5.0
+
+
+async def refusal_of(config: BridgeConfig) -> Exception | None:
+    """Why Kafka lets none of our clients in; None where it does, or does not answer.
+
+    The clients themselves only log it, and say that they cannot connect, as if it were away (aiokafka 0.14,
+    `AIOKafkaClient.bootstrap` and `_get_conn`): a wrong password would look like an outage.
+    """
+    for host, port, _ in collect_hosts(config.bootstrap_servers):
+        try:
+            async with asyncio.timeout(_KNOCK_TIMEOUT_SECONDS):
+                connection = await create_conn(host, port, client_id=config.client_id, **config.kafka_security)
+        except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
+            if classify_kafka_error(error) is Decision.CONFIGURATION:
+                return error
+        else:
+            connection.close()
+            return None
+    return None
 
 
 def make_consumer(config: BridgeConfig) -> Any:

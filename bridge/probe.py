@@ -11,6 +11,7 @@ from bridge.config import BridgeConfig
 from bridge.engine import Engine
 from bridge.errors import classify_dispatch_error, classify_kafka_error
 from bridge.health import Dependency, Health
+from bridge.kafka_clients import refusal_of
 from bridge.offsets import OffsetTracker
 
 _PROBE_TIMEOUT_SECONDS = 5.0
@@ -43,6 +44,7 @@ class Prober:
         self._engine = engine
         self._tracker = tracker
         self._health = health
+        self._config = config
         self._interval_seconds = config.probe_interval.total_seconds()
         self.is_lagging = False
         """Whether there were records to read at the last look."""
@@ -74,7 +76,8 @@ class Prober:
                     ends = await self._consumer.end_offsets(partitions)
                     lagging = await self._is_behind(ends)
         except Exception as error:  # noqa: BLE001 -- as above
-            self._health.failed(Dependency.KAFKA, classify_kafka_error(error), error)
+            reason = await refusal_of(self._config) or error
+            self._health.failed(Dependency.KAFKA, classify_kafka_error(reason), reason)
             return
         self.is_lagging = lagging
         self._health.answered(Dependency.KAFKA)

@@ -132,9 +132,12 @@ class Bridge:
         try:
             async with asyncio.TaskGroup() as tasks:
                 listener = Rebalancer(consumer, parts.engine, parts.tracker, parts.committer, self._config)
-                consumer.subscribe(topics=list(self._config.topics), listener=listener)
+
+                def subscribe() -> None:
+                    consumer.subscribe(topics=list(self._config.topics), listener=listener)
+
                 parts.engine.start(tasks)
-                polling = tasks.create_task(parts.poller.run(), name="bridge-poller")
+                polling = tasks.create_task(parts.poller.run(subscribe), name="bridge-poller")
                 others = [
                     tasks.create_task(parts.committer.run(), name="bridge-committer"),
                     tasks.create_task(parts.prober.run(), name="bridge-prober"),

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from aiokafka.errors import KafkaConnectionError
 
 from bridge.backoff import delay_before
 from bridge.config import BridgeConfig
 from bridge.errors import Decision, classify_dispatch_error, classify_kafka_error
 from bridge.health import Dependency, Health
-from bridge.kafka_clients import make_consumer, make_producer
+from bridge.kafka_clients import make_consumer, make_producer, refusal_of
 
 log = structlog.get_logger("bridge")
 
@@ -61,6 +62,9 @@ class Startup:
             client = make(self._config)  # A new one each time: one that failed to start cannot be started again.
             try:
                 await client.start()
+            except KafkaConnectionError as error:
+                await _close(client)
+                raise await refusal_of(self._config) or error from None
             except BaseException:
                 await _close(client)
                 raise

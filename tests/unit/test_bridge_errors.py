@@ -1,6 +1,7 @@
 """What each error means: the table of each boundary."""
 
 import asyncio
+import ssl
 
 import pytest
 from aiokafka import errors as kafka
@@ -96,6 +97,8 @@ def test_other_failures_of_a_call_are_decided_by_type(error: BaseException, deci
         (kafka.UnknownError(), Decision.TRANSIENT),
         (TimeoutError(), Decision.TRANSIENT),
         (OSError(), Decision.TRANSIENT),
+        (ssl.SSLCertVerificationError(), Decision.CONFIGURATION),
+        (ssl.SSLEOFError(), Decision.TRANSIENT),
         (kafka.AuthenticationFailedError(), Decision.CONFIGURATION),
         (kafka.SaslAuthenticationFailed(), Decision.CONFIGURATION),
         (kafka.UnsupportedSaslMechanismError(), Decision.CONFIGURATION),

@@ -47,6 +47,17 @@ def test_what_a_person_corrected_counts_at_once() -> None:
     assert not health.needs_a_person
 
 
+def test_polls_that_succeed_between_refused_ones_are_no_recovery() -> None:
+    clock = Clock()
+    health = Health(clock)
+    health.failed(Dependency.GROUP, Decision.CONFIGURATION, OSError("no right"))
+    health.answered(Dependency.GROUP)
+    assert health.needs_a_person
+    clock.now += QUIET_SECONDS
+    health.answered(Dependency.GROUP)
+    assert not health.needs_a_person
+
+
 @pytest.mark.parametrize("dependency", ASKED_ONLY_WHEN_NEEDED)
 def test_what_is_asked_only_when_needed_recovers_with_its_first_success(dependency: Dependency) -> None:
     """There may be no second one: nothing else is to be set aside, or committed."""

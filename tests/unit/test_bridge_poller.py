@@ -4,9 +4,13 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+
 from bridge.config import BridgeConfig
 from bridge.consumer import Poller
-from bridge.health import Health
+from bridge.health import Dependency, Health
+from tests.helpers.waiting import assert_eventually
 
 RECORDS_MAX = 500
 
@@ -49,7 +53,7 @@ class IdleConsumer:
 async def polls(engine: PlannedEngine) -> list[dict[str, Any]]:
     consumer = IdleConsumer(len(engine.held))
     poller = Poller(consumer, engine, Health(), BridgeConfig("nowhere:9", poll_records_max=RECORDS_MAX))  # type: ignore[arg-type]
-    running = asyncio.create_task(poller.run())
+    running = asyncio.create_task(poller.run(lambda: None))
     await consumer.done.wait()
     poller.stop()
     await running
@@ -76,3 +80,37 @@ async def test_no_poll_takes_more_than_there_is_room_for() -> None:
 async def test_polls_that_find_records_at_once_let_what_has_ended_go_on() -> None:
     """A call that ended is followed by the next one in its lane between two polls, and not after all of them."""
     assert 50 <= len(await polls(PlannedEngine([-1] * 50))) < 60
+
+
+@dataclass
+class RefusingConsumer:
+    """Raises at the first poll, and gives nothing at the others."""
+
+    error: KafkaError
+    polls: int = 0
+
+    async def getmany(self, *_partitions: Any, **_options: Any) -> dict[Any, Any]:
+        self.polls += 1
+        await asyncio.sleep(0)
+        if self.polls == 1:
+            raise self.error
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("error", "subscriptions"), [(GroupAuthorizationFailedError("group"), 2), (TopicAuthorizationFailedError("t"), 1)]
+)
+async def test_a_member_that_its_group_refused_subscribes_again(
+    error: KafkaError, subscriptions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client would raise the same error for ever; what is refused of a topic needs nothing but another poll."""
+    monkeypatch.setattr("bridge.consumer._FAILED_POLL_PAUSE_SECONDS", 0.0)
+    consumer, health, subscribed = RefusingConsumer(error), Health(), []
+    poller = Poller(consumer, PlannedEngine([-1]), health, BridgeConfig("nowhere:9"))  # type: ignore[arg-type]
+    running = asyncio.create_task(poller.run(lambda: subscribed.append(True)))
+    await assert_eventually(lambda: consumer.polls > 2)
+    poller.stop()
+    await running
+    assert len(subscribed) == subscriptions
+    assert health.troubled == {Dependency.GROUP}, "one success between two refusals says nothing yet"
+    assert health.needs_a_person

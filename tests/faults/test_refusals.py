@@ -1,0 +1,123 @@
+"""Somebody refuses the bridge: it says so once, pauses, sets nothing aside, and goes on once that is corrected."""
+
+from collections.abc import Iterator, MutableMapping
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from temporalio.service import RPCStatusCode
+
+from stack import Endpoints
+from tests.helpers.bridge_room import Room, connect, open_room
+from tests.helpers.guarded_kafka import PASSWORD, guarded_kafka
+from tests.helpers.kafka_io import Outgoing
+from tests.helpers.refusing_proxy import RefusingProxy
+from tests.helpers.system import make_namespace
+from tests.helpers.waiting import assert_eventually
+
+pytestmark = pytest.mark.timeout(300)
+
+ORDERS = 20
+CONTINUES_WITHIN_SECONDS = 30.0
+"""I12, also after a correction."""
+ALARM_WITHIN_SECONDS = 30.0
+Logs = list[MutableMapping[str, Any]]
+
+
+@pytest.fixture
+def logs() -> Iterator[Logs]:
+    with capture_logs() as captured:
+        yield captured
+
+
+def alarms(logs: Logs) -> list[str]:
+    """Which dependencies somebody has to correct, by the log."""
+    return [str(line["dependency"]) for line in logs if line["event"] == "bridge.dependency.misconfigured"]
+
+
+def assert_said_once_per_change(logs: Logs) -> None:
+    """No alarm follows another one of the same dependency without a recovery between."""
+    changes = [line for line in logs if str(line["event"]).startswith("bridge.dependency.")]
+    for dependency in {line["dependency"] for line in changes}:
+        said = [line["event"] for line in changes if line["dependency"] == dependency]
+        assert all(one != after for one, after in pairwise(said)), (dependency, said)
+        assert said[-1] == "bridge.dependency.recovered", (dependency, said)
+
+
+async def orders_to(room: Room, first: int) -> list[str]:
+    """Produces orders and one bad record."""
+    ids = [room.order_id(number) for number in range(first, first + ORDERS)]
+    await room.produce(*map(room.created, ids), Outgoing(room.topic(), b"{", f"bad-{first}".encode()))
+    return ids
+
+
+@pytest.mark.parametrize("status", [RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED])
+async def test_a_refused_call_on_temporal_is_an_alarm_and_goes_on_when_corrected(
+    endpoints: Endpoints, logs: Logs, status: RPCStatusCode
+) -> None:
+    """I1, I12."""
+    async with RefusingProxy(endpoints.temporal_host) as temporal, open_room(endpoints) as room:
+        async with room.bridge(await connect(temporal.address)) as bridge:
+            ids = await orders_to(room, 0)
+            await room.await_drained()
+            temporal.refusal = status
+            await temporal.drop()
+            ids += await orders_to(room, ORDERS)
+            await assert_eventually(lambda: "temporal" in alarms(logs), ALARM_WITHIN_SECONDS, "the alarm")
+            await assert_eventually(lambda: bridge.status().records_held >= ORDERS, 10, "records that wait")
+            assert (bridge.status().ready, bridge.status().live) == (False, True)
+            temporal.refusal = None
+            await temporal.drop()
+            await room.await_drained(CONTINUES_WITHIN_SECONDS)
+        assert alarms(logs) == ["temporal"]
+        assert {letter.key for letter in await room.dead_letters()} == {b"bad-0", f"bad-{ORDERS}".encode()}
+        assert [order_id for order_id in ids if not await room.signals(order_id)] == []
+
+
+async def test_a_missing_namespace_is_an_alarm_and_goes_on_when_it_is_made(endpoints: Endpoints, logs: Logs) -> None:
+    """I1, I12."""
+    async with open_room(endpoints) as room:
+        namespace = f"{room.name}-made-later"
+        client = await connect(endpoints.temporal_host, namespace=namespace)
+        ids = await orders_to(room, 0)
+        async with room.bridge(client):
+            await assert_eventually(lambda: bool(alarms(logs)), ALARM_WITHIN_SECONDS, "the alarm")
+            assert await room.dead_letters() == []
+            await make_namespace(endpoints, namespace)
+            await room.await_drained(CONTINUES_WITHIN_SECONDS)
+        # A new namespace answers before it takes calls, so the alarm may come once more.
+        assert_said_once_per_change(logs)
+        assert [letter.key for letter in await room.dead_letters()] == [b"bad-0"]
+        there = replace(room, client=client)
+        assert [order_id for order_id in ids if not await there.signals(order_id)] == []
+
+
+async def test_a_wrong_password_and_missing_rights_in_kafka_are_alarms_and_go_on_when_corrected(
+    endpoints: Endpoints, tmp_path: Path, logs: Logs
+) -> None:
+    """I1, I12."""
+    async with guarded_kafka(tmp_path, endpoints) as kafka:
+        await kafka.restart(password="another", allowed=True)  # noqa: S106 -- not one
+        async with open_room(kafka.endpoints) as room:
+            ids = await orders_to(room, 0)
+            guarded = {"bootstrap_servers": kafka.guarded_address, "kafka_security": kafka.security}
+            async with room.bridge(None, None, **guarded) as bridge:
+                await assert_eventually(lambda: bool(alarms(logs)), ALARM_WITHIN_SECONDS, "the alarm")
+                assert alarms(logs) == ["kafka"]
+                await kafka.restart(password=PASSWORD, allowed=True)
+                await room.await_drained(CONTINUES_WITHIN_SECONDS)
+                assert len(await room.dead_letters()) == 1
+                corrected = len(logs)
+
+                await kafka.restart(password=PASSWORD, allowed=False)
+                ids += await orders_to(room, ORDERS)
+                await assert_eventually(lambda: "kafka" in alarms(logs[corrected:]), ALARM_WITHIN_SECONDS, "the alarm")
+                assert not bridge.status().ready
+                await kafka.restart(password=PASSWORD, allowed=True)
+                await room.await_drained(CONTINUES_WITHIN_SECONDS)
+            assert_said_once_per_change(logs)
+            assert {letter.key for letter in await room.dead_letters()} == {b"bad-0", f"bad-{ORDERS}".encode()}
+            assert [order_id for order_id in ids if not await room.signals(order_id)] == []
