@@ -45,6 +45,9 @@ def _topic(value: str) -> str:
 def _web_address(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+\S*", value):
         raise ValueError("is an address that begins with http:// or https://")
+    if re.search(r"[?#]", value) or "@" in value.split("/")[2]:
+        # An address is shown to people: `orders settings`.
+        raise ValueError("is an address without user, password, query and fragment: a key has a setting of its own")
     return value.rstrip("/")
 
 

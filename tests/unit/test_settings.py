@@ -97,6 +97,8 @@ def test_a_server_without_a_port_has_its_usual_one(monkeypatch: pytest.MonkeyPat
         ("ORDER_APPROVAL_TIMEOUT_SECONDS", "inf", "ORDER_APPROVAL_TIMEOUT_SECONDS is wrong"),
         ("KAFKA_TOPIC_ORDER_EVENTS", "two words", "KAFKA_TOPIC_ORDER_EVENTS is a topic's name"),
         ("PAYMENT_GATEWAY_URL", "payments.example", "PAYMENT_GATEWAY_URL is an address that begins with http"),
+        ("PAYMENT_GATEWAY_URL", f"https://me:{PLANTED}@pay.example", "PAYMENT_GATEWAY_URL is an address without user"),
+        ("CARRIER_GATEWAY_URL", f"https://ship.example/?key={PLANTED}", "CARRIER_GATEWAY_URL is an address without"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is wrong"),
         ("TEMPORAL_CODEC_KEYS", PLANTED, "TEMPORAL_CODEC_KEYS has no id and key at place 1"),
         ("TEMPORAL_CODEC_KEYS", f"{PLANTED}+/=:{KEY}", "TEMPORAL_CODEC_KEYS has no id and key at place 1"),
