@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from activities.ports import SequenceConflictError, StoredEvent
-from schemas.inbound import InboundEvent
+from schemas.inbound import InboundEvent, read_body
 from schemas.orchestration import SettledEvent
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected, OutboundEvent
 from schemas.states import InboundOutcome, OrderState, ReasonCode
@@ -85,12 +85,12 @@ def late_rejection(
         state=state,
         occurred_at=at,
         cause=Cause(event_id=event.event_id, type=event.type),
-        reason=_late_reason(event, state),
+        reason=_late_reason(order_id, event, state),
     )
 
 
-def _late_reason(event: InboundEvent, state: OrderState | None) -> ReasonCode:
-    if event.malformed:
+def _late_reason(order_id: str, event: InboundEvent, state: OrderState | None) -> ReasonCode:
+    if read_body(event, order_id) is None:
         return ReasonCode.INVALID
     if state is None:
         return ReasonCode.UNKNOWN_ORDER

@@ -147,3 +147,17 @@ class InboundEvent(Model):
             return handler(value)
         except ValidationError:
             return cls(malformed=True)
+
+
+def read_body(event: InboundEvent, order_id: str) -> InboundBody | None:
+    """The event's body, or None where it is not a valid one of this order.
+
+    A body without an order id means this order: a person who signals by hand has named it already.
+    """
+    if event.malformed:
+        return None
+    try:
+        body = BODY_MODELS[EventType(event.type)].model_validate({"order_id": order_id, **event.body})
+    except (ValidationError, ValueError):
+        return None
+    return body if body.order_id == order_id else None

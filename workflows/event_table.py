@@ -38,7 +38,7 @@ _AFTER: Final = """
 Before the table, and in this order:
 
 1. While the order is being received everything is held, so that `RECEIVED` is an order's first transition.
-2. An event whose id was decided before is a duplicate, at every step: nothing is published.
+2. An event whose id was decided before, or is held, is a duplicate, at every step: nothing is published.
 3. An event that is not valid, names another order or is no event at all is refused as `invalid`, at every step.
 
 And beside it:

@@ -28,11 +28,9 @@ _SHIPPING_PATH: Final = (OrderState.PAID, OrderState.PACKAGE_PREPARED, OrderStat
 
 def settle_inbox(state: OrderRunState, now: datetime) -> None:
     """Decides every event in the inbox, in order of arrival."""
-    # More than once where an event ends the order: what was held then comes back to the inbox, to be refused.
     while state.inbox:
-        arrived, state.inbox = state.inbox, []
-        for event in arrived:
-            settle(state, event, now)
+        # One by one, as an event that ends the order puts what was held back before all that came later.
+        settle(state, state.inbox.pop(0), now)
 
 
 def settle(state: OrderRunState, event: InboundEvent, now: datetime) -> None:

@@ -6,9 +6,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Final
 
-from pydantic import ValidationError
-
-from schemas.inbound import BODY_MODELS, InboundBody, InboundEvent, OrderAddressUpdated
+from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated, read_body
 from schemas.states import EventType, OrderState, OrderStep, ReasonCode
 from workflows.state import OrderRunState
 
@@ -94,6 +92,9 @@ def decide(state: OrderRunState, event: InboundEvent, now: datetime) -> Decision
         return Decision(Verdict.HOLD)
     if state.has_decided(event.event_id):
         return Decision(Verdict.DUPLICATE)
+    if state.is_holding(event.event_id):
+        # It waits behind the first of its id, which is the one that counts, whatever this one says.
+        return Decision(Verdict.HOLD if len(state.held) < HELD_EVENTS_MAX else Verdict.DUPLICATE)
     body = read_body(event, state.order_id)
     if body is None:
         return Decision(Verdict.REJECT, ReasonCode.INVALID)
@@ -112,20 +113,6 @@ def _decide_valid(state: OrderRunState, event: InboundEvent, body: InboundBody, 
     if isinstance(rule, ReasonCode):
         return Decision(Verdict.REJECT, rule)
     return Decision(rule, body=body)
-
-
-def read_body(event: InboundEvent, order_id: str) -> InboundBody | None:
-    """The event's body, or None where it is not a valid one of this order.
-
-    A body without an order id means this order: a person who signals by hand has named it already.
-    """
-    if event.malformed:
-        return None
-    try:
-        body = BODY_MODELS[EventType(event.type)].model_validate({"order_id": order_id, **event.body})
-    except (ValidationError, ValueError):
-        return None
-    return body if body.order_id == order_id else None
 
 
 def event_time(event: InboundEvent, body: InboundBody, now: datetime) -> datetime:

@@ -98,6 +98,10 @@ class OrderRunState(BaseModel):
         """Whether an event of this id was decided before."""
         return _seen_key(event_id) in self.seen
 
+    def is_holding(self, event_id: str) -> bool:
+        """Whether an event of this id waits for its time."""
+        return any(event.event_id == event_id for event in self.held)
+
     def remember(self, event_id: str) -> None:
         """Notes that the event is decided, and forgets the oldest beyond the bound."""
         self.seen[_seen_key(event_id)] = None
