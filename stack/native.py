@@ -207,7 +207,7 @@ def _services(folder: StackFolder, state: StackState) -> dict[ServiceName, Servi
     path, endpoints, ports = folder.path, state.endpoints, folder.read_ports()
     return {
         "kafka": KafkaService(path, ports["kafka"], ports["kafka_controller"], endpoints),
-        "temporal": TemporalService(path, ports["temporal"], ports["temporal_ui"], endpoints, durable=state.durable),
+        "temporal": TemporalService(path, ports["temporal"], ports["temporal_ui"], endpoints),
         "postgres": PostgresService(path, ports["postgres"], endpoints, durable=state.durable),
     }
 

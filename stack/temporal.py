@@ -31,12 +31,11 @@ class TemporalService:
     start_patience_seconds = 60.0
     stop_patience_seconds = 10.0
 
-    def __init__(self, folder: Path, port: int, ui_port: int, endpoints: Endpoints, *, durable: bool) -> None:
+    def __init__(self, folder: Path, port: int, ui_port: int, endpoints: Endpoints) -> None:
         self._folder = folder / "temporal"
         self._port = port
         self._ui_port = ui_port
         self._endpoints = endpoints
-        self._durable = durable
         self._program: Path | None = None
 
     @property
@@ -54,16 +53,17 @@ class TemporalService:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def launch(self) -> Launch:
-        """The server's process; its data in a file if durable, else in memory."""
+        """The server's process."""
         command = [str(self._program), "server", "start-dev", "--ip", HOST, "--port", str(self._port)]
         command += ["--ui-port", str(self._ui_port), "--log-level", "warn", "--color", "never"]
         for name, value in (*LIMITS.items(), *FEATURES.items()):
             command += ["--dynamic-config-value", f"{name}={value}"]
-        if self._durable:
-            command += ["--db-filename", str(self._database)]
-            # Six times the starts per second of SQLite's defaults, as many as in memory (measured 2026-11-23). A killed
-            # server loses nothing, as the system keeps what was written; a power cut may, which local servers bear.
-            command += ["--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=OFF"]
+        # Never in memory: there a server on a busy machine may lose all its tables at once, and answers "no such table:
+        # namespaces" until its end (seen at a load of 15; temporalio/temporal issue 3784).
+        command += ["--db-filename", str(self._database)]
+        # Six times the starts per second of SQLite's defaults, as many as in memory (measured 2026-11-23). A killed
+        # server loses nothing, as the system keeps what was written; a power cut may, which local servers bear.
+        command += ["--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=OFF"]
         return Launch(command, folder=self._folder)
 
     def check(self) -> None:
