@@ -150,7 +150,7 @@ def test_servers_outlive_a_killed_starter_and_are_found_replaced_and_ended_by_ot
         f"stack.up(state_dir=Path({str(tmp_path)!r}), durable=False)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     try:
         outcome = subprocess.run(
             [sys.executable, "-c", starter], capture_output=True, timeout=START_TIMEOUT_SECONDS, check=False
