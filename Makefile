@@ -13,8 +13,8 @@ demo: ## run the main job on real servers, visibly; the exit status says whether
 up: ## run everything on this machine until Ctrl-C
 	@$(RUN) orders up
 
-test: ## every test, on real servers
-	@$(RUN) pytest
+test: ## every test, on real servers; JOBS=2 shares them out among two processes
+	@$(RUN) pytest $(if $(JOBS),--numprocesses $(JOBS) --dist loadscope)
 
 bench: ## what is measured, as ratios, or one by NAME= (needs servers: orders stack up, orders stack env)
 	@$(RUN) python -m benchmarks $(NAME)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from xdist import is_xdist_controller
-from xdist.workermanage import WorkerController
+from xdist.workermanage import NodeManager, WorkerController
 
 from stack.endpoints import Endpoints
 from stack.java import time_skipping_server as make_time_skipping_server
@@ -58,6 +58,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     import stack  # noqa: PLC0415 -- only where servers are to be started
     from tests.helpers.guarded_stack import guarded_stack  # noqa: PLC0415 -- the same
 
+    # Told to end early, as by Ctrl-C, the others have this long to end what their tests have started.
+    NodeManager.EXIT_TIMEOUT = 60
     say = _make_say(config)
     stack.prepare(progress=say, test_server=True, native=True)
     endpoints = Endpoints.from_environment()
