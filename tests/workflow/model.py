@@ -1,0 +1,271 @@
+"""An order's rules a second time, in a few lines, written from the published contract and not from the workflow's code.
+
+The model knows no inbox, no batches, no retries and no Temporal: only what comes in, what our own activities come to,
+and how time passes. What it says goes out is compared with what the real workflow published (`test_model`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from schemas.states import EventType, OrderState, OutboundType, ReasonCode
+
+CREATED, APPROVED, CANCELLED, ADDRESS = EventType
+State = OrderState
+Reason = ReasonCode
+
+APPROVAL_MINUTES: Final = 150
+EARLY_MINUTES: Final = 200
+RETRY_MINUTES: Final = 70
+ATTEMPTS: Final = 3
+ARRIVAL: Final = 1_000
+"""When a model's time begins, on the clock of the events: one without a time happens on arrival, after all others."""
+
+
+class Payment(StrEnum):
+    """What the provider will say to a charge."""
+
+    FINE = "fine"
+    DECLINED = "decline"
+    TAKEN = "taken"
+    """The payment id is another order's."""
+    LOST = "lost"
+    """It charges, and what it answers says nothing."""
+    AWAY = "away"
+    """It does not charge, and what it answers says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An inbound event, as far as the rules look at it."""
+
+    id: str
+    type: EventType
+    valid: bool = True
+    address: Mapping[str, str] = field(default_factory=dict)
+    at: int | None = None
+    over_limit: bool = False
+    """With `payment`: of an ``order.created``."""
+    payment: Payment = Payment.FINE
+
+    def __str__(self) -> str:
+        given = [*self.address.values(), *([f"at {self.at}"] if self.at else []), *([] if self.valid else ["invalid"])]
+        if self.type is CREATED:
+            given += [self.payment.value, *(["over limit"] if self.over_limit else [])]
+        return f"{self.type.value.removeprefix('order.')} {self.id} ({' '.join(given)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """An outbound event, as far as the rules decide it; its sequence is its place."""
+
+    type: OutboundType
+    previous: State | None
+    state: State | None
+    cause: str | None
+    reason: Reason | None = None
+    address: Mapping[str, str] | None = None
+
+    def __str__(self) -> str:
+        words = [self.type.value, self.previous, "->", self.state, "by", self.cause, self.reason, self.address]
+        return " ".join(str(word) for word in words if word is not None)
+
+
+@dataclass
+class Model:
+    """One order. `activity` is what it has under way; without one it waits for an event or for `deadline`."""
+
+    is_running: bool = False
+    is_terminated: bool = False
+    out: list[Out] = field(default_factory=list)
+    state: State | None = None
+    activity: str | None = None
+    deadline: int | None = None
+    now: int = 0
+    attempt: int = 0
+    seen: set[str] = field(default_factory=set)
+    held: list[Sent] = field(default_factory=list)
+    created: Sent = Sent("", CREATED)
+    """Without an id while there is none."""
+    address: dict[str, str] = field(default_factory=dict)
+    address_at: int = 0
+    charges: int = 0
+    refunds: int = 0
+
+    @property
+    def over(self) -> bool:
+        return self.state is not None and self.state.is_final
+
+    def receive(self, event: Sent) -> None:
+        """An event comes: it is applied, held, refused, or nothing at all where its id is known."""
+        if not self.is_running and not self.over:
+            self._begin()
+        if event.id in self.seen:
+            return
+        self.seen.add(event.id)
+        if self.activity == "receive_order":
+            self.held.append(event)  # RECEIVED is an order's first transition.
+        else:
+            self._decide(event)
+
+    def go(self) -> None:
+        """The activity under way comes to its end."""
+        activity, self.activity = self.activity, None
+        getattr(self, f"_after_{activity}")()
+
+    def wait(self, minutes: int) -> None:
+        """Time passes, and whatever the order has under way meanwhile comes to its end."""
+        until = self.now + minutes
+        while self.activity is not None or (self.deadline is not None and self.deadline <= until):
+            if self.activity is not None:
+                self.go()
+            else:
+                self.now, self.deadline = self.deadline or self.now, None
+                self._after_deadline()
+        self.now = until
+
+    @property
+    def can_be_terminated(self) -> bool:
+        """Whether the order is at rest, and not at its end."""
+        return self.is_running and self.activity is None and not self.over
+
+    def terminate(self) -> None:
+        """The run is terminated: what it held undecided is lost to it, unless it comes again."""
+        self.seen -= {event.id for event in self.held}
+        self.held, self.deadline, self.is_running, self.is_terminated = [], None, False, True
+
+    def _begin(self) -> None:
+        """The order's first run, or the next one after a run that failed or was terminated."""
+        self.is_running, self.is_terminated = True, False
+        if self.state is None:
+            self.deadline = self.now + EARLY_MINUTES
+        elif self.state is State.VALIDATED:
+            self.deadline = self.now + APPROVAL_MINUTES
+        else:
+            self.attempt, self.activity = 1, "prepare_package"
+
+    def _decide(self, event: Sent) -> None:
+        reason = self._refusal(event)
+        if reason is not None:
+            self._refuse(event, reason)
+        elif event.type is CREATED:
+            self.created, self.activity, self.deadline = event, "receive_order", None
+            self.address = dict(event.address)
+        elif self.state is None or (event.type is APPROVED and self.state is State.RECEIVED):
+            self.held.append(event)
+        elif event.type is APPROVED:
+            self._move(State.APPROVED, cause=event)
+            self.activity, self.deadline = "charge_payment", None
+        elif event.type is CANCELLED:
+            self._end(State.CANCELLED, Reason.CANCELLED_BY_REQUEST, event)
+        else:
+            self.address |= event.address
+            self.address_at = self._time_of(event)
+            changed = dict(self.address)
+            self.out.append(Out(OutboundType.ADDRESS_CHANGED, self.state, self.state, event.id, address=changed))
+
+    def _refusal(self, event: Sent) -> Reason | None:
+        approved = self.state not in (None, State.RECEIVED, State.VALIDATED)
+        refusals = {
+            Reason.INVALID: not event.valid,
+            Reason.ORDER_CLOSED: self.over,
+            Reason.DUPLICATE_ORDER: event.type is CREATED and self.created.id != "",
+            Reason.ALREADY_APPROVED: event.type is APPROVED and approved,
+            Reason.ALREADY_CHARGED: event.type is CANCELLED and approved,
+            Reason.ALREADY_SHIPPING: event.type is ADDRESS and approved and self.state is not State.APPROVED,
+            Reason.STALE: event.type is ADDRESS and self.state is not None and self._time_of(event) < self.address_at,
+        }
+        return next((reason for reason, refused in refusals.items() if refused), None)
+
+    def _time_of(self, event: Sent) -> int:
+        return self.now + ARRIVAL if event.at is None else event.at
+
+    def _decide_held(self) -> None:
+        """What came too early is decided in its order."""
+        held, self.held = self.held, []
+        for event in held:
+            self._decide(event)
+
+    def _after_receive_order(self) -> None:
+        self._move(State.RECEIVED, cause=self.created)
+        self._decide_held()
+        if not self.over:
+            self.activity = "validate_order"
+
+    def _after_validate_order(self) -> None:
+        if self.created.over_limit:
+            self._end(State.REJECTED, Reason.AMOUNT_OVER_LIMIT)
+            return
+        self._move(State.VALIDATED)
+        self.deadline = self.now + APPROVAL_MINUTES
+        self._decide_held()
+
+    def _after_charge_payment(self) -> None:
+        payment = self.created.payment
+        self.charges = int(payment in (Payment.FINE, Payment.LOST))
+        if payment in (Payment.LOST, Payment.AWAY):
+            self.activity = "refund_payment"
+        elif payment is Payment.FINE:
+            self._move(State.PAID)
+            self.attempt, self.activity = 1, "prepare_package"
+        else:
+            declined = payment is Payment.DECLINED
+            self._end(State.PAYMENT_DECLINED, Reason.CARD_DECLINED if declined else Reason.PAYMENT_ID_CONFLICT)
+
+    def _after_refund_payment(self) -> None:
+        self.refunds = self.charges
+        if self.state is State.APPROVED:
+            self._end(State.PAYMENT_DECLINED, Reason.PAYMENT_OUTCOME_UNKNOWN)
+        else:
+            self._end(State.REFUNDED, Reason.SHIPPING_ATTEMPTS_EXHAUSTED)
+
+    def _after_prepare_package(self) -> None:
+        if self.address.get("zip_code") == "AWAY":
+            self._attempt_failed()
+            return
+        if self.state is State.PAID:
+            self._move(State.PACKAGE_PREPARED)
+        self.activity = "dispatch_carrier"
+
+    def _after_dispatch_carrier(self) -> None:
+        zip_code = self.address.get("zip_code")
+        if zip_code == "FAIL0" or (zip_code == "FLAKY" and self.attempt < ATTEMPTS):
+            self._attempt_failed()
+        else:
+            self._move(State.CARRIER_DISPATCHED)
+            self.activity = "mark_order_shipped"
+
+    def _attempt_failed(self) -> None:
+        if self.attempt < ATTEMPTS:
+            self.deadline = self.now + RETRY_MINUTES
+        else:
+            self._move(State.SHIPPING_FAILED, Reason.SHIPPING_ATTEMPTS_EXHAUSTED)
+            self.activity = "refund_payment"
+
+    def _after_mark_order_shipped(self) -> None:
+        self._move(State.SHIPPED)
+        self._end(State.COMPLETED)
+
+    def _after_deadline(self) -> None:
+        if self.state is None:
+            held, self.held, self.is_running = self.held, [], False
+            for event in held:
+                self._refuse(event, Reason.UNKNOWN_ORDER)
+        elif self.state is State.VALIDATED:
+            self._end(State.EXPIRED, Reason.APPROVAL_TIMED_OUT)
+        else:
+            self.attempt, self.activity = self.attempt + 1, "prepare_package"
+
+    def _refuse(self, event: Sent, reason: Reason) -> None:
+        self.out.append(Out(OutboundType.EVENT_REJECTED, self.state, self.state, event.id, reason))
+
+    def _move(self, state: State, reason: Reason | None = None, cause: Sent | None = None) -> None:
+        self.out.append(Out(OutboundType.STATE_CHANGED, self.state, state, cause.id if cause else None, reason))
+        self.state = state
+
+    def _end(self, state: State, reason: Reason | None = None, cause: Sent | None = None) -> None:
+        """The last transition; what was held for later comes too late."""
+        self._move(state, reason, cause)
+        self.activity = self.deadline = None
+        self._decide_held()

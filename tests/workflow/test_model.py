@@ -1,0 +1,98 @@
+"""The real workflow against a model of its rules, under made-up sequences of events, times and outcomes."""
+
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from schemas.states import EventType, OrderState, ReasonCode
+from tests.workflow import time_skipping
+from tests.workflow.model import ADDRESS, APPROVED, CANCELLED, CREATED, Payment, Sent
+from tests.workflow.timeline import Do, Round, Script, Timeline, timeline_on
+
+SEQUENCES: Final = int(os.environ.get("MODEL_SEQUENCES", "500"))
+SEED: Final = int(os.environ.get("MODEL_SEED") or int.from_bytes(os.urandom(4)))
+ORDERS: Final = 25
+"""On one timeline."""
+ROUNDS: Final = 4
+
+WITH_A_REASON: Final = {"REJECTED", "CANCELLED", "EXPIRED", "PAYMENT_DECLINED", "SHIPPING_FAILED", "REFUNDED"}
+"""States that an order never reaches without a reason."""
+
+addresses = st.fixed_dictionaries(
+    {"street": st.sampled_from(["1", "2", "3"])},
+    optional={"zip_code": st.sampled_from(["0150", "0150", "FAIL0", "FLAKY", "AWAY"])},
+)
+types: st.SearchStrategy[EventType] = st.sampled_from([CREATED] * 3 + [APPROVED] * 3 + [ADDRESS] * 3 + [CANCELLED])
+events = st.builds(
+    Sent,
+    id=st.sampled_from("abcdefghijkl"),
+    type=types,
+    valid=st.sampled_from([True] * 9 + [False]),
+    address=addresses,
+    at=st.sampled_from([None, 1, 2, 3]),
+    over_limit=st.sampled_from([False] * 9 + [True]),
+    payment=st.sampled_from([Payment.FINE] * 6 + list(Payment)),
+)
+steps = st.one_of(events, events, st.sampled_from([Do.GO] * 8 + [Do.TERMINATE]))
+held = st.sampled_from([False] * 5 + [True])
+rounds = st.builds(Round, steps=st.lists(steps, max_size=6).map(tuple), publishing_is_held=held)
+created = events.map(lambda event: replace(event, type=CREATED, valid=True))
+approved = events.map(lambda event: replace(event, type=APPROVED, valid=True))
+
+
+def _begin_well(first: Round, order: Sent, approval: Sent, length: int) -> Round:
+    """An order that gets somewhere: made up at random, hardly one would be paid."""
+    straight: tuple[Sent | Do, ...] = (order, Do.GO, Do.GO, replace(approval, id="z"), Do.GO, Do.GO)
+    return replace(first, steps=(*straight[:length], *first.steps))
+
+
+beginnings = st.builds(_begin_well, rounds, created, approved, st.integers(0, 6))
+waits = st.tuples(*[st.sampled_from([60, 120, 180, 240])] * ROUNDS)
+scripts = st.tuples(beginnings, *[rounds] * (ROUNDS - 1))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def timeline(time_skipping_server: Path) -> AsyncIterator[Timeline]:
+    async with await time_skipping.start(time_skipping_server) as env, timeline_on(env) as timeline:
+        yield timeline
+
+
+def made_up(count: int, number: int) -> list[tuple[tuple[int, ...], Script]]:
+    """That many scripts, and the times between their rounds."""
+    made: list[tuple[tuple[int, ...], Script]] = []
+
+    @seed(number)
+    @settings(max_examples=count, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(st.tuples(waits, scripts))
+    def collect(case: tuple[tuple[int, ...], Script]) -> None:
+        made.append(case)
+
+    collect()
+    return made
+
+
+@pytest.mark.timeout(3_600)
+async def test_the_workflow_does_what_the_model_says(timeline: Timeline) -> None:
+    """As many sequences as ``MODEL_SEQUENCES`` says; ``MODEL_SEED`` makes the same ones again."""
+    cases = made_up(SEQUENCES, SEED)
+    seen: Counter[str] = Counter()
+    for first in range(0, len(cases), ORDERS):
+        times, batch = cases[first][0], [script for _, script in cases[first : first + ORDERS]]
+        for life in await timeline.play(times, batch):
+            if life.failure is not None:
+                smallest = await timeline.smallest(times, life.script)
+                told = f"MODEL_SEED={SEED}, waits of {times} minutes: {smallest.failure or life.failure}"
+                raise AssertionError(told) from life.failure
+            seen.update(str(out.reason or out.state) for out in life.model.out)
+    assert len(cases) == SEQUENCES
+    # A model that is compared where nothing happens proves nothing.
+    wanted = {str(word) for word in (*ReasonCode, *OrderState)} - WITH_A_REASON
+    assert wanted <= set(seen), f"MODEL_SEED={SEED}: no sequence came to {sorted(wanted - set(seen))}"
