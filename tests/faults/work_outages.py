@@ -22,8 +22,9 @@ CANARY = f"1 Canary{secrets.token_hex(4)} Street"
 """Where these orders go: personal data that no log and no error may tell (I16)."""
 SIGKILLED = -9
 WORKER_FAILPOINTS = ORDER_WORKER_FAILPOINTS + SHIPPING_WORKER_FAILPOINTS
-STRUCK_WITHIN_SECONDS = 180.0
-FED_EVERY_SECONDS = 4.0
+STRUCK_WITHIN_SECONDS = 300.0
+FED_AFTER_SECONDS = 4.0
+"""For the first time; then twice as long each time, as there is the more to do the slower the machine is."""
 NOTICED_WITHIN_SECONDS = 90.0
 CONTINUES_WITHIN_SECONDS = 30.0
 """I12."""
@@ -113,12 +114,12 @@ class WorkOutages:
 
     async def _feed_until_ended(self, workers: Sequence[OrdersProcess]) -> None:
         """Sends orders of both kinds now and then: what the others have done by now, the last ones need to be asked."""
-        fed = time.monotonic()
+        feed_at, pause = time.monotonic(), FED_AFTER_SECONDS
 
         async def ended() -> bool:
-            nonlocal fed
-            if time.monotonic() >= fed:
-                fed += FED_EVERY_SECONDS
+            nonlocal feed_at, pause
+            if time.monotonic() >= feed_at:
+                feed_at, pause = feed_at + pause, pause * 2
                 await self.send_orders()
                 await self.send_orders(ships=False)
             return all(worker.exit_status is not None for worker in workers)
