@@ -5,7 +5,7 @@ import itertools
 import json
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -57,6 +57,21 @@ class BenchRoom:
         )
         return replace(config, **changes)
 
+    @asynccontextmanager
+    async def committed_records(self, group_id: str) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+        """Asks how many records a group has committed, of topics that it read from the beginning."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.endpoints.kafka_bootstrap_servers)
+
+        async def ask() -> int:
+            offsets = await admin.list_consumer_group_offsets(group_id)
+            return sum(offset.offset for offset in offsets.values())
+
+        await admin.start()
+        try:
+            yield ask
+        finally:
+            await admin.close()
+
     async def produce(self, records: Iterable[tuple[str, str, dict[str, Any]]]) -> int:
         """Produces (topic, key, body) records in order; returns how many."""
         count = 0
@@ -80,24 +95,35 @@ async def open_bench_room(*, partitions: int) -> AsyncIterator[BenchRoom]:
     Raises:
         LookupError: The environment names no servers.
     """
-    endpoints = Endpoints.from_environment()
-    if endpoints is None:
-        raise LookupError("no servers: start them with `orders stack up`, and set what `orders stack env` prints")
     name = f"bench-{uuid.uuid4().hex[:8]}"
     topics = {f"{name}.{event_type.value}": event_type for event_type in EventType}
     dead_letter_topic = f"{name}.dead_letters"
-    admin = AIOKafkaAdminClient(bootstrap_servers=endpoints.kafka_bootstrap_servers)
-    await admin.start()
+    async with join_bench_room(name, topics, dead_letter_topic) as room:
+        admin = AIOKafkaAdminClient(bootstrap_servers=room.endpoints.kafka_bootstrap_servers)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(topic, partitions, 1) for topic in [*topics, dead_letter_topic]])
+            await asyncio.sleep(1)  # Leaders are elected meanwhile; the producer would wait for them anyway.
+            yield room
+        finally:
+            await admin.delete_topics([*topics, dead_letter_topic])
+            await admin.close()
+
+
+@asynccontextmanager
+async def join_bench_room(name: str, topics: dict[str, EventType], dead_letter_topic: str) -> AsyncIterator[BenchRoom]:
+    """The room whose topics another process has made.
+
+    Raises:
+        LookupError: The environment names no servers.
+    """
+    endpoints = Endpoints.from_environment()
+    if endpoints is None:
+        raise LookupError("no servers: start them with `orders stack up`, and set what `orders stack env` prints")
     client = await Client.connect(
         endpoints.temporal_host, data_converter=pydantic_data_converter, retry_config=SINGLE_ATTEMPT
     )
-    try:
-        await admin.create_topics([NewTopic(topic, partitions, 1) for topic in [*topics, dead_letter_topic]])
-        await asyncio.sleep(1)  # Leaders are elected meanwhile; the producer would wait for them anyway.
-        yield BenchRoom(endpoints, client, name, topics, dead_letter_topic)
-    finally:
-        await admin.delete_topics([*topics, dead_letter_topic])
-        await admin.close()
+    yield BenchRoom(endpoints, client, name, topics, dead_letter_topic)
 
 
 def zipf_keys(count: int, *, keys: int, exponent: float, seed: int = 1) -> Sequence[int]:

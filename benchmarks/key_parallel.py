@@ -3,10 +3,11 @@
 import time
 
 from benchmarks.bench_room import BenchRoom, CountingDispatcher, open_bench_room, running, until
+from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
 
 CALL_SECONDS = 0.005
-KEYS, RECORDS, SEQUENTIAL_RECORDS = 1_000, 20_000, 500
+KEYS, RECORDS, SEQUENTIAL_RECORDS, TURNS = 1_000, 20_000, 500, 5
 
 
 async def run(*, quick: bool) -> list[Figure]:
@@ -17,12 +18,23 @@ async def run(*, quick: bool) -> list[Figure]:
             (room.created, f"o-{number % KEYS}", {"order_id": f"o-{number % KEYS}", "payment_id": "p"})
             for number in range(count)
         )
-        rates = [await bridge_rate(room, count) for _ in range(3)]
-        sequential = [await sequential_rate() for _ in range(3)]
-    rate, alone = sorted(rates)[1], sorted(sequential)[1]
-    value = rate / alone
-    details = {"records_per_second": round(rate), "one_at_a_time_per_second": round(alone, 1)}
-    return [Figure("key_parallel", value, "times one call at a time", at_least=80, details=details)]
+        ratio = await in_turns(lambda: bridge_rate(room, count), sequential_rate, turns=TURNS)
+    details = {
+        "records_per_second": round(ratio.measured),
+        "one_at_a_time_per_second": round(ratio.baseline, 1),
+        "noise": round(ratio.noise, 3),
+        "turns": [round(turn) for turn in ratio.measured_turns],
+    }
+    return [
+        Figure(
+            "key_parallel",
+            ratio.value,
+            "times one call at a time",
+            at_least=80,
+            trustworthy=ratio.is_trustworthy,
+            details=details,
+        )
+    ]
 
 
 async def bridge_rate(room: BenchRoom, count: int) -> float:

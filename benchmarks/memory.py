@@ -3,13 +3,15 @@
 import asyncio
 import json
 import sys
+from typing import Any
 
 from temporalio.service import RPCError, RPCStatusCode
 
-from benchmarks.bench_room import open_bench_room, running
+from benchmarks.bench_room import join_bench_room, open_bench_room, running
 from benchmarks.report import Figure
 from bridge.dispatcher import Settlement
 from bridge.router import WorkflowCall
+from schemas.states import EventType
 
 FEW, MANY, QUICK_MANY = 10_000, 1_000_000, 100_000
 WATCHED_SECONDS = 20.0
@@ -24,33 +26,40 @@ class _Away:
 
 async def run(*, quick: bool) -> list[Figure]:
     """Measures the peak of a process of its own for each, as a peak never goes down."""
-    few = await _peak_in_a_process(FEW)
-    many = await _peak_in_a_process(QUICK_MANY if quick else MANY)
+    few = await _peak_of_a_bridge(FEW)
+    many = await _peak_of_a_bridge(QUICK_MANY if quick else MANY)
     details = {"few_bytes": few, "many_bytes": many}
     return [Figure("memory", many / few, "times the peak with 10,000 records", at_most=1.1, details=details)]
 
 
-async def _peak_in_a_process(count: int) -> int:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.memory", str(count), stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await process.communicate()
+async def _peak_of_a_bridge(count: int) -> int:
+    """Produces here, so that the process which is looked at does nothing but bridge."""
+    async with open_bench_room(partitions=3) as room:
+        await room.produce(
+            (room.created, f"o-{number}", {"order_id": f"o-{number}", "payment_id": "p"}) for number in range(count)
+        )
+        told = {"name": room.name, "topics": room.topics, "dead_letter_topic": room.dead_letter_topic}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "benchmarks.memory", json.dumps(told), stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await process.communicate()
     if process.returncode != 0:
         raise RuntimeError(f"the measuring process ended with {process.returncode}")
     return int(json.loads(output.splitlines()[-1])["peak_bytes"])
 
 
-async def peak_bytes(count: int) -> int:
+async def peak_bytes(told: dict[str, Any]) -> int:
     """The bridge's largest resident size while it waits, that of the whole process."""
-    async with open_bench_room(partitions=3) as room:
-        await room.produce(
-            (room.created, f"o-{number}", {"order_id": f"o-{number}", "payment_id": "p"}) for number in range(count)
-        )
+    topics = {topic: EventType(event_type) for topic, event_type in told["topics"].items()}
+    async with join_bench_room(told["name"], topics, told["dead_letter_topic"]) as room:
         peak = 0
-        async with running(room, room.config(), _Away()):
+        async with running(room, room.config(), _Away()) as bridge:
             for _ in range(int(WATCHED_SECONDS / 0.05)):
                 peak = max(peak, _resident_bytes())
                 await asyncio.sleep(0.05)
+            held = bridge.status().records_held
+        if held < room.config().engine.records_held_max:
+            raise RuntimeError(f"the bridge held only {held} records: what was measured is not a full one")
         return peak
 
 
@@ -61,4 +70,4 @@ def _resident_bytes() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps({"peak_bytes": asyncio.run(peak_bytes(int(sys.argv[1])))}) + "\n")
+    sys.stdout.write(json.dumps({"peak_bytes": asyncio.run(peak_bytes(json.loads(sys.argv[1])))}) + "\n")
