@@ -67,7 +67,7 @@ async def test_a_refused_call_on_temporal_is_an_alarm_and_goes_on_when_corrected
             await temporal.drop()
             ids += await orders_to(room, ORDERS)
             await assert_eventually(lambda: "temporal" in alarms(logs), ALARM_WITHIN_SECONDS, "the alarm")
-            await assert_eventually(lambda: bridge.status().records_held >= ORDERS, ALARM_WITHIN_SECONDS, "that they wait")
+            await assert_eventually(lambda: bridge.status().records_held >= ORDERS, ALARM_WITHIN_SECONDS, "waiting")
             assert (bridge.status().ready, bridge.status().live) == (False, True)
             temporal.refusal = None
             await temporal.drop()
