@@ -19,7 +19,7 @@ from tests.helpers.waiting import assert_eventually
 from tests.workflow.bench import ADDRESS, APPROVED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER, encrypting
 
-CANARY = "canary-3b9e"
+CANARY = "canary of 3b9e"
 PATIENCE_SECONDS = 60.0
 """On a busy machine."""
 
