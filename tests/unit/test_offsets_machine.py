@@ -140,9 +140,9 @@ class OffsetsMachine(RuleBasedStateMachine):
         self.commit_what_is_committable()
         log = self.logs[PARTITIONS[choice]]
         if log.stored is not None:
-            metadata = "" if emptied else log.stored.metadata
-            log.stored = Committable(max(0, log.stored.offset - back), metadata)
-            if back:
+            metadata, before = "" if emptied else log.stored.metadata, log.stored.offset
+            log.stored = Committable(max(0, before - back), metadata)
+            if log.stored.offset < before or emptied:
                 log.settled = {offset for offset in log.settled if offset < log.stored.offset}
         self.take_over(choice + 1, again)
 
