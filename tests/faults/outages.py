@@ -12,7 +12,7 @@ from schemas.states import EventType
 from stack import RunningStack, ServiceName
 from stack.temporal import LIMITS
 from tests.faults.postgres_outages import PostgresOutages
-from tests.faults.watching import CONTINUES_WITHIN_SECONDS, Absence
+from tests.faults.watching import CONTINUES_WITHIN_SECONDS, SETTLED, Absence
 from tests.faults.work_outages import WorkOutages
 from tests.helpers.kafka_io import Outgoing
 from tests.helpers.kafka_topics import configure_topic
@@ -124,6 +124,7 @@ class Outages:
             await self._set_dead_letters({"cleanup.policy": "compact"})
             await send_a_bad_record(self.system, with_key=False)
             await self._until_lost("dead_letters", before)
+            await self._others_go_on()
             await self._set_dead_letters({"cleanup.policy": "delete"})
 
         await self._outage("dead letters refused", refuse)
@@ -207,6 +208,17 @@ class Outages:
 
     def _lost(self, dependency: str) -> int:
         return changes_of_state(self.system.running("bridge"))[LOST, dependency]
+
+    async def _others_go_on(self) -> None:
+        """I10: while a bad record waits for its dead letter, others are settled."""
+        bridge = self.system.running("bridge")
+        before = bridge.log.count(SETTLED)
+        await send_orders_to_cancel(self.system, ORDERS_MEANWHILE)
+
+        async def settled() -> bool:
+            return bridge.log.count(SETTLED) >= before + 2 * ORDERS_MEANWHILE
+
+        await self.system.wait_until(settled, CONTINUES_WITHIN_SECONDS, lambda: "others settled beside a bad record")
 
     async def _until_lost(self, dependency: str, before: int) -> None:
         async def lost() -> bool:
