@@ -1,5 +1,7 @@
 # Each target is one line over the project's own commands; the environment is made on first use (bin/in-env).
 RUN := bin/in-env
+# Processes that run tests side by side; 0 for this one alone.
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test bench soak check fmt contract record-histories record-messages lock
@@ -13,8 +15,8 @@ demo: ## run the main job on real servers, visibly; the exit status says whether
 up: ## run everything on this machine until Ctrl-C
 	@$(RUN) orders up
 
-test: ## every test, on real servers; JOBS=2 shares them out among two processes
-	@$(RUN) pytest $(if $(JOBS),--numprocesses $(JOBS) --dist loadscope)
+test: ## every test, on real servers; JOBS=2 processes share them out
+	@$(RUN) pytest --numprocesses $(JOBS) --dist loadscope
 
 bench: ## what is measured, as ratios, or one by NAME= (needs servers: orders stack up, orders stack env)
 	@$(RUN) python -m benchmarks $(NAME)
