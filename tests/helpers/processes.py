@@ -34,10 +34,17 @@ _SETTING_PREFIXES = (
     "WORKER_",
 )
 
+_OF_A_TERMINAL = ("COLUMNS", "LINES")
+"""Set where tests run beside each other, and obeyed by commands that print tables."""
+
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with these settings and no other ones of ours."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_SETTING_PREFIXES)}
+    """This process's environment with these settings, no other ones of ours, and no terminal's size."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_SETTING_PREFIXES) and name not in _OF_A_TERMINAL
+    }
     return {**inherited, "LOG_FORMAT": "json", **settings}
 
 

@@ -93,18 +93,19 @@ async def test_the_payment_id_of_another_order_is_declined(bench: Bench, order_i
     assert bench.gateway.ledger == {("charge", f"pay-{order_id}"): 1}
 
 
-async def test_a_charge_that_times_out_is_asked_for_again_and_made_once(bench: Bench, order_id: str) -> None:
+async def test_a_charge_that_times_out_is_looked_up_and_made_once(bench: Bench, order_id: str) -> None:
     await bench.send(order_id, CREATED, payment_id=f"slow-{order_id}")
     await bench.send(order_id, APPROVED)
     result = await bench.result(order_id)
     assert result.state is OrderState.COMPLETED
-    assert bench.gateway.calls["charge"] > 1
+    assert (bench.gateway.calls["charge"], bench.gateway.calls["look_up"]) == (1, 1)
     assert bench.gateway.ledger == {("charge", f"slow-{order_id}"): 1}
 
 
 async def test_a_payment_whose_outcome_stays_unknown_is_given_back(bench: Bench, order_id: str) -> None:
     bench.new_policy(activity_schedule_to_close=timedelta(seconds=20))
     bench.gateway.lose_next_answers(1_000, "charge")
+    bench.gateway.fail_next(20, "look_up")  # More than there is time for before the charge is given up.
     bench.gateway.fail_next(3, "refund")
     await bench.send(order_id, CREATED)
     await bench.send(order_id, APPROVED)
