@@ -15,6 +15,11 @@ from bridge.errors import Decision, classify_kafka_error
 
 _FETCH_MAX_BYTES = 16 * 1024 * 1024
 _PARTITION_FETCH_MAX_BYTES = 1024 * 1024
+_FETCH_MAX_WAIT_MS = 50
+"""How long a broker may wait for records. aiokafka 0.14 has one fetch at a time under way to a broker, so one that waits
+for records of empty partitions holds up the others, whose records were taken meanwhile: with the default of 500 ms, 20,000
+records of one partition took 1.62 s, 0.38 s of it such a wait (measured on 2026-11-23). The price is 20 small requests a
+second to each broker of an idle bridge."""
 _REQUEST_TIMEOUT_MS = 20_000
 _PRODUCE_MAX_BYTES = 16 * 1024 * 1024
 """Above what any source record has; the broker's own limit for the dead-letter topic decides."""
@@ -60,6 +65,7 @@ def make_consumer(config: BridgeConfig) -> Any:
         max_poll_interval_ms=_ms(config.group.max_poll_interval),
         fetch_max_bytes=_FETCH_MAX_BYTES,
         max_partition_fetch_bytes=_PARTITION_FETCH_MAX_BYTES,
+        fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
         metadata_max_age_ms=60_000,  # How soon added partitions are seen.
         **config.kafka_security,
