@@ -4,9 +4,11 @@ No worker runs: what is measured is the way in, and a server that is busy with w
 """
 
 import asyncio
+import itertools
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from benchmarks.bench_room import BenchRoom, open_bench_room, running
 from benchmarks.ratios import Ratio, in_turns
@@ -20,6 +22,15 @@ from schemas.states import EventType
 RECORDS, ORDERS_SIGNALLED, TURNS = 5_000, 500, 3
 CALLS_IN_FLIGHT = 8
 """The knee of the Python client on two cores (measured: 4 to 8); the same for both sides."""
+
+Event = tuple[EventType, str, dict[str, Any]]
+"""Its type, its order and its body."""
+MIXED: tuple[tuple[EventType, dict[str, Any]], ...] = (
+    (EventType.ORDER_CREATED, {"payment_id": "p"}),
+    (EventType.ORDER_ADDRESS_UPDATED, {"address": {"city": "Utrecht"}}),
+    (EventType.ORDER_APPROVED, {}),
+    (EventType.ORDER_CANCELLED, {}),
+)
 
 
 class _Counting:
@@ -46,59 +57,65 @@ async def run_start(*, quick: bool) -> list[Figure]:
     count = RECORDS // 10 if quick else RECORDS
     async with open_bench_room(partitions=3) as room:
 
-        def orders() -> list[str]:
+        def events() -> list[Event]:
             prefix = uuid.uuid4().hex[:8]
-            return [f"{room.name}-{prefix}-{number}" for number in range(count)]
+            return _created(f"{room.name}-{prefix}-{number}" for number in range(count))
 
-        ratio = await in_turns(lambda: through_bridge(room, orders()), lambda: bare(room, orders()), turns=TURNS)
+        ratio = await in_turns(lambda: through_bridge(room, events()), lambda: bare(room, events()), turns=TURNS)
     return [_figure("bridge_start", ratio, at_least=0.95)]
 
 
 async def run_signal(*, quick: bool) -> list[Figure]:
-    """Each record signals an open run."""
+    """Each record signals an open run; the four types in turns, so that each order gets all of them."""
     count = RECORDS // 10 if quick else RECORDS
     async with open_bench_room(partitions=3) as room:
-        open_orders = [f"{room.name}-{number}" for number in range(ORDERS_SIGNALLED)]
-        await bare(room, open_orders)
-        orders = [open_orders[number % ORDERS_SIGNALLED] for number in range(count)]
-        ratio = await in_turns(lambda: through_bridge(room, orders), lambda: bare(room, orders), turns=TURNS)
+        orders = [f"{room.name}-{number}" for number in range(ORDERS_SIGNALLED)]
+        await bare(room, _created(orders))
+        mixed = itertools.cycle(MIXED)
+        events: list[Event] = []
+        while len(events) < count:
+            event_type, fields = next(mixed)
+            events.extend((event_type, order, {"order_id": order, **fields}) for order in orders)
+        ratio = await in_turns(lambda: through_bridge(room, events), lambda: bare(room, events), turns=TURNS)
     return [_figure("bridge_signal", ratio, at_least=0.90)]
 
 
-async def through_bridge(room: BenchRoom, orders: Sequence[str]) -> float:
+def _created(orders: Iterable[str]) -> list[Event]:
+    return [(EventType.ORDER_CREATED, order, {"order_id": order, "payment_id": "p"}) for order in orders]
+
+
+async def through_bridge(room: BenchRoom, events: Sequence[Event]) -> float:
     """Calls a second, from Kafka, until all are committed."""
     config = room.config(engine=EngineLimits(calls_in_flight_max=CALLS_IN_FLIGHT))
     # A new group would read the records of earlier turns as well, so each turn has topics of its own.
     async with open_bench_room(partitions=3) as turn:
-        await turn.produce((turn.created, order, {"order_id": order, "payment_id": "p"}) for order in orders)
-        counting = _Counting(Dispatcher(room.client, config.policy, task_queue=config.task_queue), len(orders))
+        await turn.produce((turn.topic(event_type), order, body) for event_type, order, body in events)
+        counting = _Counting(Dispatcher(room.client, config.policy, task_queue=config.task_queue), len(events))
         bridge_config = turn.config(engine=config.engine)
         async with running(turn, bridge_config, counting), turn.committed_records(bridge_config.group_id) as committed:
             async with asyncio.timeout(600):
                 await counting.done.wait()
-                while await committed() < len(orders):  # noqa: ASYNC110 -- Kafka tells only who asks
+                while await committed() < len(events):  # noqa: ASYNC110 -- Kafka tells only who asks
                     await asyncio.sleep(0.02)
             ended_at = time.perf_counter()
         assert counting.first_at is not None  # noqa: S101 -- it is done
-        return len(orders) / (ended_at - counting.first_at)
+        return len(events) / (ended_at - counting.first_at)
 
 
-async def bare(room: BenchRoom, orders: Sequence[str]) -> float:
+async def bare(room: BenchRoom, events: Sequence[Event]) -> float:
     """Calls a second, from a loop that does nothing else."""
     dispatcher = Dispatcher(room.client, room.config().policy, task_queue=f"{room.name}-tq")
-    waiting = list(reversed(orders))
+    waiting = list(reversed(events))
 
     async def work() -> None:
         while waiting:
-            order = waiting.pop()
-            event = InboundEvent(
-                event_id=uuid.uuid4().hex, type="order.created", body={"order_id": order, "payment_id": "p"}
-            )
-            await dispatcher.dispatch(route(order, EventType.ORDER_CREATED, event))
+            event_type, order, body = waiting.pop()
+            event = InboundEvent(event_id=uuid.uuid4().hex, type=event_type.value, body=body)
+            await dispatcher.dispatch(route(order, event_type, event))
 
     started_at = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(CALLS_IN_FLIGHT)))
-    return len(orders) / (time.perf_counter() - started_at)
+    return len(events) / (time.perf_counter() - started_at)
 
 
 def _figure(name: str, ratio: Ratio, *, at_least: float) -> Figure:

@@ -13,7 +13,7 @@ from bridge.decoder import decode
 from bridge.kafka_clients import make_consumer
 from bridge.records import Record
 
-RECORDS, KEYS, PARTITIONS, TURNS = 100_000, 10_000, 3, 5
+RECORDS, KEYS, PARTITIONS, TURNS = 100_000, 10_000, 3, 11
 
 
 async def run(*, quick: bool) -> list[Figure]:
