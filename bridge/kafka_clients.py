@@ -16,10 +16,11 @@ from bridge.errors import Decision, classify_kafka_error
 _FETCH_MAX_BYTES = 16 * 1024 * 1024
 _PARTITION_FETCH_MAX_BYTES = 1024 * 1024
 _FETCH_MAX_WAIT_MS = 50
-"""How long a broker may wait for records. aiokafka 0.14 has one fetch at a time under way to a broker, so one that waits
-for records of empty partitions holds up the others, whose records were taken meanwhile: with the default of 500 ms, 20,000
-records of one partition took 1.62 s, 0.38 s of it such a wait (measured on 2026-11-23). The price is 20 small requests a
-second to each broker of an idle bridge."""
+"""How long a broker may wait for records.
+
+aiokafka 0.14 has one fetch at a time under way to a broker, so one that waits for records of empty partitions holds up
+the others, whose records were taken meanwhile: with the default of 500 ms, 20,000 records of one partition took 1.62 s,
+0.38 s of it such a wait (measured on 2026-11-23). The price is 20 small requests a second to each broker when idle."""
 _REQUEST_TIMEOUT_MS = 20_000
 _PRODUCE_MAX_BYTES = 16 * 1024 * 1024
 """Above what any source record has; the broker's own limit for the dead-letter topic decides."""
