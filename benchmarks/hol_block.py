@@ -7,7 +7,7 @@ from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
 from bridge.router import WorkflowCall
 
-KEYS, RECORDS, CALL_SECONDS, STUCK_SECONDS = 1_000, 100_000, 0.005, 10.0
+KEYS, RECORDS, CALL_SECONDS, STUCK_SECONDS, TURNS = 1_000, 100_000, 0.005, 10.0, 7
 
 
 async def run(*, quick: bool) -> list[Figure]:
@@ -19,7 +19,7 @@ async def run(*, quick: bool) -> list[Figure]:
             for number in range(count)
         )
         ratio = await in_turns(
-            lambda: rate(room, count, stuck=True), lambda: rate(room, count, stuck=False), turns=1 if quick else 3
+            lambda: rate(room, count, stuck=True), lambda: rate(room, count, stuck=False), turns=1 if quick else TURNS
         )
     details = {
         "records_per_second": round(ratio.measured),
