@@ -1,6 +1,6 @@
 """Topics of a test's own: made with random names, and deleted afterwards."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -38,10 +38,16 @@ async def make_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> 
         await admin.create_topics([NewTopic(name, count, 1) for name, count in partitions.items()])
     finally:
         await admin.close()
+    await wait_until_known(bootstrap_servers, partitions, partitions_min=sum(partitions.values()))
+
+
+async def wait_until_known(bootstrap_servers: str, topics: Iterable[str], *, partitions_min: int = 1) -> None:
+    """Waits until the broker tells of topics that were made, and of all their partitions: a new one takes its time."""
+    names = list(topics)
 
     async def known() -> bool:
         try:
-            return len(await partitions_of(bootstrap_servers, list(partitions))) == sum(partitions.values())
+            return len(await partitions_of(bootstrap_servers, names)) >= partitions_min
         except LookupError:
             return False
 

@@ -33,6 +33,7 @@ from tests.helpers.kafka_io import (
     produce,
     read_topics,
 )
+from tests.helpers.kafka_topics import wait_until_known
 from tests.helpers.processes import START_TIMEOUT_SECONDS, OrdersProcess, run_to_end
 from tests.helpers.waiting import assert_eventually
 
@@ -351,6 +352,8 @@ def _topic_setting(event_type: EventType) -> str:
 async def _migrate(system: OrderSystem) -> None:
     ended = await run_to_end(["migrate"], system.settings, system.folder)
     assert ended.returncode == 0, f"orders migrate left with {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+    made = [*system.input_topics, system.events_topic, system.dead_letters_topic]
+    await wait_until_known(system.endpoints.kafka_bootstrap_servers, made)
 
 
 async def _start_all(system: OrderSystem) -> None:
