@@ -77,13 +77,17 @@ def bad_records_delay_no_others(facts: Facts) -> Iterator[Violation]:
     """I10: good records behind a bad one are settled as soon as those beside them, of other partitions.
 
     Compared with records of the same moment, and over all of them, so that outages and a busy machine count on both
-    sides.
+    sides. What waited for a bridge to start is left out: one that is killed at a dead letter keeps those behind it
+    waiting, and not those that it had settled before.
     """
     settled_at = facts.settled_at
+    starts = [line.at for line in facts.bridge_lines if line.event == "bridge.started"]
     good = {
-        record.coordinates: record.timestamp_ms / 1_000
+        record.coordinates: produced
         for record in facts.evidence.inputs
         if record.coordinates in settled_at and record.coordinates not in facts.letters
+        for produced in [record.timestamp_ms / 1_000]
+        if not any(produced < start < settled_at[record.coordinates] for start in starts)
     }
     delays = []
     for (topic, partition, offset), produced in good.items():

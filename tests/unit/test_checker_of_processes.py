@@ -92,7 +92,7 @@ def test_nothing_is_expected_of_a_server_s_return_while_there_is_nothing_to_do()
     assert violated(evidence) == set()
 
 
-def behind_bad_records(delay: float, *, both: float = 0.0) -> Evidence:
+def behind_bad_records(delay: float, *, both: float = 0.0, others: Sequence[str] = ()) -> Evidence:
     """Six bad records, each followed by a good one in its partition, and as many good ones in another partition."""
 
     def record(partition: int, offset: int) -> StoredRecord:
@@ -107,12 +107,18 @@ def behind_bad_records(delay: float, *, both: float = 0.0) -> Evidence:
     ]
     letters = tuple(letter_of(one, offset) for offset, one in enumerate(bad, start=10))
     evidence = replace(GOOD, inputs=(*GOOD.inputs, *bad, *behind, *beside), dead_letters=(*GOOD.dead_letters, *letters))
-    return with_log(*lines, evidence=evidence)
+    return with_log(*lines, *others, evidence=evidence)
 
 
 def test_good_records_that_waited_for_bad_ones_are_found() -> None:
     assert violated(behind_bad_records(0.9)) == set()
     assert violated(behind_bad_records(1.1)) == {"I10"}
+
+
+def test_what_waited_for_a_killed_bridge_to_start_again_is_not_the_bad_records_fault() -> None:
+    times = [one.timestamp_ms / 1_000 - T0 for one in behind_bad_records(1.1).inputs[len(GOOD.inputs) :]]
+    starts = [line("bridge.started", at + 0.5) for at in sorted(set(times))]
+    assert violated(behind_bad_records(1.1, others=starts)) == set()
 
 
 def test_an_outage_that_delays_all_alike_is_not_the_bad_records_fault() -> None:
