@@ -1,4 +1,13 @@
-"""Starts the server on which hours pass in milliseconds while a result is awaited."""
+"""Starts the server on which hours pass in milliseconds while a result is awaited.
+
+It is not the server of production, and differs where a run ends while a signal comes in (seen 2026-11-23):
+
+- It fails the workflow task as "unhandled command", as it should, but tells the worker that all is well. The worker so
+  keeps the ended run, hands it the signal, and is refused with "invalid command sequence: [CompleteWorkflowExecution,
+  ScheduleActivityTask]". The next attempt, on what the history says, is right. The real server refuses at once.
+- It may answer the signal itself with "not found: Completed workflow". The bridge repeats such a call.
+- It may lose count of what locks its clock, after which no time passes any more.
+"""
 
 from datetime import timedelta
 from pathlib import Path

@@ -21,12 +21,13 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.ports import PaymentClaim
 from bridge.dispatcher import Dispatcher
-from bridge.router import route
+from bridge.errors import Decision, classify_dispatch_error
+from bridge.router import WorkflowCall, route
 from schemas.inbound import InboundEvent
 from schemas.orchestration import OrderPolicy, OrderStatus
 from schemas.outbound import OrderAddressChanged, OutboundEvent
 from schemas.states import EventType, PaymentStatus
-from tests.helpers.waiting import assert_eventually
+from tests.helpers.waiting import POLL_INTERVAL_SECONDS, assert_eventually
 from tests.workflow.bench import AMOUNT_MAX, Bench, running
 from tests.workflow.gates import VALIDATING, Gate, Gates, MoodyCarrier, MoodyProvider
 from tests.workflow.journal_check import check_journal
@@ -234,7 +235,7 @@ class Life:
             occurred_at=None if sent.at is None else _NOON + timedelta(minutes=sent.at),
             body=self._body(sent),
         )
-        await self.timeline.dispatcher.dispatch(route(self.order_id, sent.type, event))
+        await self._dispatch(route(self.order_id, sent.type, event))
         if activity_before == VALIDATING:
             if self.model.over:
                 self.gate.let_go()
@@ -244,6 +245,19 @@ class Life:
         # events have a workflow each, which may come in any order.
         if self.model.over or self.model.activity not in (activity_before, "receive_order"):
             await self._settled()
+
+    async def _dispatch(self, call: WorkflowCall) -> None:
+        """Repeats what the bridge would repeat: this server refuses a signal at the moment in which the run ends."""
+        async with asyncio.timeout(_SETTLES_WITHIN.total_seconds()):
+            while True:
+                try:
+                    await self.timeline.dispatcher.dispatch(call)
+                except RPCError as error:
+                    if classify_dispatch_error(error) is not Decision.TRANSIENT:
+                        raise
+                    await asyncio.sleep(POLL_INTERVAL_SECONDS)
+                else:
+                    return
 
     async def _pending_activities(self) -> set[str]:
         description = await self.timeline.bench.client.get_workflow_handle(self.order_id).describe()
