@@ -3,7 +3,7 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,17 +11,19 @@ import pytest
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.service import OperatorService, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from bridge.dispatcher import Dispatcher
 from bridge.router import route
 from orders.exit_status import ExitStatus, OrdersError, WrongSettingsError
-from orders.search_attributes import ensure_search_attributes, require_search_attributes
+from orders.search_attributes import ensure_search_attributes, register_search_attributes, require_search_attributes
 from orders.settings import Settings
 from schemas.inbound import InboundEvent
 from schemas.states import EventType
 from stack.endpoints import Endpoints
 from tests.helpers.processes import run_to_end
+from tests.helpers.refusing_proxy import RefusingProxy
 from tests.helpers.system import make_namespace
 from tests.helpers.waiting import assert_eventually
 from tests.workflow.bench import Bench, running
@@ -87,6 +89,45 @@ async def test_a_namespace_without_room_is_said_to_be_full(endpoints: Endpoints,
     await add(client, **{f"Other{number}": KEYWORD for number in range(9)})
     with pytest.raises(OrdersError, match=r"more than 10 search attribute.*TEMPORAL_SEARCH_ATTRIBUTES=false"):
         await ensure_search_attributes(settings_of(endpoints, client))
+
+
+class LowlyClient(Client):
+    """A client whose calls on the operator service go to a door that refuses them, as Temporal Cloud's does."""
+
+    door: Client
+
+    @property
+    def operator_service(self) -> OperatorService:
+        return self.door.operator_service
+
+
+@pytest.fixture(params=[RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.UNIMPLEMENTED])
+async def lowly(request: pytest.FixtureRequest, endpoints: Endpoints, client: Client) -> AsyncIterator[LowlyClient]:
+    async with RefusingProxy(endpoints.temporal_host) as proxy:
+        made = LowlyClient(client.service_client, namespace=client.namespace)
+        made.door = await Client.connect(proxy.address)
+        proxy.refusal = request.param
+        await proxy.drop()
+        yield made
+
+
+async def test_without_the_right_to_register_it_is_said_who_has_to_type_what(lowly: LowlyClient) -> None:
+    with pytest.raises(OrdersError) as refused:
+        await register_search_attributes(lowly)
+    typed = re.search(r"temporal operator search-attribute create --namespace (\S+) (.*) \(on", str(refused.value))
+    assert typed is not None, refused.value
+    assert typed[1] == lowly.namespace
+    assert re.findall(r"--name (\S+) --type (\S+)", typed[2]) == [
+        ("OrderState", "Keyword"),
+        ("OrderStateSince", "Datetime"),
+        ("OrderCustomerId", "Keyword"),
+        ("OrderPaymentId", "Keyword"),
+    ]
+
+
+async def test_without_the_right_to_register_those_of_somebody_else_will_do(client: Client, lowly: LowlyClient) -> None:
+    await register_search_attributes(client)
+    assert [one.created for one in await register_search_attributes(lowly)] == [False] * len(SEARCH_ATTRIBUTES)
 
 
 async def test_without_search_nothing_is_registered_and_nothing_missed(endpoints: Endpoints, client: Client) -> None:
