@@ -7,10 +7,13 @@ from typing import Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from bridge.decode_errors import DecodeError
 from bridge.decoder import DecodeLimits, decode
 from bridge.records import Record
+from bridge.settled_beyond import SettledBeyond, UnreadableMetadataError
+from bridge.settled_beyond import decode as decode_metadata
 from orders.clients.kafka import kafka_admin
 from orders.dead_letters.finding import Summary
 from orders.dead_letters.letter import Letter
@@ -35,12 +38,29 @@ class NamingRecord:
     error_code: str | None
     """Why it cannot."""
     taken: bool | None
-    """Whether the bridges have committed beyond it; None where that is not known."""
+    """Whether the bridges have committed it as settled; None where that is not known."""
 
     @property
     def coordinates(self) -> str:
         """Where it is."""
         return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the bridges are with a partition."""
+
+    offset: int
+    """Everything below is settled."""
+    beyond: SettledBeyond | None
+    """What is settled beyond it, while an order before it is stuck."""
+
+    def has_settled(self, offset: int) -> bool:
+        """Whether the record at the offset is settled."""
+        return offset < self.offset or (self.beyond is not None and self.beyond.holds(offset))
+
+
+_NO_PROGRESS: Final = Progress(0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +102,7 @@ async def _read(
     scan: TopicScan,
     ranges: Mapping[TopicPartition, OffsetRange],
     order_id: str,
-    committed: Mapping[TopicPartition, int] | None,
+    committed: Mapping[TopicPartition, Progress] | None,
     *,
     skipped: int,
 ) -> KafkaSide:
@@ -124,17 +144,26 @@ def _size(ranges: Mapping[TopicPartition, OffsetRange]) -> int:
     return sum(part.end - part.start for part in ranges.values())
 
 
-async def _committed(settings: Settings) -> dict[TopicPartition, int] | None:
+async def _committed(settings: Settings) -> dict[TopicPartition, Progress] | None:
     """How far the bridges are; None where Kafka does not say."""
     try:
         async with kafka_admin(settings) as admin:
             offsets = await admin.list_consumer_group_offsets(settings.bridge_group_id)
     except (KafkaError, TimeoutError):
         return None  # No bridge ever ran, or the user may not look: the rest of the page stands.
-    return {key: value.offset for key, value in offsets.items()}
+    return {key: Progress(value.offset, _settled_beyond(value)) for key, value in offsets.items()}
 
 
-def _naming_record(settings: Settings, record: Record, committed: Mapping[TopicPartition, int] | None) -> NamingRecord:
+def _settled_beyond(committed: OffsetAndMetadata) -> SettledBeyond | None:
+    try:
+        return decode_metadata(committed.metadata or "", offset=committed.offset)
+    except UnreadableMetadataError:
+        return None  # A bridge does not believe it either.
+
+
+def _naming_record(
+    settings: Settings, record: Record, committed: Mapping[TopicPartition, Progress] | None
+) -> NamingRecord:
     topics = {topic: event_type for event_type, topic in settings.inbound_topics.items()}
     event_id = error_code = None
     try:
@@ -144,5 +173,6 @@ def _naming_record(settings: Settings, record: Record, committed: Mapping[TopicP
         error_code = error.code.value
     taken = None
     if committed is not None:
-        taken = record.offset < committed.get(TopicPartition(record.topic, record.partition), 0)
+        progress = committed.get(TopicPartition(record.topic, record.partition), _NO_PROGRESS)
+        taken = progress.has_settled(record.offset)
     return NamingRecord(record.topic, record.partition, record.offset, record.timestamp_ms, event_id, error_code, taken)

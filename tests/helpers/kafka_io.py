@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.protocol.group import LeaveGroupRequest
+from aiokafka.structs import OffsetAndMetadata
 
 READ_DEADLINE_SECONDS = 30.0
 """Reading a test's topic to its end takes milliseconds; far longer means a broken server, and fails the test."""
@@ -120,9 +121,7 @@ async def read_topic(bootstrap_servers: str, topic: str) -> list[StoredRecord]:
 async def group_offsets(bootstrap_servers: str, group_id: str, topics: Sequence[str]) -> list[PartitionOffsets]:
     """Begin, end and committed offset of every partition of the topics."""
     async with asyncio.timeout(READ_DEADLINE_SECONDS):
-        async with _admin(bootstrap_servers) as admin:
-            coordinator = await _coordinator(admin, group_id)
-            committed = await admin.list_consumer_group_offsets(group_id, coordinator)
+        committed = await commits_of(bootstrap_servers, group_id)
         partitions = await partitions_of(bootstrap_servers, topics)
         async with _reader(bootstrap_servers) as consumer:
             # Ends are read after commits: a commit beyond the end is then a fact and no race.
@@ -138,6 +137,13 @@ async def group_offsets(bootstrap_servers: str, group_id: str, topics: Sequence[
         )
         for partition in partitions
     ]
+
+
+async def commits_of(bootstrap_servers: str, group_id: str) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What the group has committed, with its metadata."""
+    async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
+        coordinator = await _coordinator(admin, group_id)
+        return dict(await admin.list_consumer_group_offsets(group_id, coordinator))
 
 
 async def group_is_stable(bootstrap_servers: str, group_id: str, *, members: int = 1) -> bool:

@@ -6,11 +6,11 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 from structlog.testing import capture_logs
 
@@ -18,10 +18,12 @@ from bridge.dispatcher import Settlement
 from bridge.router import WorkflowCall
 from bridge.service import Bridge
 from bridge.settled_beyond import SettledBeyond, UnreadableMetadataError, decode
+from orders.explanation.kafka_side import look_in_kafka
+from orders.settings import Settings
 from schemas.states import EventType
 from stack.endpoints import Endpoints
 from tests.helpers.bridge_room import Room, create_topics, open_room
-from tests.helpers.kafka_io import Outgoing, delete_topics
+from tests.helpers.kafka_io import Outgoing, commits_of, delete_topics
 from tests.helpers.waiting import assert_eventually
 
 STUCK, BEYOND = "stuck", 400
@@ -66,12 +68,7 @@ async def produce_with_one_stuck(room: Room, name: str = "e") -> list[str]:
 
 
 async def committed(room: Room) -> OffsetAndMetadata | None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=room.endpoints.kafka_bootstrap_servers)
-    await admin.start()
-    try:
-        offsets = await admin.list_consumer_group_offsets(room.config.group_id)
-    finally:
-        await admin.close()
+    offsets = await commits_of(room.endpoints.kafka_bootstrap_servers, room.config.group_id)
     return offsets.get(TopicPartition(room.topic(EventType.ORDER_APPROVED), 0))
 
 
@@ -157,6 +154,29 @@ async def test_a_rebalance_repeats_what_was_in_flight_and_no_more(room: Room) ->
         bridge.stop()
     await asyncio.gather(*running)
     assert sorted(temporal.begun) == sorted([*event_ids, event_ids[0]])
+
+
+async def test_orders_explain_tells_what_is_settled_beyond_a_stuck_order(room: Room) -> None:
+    await produce_with_one_stuck(room)
+    await settle_all_but_the_stuck_and_kill(room, Temporal())
+    topics: dict[str, Any] = {
+        f"kafka_topic_{event_type.name.lower()}": room.topic(event_type) for event_type in EventType
+    }
+    settings = Settings(
+        _env_file=None,
+        kafka_bootstrap_servers=room.endpoints.kafka_bootstrap_servers,
+        bridge_group_id=room.config.group_id,
+        kafka_topic_dead_letters=room.config.dead_letter_topic,
+        **topics,
+    )
+    taken = {}
+    for order_id in (STUCK, "o-1", f"o-{BEYOND - 1}"):
+        found = await look_in_kafka(settings, order_id, since_ms=None, limit=10 * BEYOND)
+        taken[order_id] = [record.taken for record in found.records]
+    assert taken == {STUCK: [False, False], "o-1": [True], f"o-{BEYOND - 1}": [True]}
+    await set_offset(room, 0, "somebody else's")
+    found = await look_in_kafka(settings, "o-1", since_ms=None, limit=10 * BEYOND)
+    assert [record.taken for record in found.records] == [False]
 
 
 @pytest.mark.parametrize("metadata", ["", "somebody else's", "order-bridge/2 eJwDAAAAAAE="])
