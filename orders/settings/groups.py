@@ -260,8 +260,9 @@ class OrderSettings(BaseModel):
     order_activity_schedule_to_close_seconds: Seconds = Field(
         600,
         description=(
-            "Longest that all attempts of one activity may take together: "
-            "an outage shorter than this delays an order and does not fail it."
+            "Longest that all tries of a charge, or of one step of a shipping attempt, may take together: the charge's "
+            "outcome is then unknown and it is voided, or given back; the shipping attempt is lost. All other "
+            "activities, refunds included, are retried without limit."
         ),
     )
     order_retry_initial_interval_seconds: Seconds = Field(
