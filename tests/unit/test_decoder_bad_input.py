@@ -31,6 +31,12 @@ def nested(depth: int) -> bytes:
     return raw("[" * depth + "]" * depth)
 
 
+def items_of(item: bytes) -> bytes:
+    """An order with as many of the same item as a record has room for."""
+    count = (LIMITS.value_max_bytes - 100) // (len(item) + 1)
+    return body(items=[]).replace(b"[]", b"[" + b",".join([item] * count) + b"]")
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -172,6 +178,8 @@ CASES = [
     Case("order_id with an emoji", Code.IDENTIFIER_INVALID, body(order_id="o-\N{PACKAGE}")),
     Case("text over-long", Code.FIELD_TOO_LONG, body(customer_id="c" * 1_001)),
     Case("too many items", Code.FIELD_TOO_LONG, body(items=[{"sku": "s", "quantity": 1, "unit_amount": 1}] * 1_001)),
+    Case("items of {}", Code.FIELD_MISSING, items_of(b"{}")),
+    Case("items of 1", Code.FIELD_WRONG_TYPE, items_of(b"1")),
     Case("event_id empty", Code.FIELD_TOO_SHORT, body(event_id="")),
     # Values
     Case("negative amount", Code.FIELD_OUT_OF_RANGE, body(amount=-1)),

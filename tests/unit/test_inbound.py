@@ -1,15 +1,15 @@
 """The models of what comes in, apart from any encoding."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from schemas.base import parse_rfc_3339
-from schemas.inbound import BODY_MODELS, Address, AddressUpdate, InboundEvent, OrderCreated
+from schemas.inbound import BODY_MODELS, ITEMS_MAX, Address, AddressUpdate, InboundEvent, Item, OrderCreated
 from schemas.states import EventType
 
 ANYTHING = st.recursive(
@@ -52,6 +52,40 @@ def test_an_amount_beside_items_is_their_sum_and_nothing_else(lines: list[tuple[
             order(items=items, amount=total + off)
     else:
         assert order(items=items, amount=total).total == total
+
+
+MANY = 5_000
+MISTAKES = {"objects": [{}] * MANY, "numbers": [1] * MANY, "names": {f"n-{number}": {} for number in range(MANY)}}
+
+
+def errors_max(model: type[BaseModel]) -> int:
+    """One for each field, and for each field of one model within it."""
+    nested = [inner for field in model.model_fields.values() for inner in models_in(field.annotation)]
+    return len(model.model_fields) + sum(map(errors_max, nested))
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in models_in(argument)]
+
+
+@pytest.mark.parametrize("mistakes", MISTAKES.values(), ids=MISTAKES)
+@pytest.mark.parametrize(
+    ("model", "name"), [(model, name) for model in BODY_MODELS.values() for name in model.model_fields]
+)
+def test_a_field_full_of_mistakes_is_given_up_at_the_first(model: type[BaseModel], name: str, mistakes: object) -> None:
+    """I10: each error that is collected takes microseconds in which nothing else happens."""
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate({name: mistakes})
+    assert caught.value.error_count() <= errors_max(model) <= 20
+
+
+def test_items_beyond_the_most_are_not_looked_at() -> None:
+    item = {"sku": "a", "quantity": 1, "unit_amount": 1}
+    with pytest.raises(ValidationError) as caught:
+        order(items=[item] * ITEMS_MAX + [{}] * MANY)
+    assert caught.value.error_count() <= len(Item.model_fields)
 
 
 @given(ANYTHING)
