@@ -42,7 +42,7 @@ def classify_dispatch_error(error: BaseException) -> Decision:
     if isinstance(error, RPCError):
         if error.status is RPCStatusCode.NOT_FOUND:
             return _classify_not_found(error)
-        if error.status is RPCStatusCode.INVALID_ARGUMENT and _SIGNALS_LIMIT_TEXT in error.message.lower():
+        if _is_at_the_signals_limit(error):
             return Decision.TRANSIENT
         return _RPC_DECISIONS.get(error.status, Decision.TRANSIENT)
     if isinstance(error, (ValueError, TypeError, OverflowError, RecursionError)):
@@ -52,12 +52,24 @@ def classify_dispatch_error(error: BaseException) -> Decision:
 
 
 def is_of_one_run(error: BaseException) -> bool:
-    """Whether a transient failure says nothing of Temporal as a whole: one run is closing, or has too much to do.
+    """Whether a transient failure says nothing of Temporal as a whole: one run is closing, gone, or has too much to do.
 
     The server's causes of "resource exhausted" tell (temporalio's ``ResourceExhaustedCause``).
     """
-    if not isinstance(error, RPCError) or error.status is not RPCStatusCode.RESOURCE_EXHAUSTED:
+    if not isinstance(error, RPCError):
         return False
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return _classify_not_found(error) is Decision.TRANSIENT
+    if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
+        return _is_busy_workflow(error)
+    return _is_at_the_signals_limit(error)
+
+
+def _is_at_the_signals_limit(error: RPCError) -> bool:
+    return error.status is RPCStatusCode.INVALID_ARGUMENT and _SIGNALS_LIMIT_TEXT in error.message.lower()
+
+
+def _is_busy_workflow(error: RPCError) -> bool:
     failure = ResourceExhaustedFailure()
     details = error.grpc_status.details if error.raw_grpc_status else ()
     return any(

@@ -7,10 +7,11 @@ import pytest
 from aiokafka import errors as kafka
 from google.protobuf.any_pb2 import Any as AnyMessage
 from temporalio.api.common.v1 import GrpcStatus
-from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
+from temporalio.api.enums.v1 import ResourceExhaustedCause
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure, ResourceExhaustedFailure
 from temporalio.service import RPCError, RPCStatusCode
 
-from bridge.errors import Decision, classify_dispatch_error, classify_kafka_error
+from bridge.errors import Decision, classify_dispatch_error, classify_kafka_error, is_of_one_run
 
 RPC_DECISIONS = {
     RPCStatusCode.CANCELLED: Decision.TRANSIENT,
@@ -42,17 +43,59 @@ def test_each_status_of_temporal_has_one_decision(status: RPCStatusCode) -> None
     assert classify_dispatch_error(rpc_error(status)) is RPC_DECISIONS[status]
 
 
-def test_a_missing_namespace_needs_a_person() -> None:
+def namespace_not_found() -> AnyMessage:
     detail = AnyMessage()
     detail.Pack(NamespaceNotFoundFailure(namespace="x"))
-    assert classify_dispatch_error(rpc_error(RPCStatusCode.NOT_FOUND, "", detail)) is Decision.CONFIGURATION
+    return detail
+
+
+def exhausted(cause: str) -> AnyMessage:
+    detail = AnyMessage()
+    detail.Pack(ResourceExhaustedFailure(cause=ResourceExhaustedCause.Value(f"RESOURCE_EXHAUSTED_CAUSE_{cause}")))
+    return detail
+
+
+def test_a_missing_namespace_needs_a_person() -> None:
+    missing = rpc_error(RPCStatusCode.NOT_FOUND, "", namespace_not_found())
+    assert classify_dispatch_error(missing) is Decision.CONFIGURATION
     by_text = rpc_error(RPCStatusCode.NOT_FOUND, "Namespace x is not found.")
     assert classify_dispatch_error(by_text) is Decision.CONFIGURATION
 
 
+AT_THE_SIGNALS_LIMIT = "exceeded workflow execution limit for signal events"
+
+
 def test_a_run_that_took_all_the_signals_it_may_is_waited_for() -> None:
-    error = rpc_error(RPCStatusCode.INVALID_ARGUMENT, "exceeded workflow execution limit for signal events")
+    error = rpc_error(RPCStatusCode.INVALID_ARGUMENT, AT_THE_SIGNALS_LIMIT)
     assert classify_dispatch_error(error) is Decision.TRANSIENT
+
+
+OF_ONE_RUN = [
+    rpc_error(RPCStatusCode.INVALID_ARGUMENT, AT_THE_SIGNALS_LIMIT),
+    rpc_error(RPCStatusCode.NOT_FOUND, "workflow execution already completed"),
+    rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "workflow is busy", exhausted("BUSY_WORKFLOW")),
+]
+OF_THE_SERVER = [
+    rpc_error(RPCStatusCode.INVALID_ARGUMENT, "invalid namespace"),
+    rpc_error(RPCStatusCode.NOT_FOUND, "", namespace_not_found()),
+    rpc_error(RPCStatusCode.NOT_FOUND, "Namespace x is not found."),
+    rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "rate limit", exhausted("RPS_LIMIT")),
+    rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, AT_THE_SIGNALS_LIMIT),
+    *(rpc_error(status) for status in RPCStatusCode if status not in {RPCStatusCode.OK, RPCStatusCode.NOT_FOUND}),
+    TimeoutError(),
+    OSError(),
+]
+
+
+@pytest.mark.parametrize("error", OF_ONE_RUN, ids=str)
+def test_what_concerns_one_run_is_waited_for_and_says_nothing_of_the_server(error: RPCError) -> None:
+    assert classify_dispatch_error(error) is Decision.TRANSIENT
+    assert is_of_one_run(error)
+
+
+@pytest.mark.parametrize("error", OF_THE_SERVER, ids=lambda error: f"{getattr(error, 'status', '')} {error!r}")
+def test_every_other_failure_says_something_of_the_server(error: BaseException) -> None:
+    assert not is_of_one_run(error)
 
 
 @pytest.mark.parametrize(
