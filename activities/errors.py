@@ -28,7 +28,7 @@ GATEWAY_CONTRADICTION: Final = "GatewayContradiction"
 SHIPMENT_REFUSED: Final = "ShipmentRefused"
 """The carrier did not take the shipment; this shipping attempt is lost, so it is not retried within the attempt."""
 SEQUENCE_CONFLICT: Final = "SequenceConflict"
-"""Another run wrote this order's events meanwhile; the workflow looks the order up again and renumbers."""
+"""Another run wrote this order's events meanwhile; the workflow begins again from what is recorded."""
 UNEXPECTED: Final = "Unexpected"
 """A defect of ours: the type that Temporal shows is this and the error's class. Retried, so that a fix can heal it."""
 

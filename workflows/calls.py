@@ -6,7 +6,6 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError, WorkflowAlr
 with workflow.unsafe.imports_passed_through():
     from activities.orders import OrderActivities
     from activities.payments import PaymentActivities
-    from schemas.inbound import InboundEvent
     from schemas.orchestration import (
         ChargePayment,
         ChargeResult,
@@ -41,12 +40,10 @@ class OrderCalls:
             OrderActivities.look_up_order, LookUpOrder(order_id=self._order_id), **until_it_works(self._policy)
         )
 
-    async def settle_late(self, events: tuple[InboundEvent, ...]) -> None:
+    async def settle_late(self, batch: SettleLateEvents) -> None:
         """Has the database answer events of an order that is over."""
         await workflow.execute_activity_method(
-            OrderActivities.settle_late_events,
-            SettleLateEvents(order_id=self._order_id, events=events),
-            **until_it_works(self._policy),
+            OrderActivities.settle_late_events, batch, **until_it_works(self._policy)
         )
 
     async def receive(self, details: OrderDetails) -> None:

@@ -44,12 +44,14 @@ def settle(state: OrderRunState, event: InboundEvent, now: datetime) -> None:
         reject(state, event, decision.reason, now)
     elif decision.body is not None:
         state.remember(event.event_id)
+        state.unrecorded[event.event_id] = event
         _apply(state, event, decision.body, now)
 
 
 def reject(state: OrderRunState, event: InboundEvent, reason: ReasonCode, now: datetime) -> None:
     """Refuses an event, visibly."""
     state.remember(event.event_id)
+    state.unrecorded[event.event_id] = event
     cause = cause_of(event)
     state.last_sequence += 1
     rejected = OrderEventRejected(
@@ -153,11 +155,14 @@ def next_batch(state: OrderRunState, batch_max: int) -> PublishEvents:
 def batch_was_published(state: OrderRunState, batch: PublishEvents, size: int) -> None:
     """Drops what is recorded and acknowledged."""
     state.recorded = batch.projection or state.recorded
+    for one in batch.settled:
+        if one.outcome is not InboundOutcome.DUPLICATE:
+            state.unrecorded.pop(one.event_id, None)
     del state.unpublished[:size]
 
 
 def renumber(state: OrderRunState, snapshot: OrderSnapshot) -> None:
-    """Puts what is not recorded behind what another run has recorded meanwhile.
+    """Puts what is not recorded behind what another run has recorded meanwhile; for runs without `RECORDS_FIRST`.
 
     A transition that the other run made as well, and an event that it settled, are dropped: they are recorded.
     """

@@ -3,24 +3,26 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NoReturn
 
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from schemas.orchestration import ChargeResult, OrderDetails, OrderResult, OrderStatus
+    from schemas.orchestration import ChargeResult, OrderDetails, OrderResult, OrderStatus, SettleLateEvents
     from schemas.states import OrderState, OrderStep, PaymentStatus, ReasonCode
     from workflows.arrivals import cancel_requested, read_event, read_milestone
+    from workflows.batches import batch_size
     from workflows.calls import OrderCalls
     from workflows.ledger import accept_order, change_state, reach_milestone, reject_held, settle_inbox
     from workflows.names import ORDER_WORKFLOW, SHIPPING_MILESTONE_SIGNAL, SHIPPING_TASK_QUEUE, SIGNALS, STATUS_QUERY
-    from workflows.policies import CARRIED_BYTES_MAX, CARRIED_EVENTS_MAX, PUBLISH_BATCH_MAX
+    from workflows.patches import RECORDS_FIRST
+    from workflows.policies import CARRIED_BYTES_MAX, CARRIED_EVENTS_MAX
     from workflows.publisher import Publisher
     from workflows.resume import take_up
     from workflows.search_attributes import changed_attributes
-    from workflows.state import OrderRunInput, OrderRunState, carried_bytes
+    from workflows.state import OrderRunInput, OrderRunState, begun_again, carried_bytes
     from workflows.views import result_of, status_of, summary_of
 
 ORPHANED_EVENTS: Final = "OrphanedEvents"
@@ -58,10 +60,18 @@ class OrderWorkflow:
             ApplicationError: of type `ORPHANED_EVENTS` where no ``order.created`` came in time.
         """
         tasks = [asyncio.create_task(part()) for part in (self._live, self._decide_arrivals, self._publisher.run)]
-        await self._until(lambda: self._is_continuing or (self._state.is_ended and self._is_quiet()), tasks)
+        await self._until(
+            lambda: self._is_continuing or self._publisher.is_overtaken or (self._state.is_ended and self._is_quiet()),
+            tasks,
+        )
         # From the check above to the end of this method nothing is awaited: no event can come in between.
+        if self._publisher.is_overtaken:
+            undecided = begun_again(self._state)
+            if carried_bytes(undecided) > CARRIED_BYTES_MAX:
+                raise self._publisher.written_elsewhere()
+            self._continue_with(undecided)
         if self._is_continuing:
-            workflow.continue_as_new(self._request.model_copy(update={"resumed": self._state}))
+            self._continue_with(self._state)
         if self._state.step is OrderStep.ORPHANED:
             raise ApplicationError(
                 "events came for this order, but no order.created within the time to live; each was refused as "
@@ -109,6 +119,9 @@ class OrderWorkflow:
                 # Whoever presses "cancel" in the Temporal UI means the order. Ending the run instead would lose the
                 # events that it has accepted; so it is a request like any other, and refused after the charge.
                 self._state.inbox.append(cancel_requested())
+
+    def _continue_with(self, state: OrderRunState) -> NoReturn:
+        workflow.continue_as_new(self._request.model_copy(update={"resumed": state}))
 
     def _is_quiet(self) -> bool:
         """Whether every event is answered and every answer is out."""
@@ -184,9 +197,12 @@ class OrderWorkflow:
         """The order is over: the database numbers the refusals, as runs and late-event workflows may do so at once."""
         while True:
             await workflow.wait_condition(lambda: bool(self._state.inbox))
-            batch = tuple(self._state.inbox[:PUBLISH_BATCH_MAX])
-            await self._calls.settle_late(batch)
-            del self._state.inbox[: len(batch)]
+            size = batch_size(len(self._state.inbox), self._late_batch)
+            await self._calls.settle_late(self._late_batch(size))
+            del self._state.inbox[:size]
+
+    def _late_batch(self, size: int) -> SettleLateEvents:
+        return SettleLateEvents(order_id=self._state.order_id, events=tuple(self._state.inbox[:size]))
 
     async def _await_order(self) -> None:
         await self._wait_within(self._state.order_deadline, lambda: self._state.step is not OrderStep.AWAITING_ORDER)
@@ -240,7 +256,17 @@ class OrderWorkflow:
         is_waiting = state.order_state is OrderState.VALIDATED
         return is_waiting and state.seconds_left(state.approval_deadline, workflow.now()) == 0
 
+    async def _has_recorded(self) -> None:
+        """Waits until the records say what led here: before anything is done that they alone could not undo.
+
+        A run that takes up the order goes on from the records. Were the charge made before APPROVED is recorded, the
+        next run could let the order expire, or be cancelled, and the money would stay taken.
+        """
+        if workflow.patched(RECORDS_FIRST):
+            await self._publisher.recorded()
+
     async def _charge(self) -> None:
+        await self._has_recorded()
         charged = await self._calls.charge(self._details)
         if charged is None:
             # Charged or not: nobody knows. It is made sure that it is not before the order says so.
@@ -257,6 +283,7 @@ class OrderWorkflow:
 
     async def _ship(self) -> None:
         state = self._state
+        await self._has_recorded()
         while state.shipping_attempt < self._policy.shipping_attempts:
             if state.shipping_attempt > 0:
                 await workflow.sleep(self._policy.shipping_retry_delay)
@@ -274,6 +301,7 @@ class OrderWorkflow:
         state.step = OrderStep.REFUNDING_PAYMENT
 
     async def _refund(self) -> None:
+        await self._has_recorded()
         await self._calls.give_back(self._details)
         reason = ReasonCode.SHIPPING_ATTEMPTS_EXHAUSTED
         change_state(self._state, OrderState.REFUNDED, workflow.now(), reason=reason)

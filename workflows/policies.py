@@ -11,18 +11,15 @@ from schemas.orchestration import OrderPolicy
 BACKOFF_COEFFICIENT: Final = 2.0
 """Each pause between two attempts is twice the one before, up to the policy's longest."""
 
-PUBLISH_BATCH_MAX: Final = 50
-"""Events in one batch: at the longest texts of the contract (about 20 KB an event) half of the 2 MiB of a payload."""
-
 CARRIED_EVENTS_MAX: Final = 500
 """Undecided events that a run hands to its continuation; with more it decides first."""
 
 CARRIED_BYTES_MAX: Final = 1_500_000
 """Largest state that a run hands to its continuation: Temporal refuses a payload above 2 MiB."""
 
-RENUMBER_MAX: Final = 20
-"""Sequence conflicts that a run resolves. One is possible after a run was terminated in mid-publish; this many say
-that two runs of one order write at the same time, which no renumbering can heal."""
+CONFLICTS_MAX: Final = 20
+"""Sequence conflicts that an order takes. One is possible after a run was terminated in mid-publish; more than these
+say that two runs of one order write at the same time, which no new beginning can heal."""
 
 CHILD_START_ATTEMPTS_MAX: Final = 30
 """Times that a shipping attempt is started anew while a child of a terminated run still holds its id."""

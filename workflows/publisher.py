@@ -9,8 +9,10 @@ with workflow.unsafe.imports_passed_through():
     from activities.errors import SEQUENCE_CONFLICT
     from activities.orders import OrderActivities
     from schemas.orchestration import LookUpOrder, OrderPolicy
+    from workflows.batches import batch_size
     from workflows.ledger import batch_was_published, next_batch, renumber
-    from workflows.policies import PUBLISH_BATCH_MAX, RENUMBER_MAX, until_it_works
+    from workflows.patches import RECORDS_FIRST
+    from workflows.policies import CONFLICTS_MAX, until_it_works
     from workflows.state import OrderRunState
 
 ORDER_WRITTEN_ELSEWHERE: Final = "OrderWrittenElsewhere"
@@ -26,24 +28,30 @@ class Publisher:
     def __init__(self, state: OrderRunState, policy: OrderPolicy) -> None:
         self._state = state
         self._policy = policy
+        self.is_overtaken = False
+        """Whether another run has written events of the order meanwhile: this one must begin again from the records."""
 
     @property
     def is_idle(self) -> bool:
         """Whether everything that was decided is recorded and acknowledged."""
         return not self._state.unpublished
 
+    async def recorded(self) -> None:
+        """Waits until every transition made so far is recorded and acknowledged, whatever else is still to be."""
+        await workflow.wait_condition(lambda: not self._state.has_unrecorded_transitions)
+
     async def run(self) -> None:
-        """Publishes for ever.
+        """Publishes until the run is overtaken; mostly for ever.
 
         Raises:
             ApplicationError: of type `ORDER_WRITTEN_ELSEWHERE`, when the order's numbers keep being taken by others.
         """
-        while True:
+        while not self.is_overtaken:
             await workflow.wait_condition(lambda: bool(self._state.unpublished))
             await self._publish_next()
 
     async def _publish_next(self) -> None:
-        size = min(PUBLISH_BATCH_MAX, len(self._state.unpublished))
+        size = batch_size(len(self._state.unpublished), lambda count: next_batch(self._state, count))
         batch = next_batch(self._state, size)
         try:
             await workflow.execute_activity_method(
@@ -51,7 +59,7 @@ class Publisher:
             )
         except ActivityError as error:
             if isinstance(error.cause, ApplicationError) and error.cause.type == SEQUENCE_CONFLICT:
-                await self._renumber(error)
+                await self._resolve(error)
                 return
             # Nothing else may stop the way out: a failure that is not retried by the activity is retried here.
             workflow.logger.warning("order.events.publish_failed", exc_info=error)
@@ -59,19 +67,31 @@ class Publisher:
         else:
             batch_was_published(self._state, batch, size)
 
+    async def _resolve(self, error: ActivityError) -> None:
+        self._state.conflicts += 1
+        if not workflow.patched(RECORDS_FIRST):
+            await self._renumber(error)
+        elif self._state.conflicts > CONFLICTS_MAX:
+            raise self.written_elsewhere() from error
+        else:
+            self.is_overtaken = True
+
     async def _renumber(self, error: ActivityError) -> None:
         state = self._state
-        state.conflicts += 1
         snapshot = await workflow.execute_activity_method(
             OrderActivities.look_up_order, LookUpOrder(order_id=state.order_id), **until_it_works(self._policy)
         )
         ours = {entry.event.state for entry in state.unpublished if entry.event is not None}
         ended_elsewhere = snapshot.state is not None and snapshot.state.is_final and snapshot.state not in ours
-        if ended_elsewhere or state.conflicts > RENUMBER_MAX:
-            raise ApplicationError(
-                f"another run writes the events of order {state.order_id}; this one stopped so that the next event of "
-                "the order starts a run that goes on from what is recorded",
-                type=ORDER_WRITTEN_ELSEWHERE,
-                non_retryable=True,
-            ) from error
+        if ended_elsewhere or state.conflicts > CONFLICTS_MAX:
+            raise self.written_elsewhere() from error
         renumber(state, snapshot)
+
+    def written_elsewhere(self) -> ApplicationError:
+        """Ends a run that cannot go on."""
+        return ApplicationError(
+            f"another run writes the events of order {self._state.order_id}; this one stopped so that the next event "
+            "of the order starts a run that goes on from what is recorded",
+            type=ORDER_WRITTEN_ELSEWHERE,
+            non_retryable=True,
+        )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.base import Timestamp
 from schemas.inbound import InboundEvent
 from schemas.orchestration import OrderDetails, OrderProjection, OrderWorkflowInput, SettledEvent, ShippingMilestone
-from schemas.outbound import Cause, OutboundEvent
+from schemas.outbound import Cause, OrderStateChanged, OutboundEvent
 from schemas.states import FINAL_STATES, OrderState, OrderStep, ReasonCode
 
 END_STEPS: Final = frozenset({OrderStep(state.value) for state in FINAL_STATES} | {OrderStep.ORPHANED})
@@ -76,6 +76,8 @@ class OrderRunState(BaseModel):
     unpublished: list[Unpublished] = Field(default_factory=list)
     recorded: OrderProjection | None = None
     """The order as the database has it, after the last batch that was published; None while the order is unknown."""
+    unrecorded: dict[str, InboundEvent] = Field(default_factory=dict)
+    """Events, by their id, whose decision waits in `unpublished`: what would be lost without it."""
     conflicts: int = 0
     """How often another run's events stood under our numbers."""
 
@@ -88,6 +90,11 @@ class OrderRunState(BaseModel):
     def is_ended(self) -> bool:
         """Whether nothing is left to do but to answer and to publish."""
         return self.step in END_STEPS
+
+    @property
+    def has_unrecorded_transitions(self) -> bool:
+        """Whether the database may not know yet what state the order is in."""
+        return any(isinstance(entry.event, OrderStateChanged) for entry in self.unpublished)
 
     @property
     def held_events(self) -> int:
@@ -115,6 +122,12 @@ class OrderRunState(BaseModel):
     def seconds_left(self, deadline: datetime | None, now: datetime) -> float:
         """Seconds until the deadline, never negative; 0 without one."""
         return 0.0 if deadline is None else max(0.0, (deadline - now).total_seconds())
+
+
+def begun_again(state: OrderRunState) -> OrderRunState:
+    """A run that knows nothing but the events that are not settled, to decide them by what is recorded by now."""
+    undecided = [*state.unrecorded.values(), *state.held, *state.inbox]
+    return OrderRunState(order_id=state.order_id, inbox=undecided, conflicts=state.conflicts)
 
 
 def carried_bytes(state: OrderRunState) -> int:

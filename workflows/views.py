@@ -17,6 +17,8 @@ _WAITS_FOR: Final[dict[OrderStep, str]] = {
     OrderStep.MARKING_SHIPPED: "the database to mark the order as shipped",
 }
 
+_AFTER_THE_RECORDS: Final = (OrderStep.CHARGING_PAYMENT, OrderStep.SHIPPING, OrderStep.REFUNDING_PAYMENT)
+
 
 def status_of(state: OrderRunState) -> OrderStatus:
     """The answer to the ``status`` query."""
@@ -26,7 +28,7 @@ def status_of(state: OrderRunState) -> OrderStatus:
         state=state.step,
         order_state=state.order_state,
         reason=state.reason,
-        waits_for=waits_for(state),
+        waits_for=_waits_for_now(state),
         approved=is_approved(state),
         payment_id=details.payment_id if details else None,
         amount=details.amount if details else None,
@@ -62,6 +64,14 @@ def waits_for(state: OrderRunState) -> str | None:
         deadline = state.order_deadline if state.step is OrderStep.AWAITING_ORDER else state.approval_deadline
         return f"{text}, until {deadline:%Y-%m-%dT%H:%M:%SZ}" if deadline else text
     return text
+
+
+def _waits_for_now(state: OrderRunState) -> str | None:
+    """As `waits_for`, and whether the records have to come first; the Temporal UI's line is not renewed so often."""
+    waiting = waits_for(state)
+    if state.step in _AFTER_THE_RECORDS and state.has_unrecorded_transitions:
+        return f"its events to be recorded and published, and then for {waiting}"
+    return waiting
 
 
 def summary_of(state: OrderRunState) -> str:

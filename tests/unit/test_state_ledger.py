@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.orchestration import OrderProjection, OrderSnapshot
+from schemas.inbound import InboundEvent
+from schemas.orchestration import OrderProjection, OrderSnapshot, SettleLateEvents
 from schemas.outbound import OrderStateChanged, OutboundEvent
 from schemas.states import FINAL_STATES, EventType, InboundOutcome, OrderState, OrderStep, ReasonCode
+from workflows.batches import BATCH_BYTES_MAX, BATCH_MAX, batch_size
 from workflows.event_table import valid_event
 from workflows.ledger import batch_was_published, change_state, next_batch, reach_milestone, renumber, settle_inbox
 from workflows.resume import NEXT_STEPS, take_up
-from workflows.state import SEEN_EVENTS_MAX, OrderRunInput, OrderRunState
+from workflows.state import SEEN_EVENTS_MAX, OrderRunInput, OrderRunState, begun_again
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STEP_FORWARD = "step forward"
@@ -97,6 +99,49 @@ def test_batches_of_any_size_lead_to_the_row_of_the_whole(play: list[tuple[Event
 def test_continue_as_new_carries_everything(play: list[tuple[EventType, str] | str]) -> None:
     request = OrderRunInput(order_id="o-1", resumed=played(play))
     assert OrderRunInput.model_validate_json(request.model_dump_json()) == request
+
+
+@given(plays, st.integers(0, 8))
+def test_who_begins_again_has_every_event_that_is_not_recorded(
+    play: list[tuple[EventType, str] | str], published: int
+) -> None:
+    state = played(play)
+    size = min(published, len(state.unpublished))
+    batch = next_batch(state, size)
+    batch_was_published(state, batch, size)
+    again = begun_again(state)
+    assert (again.step, again.is_looked_up, again.unpublished) == (OrderStep.AWAITING_ORDER, False, [])
+    recorded = {one.event_id for one in batch.settled if one.outcome is not InboundOutcome.DUPLICATE}
+    sent = {move[1] for move in play if not isinstance(move, str)}
+    assert {event.event_id for event in again.inbox} == sent - recorded
+    assert len(again.inbox) <= len(play)
+
+
+def test_a_batch_of_the_largest_texts_fits_into_what_temporal_takes() -> None:
+    """Control characters are the texts that grow most on the way: six bytes each."""
+    state = OrderRunState(order_id="o-1", is_looked_up=True)
+    items = [{"sku": "s" * 470, "quantity": 1, "unit_amount": 1}] * 1_000
+    state.inbox.append(InboundEvent(event_id="c", type="order.created", body={"payment_id": "p", "items": items}))
+    settle_inbox(state, NOW)
+    step_forward(state)
+    for number in range(BATCH_MAX):
+        address = dict.fromkeys(("street", "city", "state", "zip_code", "country"), "\x01" * 1_000)
+        event_id = f"{number:03}" + "\x01" * 509
+        state.inbox.append(InboundEvent(event_id=event_id, type="order.address_updated", body={"address": address}))
+    settle_inbox(state, NOW)
+    sizes = []
+    while state.unpublished:
+        size = batch_size(len(state.unpublished), lambda count: next_batch(state, count))
+        batch = next_batch(state, size)
+        assert len(batch.model_dump_json().encode()) <= BATCH_BYTES_MAX
+        batch_was_published(state, batch, size)
+        sizes.append(size)
+    assert (sum(sizes), sizes[0]) == (BATCH_MAX + 1, BATCH_MAX // 2)
+
+
+def test_what_is_too_large_for_any_batch_goes_alone() -> None:
+    large = InboundEvent(event_id="e", type="order.created", body={"note": "n" * BATCH_BYTES_MAX})
+    assert batch_size(7, lambda count: SettleLateEvents(order_id="o-1", events=(large,) * count)) == 1
 
 
 @given(plays, st.integers(1, 5), st.integers(0, 8))

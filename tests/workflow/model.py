@@ -81,6 +81,10 @@ class Model:
     out: list[Out] = field(default_factory=list)
     state: State | None = None
     activity: str | None = None
+    is_published: bool = True
+    """Whether what goes out arrives at once: nothing that costs money is begun before what led to it is out."""
+    postponed: str | None = None
+    """The activity that begins when everything is out."""
     deadline: int | None = None
     now: int = 0
     attempt: int = 0
@@ -113,6 +117,12 @@ class Model:
         """The activity under way comes to its end."""
         activity, self.activity = self.activity, None
         getattr(self, f"_after_{activity}")()
+
+    def publish(self, *, held: bool) -> None:
+        """From now on what goes out is held up; or what was held up arrives."""
+        self.is_published = not held
+        if not held and self.postponed is not None:
+            self.activity, self.postponed = self.postponed, None
 
     def wait(self, minutes: int) -> None:
         """Time passes, and whatever the order has under way meanwhile comes to its end."""
@@ -156,7 +166,8 @@ class Model:
             self.held.append(event)
         elif event.type is APPROVED:
             self._move(State.APPROVED, cause=event)
-            self.activity, self.deadline = "charge_payment", None
+            self.deadline = None
+            self._begin_outside("charge_payment")
         elif event.type is CANCELLED:
             self._end(State.CANCELLED, Reason.CANCELLED_BY_REQUEST, event)
         else:
@@ -187,6 +198,12 @@ class Model:
         for event in held:
             self._decide(event)
 
+    def _begin_outside(self, activity: str) -> None:
+        if self.is_published:
+            self.activity = activity
+        else:
+            self.postponed = activity
+
     def _after_receive_order(self) -> None:
         self._move(State.RECEIVED, cause=self.created)
         self._decide_held()
@@ -208,7 +225,8 @@ class Model:
             self.activity = "refund_payment"
         elif payment is Payment.FINE:
             self._move(State.PAID)
-            self.attempt, self.activity = 1, "prepare_package"
+            self.attempt = 1
+            self._begin_outside("prepare_package")
         else:
             declined = payment is Payment.DECLINED
             self._end(State.PAYMENT_DECLINED, Reason.CARD_DECLINED if declined else Reason.PAYMENT_ID_CONFLICT)
@@ -241,7 +259,7 @@ class Model:
             self.deadline = self.now + RETRY_MINUTES
         else:
             self._move(State.SHIPPING_FAILED, Reason.SHIPPING_ATTEMPTS_EXHAUSTED)
-            self.activity = "refund_payment"
+            self._begin_outside("refund_payment")
 
     def _after_mark_order_shipped(self) -> None:
         self._move(State.SHIPPED)

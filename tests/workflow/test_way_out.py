@@ -6,7 +6,7 @@ from schemas.states import OrderState, OrderStep
 from tests.helpers.waiting import assert_eventually
 from tests.workflow.bench import ADDRESS, APPROVED, CREATED, Bench
 from tests.workflow.test_order_life import STRAIGHT_ROAD
-from workflows.policies import PUBLISH_BATCH_MAX
+from workflows.batches import BATCH_MAX
 
 
 @pytest.mark.parametrize("port", ["record", "publish"])
@@ -41,7 +41,7 @@ async def test_what_waits_is_published_in_bounded_batches_each_with_the_row_of_i
     go_on = await bench.brought_to(order_id, OrderStep.CHARGING_PAYMENT)
     await bench.publishes(order_id, 3)
     gate = bench.publisher.hold("publish")
-    count = 2 * PUBLISH_BATCH_MAX + 10
+    count = 2 * BATCH_MAX + 10
     for number in range(count):
         await bench.send(order_id, ADDRESS, address={"street": str(number)})
     status = await assert_eventually(lambda: _when_decided(bench, order_id, 3 + count))

@@ -197,8 +197,7 @@ class Life:
     async def play(self, number: int) -> None:
         """Plays a round, and goes on until nothing is under way: with an activity running, no time is skipped."""
         await self._play(self.script[number] if number < len(self.script) else Round(()))
-        self._is_publishing_held = False
-        self.gate.hold_publishing(False)
+        self._hold_publishing(False)
         while self.model.activity is not None:
             await self._go()
         await self._settled()
@@ -211,8 +210,7 @@ class Life:
         self.gate.shut()
 
     async def _play(self, this: Round) -> None:
-        self._is_publishing_held = this.publishing_is_held
-        self.gate.hold_publishing(this.publishing_is_held)
+        self._hold_publishing(this.publishing_is_held)
         for step in this.steps:
             if isinstance(step, Sent):
                 await self._send(step)
@@ -221,13 +219,18 @@ class Life:
             elif self.model.can_be_terminated and not this.publishing_is_held:
                 await self._terminate()
 
+    def _hold_publishing(self, held: bool) -> None:
+        self._is_publishing_held = held
+        self.gate.hold_publishing(held)
+        self.model.publish(held=held)
+
     async def _send(self, sent: Sent) -> None:
         if self.model.activity == VALIDATING:
             # A cancel ends the run while this activity is under way, after which the server would skip no more time:
             # so the run's last words wait for the activity's end.
             await self._settled()
             self.gate.hold_publishing(True)
-        activity_before = self.model.activity
+        activity_before, postponed_before = self.model.activity, self.model.postponed
         self.model.receive(sent)
         event = InboundEvent(
             event_id=f"{self.order_id}/{sent.id}",
@@ -241,9 +244,10 @@ class Life:
                 self.gate.let_go()
                 await assert_eventually(self._has_ended_validating)
             self.gate.hold_publishing(self._is_publishing_held)
-        # What follows an approval must find the charge scheduled, as the two in one moment may go either way; and late
+        # What follows an approval must find its windows shut, as the two in one moment may go either way; and late
         # events have a workflow each, which may come in any order.
-        if self.model.over or self.model.activity not in (activity_before, "receive_order"):
+        has_begun = self.model.activity not in (activity_before, "receive_order")
+        if self.model.over or has_begun or self.model.postponed != postponed_before:
             await self._settled()
 
     async def _dispatch(self, call: WorkflowCall) -> None:
