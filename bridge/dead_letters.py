@@ -1,20 +1,31 @@
 """Setting records aside: their own bytes, where they came from, and a reason that a person can act on."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from bridge.errors import Decision, classify_kafka_error
 from bridge.records import Header, Record
+from bridge.replays import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER
 
 PREFIX: Final = "dlq_"
 """Every header that the bridge adds begins with this, and no other header of a dead letter does."""
 FORGED_PREFIX: Final = "original_"
-"""Put before a source header that begins with ``dlq_``: kept for a person to see, and never taken for ours."""
+"""Put before a source header that begins with ``dlq_``: kept for a person to see, and never taken for ours.
+
+Also before one that begins with this and ``dlq_`` of itself, so that a replay gives back every name as it was.
+"""
 POINTER_HEADER: Final = "dlq_pointer"
 """Set to ``true`` where the source record is too large to be copied: only its coordinates are kept."""
 
 HEADER_FORMAT_VERSION: Final = "1"
+
+_RENAMED = re.compile(rf"(?:{FORGED_PREFIX})*{PREFIX}")
+_POINTER_KEY_MAX_BYTES: Final = 1_024
+_POINTER_HEADER_MAX_BYTES: Final = 280
+"""The longest coordinates: a topic of 249, a partition of 10 and an offset of 19 characters, and two colons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +57,38 @@ def make_dead_letter(record: Record, reason: Reason) -> DeadLetter:
 def make_pointer(record: Record, reason: Reason) -> DeadLetter:
     """What stands for a record that the dead-letter topic does not take: its coordinates and the reason.
 
-    The source record stays where it is, for as long as its topic keeps it.
+    The source record stays where it is, for as long as its topic keeps it. Of its headers, only those are kept that say
+    which record it repeats: without them a replay that is set aside again would be a record of its own, counted anew.
     """
-    headers = (*_own_headers(record, reason), (POINTER_HEADER, b"true"))
-    # Keys are short, but nothing obliges a sender: one that is itself too large is left out as well.
-    key = record.key if record.key is not None and len(record.key) <= _POINTER_KEY_MAX_BYTES else None
-    return DeadLetter(key, None, headers)
+    headers = (*_replay_headers(record), *_own_headers(record, reason), (POINTER_HEADER, b"true"))
+    return DeadLetter(key_in_pointer(record.key), None, headers)
 
 
-_POINTER_KEY_MAX_BYTES = 1_024
+def key_in_pointer(key: bytes | None) -> bytes | None:
+    """The key as a pointer has it: keys are short, but nothing obliges a sender; one that is too large is left out."""
+    return key if key is not None and len(key) <= _POINTER_KEY_MAX_BYTES else None
+
+
+def name_in_dead_letter(name: str) -> str:
+    """What a source header is called in a dead letter: never as the bridge's own, and no two alike."""
+    return FORGED_PREFIX + name if _RENAMED.match(name) else name
+
+
+def name_at_source(name: str) -> str:
+    """What a dead letter's header, if it is none of the bridge's own, was called before `name_in_dead_letter`."""
+    return name.removeprefix(FORGED_PREFIX) if _RENAMED.match(name) else name
 
 
 def _original_headers(record: Record) -> tuple[Header, ...]:
-    return tuple((FORGED_PREFIX + name if name.startswith(PREFIX) else name, value) for name, value in record.headers)
+    return tuple((name_in_dead_letter(name), value) for name, value in record.headers)
+
+
+def _replay_headers(record: Record) -> Iterator[Header]:
+    """The last of each, which is the one that counts; what is longer than any of ours could be says nothing."""
+    for wanted in (REPLAY_OF_HEADER, REPLAY_COUNT_HEADER):
+        values = [value for name, value in record.headers if name == wanted]
+        if values and len(values[-1] or b"") <= _POINTER_HEADER_MAX_BYTES:
+            yield name_in_dead_letter(wanted), values[-1]
 
 
 def _own_headers(record: Record, reason: Reason) -> tuple[Header, ...]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Self
 
-from bridge.dead_letters import FORGED_PREFIX, HEADER_FORMAT_VERSION, POINTER_HEADER, PREFIX
+from bridge.dead_letters import HEADER_FORMAT_VERSION, POINTER_HEADER, PREFIX, name_at_source
 from bridge.records import Header, Record
 from bridge.replays import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER, replayed_coordinates
 
@@ -67,20 +67,12 @@ class Letter:
     @property
     def source_headers(self) -> tuple[Header, ...]:
         """The source record's headers, under the names that they had there."""
-        return tuple(
-            (name.removeprefix(FORGED_PREFIX) if name.startswith(FORGED_PREFIX + PREFIX) else name, value)
-            for name, value in self.record.headers
-            if not _is_own(name)
-        )
+        return tuple((name_at_source(name), value) for name, value in self.record.headers if not _is_own(name))
 
     @property
     def renamed_headers(self) -> tuple[str, ...]:
         """Names, as the source had them, of those headers that looked like the bridge's own."""
-        return tuple(
-            name.removeprefix(FORGED_PREFIX)
-            for name, _ in self.record.headers
-            if name.startswith(FORGED_PREFIX + PREFIX)
-        )
+        return tuple(name for name, _ in self.source_headers if name.startswith(PREFIX))
 
     @property
     def replay_count(self) -> int:
@@ -89,7 +81,10 @@ class Letter:
 
     @property
     def first_coordinates(self) -> str | None:
-        """Coordinates of the record that was set aside first, of which all later ones are replays."""
+        """Coordinates of the record that was set aside first, of which all later ones are replays.
+
+        Where they are not the origin's, a header of the source says so, which anyone may have put on.
+        """
         if self.origin is None:
             return None
         return replayed_coordinates(self.source_headers, self.origin.topic) or str(self.origin)
@@ -105,8 +100,15 @@ def replay_count(headers: tuple[Header, ...]) -> int:
 
 def replay_headers(headers: tuple[Header, ...], first_coordinates: str, count: int) -> tuple[Header, ...]:
     """The source's headers, with which record it repeats and the how-manieth replay this is."""
-    kept = tuple((name, value) for name, value in headers if name not in (REPLAY_OF_HEADER, REPLAY_COUNT_HEADER))
-    return (*kept, (REPLAY_OF_HEADER, first_coordinates.encode()), (REPLAY_COUNT_HEADER, str(count).encode()))
+    return (
+        *_without_replay(headers),
+        (REPLAY_OF_HEADER, first_coordinates.encode()),
+        (REPLAY_COUNT_HEADER, str(count).encode()),
+    )
+
+
+def _without_replay(headers: tuple[Header, ...]) -> tuple[Header, ...]:
+    return tuple((name, value) for name, value in headers if name not in (REPLAY_OF_HEADER, REPLAY_COUNT_HEADER))
 
 
 def _is_own(name: str) -> bool:

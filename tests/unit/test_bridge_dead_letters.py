@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 
-from bridge.dead_letters import DeadLetter, Reason, make_dead_letter, make_pointer
+import pytest
+
+from bridge.dead_letters import DeadLetter, Reason, make_dead_letter, make_pointer, name_at_source, name_in_dead_letter
 from bridge.decode_errors import DecodeErrorCode
 from bridge.processor import REFUSED_BY_TEMPORAL
-from bridge.records import Record
+from bridge.records import Header, Record
 
 REASON = Reason("json", "json_invalid", "the value is not JSON", 3)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "dead-letters.md"
@@ -68,6 +70,24 @@ def test_forged_headers_are_neither_trusted_nor_lost() -> None:
     assert len([name for name, _ in letter.headers if name == "dlq_error_code"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("at_source", "in_dead_letter"),
+    [
+        ("dlq_x", "original_dlq_x"),
+        ("dlq_", "original_dlq_"),
+        ("original_dlq_x", "original_original_dlq_x"),
+        ("original_original_dlq_x", "original_original_original_dlq_x"),
+        ("original_x", "original_x"),
+        ("original_original_x", "original_original_x"),
+        ("x_original_dlq_x", "x_original_dlq_x"),
+        ("", ""),
+    ],
+)
+def test_a_header_is_renamed_so_that_its_name_can_be_given_back(at_source: str, in_dead_letter: str) -> None:
+    assert name_in_dead_letter(at_source) == in_dead_letter
+    assert name_at_source(in_dead_letter) == at_source
+
+
 def test_a_pointer_holds_the_coordinates_and_no_bytes() -> None:
     letter = make_pointer(record(value=b"v" * 2_000_000), REASON)
     headers = own_headers(letter)
@@ -79,6 +99,31 @@ def test_a_pointer_holds_the_coordinates_and_no_bytes() -> None:
 def test_a_pointer_leaves_out_a_key_that_is_too_large_itself() -> None:
     assert make_pointer(record(key=b"k" * 1_024), REASON).key == b"k" * 1_024
     assert make_pointer(record(key=b"k" * 1_025), REASON).key is None
+
+
+LONGEST_COORDINATES = b"t" * 249 + b":4294967295:9223372036854775807"
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        (
+            (("dlq_replay_of", b"first"), ("a", b"1"), ("dlq_replay_count", b"1"), ("dlq_replay_of", b"last")),
+            (("original_dlq_replay_of", b"last"), ("original_dlq_replay_count", b"1")),
+        ),
+        ((("dlq_replay_of", LONGEST_COORDINATES),), (("original_dlq_replay_of", LONGEST_COORDINATES),)),
+        ((("dlq_replay_count", None),), (("original_dlq_replay_count", None),)),
+        ((("dlq_replay_of", b"fits"), ("dlq_replay_of", b"x" * 281), ("dlq_replay_count", b"1" * 281)), ()),
+        ((("original_dlq_replay_of", b"x"), ("dlq_message", b"forged")), ()),
+    ],
+    ids=["the last of each", "as long as any can be", "null", "longer than any can be", "others"],
+)
+def test_a_pointer_keeps_what_says_which_record_it_repeats(
+    source: tuple[Header, ...], kept: tuple[Header, ...]
+) -> None:
+    letter = make_pointer(record(headers=source), REASON)
+    assert tuple(one for one in letter.headers if not one[0].startswith("dlq_")) == kept
+    assert own_headers(letter)["dlq_message"] == REASON.message.encode()
 
 
 def test_the_document_explains_every_error_code_and_no_other() -> None:
