@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from subprocess import CompletedProcess
 from typing import Any
@@ -53,7 +54,8 @@ class Desk:
         return coordinates
 
     async def run_bridge(self, **changes: Any) -> None:
-        async with self.room.bridge(**changes):
+        letters_topic = self.letters_topic or self.room.config.dead_letter_topic
+        async with self.room.bridge(**{"dead_letter_topic": letters_topic} | changes):
             await self.room.await_drained()
 
     async def source(self, event_type: EventType = EventType.ORDER_CREATED) -> list[StoredRecord]:
@@ -64,6 +66,18 @@ class Desk:
 async def desk(endpoints: Endpoints) -> AsyncIterator[Desk]:
     async with open_room(endpoints) as room:
         yield Desk(room)
+
+
+@asynccontextmanager
+async def open_desk_of_small_letters(endpoints: Endpoints) -> AsyncIterator[Desk]:
+    """A desk whose dead-letter topic takes no more than 4 KiB; its bridges are told of it by `run_bridge`."""
+    async with open_room(endpoints) as room:
+        servers = endpoints.kafka_bootstrap_servers
+        await delete_topics(servers, [room.config.dead_letter_topic])
+        small = f"{room.name}.small_letters"
+        await create_topics(servers, [small], 1, {"max.message.bytes": "4096"})
+        yield Desk(room, letters_topic=small)
+        await delete_topics(servers, [small])
 
 
 TINY = DecodeLimits(value_max_bytes=1)
@@ -196,18 +210,10 @@ async def test_a_replay_needs_to_be_told_what(desk: Desk) -> None:
 
 
 async def test_a_record_too_large_to_be_copied_is_shown_and_replayed_from_where_it_is(endpoints: Endpoints) -> None:
-    async with open_room(endpoints) as room:
-        servers = endpoints.kafka_bootstrap_servers
-        await delete_topics(servers, [room.config.dead_letter_topic])
-        small = f"{room.name}.small_letters"
-        await create_topics(servers, [small], 1, {"max.message.bytes": "4096"})
-        desk = Desk(room, letters_topic=small)
+    async with open_desk_of_small_letters(endpoints) as desk:
         large = b"{" + b" " * 8_000 + b"!"
         headers = (("trace", b"t"),)
-        record = Outgoing(room.topic(), large, b"o-1", headers, partition=0)
-        coordinates = await room.produce(record)
-        async with room.bridge(dead_letter_topic=small):
-            await room.await_drained()
+        coordinates = await desk.set_aside(Outgoing(desk.room.topic(), large, b"o-1", headers, partition=0))
         (listed,) = await desk.listed()
         assert listed["pointer"]
         (shown,) = await desk.dlq_json("show", listed["at"], "--full")
@@ -216,7 +222,43 @@ async def test_a_record_too_large_to_be_copied_is_shown_and_replayed_from_where_
         _, replayed = await desk.source()
         assert (replayed.value, replayed.key, replayed.headers[:1]) == (large, b"o-1", headers)
         assert replayed.header(REPLAY_OF_HEADER) == ":".join(map(str, coordinates[0]))
-        await delete_topics(servers, [small])
+
+
+async def test_a_record_too_large_to_be_copied_is_refused_as_well_and_never_doubled(endpoints: Endpoints) -> None:
+    """I15: its dead letters hold nothing of it but which record it repeats, and how often it was sent again."""
+    async with open_desk_of_small_letters(endpoints) as desk:
+        room = desk.room
+        record = room.created(room.order_id(), headers=(("trace", b"t" * 8_000),), partition=0)
+        ((topic, partition, offset),) = await desk.set_aside(record, limits=TINY)
+        for count in range(1, 4):
+            (outcome,) = await desk.dlq_json("replay", "--all")
+            assert (outcome["replayed"], outcome["duplicates"]) == (1, count - 1)
+            await desk.run_bridge(limits=TINY)
+        assert [(one["pointer"], one["replay_count"]) for one in await desk.listed()] == [(True, n) for n in range(4)]
+        (outcome,) = await desk.dlq_json("replay", "--all", status=1)
+        assert (outcome["replayed"], outcome["not_replayed_count"]) == (0, 1)
+        assert "was replayed 3 times already" in outcome["not_replayed"][0]["why"]
+        (outcome,) = await desk.dlq_json("replay", "--all", "--force")
+        assert outcome["replayed"] == 1
+        stored = await desk.source()
+        assert [one.header(REPLAY_COUNT_HEADER) for one in stored] == [None, "1", "2", "3", "4"]
+        assert {one.header(REPLAY_OF_HEADER) for one in stored[1:]} == {f"{topic}:{partition}:{offset}"}
+        await desk.run_bridge()
+        assert [event.event_id for _, event in await room.signals(room.order_id())] == [f"{topic}:{partition}:{offset}"]
+
+
+async def test_records_that_say_to_repeat_the_same_one_are_all_sent_as_they_were(desk: Desk) -> None:
+    """Whoever copies a replay's headers, or names headers as ours, loses no record by it."""
+    topic = desk.room.topic()
+    copied = (("original_dlq_x", b"1"), (REPLAY_OF_HEADER, f"{topic}:0:0".encode()), (REPLAY_COUNT_HEADER, b"1"))
+    orders = [b"o-1", b"o-2", b"o-1", b"o-1"]
+    records = [Outgoing(topic, b"{%d" % n, key, copied, partition=0) for n, key in enumerate(orders)]
+    await desk.set_aside(Outgoing(topic, b"[", b"o-1", partition=0), *records)
+    (outcome,) = await desk.dlq_json("replay", "--all")
+    assert (outcome["replayed"], outcome["duplicates"], outcome["not_replayed_count"]) == (5, 0, 0)
+    stored = await desk.source()
+    assert [(one.key, one.value) for one in stored[5:]] == [(one.key, one.value) for one in stored[:5]]
+    assert all(one.headers[0] == ("original_dlq_x", b"1") for one in stored[6:])
 
 
 async def test_purge_deletes_what_kafka_can_and_says_what_stays(desk: Desk) -> None:

@@ -19,10 +19,15 @@ REASON = Reason("json", "json_truncated", "look for what cut it off")
 
 
 def source(
-    offset: int = 7, *, partition: int = 2, headers: tuple[Header, ...] = (), key: bytes | None = b"o-1"
+    offset: int = 7,
+    *,
+    partition: int = 2,
+    headers: tuple[Header, ...] = (),
+    key: bytes | None = b"o-1",
+    value: bytes = b'{"order_id": "o-1", "payment_id": "p-1"}',
+    timestamp_ms: int = 1_700_000_000_000,
 ) -> Record:
-    value = b'{"order_id": "o-1", "payment_id": "p-1"}'
-    return Record(TOPIC, partition, offset, 1_700_000_000_000, key, value, headers)
+    return Record(TOPIC, partition, offset, timestamp_ms, key, value, headers)
 
 
 def letter_of(record: Record, at: int = 0, *, pointer: bool = False) -> Letter:
@@ -40,14 +45,17 @@ def plan_of(*letters: Letter, replays_max: int | None = 3, limit: int = 100) -> 
 
 
 def replayed(record: Record, letter: Letter, offset: int) -> Record:
-    """The record as a replay of the letter puts it back."""
-    headers = replay_headers(letter.source_headers, letter.first_coordinates or "", letter.replay_count + 1)
+    """The record as a replay of the letter puts it back; what a pointer does not hold is read from where it was."""
+    source_headers = record.headers if letter.is_pointer else letter.source_headers
+    headers = replay_headers(source_headers, letter.first_coordinates or "", letter.replay_count + 1)
     return Record(record.topic, record.partition, offset, record.timestamp_ms, record.key, record.value, headers)
 
 
 headers = st.lists(
     st.tuples(
-        st.sampled_from(["trace", "dlq_message", "dlq_source_topic", "dlq_pointer", "ce_x", "original_x", "dlq_"]),
+        st.sampled_from(["trace", "dlq_message", "dlq_source_topic", "dlq_pointer", "ce_x", "dlq_"])
+        | st.text("x_", max_size=2).map("original_dlq".__add__)
+        | st.lists(st.sampled_from(["original_", "dlq_", "x"]), max_size=5).map("".join),
         st.none() | st.binary(max_size=8),
     ),
     max_size=6,
@@ -70,22 +78,31 @@ def test_a_letter_gives_back_the_headers_of_its_source_and_believes_none_of_them
     assert letter.renamed_headers == tuple(name for name, _ in given_headers if name.startswith("dlq_"))
 
 
+def test_what_an_earlier_bridge_renamed_is_read_as_it_meant_it() -> None:
+    made = make_dead_letter(source(), REASON)
+    headers = (("original_dlq_x", b"1"), ("original_x", b"2"), *made.headers)
+    letter = Letter.from_record(Record("order.dead_letters", 0, 1, 0, made.key, made.value, headers))
+    assert letter.source_headers == (("dlq_x", b"1"), ("original_x", b"2"))
+    assert letter.renamed_headers == ("dlq_x",)
+
+
 def test_a_pointer_is_known_as_one() -> None:
     assert letter_of(source(), pointer=True).is_pointer
 
 
-@given(headers, st.integers(1, 5))
+@given(headers, st.lists(st.booleans(), min_size=1, max_size=5))
 def test_a_record_keeps_one_identity_over_any_number_of_replays_and_failures(
-    given_headers: tuple[Header, ...], times: int
+    given_headers: tuple[Header, ...], pointers: list[bool]
 ) -> None:
-    """I15."""
+    """I15; whether it is copied, or too large for that."""
     first = record = source(headers=given_headers)
-    for number in range(1, times + 1):
-        letter = letter_of(record)
+    for number, pointer in enumerate(pointers, 1):
+        letter = letter_of(record, pointer=pointer)
         assert letter.first_coordinates == first.coordinates
         record = replayed(record, letter, offset=100 + number)
         assert record.headers[:-2] == given_headers, "the sender's headers, and ours"
-        assert letter_of(record).replay_count == number
+        for again in (letter_of(record), letter_of(record, pointer=True)):
+            assert (again.replay_count, again.first_coordinates) == (number, first.coordinates)
     assert decode(record, {TOPIC: EventType.ORDER_CREATED}, DecodeLimits()).event.event_id == first.coordinates
 
 
@@ -133,6 +150,108 @@ def test_a_replay_that_was_set_aside_again_keeps_its_place_and_is_sent_once() ->
         (9, Place(0, 1), 0),
     ]
     assert plan.duplicates == 2
+
+
+@given(st.lists(st.booleans(), min_size=4, max_size=4), st.sampled_from([b"o-1", b"k" * 2_000, None]))
+def test_what_fails_again_and_again_is_sent_once_each_time_until_it_is_refused(
+    pointers: list[bool], key: bytes | None
+) -> None:
+    """All dead letters are selected each time; the added headers may make one too large that could be copied before."""
+    record = source(key=key)
+    letters = [letter_of(record, 0, pointer=pointers[0])]
+    for number in range(1, 4):
+        (planned,), plan = plan_of(*letters)
+        assert (planned.place, planned.first_offset) == (Place(0, number - 1), 7)
+        assert (plan.duplicates, plan.refused) == (number - 1, [])
+        record = replayed(record, letters[-1], offset=100 + number)
+        letters.append(letter_of(record, number, pointer=pointers[number]))
+    planned_now, plan = plan_of(*letters)
+    assert (planned_now, [one.at for one in plan.refused]) == ([], ["0:3"])
+    assert "was replayed 3 times already" in plan.refused[0].why
+
+
+def of_seven(count: bytes = b"1") -> tuple[Header, ...]:
+    """What a replay of the record 7 has, and whoever copies its headers."""
+    return (REPLAY_OF_HEADER, f"{TOPIC}:2:7".encode()), (REPLAY_COUNT_HEADER, count)
+
+
+@pytest.mark.parametrize("pointer", [False, True])
+def test_records_of_different_orders_are_all_sent_whatever_their_headers_say(pointer: bool) -> None:
+    orders = [b"o-1", b"o-2", b"o-3"]
+    letters = [
+        letter_of(source(50 + at, key=key, headers=of_seven()), at, pointer=pointer) for at, key in enumerate(orders)
+    ]
+    letters.append(letter_of(source(7, key=b"o-4"), 3))
+    planned, plan = plan_of(*letters)
+    assert [one.own_offset for one in planned] == [7, 50, 51, 52]
+    assert (plan.duplicates, plan.refused_count) == (0, 0)
+    assert {one.first_coordinates for one in planned} == {f"{TOPIC}:2:7"}, "the event stays as the bridge names it"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        source(50, value=b"{}", headers=of_seven()),
+        source(50, headers=(("ce_id", b"another"), *of_seven())),
+        source(50, headers=(("ce_id", None), *of_seven())),
+        source(50, value=b'{"order_id": "o-1", "payment_id": "p-1"', headers=(("}", b""), *of_seven())),
+        source(50, partition=3, headers=of_seven()),
+    ],
+    ids=["another value", "another header", "a null header", "the same bytes in other parts", "another partition"],
+)
+def test_records_of_one_order_that_differ_in_anything_are_both_sent(other: Record) -> None:
+    planned, plan = plan_of(letter_of(source(7), 0), letter_of(other, 1))
+    assert [(one.partition, one.own_offset) for one in planned] == [(2, 7), (other.partition, 50)]
+    assert (plan.duplicates, plan.refused_count) == (0, 0)
+
+
+def test_pointers_that_may_be_the_same_are_sent_once_and_said() -> None:
+    """A topic that stamps what is appended gives a replay another timestamp; so none may be sent beside the other."""
+    first = source(7)
+    again = source(50, headers=of_seven(), timestamp_ms=first.timestamp_ms + 1)
+    letters = [letter_of(first, 0, pointer=True), letter_of(source(9), 1), letter_of(again, 2, pointer=True)]
+    planned, plan = plan_of(*letters)
+    assert [(one.first_offset, one.place) for one in planned] == [(7, Place(0, 2)), (9, Place(0, 1))]
+    assert [one.at for one in plan.refused] == ["0:0"]
+    assert "only the last is taken" in plan.refused[0].why
+    assert len(plan_of(letters[0])[0]) == 1, "by its place it is replayed"
+
+
+def test_a_pointer_of_a_record_without_a_timestamp_is_the_same_as_its_replay() -> None:
+    first = source(7, timestamp_ms=-1)
+    again = source(50, headers=of_seven())
+    planned, plan = plan_of(letter_of(first, 0, pointer=True), letter_of(again, 1, pointer=True))
+    assert ([one.place for one in planned], plan.duplicates, plan.refused) == ([Place(0, 1)], 1, [])
+
+
+def test_a_replay_keeps_its_place_where_its_first_dead_letter_is_not_selected() -> None:
+    again = source(50, headers=of_seven())
+    planned, _ = plan_of(letter_of(source(9, value=b"{}"), 0), letter_of(again, 1))
+    assert [one.own_offset for one in planned] == [50, 9]
+
+
+@pytest.mark.parametrize(
+    ("others", "sent"),
+    [
+        ([source(7, key=b"o-2")], [7, 20, 50]),
+        ([source(51, value=b"[]", headers=of_seven())], [20, 50, 51]),
+        ([source(7, value=b"[]"), source(51, value=b"[]", headers=of_seven())], [7, 20, 50]),
+    ],
+    ids=["another record was there", "two claim the place", "another record was there and was replayed"],
+)
+def test_a_header_that_is_contradicted_lets_nothing_overtake_its_order(others: list[Record], sent: list[int]) -> None:
+    """I3."""
+    forger = source(50, value=b"{}", headers=of_seven(b"2"))
+    letters = [letter_of(one, at) for at, one in enumerate([forger, source(20), *others])]
+    planned, plan = plan_of(*letters)
+    assert ([one.own_offset for one in planned], plan.refused_count) == (sent, 0)
+
+
+@pytest.mark.parametrize("claim", [b"order.created:2:99", b"order.created:2:50", b"order.created:1:7"])
+def test_a_header_that_names_what_cannot_have_been_before_moves_nothing(claim: bytes) -> None:
+    letters = [letter_of(source(50, headers=((REPLAY_OF_HEADER, claim),)), 0), letter_of(source(60, value=b"{}"), 1)]
+    planned, _ = plan_of(*letters)
+    assert [one.first_offset for one in planned] == [50, 60]
 
 
 def test_the_loop_guard_refuses_what_was_replayed_too_often() -> None:
