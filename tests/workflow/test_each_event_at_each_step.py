@@ -1,9 +1,13 @@
 """Each event at each step, sent to the real workflow: what DESIGN's windows promise, written out a second time."""
 
+from collections.abc import Callable
+from datetime import timedelta
+
 import pytest
 
 from schemas.base import parse_rfc_3339
 from schemas.states import EventType, OrderStep
+from tests.helpers.fakes import Unreliable
 from tests.helpers.waiting import assert_eventually
 from tests.workflow.bench import ADDRESS, APPROVED, BEFORE_APPROVAL, CANCELLED, CREATED, Bench
 
@@ -70,25 +74,37 @@ async def test_an_event_that_comes_three_times_counts_once(
     assert len(caused) == 1
 
 
-ENDS = [
-    (OrderStep.REJECTED, {"amount": 10**9}, [APPROVED]),
-    (OrderStep.CANCELLED, {}, [CANCELLED]),
-    (OrderStep.PAYMENT_DECLINED, {"payment_id": "decline-1"}, [APPROVED]),
-    (OrderStep.REFUNDED, {"shipping_address": {"zip_code": "FAIL0"}}, [APPROVED]),
-    (OrderStep.COMPLETED, {}, [APPROVED]),
+ENDS: list[tuple[OrderStep, dict[str, object], Callable[[Bench], tuple[Unreliable, str]]]] = [
+    (OrderStep.REJECTED, {"amount": 10**9}, lambda bench: (bench.store, "receive")),
+    (OrderStep.CANCELLED, {}, lambda bench: (bench.store, "receive")),
+    (OrderStep.PAYMENT_DECLINED, {"payment_id": "decline-1"}, lambda bench: (bench.gateway, "charge")),
+    (
+        OrderStep.REFUNDED,
+        {"shipping_address": {"zip_code": "FAIL0"}},
+        lambda bench: (bench.gateway, "refund"),
+    ),
+    (OrderStep.COMPLETED, {}, lambda bench: (bench.store, "mark_shipped")),
 ]
+"""With what comes last before the end."""
 
 
-@pytest.mark.parametrize(("step", "body", "then"), ENDS, ids=[step for step, _, _ in ENDS])
+@pytest.mark.parametrize(("step", "body", "last"), ENDS, ids=[end[0] for end in ENDS])
 async def test_every_event_that_comes_while_the_end_is_published_is_refused_as_closed(
-    bench: Bench, order_id: str, step: OrderStep, body: dict[str, object], then: list[EventType]
+    bench: Bench,
+    order_id: str,
+    step: OrderStep,
+    body: dict[str, object],
+    last: Callable[[Bench], tuple[Unreliable, str]],
 ) -> None:
     """I9: the run is over but for its last words, and still answers."""
-    bench.new_policy(shipping_attempts=1)
-    gate = bench.publisher.hold("publish")
+    bench.new_policy(shipping_attempts=1, activity_start_to_close=timedelta(minutes=1))
+    port, method = last(bench)
+    last_gate = port.hold(method)
     await bench.send(order_id, CREATED, "created", **body)
-    for event_type in then:
-        await bench.send(order_id, event_type)
+    await bench.send(order_id, CANCELLED if step is OrderStep.CANCELLED else APPROVED)
+    await assert_eventually(port.reached[method].is_set)
+    gate = bench.publisher.hold("publish")
+    last_gate.set()
     await bench.reaches(order_id, step)
     late = [await bench.send(order_id, event_type) for event_type in EventType]
     await bench.send(order_id, CREATED, "created")
