@@ -52,7 +52,8 @@ async def view_order(client: Client, settings: Settings, order_id: str) -> Order
 
     Raises:
         UnknownOrderError: neither Temporal nor the database knows it.
-        UnreachableError: Temporal does not answer, or no worker does.
+        UnreachableError: Temporal does not answer, or no worker does; or Temporal does not know the order, and Postgres
+            does not answer.
     """
     handle = client.get_workflow_handle(order_id)
     try:
@@ -102,11 +103,8 @@ def _status_of_result(result: OrderResult) -> OrderStatus:
 
 async def _view_in_database(settings: Settings, order_id: str) -> OrderView:
     """What is left of an order that Temporal has forgotten, or never knew."""
-    try:
-        async with order_reader(settings) as reader:
-            record = await reader.order(order_id)
-    except UnreachableError:
-        record = None
+    async with order_reader(settings) as reader:
+        record = await reader.order(order_id)
     if record is None:
         raise UnknownOrderError(order_id)
     return OrderView(

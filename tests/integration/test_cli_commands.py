@@ -5,6 +5,7 @@ import secrets
 import signal
 import subprocess
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from workflows.search_attributes import SEARCH_ATTRIBUTES
 pytestmark = pytest.mark.timeout(180)
 
 CLOSED_PORT = "127.0.0.1:1"
+NO_POSTGRES = {"DB_HOST": "127.0.0.1", "DB_PORT": "1"}
+FORGETFUL_TEMPORAL = {"TEMPORAL_NAMESPACE": "default"}
+"""A namespace that has none of this test's runs, as its own has none of those that its retention has ended."""
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +106,22 @@ async def test_an_unknown_order_is_said_to_be_unknown(system: OrderSystem, order
     assert waited.returncode == ExitStatus.TIMED_OUT
     for ended in (status, events, waited):
         assert len(ended.stderr.splitlines()) == 1, ended.stderr
+
+
+async def test_without_postgres_an_order_is_shown_that_temporal_knows_and_no_other_is_said_to_be_unknown(
+    system: OrderSystem, order_id: str
+) -> None:
+    await run_json(system, "start", order_id, "--payment-id", f"p-{order_id}")
+    await run_json(system, "cancel", order_id)
+    await run_json(system, "wait", order_id, "--state", "CANCELLED", "--timeout", "30")
+    status = partial(run_to_end, ["status", order_id, "--json"], folder=system.folder)
+    known = await status({**system.settings, **NO_POSTGRES})
+    assert (known.returncode, json.loads(known.stdout)["order_state"]) == (0, "CANCELLED")
+    kept = await status({**system.settings, **FORGETFUL_TEMPORAL})
+    assert (kept.returncode, json.loads(kept.stdout)["order_state"]) == (0, "CANCELLED")
+    out_of_sight = await status({**system.settings, **FORGETFUL_TEMPORAL, **NO_POSTGRES})
+    assert (out_of_sight.returncode, out_of_sight.stdout) == (ExitStatus.UNREACHABLE, ""), out_of_sight.stderr
+    assert "Postgres does not answer at 127.0.0.1:1" in out_of_sight.stderr
 
 
 async def test_bytes_are_sent_as_they_are(system: OrderSystem, order_id: str) -> None:
