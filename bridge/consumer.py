@@ -1,6 +1,7 @@
 """The Kafka side of the bridge: polling, committing, and what happens when partitions come and go."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, cast
@@ -16,6 +17,7 @@ from bridge.errors import Decision, classify_kafka_error
 from bridge.health import Dependency, Health
 from bridge.kafka_clients import fetch_committed
 from bridge.offsets import Committable, OffsetTracker, Partition
+from bridge.positions import Positions, is_of_one_partition
 from bridge.records import Record
 from bridge.settled_beyond import METADATA_CHARS_MAX, SettledBeyond, UnreadableMetadataError, decode
 
@@ -29,6 +31,12 @@ _BUSY_POLL_RECORDS_MAX = 10
 """Most records of one poll while more are held than can be begun: decoding a few takes less than a call, so that calls
 which end meanwhile are followed by the next at once. With 500 the calls of 5 ms took 9 (measured on 2026-11-23)."""
 _FAILED_POLL_PAUSE_SECONDS = 1.0
+_CAREFUL_SECONDS = 5.0
+"""How long after a failed poll each partition is asked for itself: until what raised is fetched again, and found."""
+_CAREFUL_POLL_RECORDS_MAX = 100
+"""Most records of a partition in one such turn; each is asked for alone, so that no error takes others with it."""
+_CAREFUL_WAIT_MS = 20
+"""How long such a turn waits where there was nothing to take."""
 
 _NOTHING = TopicPartition("(nothing)", 0)
 """No partition has this name, so polling for it returns no record. It is how the bridge pauses: the client stays
@@ -39,9 +47,12 @@ alive in its group and keeps what it has fetched, which `AIOKafkaConsumer.pause`
 class Poller:
     """The poll loop: it polls, and waits for nothing else."""
 
-    def __init__(self, consumer: Any, engine: Engine, health: Health, config: BridgeConfig) -> None:
+    def __init__(
+        self, consumer: Any, engine: Engine, positions: Positions, health: Health, config: BridgeConfig
+    ) -> None:
         self._consumer = consumer
         self._engine = engine
+        self._positions = positions
         self._health = health
         self._records_max = config.poll_records_max
         self._failpoints = config.failpoints
@@ -51,6 +62,9 @@ class Poller:
         self._paused_poll_ms = _PAUSED_POLL_FIRST_MS
         self._held_when_paused = -1
         """How much the engine held at the last poll at which it was full."""
+        self._must_go_back = False
+        """Whether a poll has failed, and the client may stand beyond records that it never handed out."""
+        self._careful_until: float | None = None
 
     def stop(self) -> None:
         """Ends the loop after the poll that is under way."""
@@ -66,13 +80,20 @@ class Poller:
         subscribe()
         while not self._stopping:
             self.turns += 1
+            is_careful = self._is_careful()
             try:
-                batches = await self._poll()
+                if self._must_go_back:
+                    await self._positions.go_back()
+                    self._must_go_back = False
+                batches = await (self._poll_carefully() if is_careful else self._poll())
             except Exception as error:  # noqa: BLE001 -- classified; what is fatal is raised again
-                self._note_failure(error)
-                if isinstance(error, GroupAuthorizationFailedError):
-                    subscribe()
-                await asyncio.sleep(_FAILED_POLL_PAUSE_SECONDS)
+                self._must_go_back = True
+                self._careful_until = time.monotonic() + _CAREFUL_SECONDS
+                if is_careful or not is_of_one_partition(error):
+                    self._note_failure(error)
+                    if isinstance(error, GroupAuthorizationFailedError):
+                        subscribe()
+                    await asyncio.sleep(_FAILED_POLL_PAUSE_SECONDS)
                 continue
             self._health.answered(Dependency.GROUP)
             self._hand_over(batches)
@@ -98,6 +119,36 @@ class Poller:
             records_max = min(records_max, _BUSY_POLL_RECORDS_MAX)
         polled = self._consumer.getmany(timeout_ms=_POLL_TIMEOUT_MS, max_records=records_max)
         return cast("dict[Any, Any]", await polled)
+
+    def _is_careful(self) -> bool:
+        """Whether partitions are polled one by one, as one of them may raise."""
+        if self._positions.retry_due():
+            self._careful_until = time.monotonic() + _CAREFUL_SECONDS
+        elif self._careful_until is not None and time.monotonic() > self._careful_until:
+            self._careful_until = None
+            self._positions.end_retries()
+        return self._careful_until is not None
+
+    async def _poll_carefully(self) -> dict[Any, Any]:
+        """Polls each partition for itself, so that what one of them raises costs no other a record, nor any time."""
+        await self._consumer.getmany(_NOTHING, timeout_ms=0)  # Raises what is no partition's.
+        taken = self._engine.records_taken
+        for partition in self._consumer.assignment():
+            for _ in range(_CAREFUL_POLL_RECORDS_MAX):
+                if self._stopping or self._engine.update_paused():
+                    break
+                try:
+                    batches = await self._consumer.getmany(partition, timeout_ms=0, max_records=1)
+                except Exception as error:
+                    if not is_of_one_partition(error):
+                        raise
+                    await self._positions.hold(partition, error)
+                    break
+                if not batches:
+                    break
+                self._hand_over(batches)
+        timeout_ms = _CAREFUL_WAIT_MS if self._engine.records_taken == taken else 0
+        return cast("dict[Any, Any]", await self._consumer.getmany(_NOTHING, timeout_ms=timeout_ms))
 
     def _next_paused_poll_ms(self) -> int:
         """Short while records are being settled, as there may be room at any moment; longer the longer none is."""

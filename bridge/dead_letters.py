@@ -130,11 +130,14 @@ class DeadLetters:
     async def set_aside(self, record: Record, reason: Reason) -> None:
         """Produces the dead letter and returns once it is acknowledged; only then may the source be settled.
 
-        A record that the topic refuses as too large is set aside as a pointer to it.
+        A record that the topic refuses as too large, and a batch that cannot be read, are set aside as a pointer.
 
         Raises:
             aiokafka.errors.KafkaError: The topic cannot be written now; nothing is settled, and it may be repeated.
         """
+        if record.is_unread_batch:
+            await self._send(make_pointer(record, reason))
+            return
         try:
             await self._send(make_dead_letter(record, reason))
         except Exception as error:

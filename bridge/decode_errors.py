@@ -31,6 +31,8 @@ class DecodeErrorCode(StrEnum):
     VALUE_UTF_16 = "value_utf_16"
     VALUE_NOT_UTF_8 = "value_not_utf_8"
     VALUE_BINARY = "value_binary"
+    BATCH_UNREADABLE = "batch_unreadable"
+    """Not one record but a batch of them, which does not decompress: none of them is known."""
 
     JSON_INVALID = "json_invalid"
     JSON_TRUNCATED = "json_truncated"
@@ -49,6 +51,7 @@ class DecodeErrorCode(StrEnum):
 
     HEADER_REPEATED = "header_repeated"
     HEADER_NOT_UTF_8 = "header_not_utf_8"
+    HEADER_NAME_NOT_UTF_8 = "header_name_not_utf_8"
     CONTENT_TYPE_UNSUPPORTED = "content_type_unsupported"
     SPECVERSION_UNSUPPORTED = "specversion_unsupported"
     ATTRIBUTE_MISSING = "attribute_missing"

@@ -12,6 +12,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from bridge.config import BridgeConfig
 from bridge.errors import Decision, classify_kafka_error
+from bridge.lenient_records import read_leniently
 
 _FETCH_MAX_BYTES = 16 * 1024 * 1024
 _PARTITION_FETCH_MAX_BYTES = 1024 * 1024
@@ -49,6 +50,7 @@ async def refusal_of(config: BridgeConfig) -> Exception | None:
 
 def make_consumer(config: BridgeConfig) -> Any:
     """An `AIOKafkaConsumer` that is neither started nor subscribed."""
+    read_leniently()
     return AIOKafkaConsumer(
         bootstrap_servers=config.bootstrap_servers,
         client_id=config.client_id,

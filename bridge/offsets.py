@@ -189,6 +189,11 @@ class OffsetTracker:
         state.recalled = None
         self._recollections.append(Recollection(partition, is_trusted, state.passed_over))
 
+    def next_offset(self, partition: Partition) -> int | None:
+        """One after the highest delivered offset; None before the first delivery, or where it is not assigned."""
+        state = self._states.get(partition)
+        return None if state is None else state.next_offset
+
     def take_recollections(self) -> list[Recollection]:
         """What came of what earlier owners had settled, since the last question."""
         taken, self._recollections = self._recollections, []

@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
+from bridge.decode_errors import DecodeError, DecodeErrorCode
 from bridge.settled_beyond import FINGERPRINT_BYTES
 
 Header = tuple[str, bytes | None]
@@ -24,6 +25,7 @@ class ConsumedRecord(Protocol):
     key: bytes | None
     value: bytes | None
     headers: Sequence[Header]
+    checksum: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,13 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...] = ()
+    defect: DecodeError | None = None
+    """What was wrong already as Kafka delivered it (`bridge.lenient_records`); None for nearly all."""
 
     @classmethod
     def from_consumed(cls, consumed: ConsumedRecord) -> "Record":
         """The record that the client library handed out."""
+        checksum = consumed.checksum
         return cls(
             consumed.topic,
             consumed.partition,
@@ -50,7 +55,13 @@ class Record:
             consumed.key,
             consumed.value,
             tuple(consumed.headers),
+            checksum if isinstance(checksum, DecodeError) else None,
         )
+
+    @property
+    def is_unread_batch(self) -> bool:
+        """Whether it only stands for records that cannot be read, and so has neither key nor value nor headers."""
+        return self.defect is not None and self.defect.code is DecodeErrorCode.BATCH_UNREADABLE
 
     @property
     def coordinates(self) -> str:

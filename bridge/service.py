@@ -19,6 +19,7 @@ from bridge.dispatcher import Dispatcher
 from bridge.engine import Engine
 from bridge.health import Dependency, Health
 from bridge.offsets import OffsetTracker
+from bridge.positions import Positions
 from bridge.probe import Prober, ask_temporal
 from bridge.processor import Dispatches, RecordProcessor
 from bridge.records import Record
@@ -50,6 +51,7 @@ class _Parts:
 
     tracker: OffsetTracker
     engine: Engine
+    positions: Positions
     poller: Poller
     committer: Committer
     prober: Prober
@@ -96,6 +98,7 @@ class Bridge:
             return BridgeStatus(live=True, ready=False, reasons=(*reasons, "starting"), partitions=0, records_held=0)
         if not parts.tracker.is_assigned:
             reasons.append("no partitions are assigned")
+        reasons.extend(f"what is at {place} is damaged and cannot be read" for place in parts.positions.held)
         return BridgeStatus(
             live=self._poll_loop_turns(parts.poller),
             ready=not reasons,
@@ -175,15 +178,19 @@ class Bridge:
         dead_letters = DeadLetters(producer, config.dead_letter_topic)
         processor = RecordProcessor(self._dispatcher, dead_letters, health, config)
         engine = Engine(self._decode, processor, tracker, health, config.engine)
+        positions = Positions(consumer, tracker)
         return _Parts(
             tracker=tracker,
             engine=engine,
-            poller=Poller(consumer, engine, health, config),
+            positions=positions,
+            poller=Poller(consumer, engine, positions, health, config),
             committer=Committer(consumer, tracker, health, config),
             prober=Prober(consumer, self._client, engine=engine, tracker=tracker, health=health, config=config),
         )
 
     def _decode(self, record: Record) -> DecodedRecord | DecodeError:
+        if record.defect is not None:
+            return record.defect
         try:
             return decode(record, self._config.topics, self._config.limits)
         except DecodeError as error:

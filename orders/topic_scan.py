@@ -1,14 +1,18 @@
 """Reading topics from one offset to another, without a consumer group and in bounded memory."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from bridge.lenient_records import read_leniently
+from bridge.positions import is_of_one_partition
 from bridge.records import Record
 from orders.clients.kafka import kafka_admin, kafka_consumer, kafka_unreachable
 from orders.exit_status import OrdersError, UnreachableError
@@ -38,6 +42,8 @@ class TopicScan:
         self._settings = settings
         self.partitions = partitions
         """Every partition of the topics."""
+        self.unread_batches: list[str] = []
+        """What was passed over as it cannot be taken apart; the bridge set it aside."""
 
     async def ranges(self, *, since_ms: int | None = None) -> dict[TopicPartition, OffsetRange]:
         """What the partitions hold now: from their beginnings, or from a time on, to their ends.
@@ -57,6 +63,7 @@ class TopicScan:
 
         Raises:
             UnreachableError: Kafka stopped answering on the way.
+            OrdersError: what Kafka holds is damaged.
         """
         left = {key: part for key, part in ranges.items() if part.start < part.end}
         self._consumer.assign(list(left))
@@ -64,9 +71,9 @@ class TopicScan:
             self._consumer.seek(key, part.start)
         moved = time.monotonic()
         while left:
-            polled = await self._consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX)
+            polled = await self._poll(list(left))
             for key, batch in polled.items():
-                yield [Record.from_consumed(one) for one in batch if one.offset < left[key].end]
+                yield self._readable([Record.from_consumed(one) for one in batch if one.offset < left[key].end])
             ended = [key for key, part in left.items() if await self._consumer.position(key) >= part.end]
             for key in ended:
                 del left[key]
@@ -75,6 +82,25 @@ class TopicScan:
             elif time.monotonic() - moved > self._settings.kafka_request_timeout_seconds:
                 # The client itself would wait for ever, without a word.
                 raise UnreachableError(kafka_unreachable(self._settings))
+
+    async def _poll(self, partitions: list[TopicPartition]) -> dict[TopicPartition, list[ConsumerRecord]]:
+        try:
+            polled = await self._consumer.getmany(*partitions, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX)
+        except Exception as error:
+            if not is_of_one_partition(error):
+                raise
+            topics = ", ".join(sorted({partition.topic for partition in partitions}))
+            raise OrdersError(
+                f"what Kafka holds in one of {topics} is damaged and cannot be read ({type(error).__name__}: {error}); "
+                "where the bridge reads it too, its log says at which offset (bridge.partition.held)"
+            ) from error
+        return cast("dict[TopicPartition, list[ConsumerRecord]]", polled)
+
+    def _readable(self, records: list[Record]) -> list[Record]:
+        for record in records:
+            if record.is_unread_batch and record.coordinates not in self.unread_batches:
+                self.unread_batches.append(record.coordinates)
+        return [record for record in records if not record.is_unread_batch]
 
     async def fetch(self, wanted: Mapping[TopicPartition, Iterable[int]]) -> dict[TopicPartition, dict[int, Record]]:
         """Single records, those that are still there; all partitions at once. The caller bounds how many."""
@@ -119,6 +145,7 @@ async def topic_scan(settings: Settings, topics: Iterable[str]) -> AsyncIterator
         UnreachableError: Kafka does not answer.
         OrdersError: a topic does not exist.
     """
+    read_leniently()
     try:
         async with (
             kafka_consumer(
@@ -129,7 +156,13 @@ async def topic_scan(settings: Settings, topics: Iterable[str]) -> AsyncIterator
                 max_partition_fetch_bytes=_PARTITION_FETCH_MAX_BYTES,
             ) as consumer,
         ):
-            yield TopicScan(consumer, settings, await _partitions(settings, list(topics)))
+            scan = TopicScan(consumer, settings, await _partitions(settings, list(topics)))
+            yield scan
+            if scan.unread_batches:
+                sys.stderr.write(
+                    f"note: passed over {len(scan.unread_batches)} batches of records that cannot be taken apart, the "
+                    f"first of them up to {scan.unread_batches[0]}; see `orders dlq list --reason batch_unreadable`\n"
+                )
     except (KafkaError, TimeoutError) as error:
         raise UnreachableError(f"{kafka_unreachable(settings)} ({type(error).__name__})") from error
 

@@ -10,6 +10,8 @@ from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuth
 from bridge.config import BridgeConfig
 from bridge.consumer import Poller
 from bridge.health import Dependency, Health
+from bridge.offsets import OffsetTracker
+from bridge.positions import Positions
 from tests.helpers.waiting import assert_eventually
 
 RECORDS_MAX = 500
@@ -24,6 +26,7 @@ class PlannedEngine:
     has_more_ready: bool = False
     free_records: int = 2_000
     records_held: int = 0
+    records_taken: int = 0
 
     def update_paused(self) -> bool:
         self.records_held = self.held.pop(0) if len(self.held) > 1 else self.held[0]
@@ -50,9 +53,14 @@ class IdleConsumer:
         return {}
 
 
+def make_poller(consumer: Any, engine: Any, health: Health) -> Poller:
+    positions = Positions(consumer, OffsetTracker())
+    return Poller(consumer, engine, positions, health, BridgeConfig("nowhere:9", poll_records_max=RECORDS_MAX))
+
+
 async def polls(engine: PlannedEngine) -> list[dict[str, Any]]:
     consumer = IdleConsumer(len(engine.held))
-    poller = Poller(consumer, engine, Health(), BridgeConfig("nowhere:9", poll_records_max=RECORDS_MAX))  # type: ignore[arg-type]
+    poller = make_poller(consumer, engine, Health())
     running = asyncio.create_task(poller.run(lambda: None))
     await consumer.done.wait()
     poller.stop()
@@ -89,6 +97,9 @@ class RefusingConsumer:
     error: KafkaError
     polls: int = 0
 
+    def assignment(self) -> frozenset[Any]:
+        return frozenset()
+
     async def getmany(self, *_partitions: Any, **_options: Any) -> dict[Any, Any]:
         self.polls += 1
         await asyncio.sleep(0)
@@ -106,7 +117,7 @@ async def test_a_member_that_its_group_refused_subscribes_again(
     """The client would raise the same error for ever; what is refused of a topic needs nothing but another poll."""
     monkeypatch.setattr("bridge.consumer._FAILED_POLL_PAUSE_SECONDS", 0.0)
     consumer, health, subscribed = RefusingConsumer(error), Health(), []
-    poller = Poller(consumer, PlannedEngine([-1]), health, BridgeConfig("nowhere:9"))  # type: ignore[arg-type]
+    poller = make_poller(consumer, PlannedEngine([-1]), health)
     running = asyncio.create_task(poller.run(lambda: subscribed.append(True)))
     await assert_eventually(lambda: consumer.polls > 2)
     poller.stop()

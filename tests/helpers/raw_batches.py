@@ -1,0 +1,87 @@
+"""Batches of records as bytes, built by hand: for what Kafka takes and its Python client builds for nobody."""
+
+import struct
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
+from aiokafka.record.util import calc_crc32c, encode_varint
+
+from tests.helpers.kafka_io import Outgoing
+
+FIRST_TIMESTAMP_MS = 1_790_000_000_000
+COMPRESS = {0: bytes, 1: gzip_encode, 2: snappy_encode, 3: lz4_encode, 4: zstd_encode}
+"""By their numbers in a batch."""
+
+_HEAD = struct.Struct(">qiibI")
+"""Base offset, length, epoch of the leader, format, checksum."""
+_BODY = struct.Struct(">hiqqqhii")
+"""Attributes, last offset, first and last timestamp, producer's id, epoch and sequence, number of records."""
+_BEFORE_LENGTH_ENDS = 12
+
+
+def raw_name(name: bytes) -> str:
+    """How a header's name that is not UTF-8 is written here in text."""
+    return name.decode("utf-8", "surrogateescape")
+
+
+def is_raw(record: Outgoing) -> bool:
+    """Whether the client's own producer refuses it, as a header's name is not UTF-8."""
+    return any(not name.isascii() and "\udc80" <= max(name) <= "\udcff" for name, _ in record.headers)
+
+
+def encode_records(records: Sequence[Outgoing]) -> bytes:
+    """Records one after the other, a millisecond apart, as they stand in a batch that is not compressed."""
+    encoded = [_record(number, record) for number, record in enumerate(records)]
+    return b"".join(_varint(len(one)) + one for one in encoded)
+
+
+def encode_batch(
+    records: Sequence[Outgoing], *, base_offset: int = 0, compression: int = 0, body: bytes | None = None
+) -> bytes:
+    """A batch of format 2, with a true checksum.
+
+    Args:
+        records: What it says that it holds.
+        base_offset: Of the first record.
+        compression: A number of `COMPRESS`.
+        body: What it really holds; None for the records, compressed.
+    """
+    count = len(records)
+    held = COMPRESS[compression](encode_records(records)) if body is None else body
+    last_timestamp_ms = FIRST_TIMESTAMP_MS + count - 1
+    fields = _BODY.pack(compression, count - 1, FIRST_TIMESTAMP_MS, last_timestamp_ms, -1, -1, -1, count)
+    content = fields + held
+    length = _HEAD.size + len(content) - _BEFORE_LENGTH_ENDS
+    return _HEAD.pack(base_offset, length, -1, 2, calc_crc32c(content)) + content
+
+
+async def produce_batch(bootstrap_servers: str, records: Sequence[Outgoing]) -> list[tuple[str, int, int]]:
+    """Produces the records as one batch, which is why they have one topic and partition; returns their coordinates."""
+    (place,) = {(record.topic, record.partition or 0) for record in records}
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer:
+        batch = producer.create_batch()
+        for _ in records:
+            batch.append(timestamp=None, key=None, value=b"a place")
+        batch.close()
+        batch._build = lambda: encode_batch(records)
+        metadata = await (await producer.send_batch(batch, place[0], partition=place[1]))
+    return [(*place, metadata.offset + number) for number in range(len(records))]
+
+
+def _record(number: int, record: Outgoing) -> bytes:
+    parts = [b"\0", _varint(number), _varint(number), _sized(record.key), _sized(record.value)]
+    parts.append(_varint(len(record.headers)))
+    for name, value in record.headers:
+        parts += [_sized(name.encode("utf-8", "surrogateescape")), _sized(value)]
+    return b"".join(parts)
+
+
+def _sized(content: bytes | None) -> bytes:
+    return _varint(-1) if content is None else _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    written = bytearray()
+    encode_varint(number, written.append)
+    return bytes(written)
