@@ -211,6 +211,8 @@ class Committer:
                 decision = classify_kafka_error(error)
                 if decision is Decision.LOST_OWNERSHIP:
                     return CommitResult.LOST_OWNERSHIP
+                # It may still get there, so what Kafka has is not known.
+                self._tracker.forget_committed(commits, epoch)
                 self._health.failed(Dependency.OFFSETS, decision, error)
                 return CommitResult.FAILED
             self._health.answered(Dependency.OFFSETS)
@@ -243,12 +245,20 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
     """What is done when partitions go and come. The client waits for it before it lets others have them."""
 
     def __init__(
-        self, consumer: Any, engine: Engine, tracker: OffsetTracker, committer: Committer, config: BridgeConfig
+        self,
+        consumer: Any,
+        engine: Engine,
+        *,
+        tracker: OffsetTracker,
+        committer: Committer,
+        health: Health,
+        config: BridgeConfig,
     ) -> None:
         self._consumer = consumer
         self._engine = engine
         self._tracker = tracker
         self._committer = committer
+        self._health = health
         self._drain_timeout = config.drain_timeout
         # No heartbeat is sent meanwhile, so it takes no more than a part of the session.
         self._recall_timeout = min(config.commit_timeout, config.group.session_timeout / 2)
@@ -285,6 +295,8 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         it, and without a position, which the client has to ask for, it fetches nothing.
         """
         self._engine.drop()
+        # The records that met it are others' now, or come again.
+        self._health.forget(Dependency.DEAD_LETTERS, Dependency.OFFSETS)
         self._consumer.pause(*assigned)
         recalled: dict[Partition, SettledBeyond] = {}
         try:

@@ -66,6 +66,15 @@ class Health:
         del self._trouble[dependency]
         structlog.get_logger("bridge").info("bridge.dependency.recovered", dependency=dependency.value)
 
+    def forget(self, *dependencies: Dependency) -> None:
+        """Takes back what was said of them, as whoever met it may be another's by now; what lasts is met again.
+
+        For what is asked only when there is something to do: it might never be asked again.
+        """
+        for dependency in dependencies:
+            if self._trouble.pop(dependency, None) is not None:
+                structlog.get_logger("bridge").info("bridge.dependency.forgotten", dependency=dependency.value)
+
     @property
     def troubled(self) -> frozenset[Dependency]:
         """What is known not to answer, or to refuse."""

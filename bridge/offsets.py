@@ -189,6 +189,13 @@ class OffsetTracker:
         state.recalled = None
         self._recollections.append(Recollection(partition, is_trusted, state.passed_over))
 
+    def forget_committed(self, commits: Mapping[Partition, Committable], epoch: int) -> None:
+        """Notes that nobody knows what became of a commit: the next one is sent, whatever was acknowledged before."""
+        for partition in commits:
+            state = self._states.get(partition)
+            if state is not None and state.epoch == epoch:
+                state.committed = None
+
     def next_offset(self, partition: Partition) -> int | None:
         """One after the highest delivered offset; None before the first delivery, or where it is not assigned."""
         state = self._states.get(partition)

@@ -48,6 +48,8 @@ class Prober:
         self._interval_seconds = config.probe_interval.total_seconds()
         self.is_lagging = False
         """Whether there were records to read at the last look."""
+        self._was_refused = False
+        """Whether the last look at Temporal failed."""
 
     async def run(self) -> None:
         """Looks again and again, until cancelled."""
@@ -60,10 +62,13 @@ class Prober:
             await ask_temporal(self._client)
         except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
             self._health.failed(Dependency.TEMPORAL, classify_dispatch_error(error), error)
+            self._was_refused = True
             return
-        if self._engine.records_held == 0:
-            # While there is work, its calls say how it is: a namespace may answer that takes no orders.
+        # While there is work, its calls say how it is: a namespace may answer that takes no orders. But what is held
+        # may make no call, as it waits for its dead letter: so what was said here is taken back here, once.
+        if self._engine.records_held == 0 or self._was_refused:
             self._health.answered(Dependency.TEMPORAL)
+        self._was_refused = False
 
     async def _look_at_kafka(self) -> None:
         partitions = [TopicPartition(key.topic, key.partition) for key in self._tracker.partitions]

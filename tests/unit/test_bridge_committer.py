@@ -23,12 +23,17 @@ class Broker:
 
     refusal: type[KafkaError] | None = None
     taken: list[tuple[int, str]] = field(default_factory=list)
+    failure: Exception | None = None
+    """Raised once, for a commit that was taken."""
 
     async def commit(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
         ((offset, metadata),) = offsets.values()
         if metadata and self.refusal is not None:
             raise self.refusal
         self.taken.append((offset, metadata))
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
 
 
 def deliver(tracker: OffsetTracker, offset: int, *, settled: bool) -> None:
@@ -71,3 +76,29 @@ async def test_where_the_broker_takes_no_such_metadata_offsets_are_committed_wit
     assert set(broker.taken) == {(5, "")}
     assert health.troubled == frozenset()
     assert [entry["event"] for entry in logs] == ["bridge.offsets.metadata_refused"], "said once"
+
+
+async def test_after_a_commit_of_unknown_outcome_the_next_one_is_sent_whatever_was_acknowledged() -> None:
+    """The one that failed may still get there, after the one that was acknowledged before."""
+    broker = Broker()
+    committer, tracker, _ = make(broker)
+    told, tracker.metadata_chars_max = tracker.metadata_chars_max, 0
+    assert await committer.commit() is CommitResult.COMMITTED
+    tracker.metadata_chars_max, broker.failure = told, TimeoutError()
+    assert await committer.commit() is CommitResult.FAILED
+    tracker.metadata_chars_max = 0
+    for _ in range(2):
+        assert await committer.commit() is CommitResult.COMMITTED
+    first, failed, *again = broker.taken
+    assert failed != first
+    assert again == [first]
+
+
+def test_what_became_of_an_ended_assignment_s_commit_is_nothing_to_the_next() -> None:
+    _, tracker, _ = make(Broker())
+    commits = tracker.committable()
+    tracker.committed(commits, tracker.epoch)
+    tracker.forget_committed(commits, tracker.epoch - 1)
+    assert tracker.committable() == {}
+    tracker.forget_committed(commits, tracker.epoch)
+    assert tracker.committable() == commits

@@ -78,3 +78,14 @@ def test_a_busy_run_says_nothing_of_the_server_and_a_rate_limit_does() -> None:
     assert not is_of_one_run(resource_exhausted(ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT))
     assert not is_of_one_run(RPCError("too much", RPCStatusCode.RESOURCE_EXHAUSTED, b""))
     assert not is_of_one_run(RPCError("away", RPCStatusCode.UNAVAILABLE, b""))
+
+
+def test_what_is_forgotten_needs_nobody_and_is_said_again_when_it_is_met_again() -> None:
+    health = Health(Clock())
+    with capture_logs() as logs:
+        for _ in range(2):
+            health.failed(Dependency.DEAD_LETTERS, Decision.CONFIGURATION, OSError("no right"))
+            health.forget(Dependency.DEAD_LETTERS, Dependency.OFFSETS)
+            assert not health.needs_a_person
+    events = ["bridge.dependency.misconfigured", "bridge.dependency.forgotten"]
+    assert [entry["event"] for entry in logs] == events * 2

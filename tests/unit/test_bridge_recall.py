@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 
 from bridge.config import BridgeConfig
 from bridge.consumer import Rebalancer
+from bridge.errors import Decision
+from bridge.health import Dependency, Health
 from bridge.offsets import OffsetTracker, Partition
 from bridge.records import Record
 from bridge.settled_beyond import METADATA_CHARS_MAX, SettledBeyond, encode
@@ -51,10 +53,15 @@ class Group:
         return 0
 
 
+def make_rebalancer(group: Any, health: Health) -> Rebalancer:
+    config = BridgeConfig("nowhere:9")
+    return Rebalancer(group, group, tracker=group.tracker, committer=group, health=health, config=config)
+
+
 async def assign(committed: OffsetAndMetadata | BaseException) -> tuple[OffsetTracker, Group, list[Any]]:
     tracker = OffsetTracker()
     group: Any = Group(tracker, committed)
-    rebalancer = Rebalancer(group, group, tracker, group, BridgeConfig("nowhere:9"))
+    rebalancer = make_rebalancer(group, Health())
     with capture_logs() as logs:
         await rebalancer.on_partitions_assigned({TP})
     return tracker, group, logs
@@ -86,3 +93,15 @@ async def test_what_is_not_known_costs_repeats_and_nothing_else(
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ([said] if said else [])
     for offset in (5, 6, 7):
         assert tracker.deliver(P0, Record("t", 0, offset, 0, None, b"v")) is not None
+
+
+@pytest.mark.parametrize("decision", [Decision.CONFIGURATION, Decision.TRANSIENT])
+async def test_what_a_record_met_that_is_now_another_s_is_forgotten(decision: Decision) -> None:
+    """Nobody else would take it back: this bridge may have no dead letter and no commit any more."""
+    group, health = Group(OffsetTracker(), OffsetAndMetadata(5, "")), Health()
+    for dependency in Dependency:
+        health.failed(dependency, decision, OSError("refused"))
+    await make_rebalancer(group, health).on_partitions_assigned({TP})
+    assert health.troubled == {Dependency.KAFKA, Dependency.TEMPORAL, Dependency.GROUP}, "these are asked anyway"
+    health.failed(Dependency.DEAD_LETTERS, decision, OSError("refused"))
+    assert Dependency.DEAD_LETTERS in health.troubled, "what lasts is said again"
