@@ -70,7 +70,7 @@ def make_consumer(config: BridgeConfig) -> Any:
         max_partition_fetch_bytes=_PARTITION_FETCH_MAX_BYTES,
         fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
-        metadata_max_age_ms=60_000,  # How soon added partitions are seen.
+        metadata_max_age_ms=15_000,  # How soon added partitions are seen: work on them goes on within 30 s (I12).
         **config.kafka_security,
     )
 

@@ -106,7 +106,7 @@ class Outages:
         await self._outage("kafka connections reset", lambda: self._reset(self.kafka))
 
     async def partitions_added(self) -> None:
-        """Each topic gets a partition. It is noticed within a minute, or earlier at the next reconnection."""
+        """Each topic gets a partition. It is noticed within 15 s, or earlier at the next reconnection."""
         topics = self.system.input_topics
         admin = await self._admin()
         try:
