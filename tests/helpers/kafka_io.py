@@ -12,6 +12,8 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 
+from bridge.lenient_records import read_leniently
+
 READ_DEADLINE_SECONDS = 30.0
 """Reading a test's topic to its end takes milliseconds; far longer means a broken server, and fails the test."""
 
@@ -28,6 +30,7 @@ class Outgoing:
     value: bytes | None
     key: bytes | None = None
     headers: tuple[Header, ...] = ()
+    """A name may have been made by `tests.helpers.raw_batches.raw_name`."""
     partition: int | None = None
 
 
@@ -74,18 +77,19 @@ class PartitionOffsets:
 async def produce(bootstrap_servers: str, records: Iterable[Outgoing]) -> list[tuple[str, int, int]]:
     """Produces the records in this order and returns their coordinates once all are acknowledged."""
     async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=0) as producer:
-        futures = [
-            await producer.send(
-                record.topic,
-                value=record.value,
-                key=record.key,
-                headers=list(record.headers),
-                partition=record.partition,
-            )
-            for record in records
-        ]
+        futures = [await _send(producer, record) for record in records]
         acknowledged = await asyncio.gather(*futures)
     return [(record.topic, record.partition, record.offset) for record in acknowledged]
+
+
+async def _send(producer: AIOKafkaProducer, record: Outgoing) -> Any:
+    from tests.helpers.raw_batches import is_raw, send_batch  # noqa: PLC0415 -- it has need of this module
+
+    if is_raw(record):
+        return await send_batch(producer, [record])
+    return await producer.send(
+        record.topic, value=record.value, key=record.key, headers=list(record.headers), partition=record.partition
+    )
 
 
 async def read_topics(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, list[StoredRecord]]:
@@ -183,6 +187,7 @@ async def delete_topics(bootstrap_servers: str, topics: Sequence[str]) -> None:
 
 @asynccontextmanager
 async def _reader(bootstrap_servers: str) -> AsyncIterator[Any]:
+    read_leniently()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers,
         group_id=None,

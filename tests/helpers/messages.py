@@ -9,6 +9,7 @@ from typing import Any
 
 from schemas.states import EventType
 from tests.helpers.kafka_io import Header
+from tests.helpers.raw_batches import raw_name
 
 SOURCE = "/upstream/shop"
 
@@ -161,6 +162,9 @@ MALFORMATIONS: dict[str, Malformation] = {
     "unknown specversion": _headers("specversion_unsupported", ("ce_specversion", b"2.0"), *_CE[1:]),
     "repeated header": _headers("header_repeated", *_CE, ("ce_id", b"2")),
     "header that is not UTF-8": _headers("header_not_utf_8", *_CE[:2], ("ce_source", b"\xff")),
+    "header whose name is not UTF-8": _headers(
+        "header_name_not_utf_8", *_CE, ("ce_type", b"order.created"), (raw_name(b"trace\xff\xfe"), b"1")
+    ),
     "key of another order": _key("key_mismatch", b"another-order"),
     "key that is not UTF-8": _key("key_not_utf_8", b"\xff\xfe"),
     "forged dlq headers": Malformation(

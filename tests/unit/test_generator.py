@@ -6,22 +6,32 @@ from dataclasses import replace
 import pytest
 
 from bridge.decode_errors import DecodeError
-from bridge.decoder import DecodeLimits, decode
+from bridge.decoder import DecodedRecord, DecodeLimits, decode
 from bridge.records import Record
 from schemas.states import FINAL_STATES, EventType, InboundOutcome, ReasonCode
 from tests.helpers.campaign import differences_from_plan
 from tests.helpers.evidence import Evidence, InboundRow, OrderRow, identity_of
 from tests.helpers.generator import SCENARIOS, PlannedRecord, make_plan
-from tests.helpers.kafka_io import StoredRecord
-from tests.helpers.messages import MALFORMATIONS
+from tests.helpers.kafka_io import Outgoing, StoredRecord
+from tests.helpers.messages import MALFORMATIONS, Message
+from tests.helpers.raw_batches import as_consumed
 from tests.helpers.sample_evidence import letter_of
 
 TOPICS = {str(event_type): event_type for event_type in EventType}
 
 
 def record_of(planned: PlannedRecord, offset: int) -> Record:
-    message = planned.message
-    return Record(str(planned.event_type), 0, offset, 1, message.key, message.value, message.headers)
+    return delivered(planned.message, str(planned.event_type), offset)
+
+
+def delivered(message: Message, topic: str = "order.created", offset: int = 0) -> Record:
+    return Record.from_consumed(as_consumed(Outgoing(topic, message.value, message.key, message.headers), offset))
+
+
+def decode_as_the_bridge(record: Record) -> DecodedRecord:
+    if record.defect is not None:
+        raise record.defect
+    return decode(record, TOPICS, DecodeLimits())
 
 
 def test_one_seed_is_one_plan() -> None:
@@ -41,10 +51,10 @@ def test_a_record_is_decodable_exactly_where_the_plan_says_so(seed: int) -> None
         dead = [fate.removeprefix("dead ") for fate in planned.fates if fate.startswith("dead ")]
         if dead:
             with pytest.raises(DecodeError) as caught:
-                decode(record, TOPICS, DecodeLimits())
+                decode_as_the_bridge(record)
             assert [str(caught.value.code)] == dead
             continue
-        decoded = decode(record, TOPICS, DecodeLimits())
+        decoded = decode_as_the_bridge(record)
         stored = StoredRecord(record.topic, record.partition, offset, record.value, record.key, record.headers)
         assert identity_of(stored) == (decoded.order_id, decoded.event.event_id)
         assert decoded.order_id == planned.order_id
@@ -53,9 +63,9 @@ def test_a_record_is_decodable_exactly_where_the_plan_says_so(seed: int) -> None
 @pytest.mark.parametrize("kind", MALFORMATIONS)
 def test_each_kind_of_bad_message_has_its_own_error_code(kind: str) -> None:
     message = MALFORMATIONS[kind].make("o-1")
-    record = Record("order.created", 0, 0, 1, message.key, message.value, message.headers)
+    record = delivered(message)
     with pytest.raises(DecodeError) as caught:
-        decode(record, TOPICS, DecodeLimits())
+        decode_as_the_bridge(record)
     assert str(caught.value.code) == MALFORMATIONS[kind].error_code
 
 
