@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from bridge.dead_letters import DeadLetter, Reason, make_dead_letter, make_pointer, name_at_source, name_in_dead_letter
+from bridge.dead_letters import (
+    DeadLetter,
+    Reason,
+    _bridge_version,
+    make_dead_letter,
+    make_pointer,
+    name_at_source,
+    name_in_dead_letter,
+)
 from bridge.decode_errors import DecodeErrorCode
 from bridge.processor import REFUSED_BY_TEMPORAL
 from bridge.records import Header, Record
@@ -56,6 +64,17 @@ def test_origin_and_reason_are_in_headers() -> None:
         "dlq_message": b"the value is not JSON",
         "dlq_attempts": b"3",
     }
+
+
+def test_the_bridge_s_version_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = iter(["1"])
+    monkeypatch.setattr("bridge.dead_letters.version", lambda _: next(versions))
+    _bridge_version.cache_clear()
+    try:
+        for _ in range(3):
+            assert own_headers(make_dead_letter(record(), REASON))["dlq_bridge_version"] == b"1"
+    finally:
+        _bridge_version.cache_clear()
 
 
 def test_forged_headers_are_neither_trusted_nor_lost() -> None:
