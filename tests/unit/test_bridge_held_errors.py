@@ -1,0 +1,77 @@
+"""What the bridge keeps of a record that it cannot read, until that is set aside: the reason, and nothing beside it."""
+
+import gc
+import json
+from types import ModuleType
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bridge.config import BridgeConfig
+from bridge.decode_errors import DecodeError, DecodeErrorCode
+from bridge.records import Record
+from bridge.service import Bridge
+
+SECRET = "zq7-secret"  # noqa: S105 -- a mark to look for, not a password
+BAD_VALUES = {
+    "json": b'{"order_id": "o-1", "note": "' + SECRET.encode(),
+    "schema": json.dumps({"order_id": f"/{SECRET}", "items": [{}] * 100}).encode(),
+    "time": json.dumps({"order_id": "o-1", "payment_id": "p-1", "occurred_at": "2026-02-30T00:00:00Z"}).encode(),
+    "key": json.dumps({"order_id": "o-1", "payment_id": "p-1"}).encode(),
+    "binary": b"{\xff" + SECRET.encode(),
+}
+
+
+def held_error(record: Record) -> DecodeError:
+    bridge = Bridge(BridgeConfig("nowhere:9"), client=None, dispatcher=Untouched())  # type: ignore[arg-type]
+    error = bridge._decode(record)
+    assert isinstance(error, DecodeError)
+    return error
+
+
+class Untouched:
+    """Takes a dispatcher's place where nothing is dispatched."""
+
+    async def dispatch(self, call: Any) -> Any:
+        raise AssertionError(call)
+
+
+def all_it_holds(error: DecodeError) -> list[object]:
+    """Everything that is in memory because of it; classes and modules are there anyway."""
+    held: list[object] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, (type, ModuleType)) or any(one is other for other in held):
+            continue
+        held.append(one)
+        waiting.extend(gc.get_referents(one))
+    return held
+
+
+@pytest.mark.parametrize("value", BAD_VALUES.values(), ids=BAD_VALUES)
+def test_an_error_that_is_held_keeps_nothing_of_its_record(value: bytes) -> None:
+    """I11: what is held is counted by the record's bytes, and the document alone is many times that."""
+    held = all_it_holds(held_error(Record("order.created", 0, 0, 0, b"another", value)))
+    small = (DecodeError, str, dict, tuple, DecodeErrorCode, type(None), int)
+    assert [one for one in held if not isinstance(one, small)] == []
+    assert sum(len(one) for one in held if isinstance(one, str)) < 1_000
+    assert SECRET not in repr(held)
+
+
+def test_where_the_decoder_failed_is_logged_without_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_value: Any, **_limits: Any) -> None:
+        raise LookupError(SECRET)
+
+    monkeypatch.setattr("bridge.decoder.parse_object", fail)
+    with capture_logs() as logs:
+        error = held_error(Record("order.created", 1, 2, 0, None, SECRET.encode()))
+    assert error.code is DecodeErrorCode.DECODER_FAILED
+    assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)
+    (line,) = logs
+    assert (line["event"], line["log_level"], line["error"]) == ("bridge.decoder.failed", "error", "LookupError")
+    assert (line["topic"], line["partition"], line["offset"]) == ("order.created", 1, 2)
+    assert "fail" in line["trace"][-1]
+    assert "decoder.py" in line["trace"][0]
+    assert SECRET not in repr(logs)
