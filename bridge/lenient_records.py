@@ -47,18 +47,12 @@ class LenientRecords:
     """
 
     def __init__(self, data: bytes) -> None:
+        batches = MemoryRecords(data)
+        self.size_in_bytes, self.has_next = batches.size_in_bytes, batches.has_next
+        self._next_batch = batches.next_batch
         self._data = data
-        self._batches = MemoryRecords(data)
         self._at = 0
         """Where the next batch begins."""
-
-    def size_in_bytes(self) -> int:
-        """Bytes of the data, with a last batch that is cut off."""
-        return int(self._batches.size_in_bytes())
-
-    def has_next(self) -> bool:
-        """Whether there is another whole batch."""
-        return bool(self._batches.has_next())
 
     def next_batch(self) -> Any:
         """The next batch.
@@ -68,21 +62,34 @@ class LenientRecords:
         """
         begin = self._at
         self._at += _BATCH_AT + _LENGTH.unpack_from(self._data, begin + _LENGTH_AT)[0]
-        batch = self._batches.next_batch()
+        batch = self._next_batch()
         if self._data[begin + _MAGIC_AT] < _FORMAT_WITH_HEADERS:
             return batch  # Today's brokers have none of these.
-        return _LenientBatch(batch, self._data[begin : self._at])
+        return _LenientBatch(batch, self._data, begin, self._at)
 
 
 class _LenientBatch:
-    """A batch of format 2; everything but its records is asked of the client's own."""
+    """A batch of format 2, with what the fetcher asks of one; taken over at once, as many a batch is but one record."""
 
-    def __init__(self, batch: Any, data: bytes) -> None:
-        self._batch = batch
-        self._data = data
+    __slots__ = (
+        "_batch",
+        "_begin",
+        "_data",
+        "_end",
+        "base_offset",
+        "is_control_batch",
+        "is_transactional",
+        "next_offset",
+        "producer_id",
+        "validate_crc",
+    )
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._batch, name)
+    def __init__(self, batch: Any, data: bytes, begin: int, end: int) -> None:
+        self._batch, self._data, self._begin, self._end = batch, data, begin, end
+        self.validate_crc = batch.validate_crc
+        self.base_offset, self.next_offset = batch.base_offset, batch.next_offset
+        self.is_control_batch, self.is_transactional = batch.is_control_batch, batch.is_transactional
+        self.producer_id = batch.producer_id
 
     def __next__(self) -> Any:
         """The record of a control batch: those are the broker's."""
@@ -97,7 +104,7 @@ class _LenientBatch:
         except (UnsupportedCodecError, MemoryError):
             raise  # Nothing is wrong with the batch.
         except Exception:  # noqa: BLE001 -- whatever it was: zlib.error, DecompressionError, UnicodeDecodeError, ...
-            for record in _parse(self._batch, self._data):
+            for record in _parse(self._batch, self._data[self._begin : self._end]):
                 if record.offset > given:
                     yield record
 
