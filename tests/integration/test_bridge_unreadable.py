@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from bridge.dispatcher import Settlement
 from bridge.router import WorkflowCall
@@ -114,3 +114,21 @@ async def test_a_batch_that_cannot_be_taken_apart_is_passed_over_with_a_word(
     async with topic_scan(settings_of(room), [room.topic()]) as scan:
         place = TopicPartition(room.topic(), 0)
         assert list((await scan.fetch({place: [6, 7]}))[place]) == [7]
+
+
+async def test_what_a_transaction_took_back_is_not_read_and_what_it_committed_is(room: Room) -> None:
+    """Its markers are batches as well, and go through the same hands."""
+    sent = {commits: good(room, 0, range(number, number + 3)) for commits, number in ((True, 0), (False, 10))}
+    options = {"bootstrap_servers": room.endpoints.kafka_bootstrap_servers, "transactional_id": room.name}
+    async with AIOKafkaProducer(**options) as producer:
+        for commits in (False, True, False):
+            await producer.begin_transaction()
+            for record in sent[commits]:
+                await producer.send_and_wait(record.topic, record.value, record.key, partition=0)
+            await (producer.commit_transaction() if commits else producer.abort_transaction())
+    await room.produce(*good(room, 0, range(20, 23)))
+    noting = Noting()
+    async with room.bridge(dispatcher=noting):
+        await room.await_drained()
+    assert noting.given == Counter(room.order_id(f"0-{number}") for number in (0, 1, 2, 20, 21, 22))
+    assert await room.dead_letters() == []
