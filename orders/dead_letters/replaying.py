@@ -158,10 +158,12 @@ async def fetch_source(sources: TopicScan, origin: Origin, key: bytes | None) ->
     partition = TopicPartition(origin.topic, origin.partition)
     record = (await sources.fetch({partition: [origin.offset]}))[partition].get(origin.offset)
     if record is None:
-        raise SourceGoneError(f"was too large to be copied, and its topic does not keep {origin} any more")
+        raise SourceGoneError(
+            f"is a pointer, and {origin} cannot be read: its topic does not keep it any more, or it never could be read"
+        )
     if record.timestamp_ms != origin.timestamp_ms or (key is not None and record.key != key):
         raise SourceGoneError(
-            f"was too large to be copied, and at {origin} is another record now: was the topic deleted and made anew?"
+            f"is a pointer, and at {origin} is another record now: was the topic deleted and made anew?"
         )
     return record
 
