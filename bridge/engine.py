@@ -13,15 +13,15 @@ from bridge.decoder import DecodedRecord
 from bridge.health import Health
 from bridge.lanes import Lane, Lanes, Work
 from bridge.offsets import OffsetTracker, Partition, Recollection
-from bridge.processor import Retry, Settled
+from bridge.processor import Retry, Settled, ToSetAside
 from bridge.records import Record
 
 
 class Attempts(Protocol):
     """What the engine needs of the processor."""
 
-    async def attempt(self, work: Work) -> Settled | Retry:
-        """Tries once to settle a record."""
+    async def attempt(self, work: Work) -> Settled | Retry | ToSetAside:
+        """Tries once to settle a record, or gives it a reason to be set aside."""
         ...
 
 
@@ -37,7 +37,8 @@ class Engine:
     """Holds what is delivered until it is settled.
 
     `take` and `update_paused` never wait, so that the poll loop only polls. A fixed pool of workers makes the attempts;
-    a record that is to be tried again waits on a timer and occupies no worker.
+    a record that is to be tried again waits on a timer and occupies no worker. A second pool, of the same size, does
+    nothing but set records aside: a dead-letter topic that keeps it waiting keeps no other order waiting (I10).
     """
 
     def __init__(
@@ -51,9 +52,12 @@ class Engine:
         self._log = structlog.get_logger("bridge").bind()  # Bound once: it is asked for every record.
         self._lanes = Lanes()
         self._ready: asyncio.Queue[Lane] = asyncio.Queue()
+        """Lanes whose head is to be delivered."""
+        self._given_up: asyncio.Queue[Lane] = asyncio.Queue()
+        """Lanes whose head is to be set aside. A lane is in one queue at most: the records held bound them both."""
         self._workers: set[asyncio.Task[None]] = set()
-        self._busy: set[asyncio.Task[None]] = set()
-        """The workers that are in the middle of an attempt."""
+        self._busy: dict[asyncio.Task[None], asyncio.Queue[Lane]] = {}
+        """The workers that are in the middle of an attempt, and the queue that each of them works through."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._tasks: asyncio.TaskGroup | None = None
@@ -72,7 +76,8 @@ class Engine:
         """Starts the workers, in the group that ends them."""
         self._tasks = tasks
         for _ in range(self._limits.calls_in_flight_max):
-            self._start_worker()
+            self._start_worker(self._ready)
+            self._start_worker(self._given_up)
 
     def take(self, partition: Partition, records: Iterable[Record]) -> None:
         """Takes one partition's delivered records into their lanes. Does not wait."""
@@ -143,9 +148,9 @@ class Engine:
             How many records were dropped.
         """
         dropped = self._lanes.drop_all()
-        for worker in tuple(self._busy):
+        for worker, queue in tuple(self._busy.items()):
             worker.cancel()
-            self._start_worker()
+            self._start_worker(queue)
         self._draining = False
         self._full = False
         return dropped
@@ -156,44 +161,55 @@ class Engine:
         for worker in tuple(self._workers):
             worker.cancel()
 
-    def _start_worker(self) -> None:
+    def _start_worker(self, queue: asyncio.Queue[Lane]) -> None:
         if self._tasks is None:
             raise RuntimeError("the engine has not been started")
-        worker = self._tasks.create_task(self._work(), name="bridge-worker")
+        worker = self._tasks.create_task(self._work(queue), name="bridge-worker")
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
 
-    async def _work(self) -> None:
+    async def _work(self, queue: asyncio.Queue[Lane]) -> None:
         worker = cast("asyncio.Task[None]", asyncio.current_task())
-        ready = self._ready
         while True:
             # Without a wait where there is something: most lanes hold one record, and a coroutine for each adds up.
-            lane = await ready.get() if ready.empty() else ready.get_nowait()
+            lane = await queue.get() if queue.empty() else queue.get_nowait()
             if self._draining or lane.head is None:
                 continue  # It is dropped, or about to be.
-            self._busy.add(worker)
+            self._busy[worker] = queue
             self._idle.clear()
             try:
-                await self._work_on(lane)
+                await self._work_on(lane, queue)
             finally:
-                self._busy.discard(worker)
+                del self._busy[worker]
                 if not self._busy:
                     self._idle.set()
 
-    async def _work_on(self, lane: Lane) -> None:
-        """Settles the lane's records one after the other, until it is empty or has to wait."""
+    async def _work_on(self, lane: Lane, queue: asyncio.Queue[Lane]) -> None:
+        """Settles the lane's records one after the other, until it is empty, has to wait, or is the other pool's."""
         while not self._draining and (work := lane.head) is not None:
+            if self._queue_of(work) is not queue:
+                self._put(lane)
+                return
             try:
                 result = await self._processor.attempt(work)
             finally:
                 self.attempts_ended += 1
             if isinstance(result, Retry):
-                # A dropped lane that comes back from its timer has no head, and is passed over.
-                asyncio.get_running_loop().call_later(result.delay.total_seconds(), self._ready.put_nowait, lane)
+                asyncio.get_running_loop().call_later(result.delay.total_seconds(), self._put, lane)
                 return
+            if isinstance(result, ToSetAside):
+                continue
             self._lanes.remove_head(lane)
             self._tracker.settle(work.ticket)
             self._log_settled(work, result)
+
+    def _put(self, lane: Lane) -> None:
+        """Has the lane's head worked on, in its turn. A dropped lane that comes back from its timer has no head."""
+        if lane.head is not None:
+            self._queue_of(lane.head).put_nowait(lane)
+
+    def _queue_of(self, work: Work) -> asyncio.Queue[Lane]:
+        return self._ready if work.reason is None else self._given_up
 
     def _log_recollection(self, recollection: Recollection) -> None:
         topic, partition = recollection.partition

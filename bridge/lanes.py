@@ -3,6 +3,8 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from bridge.dead_letter_limit import DeadLetterLimitError
+from bridge.dead_letters import Reason
 from bridge.decode_errors import DecodeError
 from bridge.decoder import DecodedRecord
 from bridge.offsets import Ticket
@@ -19,8 +21,10 @@ class Work:
     size_bytes: int
     attempts: int = 0
     """Attempts made so far, over dispatching and setting aside."""
-    admitted_as_dead: bool = False
-    """Whether the dead-letter limit has counted it."""
+    reason: Reason | None = None
+    """Why it is to be set aside; None as long as it is not."""
+    beyond_limit: DeadLetterLimitError | None = None
+    """Why it must not be set aside after all: it would be one too many."""
 
     @property
     def lane_key(self) -> str:

@@ -1,7 +1,7 @@
 """One attempt to settle a record: route and dispatch it, or set it aside."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -9,7 +9,7 @@ from typing import Protocol
 from activities.failpoints import Failpoint
 from bridge.backoff import delay_before
 from bridge.config import BridgeConfig
-from bridge.dead_letter_limit import DeadLetterGuard
+from bridge.dead_letter_limit import DeadLetterGuard, DeadLetterLimitError
 from bridge.dead_letters import Reason
 from bridge.decode_errors import DecodeError
 from bridge.decoder import DecodedRecord
@@ -52,6 +52,11 @@ class Retry:
     delay: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class ToSetAside:
+    """Nothing is acknowledged; the record's reason says why its next attempt is to set it aside."""
+
+
 class Dispatches(Protocol):
     """What the processor needs of the dispatcher."""
 
@@ -79,20 +84,24 @@ class RecordProcessor:
         self._guard = DeadLetterGuard(config.dead_letter_limits)
         self._failpoints = config.failpoints or None  # Asked for twice a record.
 
-    async def attempt(self, work: Work) -> Settled | Retry:
+    async def attempt(self, work: Work) -> Settled | Retry | ToSetAside:
         """Tries once. Cancelling it is safe at any point: the record is then unsettled, and delivered again.
+
+        Sets aside what has a reason for it, and gives a reason to what cannot be delivered; never both at once, as the
+        dead-letter topic may keep whoever writes to it waiting for as long as the Kafka client tries.
 
         Raises:
             DeadLetterLimitError: Too many records would be set aside. Nothing goes on after this.
         """
+        if work.reason is not None:
+            return await self._set_aside(work, work.reason)
         work.attempts += 1
         decoded = work.decoded
         if isinstance(decoded, DecodeError):
-            reason = Reason(decoded.stage.value, decoded.code.value, decoded.message, work.attempts)
-            return await self._set_aside(work, reason)
+            return self._give_up(work, Reason(decoded.stage.value, decoded.code.value, decoded.message))
         return await self._dispatch(work, decoded)
 
-    async def _dispatch(self, work: Work, decoded: DecodedRecord) -> Settled | Retry:
+    async def _dispatch(self, work: Work, decoded: DecodedRecord) -> Settled | Retry | ToSetAside:
         call = route(decoded.order_id, decoded.event_type, decoded.event)
         if self._failpoints:
             await self._failpoints.reach(Failpoint.BEFORE_CALL)
@@ -101,29 +110,45 @@ class RecordProcessor:
         except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
             decision = classify_dispatch_error(error)
             if decision is not Decision.RECORD:
-                if not is_of_one_run(error):
+                if is_of_one_run(error):
+                    self._health.answered(Dependency.TEMPORAL)
+                else:
                     self._health.failed(Dependency.TEMPORAL, decision, error)
                 return self._retry(work, decision)
             self._health.answered(Dependency.TEMPORAL)
-            return await self._set_aside(work, _refusal(error, work.attempts))
+            return self._give_up(work, _refusal(error))
         if self._failpoints:
             await self._failpoints.reach(Failpoint.AFTER_CALL)
         self._health.answered(Dependency.TEMPORAL)
         self._guard.note_delivered()
         return _DISPATCHED[settlement]
 
-    async def _set_aside(self, work: Work, reason: Reason) -> Settled | Retry:
-        if not work.admitted_as_dead:
+    def _give_up(self, work: Work, reason: Reason) -> ToSetAside:
+        """Counts the record now, in its turn among those that are delivered, however long its dead letter then takes.
+
+        One beyond the limit ends the bridge only when it is about to be set aside: by then all before it have been, and
+        can be looked at.
+        """
+        work.reason = reason
+        try:
             self._guard.admit()
-            work.admitted_as_dead = True
+        except DeadLetterLimitError as error:
+            work.beyond_limit = error
+        return ToSetAside()
+
+    async def _set_aside(self, work: Work, reason: Reason) -> Settled | Retry:
+        if work.beyond_limit is not None:
+            raise work.beyond_limit
         if self._failpoints:
             await self._failpoints.reach(Failpoint.BEFORE_DEAD_LETTER)
         try:
-            await self._dead_letters.set_aside(work.record, reason)
+            await self._dead_letters.set_aside(work.record, replace(reason, attempts=work.attempts))
         except Exception as error:  # noqa: BLE001 -- as above
             decision = classify_kafka_error(error)
             self._health.failed(Dependency.DEAD_LETTERS, decision, error)
-            return self._retry(work, decision)
+            retry = self._retry(work, decision)
+            work.attempts += 1
+            return retry
         if self._failpoints:
             await self._failpoints.reach(Failpoint.AFTER_DEAD_LETTER)
         self._health.answered(Dependency.DEAD_LETTERS)
@@ -136,8 +161,8 @@ class RecordProcessor:
         return Retry(delay_before(work.attempts + 1, self._back_off, random_share=share))
 
 
-def _refusal(error: Exception, attempts: int) -> Reason:
+def _refusal(error: Exception) -> Reason:
     """What Temporal refused, without its message: that may quote the payload."""
     status = getattr(getattr(error, "status", None), "name", type(error).__name__)
     message = f"Temporal does not take this event ({status}); compare it with the message contract, then replay it"
-    return Reason(DISPATCH_STAGE, REFUSED_BY_TEMPORAL, message, attempts)
+    return Reason(DISPATCH_STAGE, REFUSED_BY_TEMPORAL, message)
