@@ -1,36 +1,20 @@
 """Bytes that change on the broker's disk: the partition waits for a person, and the others for nobody."""
 
-import asyncio
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from bridge.dispatcher import Settlement
-from bridge.router import WorkflowCall
 from orders.exit_status import OrdersError
 from orders.settings import Settings
 from orders.topic_scan import topic_scan
 from stack.endpoints import Endpoints
-from tests.helpers.bridge_room import Room, open_room
+from tests.helpers.bridge_room import Noting, Room, open_room
 from tests.helpers.guarded_kafka import PASSWORD, guarded_kafka
 from tests.helpers.kafka_io import Outgoing, group_offsets
 from tests.helpers.raw_batches import produce_batch
 from tests.helpers.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(180)
-
-
-class Noting:
-    """Notes what Temporal would be given."""
-
-    def __init__(self) -> None:
-        self.given: Counter[str] = Counter()
-
-    async def dispatch(self, call: WorkflowCall) -> Settlement:
-        await asyncio.sleep(0.001)
-        self.given[call.order_id] += 1
-        return Settlement.DELIVERED
 
 
 async def produce_to_each_partition(room: Room, numbers: range) -> list[str]:

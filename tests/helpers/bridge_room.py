@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -18,8 +19,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from bridge.config import BackOff, BridgeConfig, GroupTimings
-from bridge.dispatcher import SINGLE_ATTEMPT
+from bridge.dispatcher import SINGLE_ATTEMPT, Settlement
 from bridge.processor import Dispatches
+from bridge.router import WorkflowCall
 from bridge.service import Bridge
 from schemas.inbound import InboundEvent
 from schemas.orchestration import LateEventInput, OrderWorkflowInput
@@ -114,6 +116,18 @@ class Room:
             workflow_runner=UnsandboxedWorkflowRunner(),
         ):
             yield
+
+
+class Noting:
+    """Stands for Temporal: notes what it would be given."""
+
+    def __init__(self) -> None:
+        self.given: Counter[str] = Counter()
+
+    async def dispatch(self, call: WorkflowCall) -> Settlement:
+        await asyncio.sleep(0.001)
+        self.given[call.order_id] += 1
+        return Settlement.DELIVERED
 
 
 @asynccontextmanager

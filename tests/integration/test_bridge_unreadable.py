@@ -1,6 +1,5 @@
 """Records that the Kafka client's own parser gives up on, on a real broker: none is lost, and no other is held up."""
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -9,30 +8,16 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from bridge.dispatcher import Settlement
-from bridge.router import WorkflowCall
 from orders.settings import Settings
 from orders.topic_scan import topic_scan
 from stack.endpoints import Endpoints
-from tests.helpers.bridge_room import Room, open_room
+from tests.helpers.bridge_room import Noting, Room, open_room
 from tests.helpers.kafka_io import Outgoing, group_offsets
 from tests.helpers.raw_batches import produce_batch, raw_name
 from tests.helpers.waiting import assert_eventually
 
 ORDERS = 400
 """In each of three partitions."""
-
-
-class Noting:
-    """Notes what Temporal would be given."""
-
-    def __init__(self) -> None:
-        self.given: Counter[str] = Counter()
-
-    async def dispatch(self, call: WorkflowCall) -> Settlement:
-        await asyncio.sleep(0.001)
-        self.given[call.order_id] += 1
-        return Settlement.DELIVERED
 
 
 @pytest_asyncio.fixture
