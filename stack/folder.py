@@ -8,8 +8,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from stack.errors import StackError
+from stack.files import write_atomically
 from stack.progress import Progress
-from stack.state import StackState, read_ports, write_atomically
+from stack.state import StackState, read_ports
 
 # The first start compiles Temporal, for minutes; whoever waits for it says so.
 LOCK_PATIENCE_SECONDS = 1800

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stack.errors import StackError
+from stack.files import write_atomically
 from stack.jars import TEMPORAL_TEST_SERVER, ensure_jars
 from stack.paths import cache_dir
 from stack.progress import Progress
@@ -43,8 +44,6 @@ def write_script(
 ) -> Path:
     """Writes an executable shell script that runs the command with the script's own arguments after it.
 
-    Written beside and renamed, so that a script in use is never half a script.
-
     Args:
         path: The script.
         command: What it runs.
@@ -53,12 +52,8 @@ def write_script(
     """
     # Exported, and not given to "env": arguments of a process are for all to see.
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in (environment or {}).items())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    draft.touch(mode=0o700)
-    draft.write_text(f'#!/bin/sh\n{exports}exec {shlex.join(command)} "$@"\n')
-    draft.chmod(0o700 if private else 0o755)
-    draft.replace(path)
+    script = f'#!/bin/sh\n{exports}exec {shlex.join(command)} "$@"\n'
+    write_atomically(path, script, mode=0o700 if private else 0o755)
     return path
 
 

@@ -1,12 +1,12 @@
 """What a stack's folder remembers: what was started, on which ports, and how to reach it."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
 from stack.endpoints import Endpoints
+from stack.files import write_atomically
 from stack.processes import ProcessIdentity
 
 Source = Literal["native", "docker"]
@@ -59,12 +59,3 @@ def read_ports(path: Path) -> dict[str, int]:
         return {}
     pairs = content.items() if isinstance(content, dict) else ()
     return {name: port for name, port in pairs if isinstance(port, int)}
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces a file's content at once, readable by its owner only (it may hold a password)."""
-    draft = path.with_name(f".{path.name}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    draft.replace(path)
