@@ -41,6 +41,7 @@ from tests.helpers.fakes import (
 )
 from tests.helpers.waiting import assert_eventually
 from tests.workflow.journal_check import check_journal
+from tests.workflow.time_skipping import repeated
 from workflows.names import ORDER_WORKFLOW, SIGNALS, STATUS_QUERY
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 from workflows.search_attributes import SEARCH_ATTRIBUTES
@@ -114,17 +115,19 @@ class Bench:
 
     async def signal_with_start(self, order_id: str, signal: str, arguments: list[Any]) -> None:
         # The handle of a start skips time while its result is awaited; one that is asked for by id does not.
-        self.handles[order_id] = await self.client.start_workflow(
-            ORDER_WORKFLOW,
-            OrderWorkflowInput(order_id=order_id, policy=self.policy, shipping_task_queue=self.shipping_queue),
-            id=order_id,
-            task_queue=self.order_queue,
-            task_timeout=self.task_timeout,
-            result_type=OrderResult,
-            start_signal=signal,
-            start_signal_args=arguments,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+        self.handles[order_id] = await repeated(
+            lambda: self.client.start_workflow(
+                ORDER_WORKFLOW,
+                OrderWorkflowInput(order_id=order_id, policy=self.policy, shipping_task_queue=self.shipping_queue),
+                id=order_id,
+                task_queue=self.order_queue,
+                task_timeout=self.task_timeout,
+                result_type=OrderResult,
+                start_signal=signal,
+                start_signal_args=arguments,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            )
         )
 
     async def brought_to(self, order_id: str, step: OrderStep) -> Callable[[], None]:

@@ -67,6 +67,8 @@ class Gates(Interceptor):
         self.gates: dict[str, Gate] = {}
         self.under_way = 0
         """Activities that are running now."""
+        self.begun = 0
+        """Activities that have ever begun."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 -- the SDK's
         gates = self
@@ -76,6 +78,7 @@ class Gates(Interceptor):
                 name = activity.info().activity_type
                 gate = gates.gates.get(getattr(input.args[0], "order_id", ""))
                 gates.under_way += 1
+                gates.begun += 1
                 try:
                     if gate is not None and name in _GATED:
                         await gate.pass_through(name)

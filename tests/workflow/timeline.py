@@ -14,21 +14,19 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final, TypeAlias
 
-from temporalio.api.testservice.v1 import SleepRequest, UnlockTimeSkippingRequest
 from temporalio.client import WorkflowExecutionStatus
-from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.ports import PaymentClaim
 from bridge.dispatcher import Dispatcher
-from bridge.errors import Decision, classify_dispatch_error
-from bridge.router import WorkflowCall, route
+from bridge.router import route
 from schemas.inbound import InboundEvent
 from schemas.orchestration import OrderPolicy, OrderStatus
 from schemas.outbound import OrderAddressChanged, OutboundEvent
 from schemas.states import EventType, PaymentStatus
-from tests.helpers.waiting import POLL_INTERVAL_SECONDS, assert_eventually
+from tests.helpers.waiting import assert_eventually
 from tests.workflow.bench import AMOUNT_MAX, Bench, running
+from tests.workflow.clock import Clock
 from tests.workflow.gates import VALIDATING, Gate, Gates, MoodyCarrier, MoodyProvider
 from tests.workflow.journal_check import check_journal
 from tests.workflow.model import (
@@ -42,6 +40,7 @@ from tests.workflow.model import (
     Payment,
     Sent,
 )
+from tests.workflow.time_skipping import repeated
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE, STATUS_QUERY, shipping_workflow_id
 
 POLICY: Final = OrderPolicy(
@@ -54,9 +53,7 @@ POLICY: Final = OrderPolicy(
 )
 TO_THE_END: Final = 24 * 60
 """Minutes after which every order has come to its end."""
-_SETTLES_WITHIN: Final = timedelta(seconds=30)
-_SLEEPS_WITHIN: Final = timedelta(minutes=3)
-_CLOCK_STANDS_SECONDS: Final = 3
+_SETTLES_WITHIN: Final = timedelta(seconds=60)
 _NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -84,16 +81,13 @@ class Round:
 Script: TypeAlias = tuple[Round, ...]
 
 
-class BrokenClockError(Exception):
-    """The server has lost count of what locks its clock; its orders tell nothing any more."""
-
-
 @dataclass
 class Timeline:
     """The workers, and a way to play scripts on them."""
 
     bench: Bench
     gates: Gates
+    clock: Clock
     dispatcher: Dispatcher
 
     async def play(self, waits: Sequence[int], scripts: Sequence[Script]) -> list["Life"]:
@@ -102,37 +96,20 @@ class Timeline:
         Args:
             waits: minutes that pass after each round.
             scripts: as many rounds as there are waits, for each order.
-        """
-        lives = [Life(self, script) for script in scripts]
-        for number, minutes in enumerate([*waits, TO_THE_END]):
-            await asyncio.gather(*(life.play(number) for life in lives))
-            await self._skip(timedelta(minutes=minutes))
-            await asyncio.gather(*(life.wait(minutes) for life in lives))
-        await asyncio.gather(*(life.check_the_end() for life in lives))
-        return lives
-
-    async def _skip(self, span: timedelta) -> None:
-        """Lets time pass.
-
-        The server counts what locks its clock, and now and then forgets to take one off (seen 2026-11-23, once in 40
-        orders): where nothing of ours is under way and time stands still all the same, this takes it off.
 
         Raises:
-            BrokenClockError: that was one too many, as a busy machine had only not come to what was under way.
+            BrokenClockError: Time has not passed as the scripts say.
         """
-        request = SleepRequest()
-        request.duration.FromTimedelta(span)
-        server = self.bench.client.test_service
-        # Once: what the client repeats when the server takes its time would sleep as often.
-        call = server.unlock_time_skipping_with_sleep(request, retry=False, timeout=_SLEEPS_WITHIN)
-        skipping = asyncio.ensure_future(call)
-        while not (await asyncio.wait({skipping}, timeout=_CLOCK_STANDS_SECONDS))[0]:
-            if self.gates.under_way == 0:
-                await server.unlock_time_skipping(UnlockTimeSkippingRequest())
-        try:
-            await skipping
-        except RPCError as error:
-            raise BrokenClockError from error
+        lives = [Life(self, script) for script in scripts]
+        await self.clock.check()
+        for number, minutes in enumerate([*waits, TO_THE_END]):
+            await asyncio.gather(*(life.play(number) for life in lives))
+            await self.clock.check()
+            await self.clock.skip(timedelta(minutes=minutes))
+            await asyncio.gather(*(life.wait(minutes) for life in lives))
+            await self.clock.check()
+        await asyncio.gather(*(life.check_the_end() for life in lives))
+        return lives
 
     async def smallest(self, waits: Sequence[int], script: Script) -> "Life":
         """The failing script with every step taken away without which it fails as well."""
@@ -238,30 +215,18 @@ class Life:
             occurred_at=None if sent.at is None else _NOON + timedelta(minutes=sent.at),
             body=self._body(sent),
         )
-        await self._dispatch(route(self.order_id, sent.type, event))
+        call = route(self.order_id, sent.type, event)
+        await repeated(lambda: self.timeline.dispatcher.dispatch(call))
         if activity_before == VALIDATING:
             if self.model.over:
                 self.gate.let_go()
-                await assert_eventually(self._has_ended_validating)
+                await assert_eventually(self._has_ended_validating, timeout=_SETTLES_WITHIN)
             self.gate.hold_publishing(self._is_publishing_held)
         # What follows an approval must find its windows shut, as the two in one moment may go either way; and late
         # events have a workflow each, which may come in any order.
         has_begun = self.model.activity not in (activity_before, "receive_order")
         if self.model.over or has_begun or self.model.postponed != postponed_before:
             await self._settled()
-
-    async def _dispatch(self, call: WorkflowCall) -> None:
-        """Repeats what the bridge would repeat: this server refuses a signal at the moment in which the run ends."""
-        async with asyncio.timeout(_SETTLES_WITHIN.total_seconds()):
-            while True:
-                try:
-                    await self.timeline.dispatcher.dispatch(call)
-                except RPCError as error:
-                    if classify_dispatch_error(error) is not Decision.TRANSIENT:
-                        raise
-                    await asyncio.sleep(POLL_INTERVAL_SECONDS)
-                else:
-                    return
 
     async def _pending_activities(self) -> set[str]:
         description = await self.timeline.bench.client.get_workflow_handle(self.order_id).describe()
@@ -301,7 +266,7 @@ class Life:
         # A run that ends with an activity or a workflow task under way would keep the server from skipping time for
         # good. It answers a query when it has handled all that came before, as the end of an activity.
         for _ in range(2):
-            await assert_eventually(self._has_nothing_under_way)
+            await assert_eventually(self._has_nothing_under_way, timeout=_SETTLES_WITHIN)
             await self._status()
         await self.timeline.bench.client.get_workflow_handle(self.order_id).terminate()
         self.model.terminate()
@@ -371,14 +336,22 @@ class Life:
     async def _check_run(self) -> None:
         if not self.model.seen:
             return
-        description = await self.timeline.bench.client.get_workflow_handle(self.order_id).describe()
         if self.model.over:
             expected = WorkflowExecutionStatus.COMPLETED
         elif self.model.is_terminated:
             expected = WorkflowExecutionStatus.TERMINATED
         else:
             expected = WorkflowExecutionStatus.FAILED
-        assert description.status is expected, self._story(f"the run {description.status}")
+        handle = self.timeline.bench.client.get_workflow_handle(self.order_id)
+        found: WorkflowExecutionStatus | None = None
+
+        async def has_ended_so() -> bool:
+            nonlocal found
+            found = (await handle.describe()).status
+            return found is expected
+
+        # A run that has nothing left to publish says nothing when it ends.
+        await assert_eventually(has_ended_so, timeout=_SETTLES_WITHIN, message=lambda: self._story(f"the run {found}"))
 
 
 class DisagreementError(Exception):
@@ -411,4 +384,4 @@ async def timeline_on(env: WorkflowEnvironment) -> AsyncIterator[Timeline]:
     gates = Gates()
     dispatcher = Dispatcher(bench.client, POLICY, task_queue=ORDER_TASK_QUEUE, rpc_timeout=timedelta(minutes=1))
     async with running(bench, interceptors=[gates]):
-        yield Timeline(bench, gates, dispatcher)
+        yield Timeline(bench, gates, Clock(env, gates), dispatcher)
