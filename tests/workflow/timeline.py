@@ -300,9 +300,7 @@ class Life:
         """The answer to a query; without one in time, that is "not yet": on a busy machine this server loses some."""
         handle = self.timeline.bench.client.get_workflow_handle(self.order_id)
         try:
-            status: OrderStatus = await handle.query(
-                STATUS_QUERY, result_type=OrderStatus, rpc_timeout=_ANSWERS_WITHIN
-            )
+            status: OrderStatus = await handle.query(STATUS_QUERY, result_type=OrderStatus, rpc_timeout=_ANSWERS_WITHIN)
         except RPCError as error:
             if error.status not in _TIMED_OUT:
                 raise
