@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from stack.errors import StackError
+from stack.files import write_atomically
 from stack.paths import PROJECT
 from stack.processes import Account
 
@@ -63,12 +64,16 @@ def _shared_dir(wished: Path) -> Path:
     SHARED_STATE_DIR.mkdir(parents=True, exist_ok=True)
     for note in SHARED_STATE_DIR.glob("*.of"):
         left = note.with_suffix("")
+        try:
+            stands_for = Path(note.read_text())
+        except FileNotFoundError:
+            continue  # Another process that starts now has been quicker.
         # A folder with this file has a server that runs, or was killed and may be started again.
-        if not Path(note.read_text()).exists() and not (left / "data" / "postmaster.pid").exists():
+        if not stands_for.exists() and not (left / "data" / "postmaster.pid").exists():
             shutil.rmtree(left, ignore_errors=True)
             note.unlink(missing_ok=True)
     folder = SHARED_STATE_DIR / hashlib.sha256(str(wished).encode()).hexdigest()[:16]
-    folder.with_suffix(".of").write_text(str(wished))
+    write_atomically(folder.with_suffix(".of"), str(wished))
     folder.mkdir(exist_ok=True)
     return folder
 

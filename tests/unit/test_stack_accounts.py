@@ -1,6 +1,7 @@
 """Where files go that PostgreSQL's own account must reach."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,16 @@ def test_a_stand_in_goes_when_its_own_folder_was_deleted_and_no_server_uses_it(
     assert not stopped.exists()
     assert running.exists()
     assert kept.exists()
+
+
+def test_those_who_start_at_the_same_moment_clear_away_the_same_stand_ins(account: Account, tmp_path: Path) -> None:
+    def start_and_delete(name: str) -> None:
+        for number in range(20):
+            wished = tmp_path / f"{name}-{number}"
+            assert accounts.reachable_dir(wished, account).exists()
+            wished.rmdir()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(start_and_delete, "abcdefgh"))
+    accounts.reachable_dir(tmp_path / "last", account)
+    assert len(list(accounts.SHARED_STATE_DIR.iterdir())) == 2, "a folder and its note"
