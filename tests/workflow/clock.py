@@ -8,6 +8,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from temporalio.api.testservice.v1 import SleepRequest, UnlockTimeSkippingRequest
@@ -18,6 +19,8 @@ from tests.workflow.gates import Gates
 
 _SLEEPS_WITHIN: Final = timedelta(minutes=3)
 _LOOKS_EVERY_SECONDS: Final = 2
+_COMPLAINT: Final = "Unbalanced lock and unlock calls"
+"""In the server's log: the call in which it notices has no effect, and is answered as an unknown error."""
 _PRECISION: Final = timedelta(minutes=1)
 """Far less than what lies between any two moments of a script."""
 
@@ -31,6 +34,8 @@ class Clock:
     """Lets time pass, and holds the server to it."""
 
     env: WorkflowEnvironment
+    log: Path
+    """What the server has to say."""
     gates: Gates
     _read: datetime | None = field(default=None, init=False)
     """What the clock said last."""
@@ -69,8 +74,10 @@ class Clock:
             skipped: What was to pass beside real time.
 
         Raises:
-            BrokenClockError: Another time has passed.
+            BrokenClockError: Another time has passed, or the server has refused a call since it cannot count its locks.
         """
+        if _COMPLAINT in self.log.read_text():
+            raise BrokenClockError(_COMPLAINT)
         before, before_at = self._read, self._read_at
         self._read, self._read_at = await self.env.get_current_time(), time.monotonic()
         if before is None:

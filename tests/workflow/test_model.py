@@ -79,7 +79,7 @@ def made_up(count: int, number: int) -> list[tuple[tuple[int, ...], Script]]:
 
 @pytest.mark.timeout(3_600)
 async def test_the_workflow_does_what_the_model_says(
-    time_skipping_server: Path, caplog: pytest.LogCaptureFixture
+    time_skipping_server: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As many sequences as ``MODEL_SEQUENCES`` says; ``MODEL_SEED`` makes the same ones again."""
     # That activities fail is in the scripts, and would bury what a failing test has to say.
@@ -90,7 +90,8 @@ async def test_the_workflow_does_what_the_model_says(
     broken: list[BrokenClockError] = []
     while batches:
         assert len(broken) < CLOCKS_MAX, f"the clocks of {CLOCKS_MAX} servers have gone wrong: {broken}"
-        async with await time_skipping.start(time_skipping_server) as env, timeline_on(env) as timeline:
+        log = tmp_path / f"server-{len(broken)}.log"
+        async with await time_skipping.start(time_skipping_server, log=log) as env, timeline_on(env, log) as timeline:
             try:
                 while batches:
                     seen.update(await _played(timeline, batches[0]))

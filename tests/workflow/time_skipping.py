@@ -24,6 +24,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from bridge.errors import Decision, classify_dispatch_error
+from stack.java import write_script
 from tests.helpers.waiting import POLL_INTERVAL_SECONDS
 from workflows.converter import DATA_CONVERTER
 
@@ -41,12 +42,22 @@ def _quiet_runtime() -> Runtime:
     )
 
 
-async def start(launcher: Path) -> WorkflowEnvironment:
+async def start(launcher: Path, *, log: Path | None = None) -> WorkflowEnvironment:
     """A server of its own, and a client of it.
+
+    Args:
+        launcher: What starts the server.
+        log: Where the server is to write what it has to say; by default where we do.
 
     Raises:
         RuntimeError: it did not start within `START_PATIENCE`.
     """
+    if log is not None:
+        launcher = write_script(
+            log.with_suffix(".sh"),
+            ["sh", "-c", 'exec "$0" "$@" 2>"$LOG"', str(launcher)],
+            environment={"LOG": str(log)},
+        )
     return await WorkflowEnvironment.start_time_skipping(
         data_converter=DATA_CONVERTER,
         runtime=_quiet_runtime(),

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from temporalio.client import WorkflowExecutionStatus
@@ -113,6 +114,7 @@ class Timeline:
             await asyncio.gather(*(life.wait(minutes) for life in lives))
             await self.clock.check()
         await asyncio.gather(*(life.check_the_end() for life in lives))
+        await self.clock.check()
         return lives
 
     async def smallest(self, waits: Sequence[int], script: Script) -> "Life":
@@ -381,8 +383,8 @@ def _seen(event: OutboundEvent) -> Out:
 
 
 @asynccontextmanager
-async def timeline_on(env: WorkflowEnvironment) -> AsyncIterator[Timeline]:
-    """Runs the workers of a timeline."""
+async def timeline_on(env: WorkflowEnvironment, log: Path) -> AsyncIterator[Timeline]:
+    """Runs the workers of a timeline, on a server that writes what it has to say to a log."""
     bench = Bench(
         env,
         order_queue=ORDER_TASK_QUEUE,
@@ -394,4 +396,4 @@ async def timeline_on(env: WorkflowEnvironment) -> AsyncIterator[Timeline]:
     gates = Gates()
     dispatcher = Dispatcher(bench.client, POLICY, task_queue=ORDER_TASK_QUEUE, rpc_timeout=timedelta(minutes=1))
     async with running(bench, interceptors=[gates]):
-        yield Timeline(bench, gates, Clock(env, gates), dispatcher)
+        yield Timeline(bench, gates, Clock(env, log, gates), dispatcher)
