@@ -16,7 +16,8 @@ from schemas.states import EventType, OrderState, ReasonCode
 from tests.workflow import time_skipping
 from tests.workflow.clock import BrokenClockError
 from tests.workflow.model import ADDRESS, APPROVED, CANCELLED, CREATED, Payment, Sent
-from tests.workflow.timeline import Do, Round, Script, Timeline, timeline_on
+from tests.workflow.scripts import Do, Round, Script
+from tests.workflow.timeline import Timeline, timeline_on
 
 SEQUENCES: Final = int(os.environ.get("MODEL_SEQUENCES", "500"))
 SEED: Final = int(os.environ.get("MODEL_SEED", "2"))
@@ -113,6 +114,7 @@ async def _played(timeline: Timeline, batch: Sequence[tuple[tuple[int, ...], Scr
         if life.failure is not None:
             smallest = await timeline.smallest(times, life.script)
             told = f"MODEL_SEED={SEED}, waits of {times} minutes: {smallest.failure or life.failure}"
+            told += f"\nthe server says: {timeline.clock.log.read_text()[:2_000]}"
             raise AssertionError(told) from life.failure
         seen.update(str(out.reason or out.state) for out in life.model.out)
     return seen

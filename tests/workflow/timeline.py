@@ -7,13 +7,12 @@ after it is certain. Between rounds the gates are open, and hours pass.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -42,6 +41,7 @@ from tests.workflow.model import (
     Payment,
     Sent,
 )
+from tests.workflow.scripts import Do, Round, Script, with_one_step_less
 from tests.workflow.time_skipping import repeated
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE, STATUS_QUERY, shipping_workflow_id
 
@@ -56,34 +56,9 @@ POLICY: Final = OrderPolicy(
 TO_THE_END: Final = 24 * 60
 """Minutes after which every order has come to its end."""
 _SETTLES_WITHIN: Final = timedelta(seconds=60)
-_ANSWERS_WITHIN: Final = timedelta(seconds=10)
 _TIMED_OUT: Final = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED)
 """What the client calls a call that takes too long, by who noticed it first."""
 _NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-class Do(Enum):
-    """What a script does beside sending events."""
-
-    GO = auto()
-    """Lets the activity under way come to its end."""
-    TERMINATE = auto()
-    """Has an operator terminate the run, where the order is at rest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What happens to one order while time stands still."""
-
-    steps: tuple[Sent | Do, ...]
-    publishing_is_held: bool = False
-    """Whether nothing is published until the round is over: the run then answers while it publishes, also its end."""
-
-    def __str__(self) -> str:
-        return f"[{', '.join(map(str, self.steps))}{' (not published)' if self.publishing_is_held else ''}]"
-
-
-Script: TypeAlias = tuple[Round, ...]
 
 
 @dataclass
@@ -121,21 +96,11 @@ class Timeline:
         """The failing script with every step taken away without which it fails as well."""
         failing = (await self.play(waits, [script]))[0]
         while failing.failure is not None:
-            smaller = [life for life in await self.play(waits, _with_one_step_less(failing.script)) if life.failure]
+            smaller = [life for life in await self.play(waits, with_one_step_less(failing.script)) if life.failure]
             if not smaller:
                 break
             failing = smaller[0]
         return failing
-
-
-def _with_one_step_less(script: Script) -> list[Script]:
-    smaller = []
-    for number, one in enumerate(script):
-        shorter = [replace(one, steps=one.steps[:at] + one.steps[at + 1 :]) for at in range(len(one.steps))]
-        if one.publishing_is_held:
-            shorter.append(replace(one, publishing_is_held=False))
-        smaller += [(*script[:number], instead, *script[number + 1 :]) for instead in shorter]
-    return smaller
 
 
 def _keeps_failure(method: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
@@ -226,7 +191,7 @@ class Life:
         if activity_before == VALIDATING:
             if self.model.over:
                 self.gate.let_go()
-                await assert_eventually(self._has_ended_validating, timeout=_SETTLES_WITHIN)
+                await _eventually(self._has_ended_validating)
             self.gate.hold_publishing(self._is_publishing_held)
         # What follows an approval must find its windows shut, as the two in one moment may go either way; and late
         # events have a workflow each, which may come in any order.
@@ -272,8 +237,8 @@ class Life:
         # A run that ends with an activity or a workflow task under way would keep the server from skipping time for
         # good. It answers a query when it has handled all that came before, as the end of an activity.
         for _ in range(2):
-            await assert_eventually(self._has_nothing_under_way, timeout=_SETTLES_WITHIN)
-            await assert_eventually(self._status, timeout=_SETTLES_WITHIN)
+            await _eventually(self._has_nothing_under_way)
+            await _eventually(self._status)
         await self.timeline.bench.client.get_workflow_handle(self.order_id).terminate()
         self.model.terminate()
 
@@ -290,7 +255,7 @@ class Life:
             self._compare(self._published())
             return made >= len(self.model.out) and self.gate.waiting == self.model.activity
 
-        await assert_eventually(has_come, timeout=_SETTLES_WITHIN, message=lambda: self._story(seen))
+        await _eventually(has_come, lambda: self._story(seen))
 
     async def _made(self) -> int:
         published = len(self._published())
@@ -299,14 +264,8 @@ class Life:
         return published
 
     async def _status(self) -> OrderStatus:
-        """The answer to a query; without one in time, that is "not yet": on a busy machine this server loses some."""
         handle = self.timeline.bench.client.get_workflow_handle(self.order_id)
-        try:
-            status: OrderStatus = await handle.query(STATUS_QUERY, result_type=OrderStatus, rpc_timeout=_ANSWERS_WITHIN)
-        except RPCError as error:
-            if error.status not in _TIMED_OUT:
-                raise
-            raise AssertionError("the run does not answer") from error
+        status: OrderStatus = await handle.query(STATUS_QUERY, result_type=OrderStatus)
         return status
 
     def _published(self) -> tuple[OutboundEvent, ...]:
@@ -363,11 +322,27 @@ class Life:
             return found is expected
 
         # A run that has nothing left to publish says nothing when it ends.
-        await assert_eventually(has_ended_so, timeout=_SETTLES_WITHIN, message=lambda: self._story(f"the run {found}"))
+        await _eventually(has_ended_so, lambda: self._story(f"the run {found}"))
 
 
 class DisagreementError(Exception):
     """The workflow and the model do not agree. No ``AssertionError``, which would only mean "not yet"."""
+
+
+async def _eventually(
+    condition: Callable[[], Awaitable[object]], message: str | Callable[[], str] = "the condition"
+) -> None:
+    """Waits in real time. A call that the server does not answer in time says "not yet": a busy one leaves some out."""
+
+    async def holds() -> object:
+        try:
+            return await condition()
+        except RPCError as error:
+            if error.status not in _TIMED_OUT:
+                raise
+            raise AssertionError("the server does not answer") from error
+
+    await assert_eventually(holds, timeout=_SETTLES_WITHIN, message=message)
 
 
 def _seen(event: OutboundEvent) -> Out:
