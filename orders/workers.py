@@ -29,6 +29,7 @@ from orders.search_attributes import require_search_attributes
 from orders.settings import Settings
 from orders.versioning import deployment_config
 from orders.wiring import failpoints
+from workflows.executor import OneTurnAtATime
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 
@@ -43,6 +44,12 @@ class TaskQueue(StrEnum):
 
     ORDER = ORDER_TASK_QUEUE
     SHIPPING = SHIPPING_TASK_QUEUE
+
+
+_WORKFLOWS: Final[dict[TaskQueue, tuple[type, ...]]] = {
+    TaskQueue.ORDER: ORDER_WORKFLOWS,
+    TaskQueue.SHIPPING: SHIPPING_WORKFLOWS,
+}
 
 
 async def run_worker(settings: Settings, queues: Sequence[TaskQueue], stop: asyncio.Event) -> ExitStatus:
@@ -128,14 +135,17 @@ async def _workers(
 ) -> AsyncIterator[list[Worker]]:
     async with AsyncExitStack() as resources:
         workers = []
+        threads = OneTurnAtATime(settings.worker_concurrent_workflow_tasks * len(queues))
+        # What is still under way then holds nothing up: the process leaves without waiting for its threads.
+        resources.callback(threads.shutdown, wait=False)
         if TaskQueue.ORDER in queues:
             activities = await _order_activities(resources, engine, settings)
-            workers.append(_worker(client, settings, TaskQueue.ORDER, ORDER_WORKFLOWS, activities))
+            workers.append(_worker(client, settings, TaskQueue.ORDER, activities, threads))
         if TaskQueue.SHIPPING in queues:
             carrier = await resources.enter_async_context(carrier_gateway(settings, engine))
             shipping = ShippingActivities(carrier, failpoints(settings))
             activities = [shipping.prepare_package, shipping.dispatch_carrier]
-            workers.append(_worker(client, settings, TaskQueue.SHIPPING, SHIPPING_WORKFLOWS, activities))
+            workers.append(_worker(client, settings, TaskQueue.SHIPPING, activities, threads))
         yield workers
 
 
@@ -170,15 +180,16 @@ def _worker(
     client: Client,
     settings: Settings,
     queue: TaskQueue,
-    workflows: Sequence[type],
     activities: Sequence[Callable[..., Any]],
+    threads: OneTurnAtATime,
 ) -> Worker:
     return Worker(
         client,
         task_queue=queue.value,
-        workflows=workflows,
+        workflows=_WORKFLOWS[queue],
         activities=activities,
         workflow_runner=workflow_runner(),
+        workflow_task_executor=threads,
         max_concurrent_activities=settings.worker_concurrent_activities,
         max_concurrent_workflow_tasks=settings.worker_concurrent_workflow_tasks,
         max_concurrent_activity_task_polls=settings.worker_activity_pollers,

@@ -42,6 +42,7 @@ from tests.helpers.fakes import (
 from tests.helpers.waiting import assert_eventually
 from tests.workflow.journal_check import check_journal
 from tests.workflow.time_skipping import repeated
+from workflows.executor import OneTurnAtATime
 from workflows.names import ORDER_WORKFLOW, SIGNALS, STATUS_QUERY
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 from workflows.search_attributes import SEARCH_ATTRIBUTES
@@ -240,8 +241,10 @@ async def running(
     orders = GatedOrderActivities(bench)
     payments = PaymentActivities(bench.payments, bench.gateway)
     shipping = ShippingActivities(bench.carrier)
+    threads = OneTurnAtATime(100)
     options: dict[str, Any] = {
         "workflow_runner": workflow_runner(),
+        "workflow_task_executor": threads,
         "graceful_shutdown_timeout": timedelta(0),
         **worker_options,
     }
@@ -269,8 +272,9 @@ async def running(
         activities=[shipping.prepare_package, shipping.dispatch_carrier],
         **options,
     )
-    async with order_worker, shipping_worker:
-        yield bench
+    with threads:
+        async with order_worker, shipping_worker:
+            yield bench
 
 
 async def _register_search_attributes(client: Client) -> None:
