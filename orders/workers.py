@@ -29,7 +29,7 @@ from orders.search_attributes import require_search_attributes
 from orders.settings import Settings
 from orders.versioning import deployment_config
 from orders.wiring import failpoints
-from workflows.executor import OneTurnAtATime
+from orders.workflow_threads import OneTurnAtATime
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 

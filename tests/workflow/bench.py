@@ -20,6 +20,7 @@ from temporalio.worker import Worker
 from activities.orders import OrderActivities, OrderRules
 from activities.payments import PaymentActivities
 from activities.shipping import ShippingActivities
+from orders.workflow_threads import OneTurnAtATime
 from schemas.inbound import InboundEvent
 from schemas.orchestration import (
     OrderPolicy,
@@ -42,7 +43,6 @@ from tests.helpers.fakes import (
 from tests.helpers.waiting import assert_eventually
 from tests.workflow.journal_check import check_journal
 from tests.workflow.time_skipping import repeated
-from workflows.executor import OneTurnAtATime
 from workflows.names import ORDER_WORKFLOW, SIGNALS, STATUS_QUERY
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 from workflows.search_attributes import SEARCH_ATTRIBUTES
