@@ -43,15 +43,13 @@ def settle(state: OrderRunState, event: InboundEvent, now: datetime) -> None:
     elif decision.reason is not None:
         reject(state, event, decision.reason, now)
     elif decision.body is not None:
-        state.remember(event.event_id)
-        state.unrecorded[event.event_id] = event
+        _note_decided(state, event)
         _apply(state, event, decision.body, now)
 
 
 def reject(state: OrderRunState, event: InboundEvent, reason: ReasonCode, now: datetime) -> None:
     """Refuses an event, visibly."""
-    state.remember(event.event_id)
-    state.unrecorded[event.event_id] = event
+    _note_decided(state, event)
     cause = cause_of(event)
     state.last_sequence += 1
     rejected = OrderEventRejected(
@@ -206,6 +204,11 @@ def projection_of(snapshot: OrderSnapshot) -> OrderProjection | None:
 def cause_of(event: InboundEvent) -> Cause:
     """The event as the cause of another."""
     return Cause(event_id=event.event_id, type=event.type)
+
+
+def _note_decided(state: OrderRunState, event: InboundEvent) -> None:
+    state.remember(event.event_id)
+    state.unrecorded[event.event_id] = event
 
 
 def _apply(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> None:

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from schemas.orchestration import ChargeResult, OrderDetails, OrderResult, OrderStatus, SettleLateEvents
     from schemas.states import OrderState, OrderStep, PaymentStatus, ReasonCode
     from workflows.arrivals import cancel_requested, read_event, read_milestone
-    from workflows.batches import batch_size
+    from workflows.batches import next_fitting
     from workflows.calls import OrderCalls
     from workflows.ledger import accept_order, change_state, reach_milestone, reject_held, settle_inbox
     from workflows.names import ORDER_WORKFLOW, SHIPPING_MILESTONE_SIGNAL, SHIPPING_TASK_QUEUE, SIGNALS, STATUS_QUERY
@@ -197,8 +197,8 @@ class OrderWorkflow:
         """The order is over: the database numbers the refusals, as runs and late-event workflows may do so at once."""
         while True:
             await workflow.wait_condition(lambda: bool(self._state.inbox))
-            size = batch_size(len(self._state.inbox), self._late_batch)
-            await self._calls.settle_late(self._late_batch(size))
+            batch, size = next_fitting(len(self._state.inbox), self._late_batch)
+            await self._calls.settle_late(batch)
             del self._state.inbox[:size]
 
     def _late_batch(self, size: int) -> SettleLateEvents:

@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.errors import SEQUENCE_CONFLICT
     from activities.orders import OrderActivities
     from schemas.orchestration import LookUpOrder, OrderPolicy
-    from workflows.batches import batch_size
+    from workflows.batches import next_fitting
     from workflows.ledger import batch_was_published, next_batch, renumber
     from workflows.patches import RECORDS_FIRST
     from workflows.policies import CONFLICTS_MAX, until_it_works
@@ -51,8 +51,7 @@ class Publisher:
             await self._publish_next()
 
     async def _publish_next(self) -> None:
-        size = batch_size(len(self._state.unpublished), lambda count: next_batch(self._state, count))
-        batch = next_batch(self._state, size)
+        batch, size = next_fitting(len(self._state.unpublished), lambda count: next_batch(self._state, count))
         try:
             await workflow.execute_activity_method(
                 OrderActivities.publish_events, batch, **until_it_works(self._policy)

@@ -10,7 +10,7 @@ from schemas.inbound import InboundEvent
 from schemas.orchestration import OrderProjection, OrderSnapshot, SettleLateEvents
 from schemas.outbound import OrderStateChanged, OutboundEvent
 from schemas.states import FINAL_STATES, EventType, InboundOutcome, OrderState, OrderStep, ReasonCode
-from workflows.batches import BATCH_BYTES_MAX, BATCH_MAX, batch_size
+from workflows.batches import BATCH_BYTES_MAX, BATCH_MAX, next_fitting
 from workflows.event_table import valid_event
 from workflows.ledger import batch_was_published, change_state, next_batch, reach_milestone, renumber, settle_inbox
 from workflows.resume import NEXT_STEPS, take_up
@@ -131,8 +131,7 @@ def test_a_batch_of_the_largest_texts_fits_into_what_temporal_takes() -> None:
     settle_inbox(state, NOW)
     sizes = []
     while state.unpublished:
-        size = batch_size(len(state.unpublished), lambda count: next_batch(state, count))
-        batch = next_batch(state, size)
+        batch, size = next_fitting(len(state.unpublished), lambda count: next_batch(state, count))
         assert len(batch.model_dump_json().encode()) <= BATCH_BYTES_MAX
         batch_was_published(state, batch, size)
         sizes.append(size)
@@ -141,7 +140,8 @@ def test_a_batch_of_the_largest_texts_fits_into_what_temporal_takes() -> None:
 
 def test_what_is_too_large_for_any_batch_goes_alone() -> None:
     large = InboundEvent(event_id="e", type="order.created", body={"note": "n" * BATCH_BYTES_MAX})
-    assert batch_size(7, lambda count: SettleLateEvents(order_id="o-1", events=(large,) * count)) == 1
+    batch, size = next_fitting(7, lambda count: SettleLateEvents(order_id="o-1", events=(large,) * count))
+    assert (len(batch.events), size) == (1, 1)
 
 
 @given(plays, st.integers(1, 5), st.integers(0, 8))
