@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.service import OperatorService, RPCStatusCode
+from temporalio.service import OperatorService, RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from bridge.dispatcher import Dispatcher
@@ -108,6 +108,15 @@ async def lowly(request: pytest.FixtureRequest, endpoints: Endpoints, client: Cl
         made.door = await Client.connect(proxy.address)
         proxy.refusal = request.param
         await proxy.drop()
+
+        async def refuses() -> bool:
+            try:
+                await made.operator_service.list_search_attributes(ListSearchAttributesRequest())
+            except RPCError as error:
+                return error.status is request.param
+            return False
+
+        await assert_eventually(refuses, message="the door refuses")  # The first call may meet the old connection.
         yield made
 
 
