@@ -1,7 +1,8 @@
 """``python -m tests.faults.soak``: campaigns with faults chosen at random, one after the other, for SOAK_MINUTES.
 
-Each campaign has a seed of its own, made from SEED, for its input and its faults. The exit status says whether any
-invariant was broken. FAULTS=postgres,providers takes only faults whose names hold one of these words.
+Each campaign has a seed of its own for its input and its faults: the first one SEED itself, the others made from it. So
+the seed that was printed for a campaign runs it again, before others. The exit status says whether any invariant was
+broken. FAULTS=postgres,providers takes only faults whose names hold one of these words.
 """
 
 import asyncio
@@ -83,8 +84,10 @@ async def soak(minutes: float, seed: int) -> Totals:
         try:
             deadline = time.monotonic() + minutes * 60
             chance = random.Random(seed)  # noqa: S311 -- reproducible on purpose
+            campaign_seed = seed
             while time.monotonic() < deadline:
-                await _campaign(servers, folder, chance.randrange(2**24), totals)
+                await _campaign(servers, folder, campaign_seed, totals)
+                campaign_seed = chance.randrange(2**24)
         finally:
             await asyncio.to_thread(servers.down)
     totals.say(seed)
