@@ -8,11 +8,12 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from bridge.lenient_records import read_leniently
+from tests.helpers.waiting import POLL_INTERVAL_SECONDS
 
 READ_DEADLINE_SECONDS = 30.0
 """Reading a test's topic to its end takes milliseconds; far longer means a broken server, and fails the test."""
@@ -123,14 +124,25 @@ async def read_topic(bootstrap_servers: str, topic: str) -> list[StoredRecord]:
 
 
 async def group_offsets(bootstrap_servers: str, group_id: str, topics: Sequence[str]) -> list[PartitionOffsets]:
-    """Begin, end and committed offset of every partition of the topics."""
+    """Begin, end and committed offset of every partition of the topics; waits for a broker that only comes back."""
     async with asyncio.timeout(READ_DEADLINE_SECONDS):
-        committed = await commits_of(bootstrap_servers, group_id)
-        partitions = await partitions_of(bootstrap_servers, topics)
-        async with _reader(bootstrap_servers) as consumer:
-            # Ends are read after commits: a commit beyond the end is then a fact and no race.
-            ends = await consumer.end_offsets(partitions)
-            begins = await consumer.beginning_offsets(partitions)
+        while True:
+            try:
+                return await _group_offsets(bootstrap_servers, group_id, topics)
+            except KafkaError as error:
+                # A broker that was frozen, or is starting, answers before the cluster counts it as there.
+                if not error.retriable:
+                    raise
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+
+
+async def _group_offsets(bootstrap_servers: str, group_id: str, topics: Sequence[str]) -> list[PartitionOffsets]:
+    committed = await commits_of(bootstrap_servers, group_id)
+    partitions = await partitions_of(bootstrap_servers, topics)
+    async with _reader(bootstrap_servers) as consumer:
+        # Ends are read after commits: a commit beyond the end is then a fact and no race.
+        ends = await consumer.end_offsets(partitions)
+        begins = await consumer.beginning_offsets(partitions)
     return [
         PartitionOffsets(
             topic=partition.topic,
@@ -194,8 +206,8 @@ async def _reader(bootstrap_servers: str) -> AsyncIterator[Any]:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         await consumer.stop()
@@ -204,8 +216,8 @@ async def _reader(bootstrap_servers: str) -> AsyncIterator[Any]:
 @asynccontextmanager
 async def _admin(bootstrap_servers: str) -> AsyncIterator[Any]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
     try:
+        await admin.start()
         yield admin
     finally:
         await admin.close()
