@@ -32,7 +32,7 @@ fmt: ## format the code
 
 contract: ## renew docs/contract from the models
 	@$(RUN) python -m schemas.contract docs/contract
-	@$(RUN) python -m workflows.event_table docs/contract/state-event-table.md
+	@$(RUN) python -m workflows.life.event_table docs/contract/state-event-table.md
 
 record-histories: ## renew the recorded workflow histories, after a change that is meant
 	@$(RUN) python -m tests.replay.record

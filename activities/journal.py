@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from activities.ports import SequenceConflictError, StoredEvent
+from schemas.activity_io import SettledEvent
 from schemas.inbound import InboundEvent, read_body
-from schemas.orchestration import SettledEvent
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected, OutboundEvent
 from schemas.states import InboundOutcome, OrderState, ReasonCode
 

@@ -8,9 +8,7 @@ from temporalio import activity
 from activities.errors import told_to_temporal
 from activities.failpoints import Failpoint, Failpoints
 from activities.ports import EventPublisher, OrderStore, StoredEvent
-from schemas.base import AMOUNT_MAX
-from schemas.inbound import InboundEvent
-from schemas.orchestration import (
+from schemas.activity_io import (
     LookUpOrder,
     MarkOrderShipped,
     OrderSnapshot,
@@ -21,6 +19,8 @@ from schemas.orchestration import (
     ValidateOrder,
     ValidationResult,
 )
+from schemas.base import AMOUNT_MAX
+from schemas.inbound import InboundEvent
 from schemas.states import ReasonCode
 
 PUBLISHED_AT_ONCE_MAX: Final = 20

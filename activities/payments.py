@@ -14,7 +14,7 @@ from activities.ports import (
     PaymentGateway,
     PaymentStore,
 )
-from schemas.orchestration import ChargePayment, ChargeResult, RefundPayment, RefundResult
+from schemas.activity_io import ChargePayment, ChargeResult, RefundPayment, RefundResult
 from schemas.states import PaymentStatus, ReasonCode
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from schemas.inbound import Address, InboundEvent
-from schemas.orchestration import (
+from schemas.activity_io import (
     ChargePayment,
     OrderDetails,
     OrderSnapshot,
     PublishEvents,
     SettledEvent,
 )
+from schemas.inbound import Address, InboundEvent
 from schemas.states import PaymentStatus, ReasonCode
 
 

@@ -5,7 +5,7 @@ from temporalio import activity
 from activities.errors import told_to_temporal
 from activities.failpoints import Failpoint, Failpoints
 from activities.ports import CarrierGateway
-from schemas.orchestration import DispatchedCarrier, PreparedPackage, Shipment
+from schemas.activity_io import DispatchedCarrier, PreparedPackage, Shipment
 
 
 class ShippingActivities:

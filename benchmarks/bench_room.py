@@ -15,9 +15,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from bridge.calls import SINGLE_ATTEMPT, Settlement
 from bridge.config import BridgeConfig
-from bridge.dispatcher import SINGLE_ATTEMPT, Settlement
-from bridge.processor import Dispatches
+from bridge.engine.attempts import Dispatches
 from bridge.router import WorkflowCall
 from bridge.service import Bridge
 from schemas.states import EventType

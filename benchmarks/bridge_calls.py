@@ -13,8 +13,8 @@ from typing import Any
 from benchmarks.bench_room import BenchRoom, open_bench_room, running
 from benchmarks.ratios import Ratio, in_turns
 from benchmarks.report import Figure
+from bridge.calls import Dispatcher, Settlement
 from bridge.config import EngineLimits
-from bridge.dispatcher import Dispatcher, Settlement
 from bridge.router import WorkflowCall, route
 from schemas.inbound import InboundEvent
 from schemas.states import EventType

@@ -9,9 +9,9 @@ import time
 from benchmarks.bench_room import BenchRoom, CountingDispatcher, open_bench_room, running, until, zipf_keys
 from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
-from bridge.decoder import decode
-from bridge.kafka_clients import make_consumer
-from bridge.records import Record
+from bridge.kafka.clients import make_consumer
+from bridge.reading.event import decode
+from bridge.record import Record
 
 RECORDS, KEYS, PARTITIONS, TURNS = 100_000, 10_000, 3, 11
 

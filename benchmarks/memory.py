@@ -9,7 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from benchmarks.bench_room import join_bench_room, open_bench_room, running
 from benchmarks.report import Figure
-from bridge.dispatcher import Settlement
+from bridge.calls import Settlement
 from bridge.router import WorkflowCall
 from schemas.states import EventType
 

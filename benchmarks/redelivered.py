@@ -26,8 +26,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from activities.failpoints import Failpoints
 from benchmarks.bench_room import BenchRoom, open_bench_room
 from benchmarks.report import Figure
+from bridge.calls import SINGLE_ATTEMPT
 from bridge.config import BridgeConfig, GroupTimings
-from bridge.dispatcher import SINGLE_ATTEMPT
 from bridge.service import Bridge
 from schemas.states import EventType
 

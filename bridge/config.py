@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from activities.failpoints import Failpoints
-from bridge.dead_letter_limit import DeadLetterLimits
-from bridge.decoder import DecodeLimits
-from schemas.orchestration import OrderPolicy
+from bridge.dead_letters.limit import DeadLetterLimits
+from bridge.reading.event import DecodeLimits
+from schemas.activity_io import OrderPolicy
 from schemas.states import EventType
 from workflows.names import ORDER_TASK_QUEUE
 

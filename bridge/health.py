@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import structlog
 
-from bridge.errors import Decision
+from bridge.decisions import Decision
 
 QUIET_SECONDS = 2.0
 """How long an outage is over before it counts as over. A server that is overloaded takes every other call, and would

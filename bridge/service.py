@@ -11,21 +11,21 @@ from typing import Any
 import structlog
 from temporalio.client import Client
 
+from bridge.calls import Dispatcher
 from bridge.config import BridgeConfig
-from bridge.consumer import Committer, Poller, Rebalancer
-from bridge.dead_letters import DeadLetters
-from bridge.decode_errors import DecodeError
-from bridge.decoder import DecodedRecord, decode
-from bridge.dispatcher import Dispatcher
-from bridge.engine import Engine
+from bridge.dead_letters.headers import DeadLetters
+from bridge.engine.attempts import Dispatches, RecordProcessor
+from bridge.engine.engine import Engine
+from bridge.engine.offsets import OffsetTracker
 from bridge.health import Dependency, Health
-from bridge.offsets import OffsetTracker
-from bridge.positions import Positions
-from bridge.probe import Prober, ask_temporal
-from bridge.processor import Dispatches, RecordProcessor
-from bridge.records import Record
-from bridge.startup import Startup
-from bridge.watchdog import Signs, watch
+from bridge.kafka.poller import Committer, Poller, Rebalancer
+from bridge.kafka.positions import Positions
+from bridge.reading.event import DecodedRecord, decode
+from bridge.record import Record
+from bridge.refusal import DecodeError
+from bridge.supervision.probe import Prober, ask_temporal
+from bridge.supervision.startup import Startup
+from bridge.supervision.watchdog import Signs, watch
 
 log = structlog.get_logger("bridge")
 
@@ -63,7 +63,7 @@ class Bridge:
 
     Args:
         config: What it is told.
-        client: Connected or lazy, with the pydantic data converter and `bridge.dispatcher.SINGLE_ATTEMPT`.
+        client: Connected or lazy, with the pydantic data converter and `bridge.calls.SINGLE_ATTEMPT`.
         dispatcher: What makes the calls; None for the real one. Measurements give another.
     """
 

@@ -1,6 +1,6 @@
 """``python -m orders``, and the console script."""
 
-from orders.leaving import leave
+from orders.processes.leaving import leave
 
 
 def main() -> None:

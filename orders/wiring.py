@@ -4,13 +4,13 @@ from datetime import timedelta
 
 from activities.failpoints import Failpoints
 from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings
-from bridge.dead_letter_limit import DeadLetterLimits
-from bridge.decoder import DecodeLimits
+from bridge.dead_letters.limit import DeadLetterLimits
+from bridge.reading.event import DecodeLimits
 from orders.clients.kafka import kafka_security
-from orders.exit_status import WrongSettingsError
+from orders.processes.exit_status import WrongSettingsError
 from orders.settings import Settings
-from orders.settings.groups import Environment
-from schemas.orchestration import OrderPolicy
+from orders.settings.general import Environment
+from schemas.activity_io import OrderPolicy
 
 
 def order_policy(settings: Settings) -> OrderPolicy:

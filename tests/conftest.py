@@ -56,7 +56,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not is_xdist_controller(session) or all(Path(one).is_relative_to("tests/unit") for one in config.args):
         return
     import stack  # noqa: PLC0415 -- only where servers are to be started
-    from tests.helpers.guarded_stack import guarded_stack  # noqa: PLC0415 -- the same
+    from tests.helpers.servers.guarded_stack import guarded_stack  # noqa: PLC0415 -- the same
 
     # Told to end early, as by Ctrl-C, the others have this long to end what their tests have started.
     NodeManager.EXIT_TIMEOUT = 60
@@ -125,7 +125,7 @@ def endpoints(
     if named is not None:
         yield named
         return
-    from tests.helpers.guarded_stack import guarded_stack  # noqa: PLC0415 -- only where servers are to be started
+    from tests.helpers.servers.guarded_stack import guarded_stack  # noqa: PLC0415 -- only where servers are to be started
 
     with guarded_stack(tmp_path_factory.mktemp("stack"), durable=False, progress=say) as running:
         yield running.endpoints

@@ -4,8 +4,8 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
+    from schemas.activity_io import ShippingMilestone
     from schemas.inbound import InboundEvent
-    from schemas.orchestration import ShippingMilestone
     from schemas.states import EventType
     from workflows.converter import EncryptedPayloadError
 

@@ -6,7 +6,7 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError, WorkflowAlr
 with workflow.unsafe.imports_passed_through():
     from activities.orders import OrderActivities
     from activities.payments import PaymentActivities
-    from schemas.orchestration import (
+    from schemas.activity_io import (
         ChargePayment,
         ChargeResult,
         LookUpOrder,

@@ -10,20 +10,20 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from schemas.orchestration import ChargeResult, OrderDetails, OrderResult, OrderStatus, SettleLateEvents
+    from schemas.activity_io import ChargeResult, OrderDetails, OrderResult, OrderStatus, SettleLateEvents
     from schemas.states import OrderState, OrderStep, PaymentStatus, ReasonCode
     from workflows.arrivals import cancel_requested, read_event, read_milestone
-    from workflows.batches import next_fitting
     from workflows.calls import OrderCalls
-    from workflows.ledger import accept_order, change_state, reach_milestone, reject_held, settle_inbox
+    from workflows.life.batches import next_fitting
+    from workflows.life.ledger import accept_order, change_state, reach_milestone, reject_held, settle_inbox
+    from workflows.life.recovery import take_up
+    from workflows.life.state import OrderRunInput, OrderRunState, begun_again, carried_bytes
+    from workflows.life.views import result_of, status_of, summary_of
     from workflows.names import ORDER_WORKFLOW, SHIPPING_MILESTONE_SIGNAL, SHIPPING_TASK_QUEUE, SIGNALS, STATUS_QUERY
     from workflows.patches import RECORDS_FIRST
     from workflows.policies import CARRIED_BYTES_MAX, CARRIED_EVENTS_MAX
     from workflows.publisher import Publisher
-    from workflows.resume import take_up
     from workflows.search_attributes import changed_attributes
-    from workflows.state import OrderRunInput, OrderRunState, begun_again, carried_bytes
-    from workflows.views import result_of, status_of, summary_of
 
 ORPHANED_EVENTS: Final = "OrphanedEvents"
 """Failure type of a run whose order never came. It fails, so that a later ``order.created`` starts a new run."""

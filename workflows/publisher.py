@@ -8,12 +8,12 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.errors import SEQUENCE_CONFLICT
     from activities.orders import OrderActivities
-    from schemas.orchestration import LookUpOrder, OrderPolicy
-    from workflows.batches import next_fitting
-    from workflows.ledger import batch_was_published, next_batch, renumber
+    from schemas.activity_io import LookUpOrder, OrderPolicy
+    from workflows.life.batches import next_fitting
+    from workflows.life.ledger import batch_was_published, next_batch, renumber
+    from workflows.life.state import OrderRunState
     from workflows.patches import RECORDS_FIRST
     from workflows.policies import CONFLICTS_MAX, until_it_works
-    from workflows.state import OrderRunState
 
 ORDER_WRITTEN_ELSEWHERE: Final = "OrderWrittenElsewhere"
 """Failure type of a run that cannot go on, as another run of the same order writes its events."""

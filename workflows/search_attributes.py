@@ -11,7 +11,7 @@ from typing import Any, Final
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate, TypedSearchAttributes
 
 from schemas.base import IDENTIFIER_PATTERN
-from workflows.state import OrderRunState
+from workflows.life.state import OrderRunState
 
 ORDER_STATE: Final = SearchAttributeKey.for_keyword("OrderState")
 """The step that the order is at: what the ``status`` query shows as ``state``."""

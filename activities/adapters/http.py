@@ -20,9 +20,9 @@ from activities.ports import (
     PaymentGateway,
     ShipmentRefusedError,
 )
+from schemas.activity_io import ChargePayment
 from schemas.base import Model
 from schemas.inbound import Address
-from schemas.orchestration import ChargePayment
 from schemas.states import PaymentStatus, ReasonCode
 
 RETRY_AFTER_MAX: Final = timedelta(seconds=30)

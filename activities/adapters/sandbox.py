@@ -29,8 +29,8 @@ from activities.ports import (
     PaymentGateway,
     ShipmentRefusedError,
 )
+from schemas.activity_io import ChargePayment
 from schemas.inbound import Address
-from schemas.orchestration import ChargePayment
 from schemas.states import PaymentStatus, ReasonCode
 
 DECLINED_PREFIX: Final = "decline-"

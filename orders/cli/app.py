@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from orders.cli.common import has_local_servers
-from orders.exit_status import ExitStatus, OrdersError, WrongSettingsError
+from orders.processes.exit_status import ExitStatus, OrdersError, WrongSettingsError
 
 
 class _Command(NamedTuple):

@@ -4,15 +4,15 @@ import asyncio
 
 import structlog
 
-from bridge.dead_letter_limit import DeadLetterLimitError
-from bridge.dispatcher import SINGLE_ATTEMPT
+from bridge.calls import SINGLE_ATTEMPT
+from bridge.dead_letters.limit import DeadLetterLimitError
 from bridge.service import Bridge
-from bridge.watchdog import StuckError
+from bridge.supervision.watchdog import StuckError
 from orders.cli.common import command_app, run_process, server_settings
 from orders.clients.temporal import lazy_temporal
-from orders.exit_status import ExitStatus
-from orders.health_checks import bridge_checks
-from orders.health_server import health_server
+from orders.processes.exit_status import ExitStatus
+from orders.processes.health_checks import bridge_checks
+from orders.processes.health_server import health_server
 from orders.settings import Settings
 from orders.wiring import bridge_config
 

@@ -13,11 +13,11 @@ import structlog
 import typer
 from rich.console import Console
 
-from orders.exit_status import ExitStatus, UnreachableError
-from orders.logs import configure_logging
-from orders.process import run_until_stopped
+from orders.processes.exit_status import ExitStatus, UnreachableError
+from orders.processes.running import run_until_stopped
 from orders.settings import Settings, load_settings
 from orders.settings.model import STOP_TIMEOUT_SECONDS
+from orders.telemetry.logs import configure_logging
 
 Result = TypeVar("Result")
 

@@ -9,17 +9,17 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from orders.by_hand import ConsoleProducer, example_messages
 from orders.cli.common import JsonOption, command_app, console, print_json, silence_logging
-from orders.cli.local import LocalServers, local_servers, processes
-from orders.cli.terminal import Terminal, orders_as_typed
-from orders.demo.facts import Verdict
-from orders.demo.play import Show, play
-from orders.demo.scenarios import Step, scenarios
-from orders.event_lines import event_line
-from orders.event_stream import ReadRecord
-from orders.exit_status import ExitStatus, OrdersError
-from orders.process import stop_on_signals
+from orders.cli.rendering.event_lines import event_line
+from orders.clients.topic_stream import ReadRecord
+from orders.local.console_producer import ConsoleProducer, example_messages
+from orders.local.demo.facts import Verdict
+from orders.local.demo.play import Show, play
+from orders.local.demo.scenarios import Step, scenarios
+from orders.local.servers import LocalServers, local_servers, processes
+from orders.local.terminal import Terminal, orders_as_typed
+from orders.processes.exit_status import ExitStatus, OrdersError
+from orders.processes.running import stop_on_signals
 from schemas.states import EventType
 
 app = command_app()

@@ -8,15 +8,22 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
-from orders.dead_letters.finding import Listing, get_letters, list_letters
-from orders.dead_letters.purging import PurgePlan, plan_purge, purge
-from orders.dead_letters.replay_plan import REPLAYS_MAX_DEFAULT, Planned, Refused, ReplayPlan
-from orders.dead_letters.replaying import SourceGoneError, fetch_source, plan_replay, replay
-from orders.dead_letters.selection import Place, Selection, parse_place, parse_time
-from orders.dead_letters.showing import VALUE_BYTES_MAX, Shown, letter_json, letter_lines, summary_json, summary_line
-from orders.exit_status import ExitStatus, OrdersError
+from orders.clients.topic_scan import topic_scan
+from orders.operations.dead_letters.finding import Listing, get_letters, list_letters
+from orders.operations.dead_letters.purging import PurgePlan, plan_purge, purge
+from orders.operations.dead_letters.replay_plan import REPLAYS_MAX_DEFAULT, Planned, Refused, ReplayPlan
+from orders.operations.dead_letters.replaying import SourceGoneError, fetch_source, plan_replay, replay
+from orders.operations.dead_letters.selection import Place, Selection, parse_place, parse_time
+from orders.operations.dead_letters.showing import (
+    VALUE_BYTES_MAX,
+    Shown,
+    letter_json,
+    letter_lines,
+    summary_json,
+    summary_line,
+)
+from orders.processes.exit_status import ExitStatus, OrdersError
 from orders.settings import Settings
-from orders.topic_scan import topic_scan
 
 app = command_app(
     no_args_is_help=True,

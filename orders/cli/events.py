@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
-from orders.event_lines import event_line
-from orders.event_stream import ReadRecord, topic_batches
-from orders.exit_status import OrdersError
+from orders.cli.rendering.event_lines import event_line
+from orders.clients.topic_stream import ReadRecord, topic_batches
+from orders.processes.exit_status import OrdersError
 from orders.settings import Settings
 
 app = command_app()

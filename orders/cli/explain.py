@@ -14,11 +14,11 @@ from orders.cli.common import (
     run_command,
     server_settings,
 )
-from orders.dead_letters.selection import parse_time
-from orders.exit_status import OrdersError, UnreachableError
-from orders.explanation.gathering import explain as gather
-from orders.explanation.page import as_json as json_page
-from orders.explanation.page import page
+from orders.cli.rendering.explain_page import as_json as json_page
+from orders.cli.rendering.explain_page import page
+from orders.operations.dead_letters.selection import parse_time
+from orders.operations.explain.gathering import explain as gather
+from orders.processes.exit_status import OrdersError, UnreachableError
 
 app = command_app()
 

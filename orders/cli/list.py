@@ -10,9 +10,9 @@ from rich.table import Table
 
 from activities.adapters.postgres.reader import OrderRecord
 from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
-from orders.dead_letters.selection import parse_time
-from orders.order_list import age_text, list_orders, order_json
-from orders.safe_text import safe_text
+from orders.cli.rendering.safe_text import safe_text
+from orders.operations.dead_letters.selection import parse_time
+from orders.operations.listing import age_text, list_orders, order_json
 from schemas.states import OrderState
 
 app = command_app()

@@ -4,10 +4,10 @@ import asyncio
 
 from migrations import Migration
 from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
-from orders.database import ensure_tables
-from orders.search_attributes import SearchAttribute, ensure_search_attributes
+from orders.installation.search_attributes import SearchAttribute, ensure_search_attributes
+from orders.installation.tables import ensure_tables
+from orders.installation.topics import Topic, ensure_topics
 from orders.settings import Settings
-from orders.topics import Topic, ensure_topics
 
 app = command_app()
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orders.exit_status import ExitStatus, OrdersError
+from orders.processes.exit_status import ExitStatus, OrdersError
 
 _ADDRESS = "Address"
 _EVENT = "Event"

@@ -10,12 +10,12 @@ from uuid import uuid4
 import typer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from orders.bodies import body_fields, build_body
 from orders.cli import options
 from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
 from orders.clients.kafka import kafka_producer, kafka_unreachable
-from orders.exit_status import ExitStatus, OrdersError, UnreachableError
-from orders.messages import Encoding, Message, encode_message, order_id_in
+from orders.operations.bodies import body_fields, build_body
+from orders.operations.messages import Encoding, Message, encode_message, order_id_in
+from orders.processes.exit_status import ExitStatus, OrdersError, UnreachableError
 from orders.settings import Settings
 from schemas.states import EventType
 

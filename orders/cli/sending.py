@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from bridge.dispatcher import Settlement
-from orders.bodies import build_body
+from bridge.calls import Settlement
 from orders.cli.common import console, print_json, run_command, server_settings
 from orders.clients.temporal import connect_temporal
-from orders.order_calls import deliver
+from orders.operations.bodies import build_body
+from orders.operations.send import deliver
 from orders.settings import Settings
 from schemas.inbound import InboundBody
 from schemas.states import EventType

@@ -13,7 +13,7 @@ from orders.cli.common import (
     server_settings,
 )
 from orders.clients.temporal import connect_temporal, readable_payloads
-from orders.order_views import OrderView, view_order
+from orders.operations.view import OrderView, view_order
 from orders.settings import Settings
 from schemas.inbound import Address
 

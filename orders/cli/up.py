@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import secrets
 
-from orders.by_hand import ConsoleProducer, example_messages
 from orders.cli.common import command_app, console, silence_logging
-from orders.cli.local import LocalServers, keep_servers, local_servers, processes
-from orders.cli.terminal import Terminal, orders_as_typed
-from orders.process import stop_on_signals
+from orders.local.console_producer import ConsoleProducer, example_messages
+from orders.local.servers import LocalServers, keep_servers, local_servers, processes
+from orders.local.terminal import Terminal, orders_as_typed
+from orders.processes.running import stop_on_signals
 
 app = command_app()
 

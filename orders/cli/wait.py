@@ -13,7 +13,7 @@ from orders.cli.common import (
     run_command,
     server_settings,
 )
-from orders.order_views import wait_for_state
+from orders.operations.view import wait_for_state
 from schemas.states import OrderState
 
 app = command_app()

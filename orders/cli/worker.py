@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from orders.cli.common import command_app, run_process, server_settings
-from orders.exit_status import ExitStatus
-from orders.workers import TaskQueue, run_worker
+from orders.processes.exit_status import ExitStatus
+from orders.processes.worker import TaskQueue, run_worker
 
 app = command_app()
 

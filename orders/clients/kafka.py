@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from orders.exit_status import UnreachableError, WrongSettingsError
+from orders.processes.exit_status import UnreachableError, WrongSettingsError
 from orders.settings import Settings
 
 _CLOSE_TIMEOUT_SECONDS = 5.0

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode, TLSConfig
 
-from orders.exit_status import UnreachableError, WrongSettingsError
+from orders.processes.exit_status import UnreachableError, WrongSettingsError
 from orders.settings import Settings
 from orders.settings.codec_keys import parse_codec_keys
 from workflows.converter import DATA_CONVERTER, UnreadablePayloadError, encrypting
@@ -62,7 +62,7 @@ def temporal_data_converter(settings: Settings) -> DataConverter:
     """How payloads are written and read: encrypted where there are keys."""
     if settings.temporal_codec_keys is None:
         return DATA_CONVERTER
-    from orders.payload_codec import AesGcmCodec  # noqa: PLC0415 -- only where keys are set
+    from orders.clients.payload_codec import AesGcmCodec  # noqa: PLC0415 -- only where keys are set
 
     keys = parse_codec_keys(settings.temporal_codec_keys.get_secret_value())
     return encrypting(AesGcmCodec(keys, allow_unencrypted=settings.temporal_codec_allow_unencrypted))

@@ -8,7 +8,7 @@ from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from activities.failpoints import Failpoints
-from orders.settings.groups import (
+from orders.settings.general import (
     BridgeSettings,
     DatabaseSettings,
     Environment,

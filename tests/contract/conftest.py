@@ -11,9 +11,9 @@ from activities.adapters.http import HttpProvider
 from activities.adapters.postgres import PostgresOrderStore
 from activities.ports import OrderStore
 from stack.endpoints import Endpoints
-from tests.helpers.databases import migrated_engine
 from tests.helpers.fakes import InMemoryOrderStore
-from tests.helpers.gateway_server import RunningGateway, running_gateway
+from tests.helpers.servers.databases import migrated_engine
+from tests.helpers.servers.gateway_server import RunningGateway, running_gateway
 
 
 @pytest.fixture(scope="session")

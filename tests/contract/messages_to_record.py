@@ -11,7 +11,7 @@ from typing import Any, Final
 from schemas.inbound import Address
 from schemas.outbound import Cause, OrderAddressChanged, OrderEventRejected, OrderStateChanged, OutboundEvent
 from schemas.states import EventType, OrderState, ReasonCode
-from tests.helpers.messages import SOURCE, Encoding, Message, message_of
+from tests.helpers.messages.messages import SOURCE, Encoding, Message, message_of
 
 NOON: Final = "2026-01-31T12:00:00Z"
 ADDRESS: Final = {

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from activities import journal
 from activities.adapters.kafka import KafkaEventPublisher
-from bridge.records import Record
-from schemas.contract import documents, render
+from bridge.record import Record
+from schemas.contract.__main__ import documents, render
 from schemas.currencies import ISO_4217_CODES
 from schemas.outbound import OutboundEvent
 from stack.endpoints import Endpoints
@@ -32,10 +32,10 @@ from tests.contract.recorded_messages import (
     recorded,
     to_line,
 )
-from tests.helpers.compatibility import breaking_changes
-from tests.helpers.kafka_io import Outgoing, StoredRecord, produce, read_topic
-from tests.helpers.kafka_topics import topics_made
-from tests.helpers.messages import Message
+from tests.helpers.messages.compatibility import breaking_changes
+from tests.helpers.messages.kafka_io import Outgoing, StoredRecord, produce, read_topic
+from tests.helpers.messages.messages import Message
+from tests.helpers.servers.kafka_topics import topics_made
 
 
 async def _inbound(kafka: str, topic: str, messages: dict[str, tuple[str, Message]]) -> list[Recorded]:

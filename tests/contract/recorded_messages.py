@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.decoder import DecodedRecord, DecodeLimits, decode
-from bridge.records import Record
+from bridge.reading.event import DecodedRecord, DecodeLimits, decode
+from bridge.record import Record
 from schemas.states import EventType
 
 _VERSION_1: Final = Path(__file__).parent / "recorded" / "v1"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.asyncapi import complaints
+from tests.helpers.messages.asyncapi import complaints
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "contract" / "asyncapi.json"
 

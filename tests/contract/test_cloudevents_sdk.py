@@ -20,15 +20,15 @@ from cloudevents.v1.http import CloudEvent as OlderCloudEvent
 
 from activities import journal
 from activities.adapters.kafka import KafkaEventPublisher
-from bridge.decoder import DecodeLimits, decode
-from bridge.records import Record
-from schemas.contract_examples import EXAMPLES
+from bridge.reading.event import DecodeLimits, decode
+from bridge.record import Record
+from schemas.contract.examples import EXAMPLES
 from schemas.inbound import BODY_MODELS, InboundEvent
 from schemas.outbound import OUTBOUND_EVENT, outbound_event_id
 from schemas.states import EventType, OutboundType
 from stack.endpoints import Endpoints
-from tests.helpers.kafka_io import Outgoing, StoredRecord, produce, read_topic
-from tests.helpers.kafka_topics import topics_made
+from tests.helpers.messages.kafka_io import Outgoing, StoredRecord, produce, read_topic
+from tests.helpers.servers.kafka_topics import topics_made
 
 FORMAT = JSONFormat()
 TOPICS = {event_type.value: event_type for event_type in EventType}

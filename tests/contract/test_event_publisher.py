@@ -13,8 +13,8 @@ from schemas.outbound import OrderStateChanged
 from schemas.states import OrderState
 from stack.endpoints import Endpoints
 from tests.helpers.fakes import RecordingPublisher
-from tests.helpers.kafka_io import read_topic
-from tests.helpers.kafka_topics import topics_made
+from tests.helpers.messages.kafka_io import read_topic
+from tests.helpers.servers.kafka_topics import topics_made
 
 Published = Callable[[], Awaitable[list[tuple[str, str]]]]
 Case = tuple[EventPublisher, Published]

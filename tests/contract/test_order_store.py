@@ -6,11 +6,19 @@ import secrets
 import pytest
 
 from activities.ports import OrderStore, SequenceConflictError
+from schemas.activity_io import OrderProjection, OrderSnapshot, PublishEvents
 from schemas.inbound import Address
-from schemas.orchestration import OrderProjection, OrderSnapshot, PublishEvents
 from schemas.outbound import Cause, OrderAddressChanged
 from schemas.states import EventType, InboundOutcome, OrderState, ReasonCode
-from tests.helpers.journal_entries import DETAILS, NOON, batch, ended, reached, received_and_validated, settled
+from tests.helpers.messages.journal_entries import (
+    DETAILS,
+    NOON,
+    batch,
+    ended,
+    reached,
+    received_and_validated,
+    settled,
+)
 
 
 async def test_an_unknown_order_has_an_empty_snapshot(store: OrderStore, order_id: str) -> None:

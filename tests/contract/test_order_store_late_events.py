@@ -3,11 +3,11 @@
 import asyncio
 
 from activities.ports import OrderStore
+from schemas.activity_io import PublishEvents
 from schemas.inbound import InboundEvent
-from schemas.orchestration import PublishEvents
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected
 from schemas.states import EventType, InboundOutcome, OrderState, ReasonCode
-from tests.helpers.journal_entries import DETAILS, NOON, batch, ended, late, reached
+from tests.helpers.messages.journal_entries import DETAILS, NOON, batch, ended, late, reached
 
 
 async def test_a_late_event_is_rejected_once_and_then_a_duplicate(store: OrderStore, order_id: str) -> None:

@@ -12,10 +12,10 @@ from activities.adapters.http import HttpPaymentGateway, HttpProvider
 from activities.adapters.postgres.schema import sandbox_ledger
 from activities.adapters.sandbox import SandboxPaymentGateway
 from activities.ports import GatewayPayment, PaymentGateway
-from schemas.orchestration import ChargePayment
+from schemas.activity_io import ChargePayment
 from schemas.states import PaymentStatus, ReasonCode
 from tests.helpers.fakes import FakePaymentGateway
-from tests.helpers.gateway_server import RunningGateway
+from tests.helpers.servers.gateway_server import RunningGateway
 
 Moved = Callable[[str], Awaitable[list[str]]]
 Case = tuple[PaymentGateway, Moved]

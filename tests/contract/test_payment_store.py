@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import PostgresPaymentStore
 from activities.ports import PaymentClaim, PaymentStore
-from schemas.orchestration import ChargePayment
+from schemas.activity_io import ChargePayment
 from schemas.states import PaymentStatus, ReasonCode
 from tests.helpers.fakes import InMemoryPaymentStore
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 import pytest
 
 from stack import Endpoints, Tools, make_tools
-from tests.helpers.campaign import orders_from_environment, patience_seconds
-from tests.helpers.checker import assert_no_violations
-from tests.helpers.generator import AMOUNT_MAX
-from tests.helpers.system import OrderSystem, order_system
+from tests.helpers.checker.checker import assert_no_violations
+from tests.helpers.messages.generator import AMOUNT_MAX
+from tests.helpers.system.campaign import orders_from_environment, patience_seconds
+from tests.helpers.system.system import OrderSystem, order_system
 
 TIME_OUT_SECONDS = 12
 """For approvals and for early events: far above what they take to arrive, and short enough to wait for."""

@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orders.demo.scenarios import scenarios
+from orders.local.demo.scenarios import scenarios
 from stack.endpoints import Endpoints
-from tests.helpers.checker import assert_no_violations
-from tests.helpers.processes import OrdersProcess, clean_environment, run_to_end
-from tests.helpers.system import OrderSystem, order_system
-from tests.helpers.waiting import assert_eventually
+from tests.helpers.checker.checker import assert_no_violations
+from tests.helpers.system.processes import OrdersProcess, clean_environment, run_to_end
+from tests.helpers.system.system import OrderSystem, order_system
+from tests.helpers.system.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(300)
 

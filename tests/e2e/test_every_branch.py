@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.helpers.campaign import orders_from_environment, run_campaign, work_seconds
-from tests.helpers.generator import SCENARIOS
-from tests.helpers.system import OrderSystem
+from tests.helpers.messages.generator import SCENARIOS
+from tests.helpers.system.campaign import orders_from_environment, run_campaign, work_seconds
+from tests.helpers.system.system import OrderSystem
 
 
 @pytest.mark.timeout(1_800)

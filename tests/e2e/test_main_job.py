@@ -8,11 +8,11 @@ import pytest
 
 from schemas.states import EventType
 from stack import Tools
-from tests.helpers.checker import assert_no_violations
-from tests.helpers.evidence import Evidence, source_of
-from tests.helpers.kafka_io import Outgoing
-from tests.helpers.messages import MALFORMATIONS, message_of
-from tests.helpers.system import OrderSystem
+from tests.helpers.checker.checker import assert_no_violations
+from tests.helpers.checker.evidence import Evidence, source_of
+from tests.helpers.messages.kafka_io import Outgoing
+from tests.helpers.messages.messages import MALFORMATIONS, message_of
+from tests.helpers.system.system import OrderSystem
 
 pytestmark = pytest.mark.timeout(300)
 

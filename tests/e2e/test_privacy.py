@@ -18,16 +18,16 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client, WorkflowExecution
 from temporalio.converter import DataConverter
 
-from orders.exit_status import ExitStatus
-from orders.payload_codec import AesGcmCodec
+from orders.clients.payload_codec import AesGcmCodec
+from orders.processes.exit_status import ExitStatus
 from orders.settings.codec_keys import parse_codec_keys
 from schemas.states import EventType
 from stack import Endpoints
-from tests.helpers.command_line import run_in_process
-from tests.helpers.gateway_server import running_gateway
-from tests.helpers.kafka_io import Outgoing
-from tests.helpers.processes import free_port
-from tests.helpers.system import PLANTED_SECRET, TASK_QUEUES, OrderSystem, order_system
+from tests.helpers.messages.kafka_io import Outgoing
+from tests.helpers.servers.gateway_server import running_gateway
+from tests.helpers.system.command_line import run_in_process
+from tests.helpers.system.processes import free_port
+from tests.helpers.system.system import PLANTED_SECRET, TASK_QUEUES, OrderSystem, order_system
 from workflows.converter import DATA_CONVERTER, encrypting
 from workflows.names import SIGNALS
 

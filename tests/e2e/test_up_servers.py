@@ -10,7 +10,7 @@ import pytest
 
 import stack
 from stack.endpoints import REQUIRED_VARIABLES
-from tests.helpers.processes import OrdersProcess, run_to_end
+from tests.helpers.system.processes import OrdersProcess, run_to_end
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -6,7 +6,7 @@ import pytest
 
 import stack
 from stack.endpoints import REQUIRED_VARIABLES
-from tests.helpers.guarded_stack import guarded_stack
+from tests.helpers.servers.guarded_stack import guarded_stack
 
 
 @pytest.fixture(scope="package")

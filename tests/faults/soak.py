@@ -21,18 +21,18 @@ from pathlib import Path
 import stack
 from activities.failpoints import BRIDGE_FAILPOINTS
 from stack.endpoints import REQUIRED_VARIABLES
-from tests.faults import bridge_faults
-from tests.faults.ends_of_runs import repeat_everything_after_the_runs_are_forgotten, tell_orders_as_they_end
-from tests.faults.outages import Outages, send_orders_to_cancel
-from tests.faults.rooms import NEEDS_ITS_PARTITION, WAITS_FOR_A_TIME_OUT, patient_system
-from tests.helpers.campaign import (
+from tests.faults.drivers import bridge_faults
+from tests.faults.drivers.ends_of_runs import repeat_everything_after_the_runs_are_forgotten, tell_orders_as_they_end
+from tests.faults.drivers.outages import Outages, send_orders_to_cancel
+from tests.faults.drivers.rooms import NEEDS_ITS_PARTITION, WAITS_FOR_A_TIME_OUT, patient_system
+from tests.helpers.system.campaign import (
     orders_from_environment,
     run_campaign,
     seed_from_environment,
     work_seconds,
 )
-from tests.helpers.processes import UnexpectedEndError
-from tests.helpers.system import OrderSystem
+from tests.helpers.system.processes import UnexpectedEndError
+from tests.helpers.system.system import OrderSystem
 
 ORDERS = 40
 FAULTS_EACH = 4

@@ -10,20 +10,20 @@ import pytest
 
 from activities.failpoints import BRIDGE_FAILPOINTS, Failpoint
 from stack import Endpoints
-from tests.faults.outages import send_a_bad_record, send_orders_to_cancel
-from tests.faults.rooms import WAITS_FOR_A_TIME_OUT
-from tests.helpers.campaign import (
+from tests.faults.drivers.outages import send_a_bad_record, send_orders_to_cancel
+from tests.faults.drivers.rooms import WAITS_FOR_A_TIME_OUT
+from tests.helpers.checker.checker import assert_no_violations
+from tests.helpers.messages.generator import AMOUNT_MAX
+from tests.helpers.messages.kafka_io import remove_members
+from tests.helpers.system.campaign import (
     orders_from_environment,
     rounds_from_environment,
     run_campaign,
     seed_from_environment,
     work_seconds,
 )
-from tests.helpers.checker import assert_no_violations
-from tests.helpers.generator import AMOUNT_MAX
-from tests.helpers.kafka_io import remove_members
-from tests.helpers.processes import OrdersProcess
-from tests.helpers.system import OrderSystem, order_system
+from tests.helpers.system.processes import OrdersProcess
+from tests.helpers.system.system import OrderSystem, order_system
 
 pytestmark = pytest.mark.timeout(1_800)
 

@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 from stack import Endpoints, RunningStack
-from tests.faults import bridge_faults
-from tests.faults.members import Group, group_of
-from tests.faults.rooms import WAITS_FOR_A_TIME_OUT, patient_system
-from tests.helpers.campaign import orders_from_environment, run_campaign, seed_from_environment, work_seconds
-from tests.helpers.generator import AMOUNT_MAX
-from tests.helpers.system import PARTITIONS, TASK_QUEUES, OrderSystem, order_system
+from tests.faults.drivers import bridge_faults
+from tests.faults.drivers.members import Group, group_of
+from tests.faults.drivers.rooms import WAITS_FOR_A_TIME_OUT, patient_system
+from tests.helpers.messages.generator import AMOUNT_MAX
+from tests.helpers.system.campaign import (
+    orders_from_environment,
+    run_campaign,
+    seed_from_environment,
+    work_seconds,
+)
+from tests.helpers.system.system import PARTITIONS, TASK_QUEUES, OrderSystem, order_system
 
 pytestmark = pytest.mark.timeout(1_800)
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from orders.exit_status import OrdersError
+from orders.clients.topic_scan import topic_scan
+from orders.processes.exit_status import OrdersError
 from orders.settings import Settings
-from orders.topic_scan import topic_scan
 from stack.endpoints import Endpoints
-from tests.helpers.bridge_room import Noting, Room, open_room
-from tests.helpers.guarded_kafka import PASSWORD, guarded_kafka
-from tests.helpers.kafka_io import Outgoing, group_offsets
-from tests.helpers.raw_batches import produce_batch
-from tests.helpers.waiting import assert_eventually
+from tests.helpers.messages.kafka_io import Outgoing, group_offsets
+from tests.helpers.messages.raw_batches import produce_batch
+from tests.helpers.servers.guarded_kafka import PASSWORD, guarded_kafka
+from tests.helpers.system.bridge_room import Noting, Room, open_room
+from tests.helpers.system.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -7,13 +7,18 @@ import pytest
 
 from schemas.states import OrderState, ReasonCode
 from stack import Endpoints
-from tests.faults.rooms import WAITS_FOR_A_TIME_OUT
-from tests.faults.work_outages import CANARY, WorkOutages
-from tests.faults.work_rooms import work_system
-from tests.helpers.campaign import orders_from_environment, rounds_from_environment, run_campaign, work_seconds
-from tests.helpers.checker import assert_no_violations
-from tests.helpers.evidence import Evidence
-from tests.helpers.system import PLANTED_SECRET
+from tests.faults.drivers.rooms import WAITS_FOR_A_TIME_OUT
+from tests.faults.drivers.work_outages import CANARY, WorkOutages
+from tests.faults.drivers.work_rooms import work_system
+from tests.helpers.checker.checker import assert_no_violations
+from tests.helpers.checker.evidence import Evidence
+from tests.helpers.system.campaign import (
+    orders_from_environment,
+    rounds_from_environment,
+    run_campaign,
+    work_seconds,
+)
+from tests.helpers.system.system import PLANTED_SECRET
 
 pytestmark = pytest.mark.timeout(1_800)
 

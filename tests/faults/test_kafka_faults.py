@@ -5,10 +5,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from stack import RunningStack
-from tests.faults.outages import MORE_PARTITIONS, Outages
-from tests.faults.rooms import NEEDS_ITS_PARTITION, WAITS_FOR_A_TIME_OUT, patient_system
-from tests.helpers.campaign import orders_from_environment, rounds_from_environment, run_campaign, work_seconds
-from tests.helpers.kafka_io import group_offsets
+from tests.faults.drivers.outages import MORE_PARTITIONS, Outages
+from tests.faults.drivers.rooms import NEEDS_ITS_PARTITION, WAITS_FOR_A_TIME_OUT, patient_system
+from tests.helpers.messages.kafka_io import group_offsets
+from tests.helpers.system.campaign import (
+    orders_from_environment,
+    rounds_from_environment,
+    run_campaign,
+    work_seconds,
+)
 
 pytestmark = pytest.mark.timeout(1_800)
 

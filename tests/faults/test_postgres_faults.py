@@ -5,9 +5,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from stack import RunningStack
-from tests.faults.outages import Outages
-from tests.faults.rooms import WAITS_FOR_A_TIME_OUT, patient_system
-from tests.helpers.campaign import orders_from_environment, rounds_from_environment, run_campaign, work_seconds
+from tests.faults.drivers.outages import Outages
+from tests.faults.drivers.rooms import WAITS_FOR_A_TIME_OUT, patient_system
+from tests.helpers.system.campaign import (
+    orders_from_environment,
+    rounds_from_environment,
+    run_campaign,
+    work_seconds,
+)
 
 pytestmark = pytest.mark.timeout(1_800)
 

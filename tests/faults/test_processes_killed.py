@@ -9,12 +9,12 @@ import pytest
 
 from schemas.states import EventType
 from stack import Endpoints
-from tests.helpers.campaign import orders_from_environment, patience_seconds, run_campaign, work_seconds
-from tests.helpers.checker import assert_no_violations
-from tests.helpers.generator import AMOUNT_MAX
-from tests.helpers.kafka_io import Outgoing
-from tests.helpers.messages import message_of
-from tests.helpers.system import TASK_QUEUES, OrderSystem, order_system
+from tests.helpers.checker.checker import assert_no_violations
+from tests.helpers.messages.generator import AMOUNT_MAX
+from tests.helpers.messages.kafka_io import Outgoing
+from tests.helpers.messages.messages import message_of
+from tests.helpers.system.campaign import orders_from_environment, patience_seconds, run_campaign, work_seconds
+from tests.helpers.system.system import TASK_QUEUES, OrderSystem, order_system
 
 pytestmark = pytest.mark.timeout(1_800)
 

@@ -11,12 +11,12 @@ from structlog.testing import capture_logs
 from temporalio.service import RPCStatusCode
 
 from stack import Endpoints
-from tests.helpers.bridge_room import Room, connect, open_room
-from tests.helpers.guarded_kafka import PASSWORD, guarded_kafka
-from tests.helpers.kafka_io import Outgoing
-from tests.helpers.refusing_proxy import RefusingProxy
-from tests.helpers.system import make_namespace
-from tests.helpers.waiting import assert_eventually
+from tests.helpers.messages.kafka_io import Outgoing
+from tests.helpers.servers.guarded_kafka import PASSWORD, guarded_kafka
+from tests.helpers.servers.refusing_proxy import RefusingProxy
+from tests.helpers.system.bridge_room import Room, connect, open_room
+from tests.helpers.system.system import make_namespace
+from tests.helpers.system.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(600)
 

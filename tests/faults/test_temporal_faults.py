@@ -6,10 +6,16 @@ from functools import partial
 import pytest
 
 from stack import RunningStack
-from tests.faults.ends_of_runs import repeat_everything_after_the_runs_are_forgotten, tell_orders_as_they_end
-from tests.faults.outages import Outages, send_orders_to_cancel
-from tests.faults.rooms import WAITS_FOR_A_TIME_OUT, patient_system
-from tests.helpers.campaign import Fault, orders_from_environment, rounds_from_environment, run_campaign, work_seconds
+from tests.faults.drivers.ends_of_runs import repeat_everything_after_the_runs_are_forgotten, tell_orders_as_they_end
+from tests.faults.drivers.outages import Outages, send_orders_to_cancel
+from tests.faults.drivers.rooms import WAITS_FOR_A_TIME_OUT, patient_system
+from tests.helpers.system.campaign import (
+    Fault,
+    orders_from_environment,
+    rounds_from_environment,
+    run_campaign,
+    work_seconds,
+)
 
 pytestmark = pytest.mark.timeout(1_800)
 

@@ -5,11 +5,16 @@ from collections.abc import AsyncIterator
 import pytest
 
 from stack import Endpoints
-from tests.faults.rooms import WAITS_FOR_A_TIME_OUT
-from tests.faults.work_outages import WORKER_FAILPOINTS, WorkOutages
-from tests.faults.work_rooms import work_system
-from tests.helpers.campaign import orders_from_environment, rounds_from_environment, run_campaign, work_seconds
-from tests.helpers.system import TASK_QUEUES
+from tests.faults.drivers.rooms import WAITS_FOR_A_TIME_OUT
+from tests.faults.drivers.work_outages import WORKER_FAILPOINTS, WorkOutages
+from tests.faults.drivers.work_rooms import work_system
+from tests.helpers.system.campaign import (
+    orders_from_environment,
+    rounds_from_environment,
+    run_campaign,
+    work_seconds,
+)
+from tests.helpers.system.system import TASK_QUEUES
 
 pytestmark = pytest.mark.timeout(1_800)
 

@@ -24,8 +24,7 @@ from activities.ports import (
     ShipmentRefusedError,
     StoredEvent,
 )
-from schemas.inbound import Address, InboundEvent
-from schemas.orchestration import (
+from schemas.activity_io import (
     ChargePayment,
     OrderDetails,
     OrderProjection,
@@ -33,6 +32,7 @@ from schemas.orchestration import (
     PublishEvents,
     SettledEvent,
 )
+from schemas.inbound import Address, InboundEvent
 from schemas.outbound import OUTBOUND_EVENT, OutboundEvent
 from schemas.states import OrderState, OutboundType, PaymentStatus, ReasonCode
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from activities.adapters.http import HttpPaymentGateway, HttpProvider
-from schemas.orchestration import ChargePayment
-from tests.helpers.gateway_server import RunningGateway, running_gateway
+from schemas.activity_io import ChargePayment
+from tests.helpers.servers.gateway_server import RunningGateway, running_gateway
 
 TIMEOUT, SHORT_TIMEOUT = timedelta(seconds=10), timedelta(seconds=0.5)
 """The first is longer than anything takes here that is not made to take long."""

@@ -9,10 +9,10 @@ from typing import Final
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from schemas.orchestration import OrderResult
+    from schemas.activity_io import OrderResult
+    from workflows.life.state import OrderRunInput
     from workflows.names import ORDER_WORKFLOW
     from workflows.order import OrderWorkflow
-    from workflows.state import OrderRunInput
 
 SCREEN_BEFORE_CHARGE: Final = "screen-before-charge"
 """Never changed and never used again: it stands in the histories."""

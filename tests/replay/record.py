@@ -28,8 +28,8 @@ from stack.progress import ProgressBoard
 from stack.service import Start
 from stack.temporal_cli import ensure_temporal
 from tests.replay.scenarios import CONTINUES_AT_EVENTS, OF_ENDED_RUNS, OF_LONG_RUNS, SCENARIOS, Scenario
-from tests.workflow import time_skipping
-from tests.workflow.bench import Bench, running
+from tests.workflow.workbench import time_skipping
+from tests.workflow.workbench.bench import Bench, running
 from workflows.converter import DATA_CONVERTER
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner

@@ -13,8 +13,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 
 from activities.ports import ShipmentRefusedError
-from schemas.inbound import Address, InboundEvent
-from schemas.orchestration import (
+from schemas.activity_io import (
     LateEventInput,
     OrderProjection,
     OrderWorkflowInput,
@@ -22,12 +21,13 @@ from schemas.orchestration import (
     ShippingInput,
     ShippingMilestone,
 )
+from schemas.inbound import Address, InboundEvent
 from schemas.outbound import OrderStateChanged
 from schemas.states import EventType, OrderState, OrderStep
 from tests.helpers.fakes import FLAKY_ZIP_CODE
-from tests.helpers.waiting import assert_eventually
-from tests.workflow.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench
-from workflows.batches import BATCH_MAX
+from tests.helpers.system.waiting import assert_eventually
+from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench
+from workflows.life.batches import BATCH_MAX
 from workflows.names import (
     LATE_EVENT_WORKFLOW,
     ORDER_WORKFLOW,

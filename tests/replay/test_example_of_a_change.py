@@ -14,8 +14,8 @@ from temporalio.workflow import NondeterminismError
 from schemas.states import OrderState
 from tests.replay.example_of_a_change import Careless, Deprecated, Patched, Removed
 from tests.replay.record import HISTORIES, replayer
-from tests.workflow import time_skipping
-from tests.workflow.bench import APPROVED, CREATED, Bench, running
+from tests.workflow.workbench import time_skipping
+from tests.workflow.workbench.bench import APPROVED, CREATED, Bench, running
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs/evolving-workflows.md").read_text()

@@ -13,8 +13,10 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 from schemas.states import EventType, InboundOutcome, OrderState, OutboundType, ReasonCode
 from tests.replay.lines import lines_in_functions, lines_run
 from tests.replay.record import ALL_SCENARIOS, HISTORIES, replayer, said, words_of
-from workflows import arrivals, calls, late_event, ledger, order, publisher, resume, rules, shipping
-from workflows.resume import NEXT_STEPS
+from workflows import arrivals, calls, late_event, order, publisher, shipping
+from workflows.life import ledger, rules
+from workflows.life import recovery as resume
+from workflows.life.recovery import NEXT_STEPS
 
 RECORDED: Final = {path.stem: path.read_text() for path in sorted(HISTORIES.glob("*.json"))}
 KEPT: Final = {

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflow import time_skipping
-from tests.workflow.bench import Bench, running
+from tests.workflow.workbench import time_skipping
+from tests.workflow.workbench.bench import Bench, running
 
 # The server stops skipping for good once a run has ended while one of its activities was under way. These modules do so
 # on purpose, and have a server to themselves; they wait for no long time.

@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from orders.workflow_threads import OneTurnAtATime, StillBusyError
+from orders.processes.workflow_threads import OneTurnAtATime, StillBusyError
 
 HOLDERS = 40
 HOLDS_SECONDS = 0.1

@@ -13,8 +13,8 @@ from temporalio.testing import WorkflowEnvironment
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState, OrderStep
 from stack.endpoints import Endpoints
-from tests.helpers.waiting import assert_eventually
-from tests.workflow.bench import ADDRESS, APPROVED, CREATED, Bench, running
+from tests.helpers.system.waiting import assert_eventually
+from tests.workflow.workbench.bench import ADDRESS, APPROVED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER
 from workflows.names import SIGNALS
 from workflows.search_attributes import ORDER_PAYMENT_ID, ORDER_STATE

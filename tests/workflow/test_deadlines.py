@@ -6,7 +6,7 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from schemas.states import EventType, OrderState, OrderStep
-from tests.workflow.bench import APPROVED, CANCELLED, CREATED, Bench, running
+from tests.workflow.workbench.bench import APPROVED, CANCELLED, CREATED, Bench, running
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from schemas.base import parse_rfc_3339
 from schemas.states import EventType, OrderStep
 from tests.helpers.fakes import Unreliable
-from tests.helpers.waiting import assert_eventually
-from tests.workflow.bench import ADDRESS, APPROVED, BEFORE_APPROVAL, CANCELLED, CREATED, Bench
+from tests.helpers.system.waiting import assert_eventually
+from tests.workflow.workbench.bench import ADDRESS, APPROVED, BEFORE_APPROVAL, CANCELLED, CREATED, Bench
 
 APPLIED = "applied"
 OUTCOMES: dict[OrderStep, dict[EventType, str]] = {

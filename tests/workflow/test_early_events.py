@@ -7,7 +7,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from schemas.states import EventType, OrderState, OrderStep
-from tests.workflow.bench import ADDRESS, APPROVED, CANCELLED, CREATED, Bench
+from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, Bench
 from workflows.order import ORPHANED_EVENTS
 
 

@@ -11,12 +11,12 @@ from temporalio.client import Client, WorkflowHistory
 from temporalio.converter import DataConverter
 from temporalio.testing import WorkflowEnvironment
 
-from orders.payload_codec import KEY_ID_FIELD, AesGcmCodec
+from orders.clients.payload_codec import KEY_ID_FIELD, AesGcmCodec
 from orders.settings.codec_keys import parse_codec_keys
 from schemas.states import OrderState, OrderStep
 from stack.endpoints import Endpoints
-from tests.helpers.waiting import assert_eventually
-from tests.workflow.bench import ADDRESS, APPROVED, CREATED, Bench, running
+from tests.helpers.system.waiting import assert_eventually
+from tests.workflow.workbench.bench import ADDRESS, APPROVED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER, encrypting
 
 CANARY = "canary of 3b9e"

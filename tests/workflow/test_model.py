@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from schemas.states import EventType, OrderState, ReasonCode
-from tests.workflow import time_skipping
-from tests.workflow.clock import BrokenClockError
-from tests.workflow.model import ADDRESS, APPROVED, CANCELLED, CREATED, Payment, Sent
-from tests.workflow.scripts import Do, Round, Script
-from tests.workflow.timeline import Timeline, timeline_on
+from tests.workflow.workbench import time_skipping
+from tests.workflow.workbench.clock import BrokenClockError
+from tests.workflow.workbench.model import ADDRESS, APPROVED, CANCELLED, CREATED, Payment, Sent
+from tests.workflow.workbench.scripts import Do, Round, Script
+from tests.workflow.workbench.timeline import Timeline, timeline_on
 
 SEQUENCES: Final = int(os.environ.get("MODEL_SEQUENCES", "500"))
 SEED: Final = int(os.environ.get("MODEL_SEED", "2"))

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from schemas.states import OrderState, OrderStep
-from tests.helpers.waiting import assert_eventually
-from tests.workflow.bench import APPROVED, CREATED, Bench
+from tests.helpers.system.waiting import assert_eventually
+from tests.workflow.workbench.bench import APPROVED, CREATED, Bench
 
 OPEN_STEPS = [
     OrderStep.AWAITING_ORDER,

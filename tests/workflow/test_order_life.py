@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.orchestration import OrderPolicy
+from schemas.activity_io import OrderPolicy
 from schemas.states import OrderState, OrderStep, PaymentStatus, ReasonCode
 from tests.helpers.fakes import FLAKY_ZIP_CODE
-from tests.workflow.bench import ADDRESS, AMOUNT_MAX, APPROVED, CANCELLED, CREATED, FAILS, Bench
+from tests.workflow.workbench.bench import ADDRESS, AMOUNT_MAX, APPROVED, CANCELLED, CREATED, FAILS, Bench
 
 STRAIGHT_ROAD = [
     "RECEIVED",

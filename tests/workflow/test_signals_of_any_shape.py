@@ -8,8 +8,8 @@ from temporalio.common import RawValue
 
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState, OrderStep
-from tests.helpers.waiting import assert_eventually
-from tests.workflow.bench import APPROVED, CANCELLED, CREATED, Bench
+from tests.helpers.system.waiting import assert_eventually
+from tests.workflow.workbench.bench import APPROVED, CANCELLED, CREATED, Bench
 
 
 def raw(data: bytes, encoding: bytes = b"json/plain") -> RawValue:

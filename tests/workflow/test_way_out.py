@@ -3,10 +3,10 @@
 import pytest
 
 from schemas.states import OrderState, OrderStep
-from tests.helpers.waiting import assert_eventually
-from tests.workflow.bench import ADDRESS, APPROVED, CREATED, Bench
+from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.test_order_life import STRAIGHT_ROAD
-from workflows.batches import BATCH_MAX
+from tests.workflow.workbench.bench import ADDRESS, APPROVED, CREATED, Bench
+from workflows.life.batches import BATCH_MAX
 
 
 @pytest.mark.parametrize("port", ["record", "publish"])

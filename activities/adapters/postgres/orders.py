@@ -18,14 +18,14 @@ from activities.adapters.postgres import rows
 from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.schema import events, inbound_events, journals, orders
 from activities.ports import OrderStore, StoredEvent
-from schemas.inbound import InboundEvent
-from schemas.orchestration import (
+from schemas.activity_io import (
     OrderDetails,
     OrderProjection,
     OrderSnapshot,
     PublishEvents,
     SettledEvent,
 )
+from schemas.inbound import InboundEvent
 from schemas.outbound import OutboundEvent
 from schemas.states import FINAL_STATES, OrderState, OutboundType
 

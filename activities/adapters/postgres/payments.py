@@ -11,7 +11,7 @@ from activities.adapters.postgres import rows
 from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.schema import payments
 from activities.ports import PaymentClaim, PaymentStore
-from schemas.orchestration import ChargePayment
+from schemas.activity_io import ChargePayment
 from schemas.states import PaymentStatus, ReasonCode
 
 NO_CURRENCY: Final = "XXX"

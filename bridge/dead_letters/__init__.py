@@ -1,0 +1,1 @@
+"""Records that were set aside: one format, written and read."""

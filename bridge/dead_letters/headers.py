@@ -1,0 +1,166 @@
+"""Setting records aside: their own bytes, where they came from, and a reason that a person can act on."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from bridge.dead_letters.replay_headers import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER
+from bridge.decisions import Decision, classify_kafka_error
+from bridge.record import Header, Record
+
+PREFIX: Final = "dlq_"
+"""Every header that the bridge adds begins with this, and no other header of a dead letter does."""
+FORGED_PREFIX: Final = "original_"
+"""Put before a source header that begins with ``dlq_``: kept for a person to see, and never taken for ours.
+
+Also before one that begins with this and ``dlq_`` of itself, so that a replay gives back every name as it was.
+"""
+POINTER_HEADER: Final = "dlq_pointer"
+"""Set to ``true`` where the source record is too large to be copied: only its coordinates are kept."""
+
+HEADER_FORMAT_VERSION: Final = "1"
+
+_RENAMED = re.compile(rf"(?:{FORGED_PREFIX})*{PREFIX}")
+_POINTER_KEY_MAX_BYTES: Final = 1_024
+_POINTER_HEADER_MAX_BYTES: Final = 280
+"""The longest coordinates: a topic of 249, a partition of 10 and an offset of 19 characters, and two colons."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a record is set aside."""
+
+    stage: str
+    """How far it came: a `DecodeStage`, or ``dispatch`` where Temporal refused it."""
+    error_code: str
+    message: str
+    """What is wrong, where, and what to do; never a value of the record (I16)."""
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record of the dead-letter topic, about to be produced."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...]
+
+
+def make_dead_letter(record: Record, reason: Reason) -> DeadLetter:
+    """The record with key, value and headers untouched, and its origin and reason as further headers."""
+    return DeadLetter(record.key, record.value, (*_original_headers(record), *_own_headers(record, reason)))
+
+
+def make_pointer(record: Record, reason: Reason) -> DeadLetter:
+    """What stands for a record that the dead-letter topic does not take: its coordinates and the reason.
+
+    The source record stays where it is, for as long as its topic keeps it. Of its headers, only those are kept that say
+    which record it repeats: without them a replay that is set aside again would be a record of its own, counted anew.
+    """
+    headers = (*_replay_headers(record), *_own_headers(record, reason), (POINTER_HEADER, b"true"))
+    return DeadLetter(key_in_pointer(record.key), None, headers)
+
+
+def key_in_pointer(key: bytes | None) -> bytes | None:
+    """The key as a pointer has it: keys are short, but nothing obliges a sender; one that is too large is left out."""
+    return key if key is not None and len(key) <= _POINTER_KEY_MAX_BYTES else None
+
+
+def name_in_dead_letter(name: str) -> str:
+    """What a source header is called in a dead letter: never as the bridge's own, and no two alike."""
+    return FORGED_PREFIX + name if _RENAMED.match(name) else name
+
+
+def name_at_source(name: str) -> str:
+    """What a dead letter's header, if it is none of the bridge's own, was called before `name_in_dead_letter`."""
+    return name.removeprefix(FORGED_PREFIX) if _RENAMED.match(name) else name
+
+
+def _original_headers(record: Record) -> tuple[Header, ...]:
+    return tuple((name_in_dead_letter(name), value) for name, value in record.headers)
+
+
+def _replay_headers(record: Record) -> Iterator[Header]:
+    """The last of each, which is the one that counts; what is longer than any of ours could be says nothing."""
+    for wanted in (REPLAY_OF_HEADER, REPLAY_COUNT_HEADER):
+        values = [value for name, value in record.headers if name == wanted]
+        if values and len(values[-1] or b"") <= _POINTER_HEADER_MAX_BYTES:
+            yield name_in_dead_letter(wanted), values[-1]
+
+
+def _own_headers(record: Record, reason: Reason) -> tuple[Header, ...]:
+    fields = {
+        "dlq_version": HEADER_FORMAT_VERSION,
+        "dlq_source_topic": record.topic,
+        "dlq_source_partition": str(record.partition),
+        "dlq_source_offset": str(record.offset),
+        "dlq_source_timestamp_ms": str(record.timestamp_ms),
+        "dlq_stage": reason.stage,
+        "dlq_error_code": reason.error_code,
+        "dlq_message": reason.message,
+        "dlq_attempts": str(reason.attempts),
+        "dlq_bridge_version": _bridge_version(),
+    }
+    return tuple((name, text.encode()) for name, text in fields.items())
+
+
+@cache
+def _bridge_version() -> str:
+    """Read once: it is looked for in files, which takes 0.5 ms, and records are set aside by the thousand."""
+    try:
+        return version("temporal-order-orchestrator")
+    except PackageNotFoundError:
+        return "unknown"  # Run from the sources, without an installation.
+
+
+class DeadLetters:
+    """The way to the dead-letter topic.
+
+    Args:
+        producer: A started `aiokafka.AIOKafkaProducer`, acknowledged by all replicas. Not an idempotent one: after the
+            broker refuses one record as too large, its next ones fail as out of order (seen in aiokafka 0.14).
+        topic: The dead-letter topic.
+    """
+
+    def __init__(self, producer: Any, topic: str) -> None:
+        self._producer = producer
+        self._topic = topic
+
+    async def set_aside(self, record: Record, reason: Reason) -> None:
+        """Produces the dead letter and returns once it is acknowledged; only then may the source be settled.
+
+        A record that the topic refuses as too large, and a batch that cannot be read, are set aside as a pointer.
+
+        Raises:
+            aiokafka.errors.KafkaError: The topic cannot be written now; nothing is settled, and it may be repeated.
+        """
+        if record.is_unread_batch:
+            await self._send(make_pointer(record, reason))
+            return
+        try:
+            await self._send(make_dead_letter(record, reason))
+        except Exception as error:
+            if classify_kafka_error(error) is not Decision.RECORD:
+                raise
+            await self._send(make_pointer(record, reason))
+
+    async def _send(self, letter: DeadLetter) -> None:
+        if letter.key is None and letter.value is None:
+            await self._send_without_key_and_value(letter)
+            return
+        await self._producer.send_and_wait(
+            self._topic, value=letter.value, key=letter.key, headers=list(letter.headers)
+        )
+
+    async def _send_without_key_and_value(self, letter: DeadLetter) -> None:
+        """``send`` refuses such a record, which Kafka allows; a batch of our own takes it."""
+        batch = self._producer.create_batch()
+        batch.append(key=None, value=None, timestamp=None, headers=list(letter.headers))
+        batch.close()
+        partition = min(await self._producer.partitions_for(self._topic))
+        acknowledgement = await self._producer.send_batch(batch, self._topic, partition=partition)
+        await acknowledgement

@@ -1,0 +1,1 @@
+"""Holds records from their delivery until they are settled."""

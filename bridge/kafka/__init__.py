@@ -1,0 +1,1 @@
+"""The Kafka side: polls, commits, and what happens when partitions come and go."""

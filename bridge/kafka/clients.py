@@ -1,0 +1,109 @@
+"""Makes and connects the Kafka clients; every option that matters is said here, whatever the client's default is."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, cast
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.structs import OffsetAndMetadata
+
+from bridge.config import BridgeConfig
+from bridge.decisions import Decision, classify_kafka_error
+from bridge.kafka.lenient_records import read_leniently
+
+_FETCH_MAX_BYTES = 16 * 1024 * 1024
+_PARTITION_FETCH_MAX_BYTES = 1024 * 1024
+_FETCH_MAX_WAIT_MS = 50
+"""How long a broker may wait for records.
+
+aiokafka 0.14 has one fetch at a time under way to a broker, so one that waits for records of empty partitions holds up
+the others, whose records were taken meanwhile: with the default of 500 ms, 20,000 records of one partition took 1.62 s,
+0.38 s of it such a wait (measured on 2026-11-23). The price is 20 small requests a second to each broker when idle."""
+_REQUEST_TIMEOUT_MS = 20_000
+_PRODUCE_MAX_BYTES = 16 * 1024 * 1024
+"""Above what any source record has; the broker's own limit for the dead-letter topic decides."""
+
+_KNOCK_TIMEOUT_SECONDS = 5.0
+
+
+async def refusal_of(config: BridgeConfig) -> Exception | None:
+    """Why Kafka lets none of our clients in; None where it does, or does not answer.
+
+    The clients themselves only log it, and say that they cannot connect, as if it were away (aiokafka 0.14,
+    `AIOKafkaClient.bootstrap` and `_get_conn`): a wrong password would look like an outage.
+    """
+    for host, port, _ in collect_hosts(config.bootstrap_servers):
+        try:
+            async with asyncio.timeout(_KNOCK_TIMEOUT_SECONDS):
+                connection = await create_conn(host, port, client_id=config.client_id, **config.kafka_security)
+        except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
+            if classify_kafka_error(error) is Decision.CONFIGURATION:
+                return error
+        else:
+            connection.close()
+            return None
+    return None
+
+
+def make_consumer(config: BridgeConfig) -> Any:
+    """An `AIOKafkaConsumer` that is neither started nor subscribed."""
+    read_leniently()
+    return AIOKafkaConsumer(
+        bootstrap_servers=config.bootstrap_servers,
+        client_id=config.client_id,
+        group_id=config.group_id,
+        # No deserializers: one that raises would raise for ever at the same position.
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",  # The default skips what was produced before the group was born.
+        isolation_level="read_committed",  # What a transaction took back never happened.
+        # Exactly one assignor: with more the client joins several times. Range, so that one order's partitions of the
+        # four topics belong to one bridge.
+        partition_assignment_strategy=(RangePartitionAssignor,),
+        session_timeout_ms=_ms(config.group.session_timeout),
+        heartbeat_interval_ms=_ms(config.group.heartbeat_interval),
+        rebalance_timeout_ms=_ms(config.group.rebalance_timeout),
+        max_poll_interval_ms=_ms(config.group.max_poll_interval),
+        fetch_max_bytes=_FETCH_MAX_BYTES,
+        max_partition_fetch_bytes=_PARTITION_FETCH_MAX_BYTES,
+        fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        metadata_max_age_ms=15_000,  # How soon added partitions are seen: work on them goes on within 30 s (I12).
+        **config.kafka_security,
+    )
+
+
+async def fetch_committed(
+    consumer: Any, partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What the consumer's group has committed for the partitions; those without a commit are left out.
+
+    Asks again for ever while the group's coordinator is away: to be bounded in time by whoever calls.
+    """
+    # The client's public `committed` asks for one partition and gives no metadata (aiokafka 0.14).
+    committed = await consumer._coordinator.fetch_committed_offsets(list(partitions))  # noqa: SLF001
+    return cast("dict[TopicPartition, OffsetAndMetadata]", committed)
+
+
+def make_producer(config: BridgeConfig) -> Any:
+    """An `AIOKafkaProducer` for dead letters, not started.
+
+    Not idempotent: once a broker has refused one record as too large, an idempotent producer's next records fail as out
+    of order (seen in aiokafka 0.14 on Kafka 4.3). A dead letter may be there twice; replaying it is idempotent.
+    """
+    return AIOKafkaProducer(
+        bootstrap_servers=config.bootstrap_servers,
+        client_id=config.client_id,
+        acks="all",
+        enable_idempotence=False,
+        linger_ms=0,  # Each record is awaited, so waiting for company only costs time.
+        max_request_size=_PRODUCE_MAX_BYTES,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        **config.kafka_security,
+    )
+
+
+def _ms(span: timedelta) -> int:
+    return int(span.total_seconds() * 1_000)

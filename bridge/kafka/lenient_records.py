@@ -1,0 +1,223 @@
+"""Records that aiokafka's parser gives up on, and the rest of their batches with them, read all the same.
+
+Its parser raises out of `getmany` (aiokafka 0.14): at every poll again, for all partitions, and so that no seek leads
+past the record, as each fetch begins with its batch. Kafka takes a header whose name is not UTF-8 from anybody, and
+other clients read it. Nothing that is public puts another parser in; docs/adr/bridge-engine.md says why it is this one.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import codec
+from aiokafka.consumer import fetcher
+from aiokafka.errors import UnsupportedCodecError
+from aiokafka.record import MemoryRecords
+from aiokafka.record.util import decode_varint
+
+from bridge.record import Header
+from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
+
+_LENGTH: Final = struct.Struct(">i")
+_LENGTH_AT, _MAGIC_AT, _BATCH_AT = 8, 16, 12
+"""Of a batch: where its length and its format stand, and what its length is counted from."""
+_FORMAT_WITH_HEADERS: Final = 2
+_COUNT_AT, _RECORDS_AT = 57, 61
+"""Of a batch of that format: where the number of its records stands, and where they begin."""
+_DECOMPRESS: Final[dict[int, Callable[[bytes], bytes]]] = {
+    0: bytes,
+    1: codec.gzip_decode,
+    2: codec.snappy_decode,
+    3: codec.lz4_decode,
+    4: codec.zstd_decode,
+}
+
+
+def read_leniently() -> None:
+    """Has all of the process's consumers read so from now on."""
+    fetcher.MemoryRecords = LenientRecords
+
+
+class LenientRecords:
+    """Stands for aiokafka's `MemoryRecords`: the batches of one fetch, by the client's own parser as long as that can.
+
+    Args:
+        data: One partition's part of a fetch.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        batches = MemoryRecords(data)
+        self.size_in_bytes, self.has_next = batches.size_in_bytes, batches.has_next
+        self._next_batch = batches.next_batch
+        self._data = data
+        self._at = 0
+        """Where the next batch begins."""
+
+    def next_batch(self) -> Any:
+        """The next batch.
+
+        Raises:
+            CorruptRecordException: It is shorter than any batch can be.
+        """
+        begin = self._at
+        self._at += _BATCH_AT + _LENGTH.unpack_from(self._data, begin + _LENGTH_AT)[0]
+        batch = self._next_batch()
+        if self._data[begin + _MAGIC_AT] < _FORMAT_WITH_HEADERS:
+            return batch  # Today's brokers have none of these.
+        return _LenientBatch(batch, self._data, begin, self._at)
+
+
+class _LenientBatch:
+    """A batch of format 2, with what the fetcher asks of one; taken over at once, as many a batch is but one record."""
+
+    __slots__ = (
+        "_batch",
+        "_begin",
+        "_data",
+        "_end",
+        "base_offset",
+        "is_control_batch",
+        "is_transactional",
+        "next_offset",
+        "producer_id",
+        "validate_crc",
+    )
+
+    def __init__(self, batch: Any, data: bytes, begin: int, end: int) -> None:
+        self._batch, self._data, self._begin, self._end = batch, data, begin, end
+        self.validate_crc = batch.validate_crc
+        self.base_offset, self.next_offset = batch.base_offset, batch.next_offset
+        self.is_control_batch, self.is_transactional = batch.is_control_batch, batch.is_transactional
+        self.producer_id = batch.producer_id
+
+    def __next__(self) -> Any:
+        """The record of a control batch: those are the broker's."""
+        return next(self._batch)
+
+    def __iter__(self) -> Iterator[Any]:
+        given = -1
+        try:
+            for record in self._batch:
+                given = record.offset
+                yield record
+        except (UnsupportedCodecError, MemoryError):
+            raise  # Nothing is wrong with the batch.
+        except Exception:  # noqa: BLE001 -- whatever it was: zlib.error, DecompressionError, UnicodeDecodeError, ...
+            for record in _parse(self._batch, self._data[self._begin : self._end]):
+                if record.offset > given:
+                    yield record
+
+
+@dataclass(frozen=True, slots=True)
+class _LenientRecord:
+    """What the client makes its consumer records of."""
+
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+    checksum: DecodeError | None = None
+    """The client hands it through as it is, and format 2 has none for a record: here, what is wrong with it."""
+
+
+def _parse(batch: Any, data: bytes) -> Iterator[_LenientRecord]:
+    """The batch's records; the last stands for all that are behind it, where one has no end that can be found."""
+    next_offset = batch.base_offset
+    try:
+        records = _Reader(_DECOMPRESS[batch.compression_type](data[_RECORDS_AT:]))
+        for _ in range(_LENGTH.unpack_from(data, _COUNT_AT)[0]):
+            record = _parse_record(batch, _Reader(records.take_sized() or b""), next_offset)
+            next_offset = record.offset + 1
+            yield record
+    except (UnsupportedCodecError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 -- as above: there is no telling what a decompressor raises
+        yield _rest_of(batch, next_offset, error)
+
+
+def _parse_record(batch: Any, reader: "_Reader", lowest_offset: int) -> _LenientRecord:
+    reader.take_number()  # Attributes, of which there are none yet.
+    since_first_ms = reader.take_number()
+    offset = batch.base_offset + reader.take_number()
+    if not lowest_offset <= offset < batch.next_offset:
+        raise ValueError("an offset that is not the batch's")
+    key, value = reader.take_sized(), reader.take_sized()
+    headers = tuple(_parse_header(reader) for _ in range(reader.take_number()))
+    is_append_time = batch.timestamp_type == 1
+    return _LenientRecord(
+        offset,
+        batch.max_timestamp if is_append_time else batch.first_timestamp + since_first_ms,
+        batch.timestamp_type,
+        key,
+        value,
+        tuple((name.decode("utf-8", "backslashreplace"), content) for name, content in headers),
+        _name_defect([name for name, _ in headers]),
+    )
+
+
+def _parse_header(reader: "_Reader") -> tuple[bytes, bytes | None]:
+    name = reader.take_sized()
+    if name is None:
+        raise ValueError("a header without a name")
+    return name, reader.take_sized()
+
+
+def _name_defect(names: list[bytes]) -> DecodeError | None:
+    try:
+        for name in names:
+            name.decode()
+    except UnicodeDecodeError:
+        return DecodeError(
+            DecodeErrorCode.HEADER_NAME_NOT_UTF_8,
+            "the name of a header is not UTF-8: encode names of headers as UTF-8; in the dead letter the bytes that "
+            "are not stand as \\x and two digits",
+            DecodeStage.ENVELOPE,
+        )
+    return None
+
+
+def _rest_of(batch: Any, first_offset: int, error: Exception) -> _LenientRecord:
+    """Stands for a batch's records from an offset on.
+
+    At the last offset, as every fetch for one of them leads to this batch, also one that begins in its middle.
+    """
+    last_offset = batch.next_offset - 1
+    return _LenientRecord(
+        last_offset,
+        batch.max_timestamp,
+        batch.timestamp_type,
+        None,
+        None,
+        checksum=DecodeError(
+            DecodeErrorCode.BATCH_UNREADABLE,
+            f"the records from offset {first_offset} to {last_offset} are one batch that cannot be taken apart "
+            f"({type(error).__name__}): see how their producer compresses them, and have it send them again",
+            DecodeStage.BYTES,
+        ),
+    )
+
+
+class _Reader:
+    """Takes bytes apart, from the front. Whatever does not fit raises an IndexError or a ValueError."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = bytearray(data)
+        self._at = 0
+
+    def take_number(self) -> int:
+        number, self._at = decode_varint(self._data, self._at)
+        return int(number)
+
+    def take_sized(self) -> bytes | None:
+        """Bytes with their number before them; None where that is negative."""
+        size = self.take_number()
+        if size < 0:
+            return None
+        end = self._at + size
+        if end > len(self._data):
+            raise ValueError("bytes are missing")
+        taken, self._at = bytes(self._data[self._at : end]), end
+        return taken

@@ -1,0 +1,343 @@
+"""The Kafka side of the bridge: polling, committing, and what happens when partitions come and go."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, cast
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import GroupAuthorizationFailedError, InvalidCommitOffsetSizeError, OffsetMetadataTooLargeError
+
+from activities.failpoints import Failpoint
+from bridge.config import BridgeConfig
+from bridge.decisions import Decision, classify_kafka_error
+from bridge.engine.engine import Engine
+from bridge.engine.offsets import Committable, OffsetTracker, Partition
+from bridge.engine.settled_beyond import METADATA_CHARS_MAX, SettledBeyond, UnreadableMetadataError, decode
+from bridge.health import Dependency, Health
+from bridge.kafka.clients import fetch_committed
+from bridge.kafka.positions import Positions, is_of_one_partition
+from bridge.record import Record
+
+log = structlog.get_logger("bridge")
+
+_POLL_TIMEOUT_MS = 200
+"""How long one poll waits for records: how soon a stop is seen."""
+_PAUSED_POLL_FIRST_MS, _PAUSED_POLL_LAST_MS = 2, 100
+"""The same while the engine is full, when a poll ends only by the clock; longer the longer nothing is settled."""
+_BUSY_POLL_RECORDS_MAX = 10
+"""Most records of one poll while more are held than can be begun: decoding a few takes less than a call, so that calls
+which end meanwhile are followed by the next at once. With 500 the calls of 5 ms took 9 (measured on 2026-11-23)."""
+_FAILED_POLL_PAUSE_SECONDS = 1.0
+_CAREFUL_SECONDS = 5.0
+"""How long after a failed poll each partition is asked for itself: until what raised is fetched again, and found."""
+_CAREFUL_POLL_RECORDS_MAX = 100
+"""Most records of a partition in one such turn; each is asked for alone, so that no error takes others with it."""
+_CAREFUL_WAIT_MS = 20
+"""How long such a turn waits where there was nothing to take."""
+
+_NOTHING = TopicPartition("(nothing)", 0)
+"""No partition has this name, so polling for it returns no record. It is how the bridge pauses: the client stays
+alive in its group and keeps what it has fetched, which `AIOKafkaConsumer.pause` makes it throw away and fetch again
+(seen in aiokafka 0.14, `FetchResult.check_assignment`)."""
+
+
+class Poller:
+    """The poll loop: it polls, and waits for nothing else."""
+
+    def __init__(
+        self, consumer: Any, engine: Engine, positions: Positions, health: Health, config: BridgeConfig
+    ) -> None:
+        self._consumer = consumer
+        self._engine = engine
+        self._positions = positions
+        self._health = health
+        self._records_max = config.poll_records_max
+        self._failpoints = config.failpoints
+        self._stopping = False
+        self.turns = 0
+        """How often the loop has turned; the watchdog looks whether it rises."""
+        self._paused_poll_ms = _PAUSED_POLL_FIRST_MS
+        self._held_when_paused = -1
+        """How much the engine held at the last poll at which it was full."""
+        self._must_go_back = False
+        """Whether a poll has failed, and the client may stand beyond records that it never handed out."""
+        self._careful_until: float | None = None
+
+    def stop(self) -> None:
+        """Ends the loop after the poll that is under way."""
+        self._stopping = True
+
+    async def run(self, subscribe: Callable[[], None]) -> None:
+        """Subscribes, and polls until stopped. Must not be cancelled while the consumer is to be used any further.
+
+        Args:
+            subscribe: Subscribes to the topics; called again where the group has refused us. The client would otherwise
+                go on raising what its last heartbeat met, also when we are long let in again (aiokafka 0.14).
+        """
+        subscribe()
+        while not self._stopping:
+            self.turns += 1
+            is_careful = self._is_careful()
+            try:
+                if self._must_go_back:
+                    await self._positions.go_back()
+                    self._must_go_back = False
+                batches = await (self._poll_carefully() if is_careful else self._poll())
+            except Exception as error:  # noqa: BLE001 -- classified; what is fatal is raised again
+                self._must_go_back = True
+                self._careful_until = time.monotonic() + _CAREFUL_SECONDS
+                if is_careful or not is_of_one_partition(error):
+                    self._note_failure(error)
+                    if isinstance(error, GroupAuthorizationFailedError):
+                        subscribe()
+                    await asyncio.sleep(_FAILED_POLL_PAUSE_SECONDS)
+                continue
+            self._health.answered(Dependency.GROUP)
+            self._hand_over(batches)
+            # A poll that finds records in the client's buffer does not suspend: without this turn of the loop, many in
+            # a row would hold up the calls that have ended meanwhile, and so those that could begin.
+            await asyncio.sleep(0)
+
+    def _hand_over(self, batches: dict[Any, Any]) -> None:
+        if self._stopping:
+            return  # Delivered to nobody, so never committed.
+        if batches and self._failpoints:
+            self._failpoints.hit(Failpoint.AFTER_POLL)
+        for tp, batch in batches.items():
+            self._engine.take(Partition(tp.topic, tp.partition), map(Record.from_consumed, batch))
+
+    async def _poll(self) -> dict[Any, Any]:
+        """One poll; never cancelled nor timed: a cancelled getmany leaves the client's idle clock at zero for ever."""
+        if self._engine.update_paused():
+            timeout_ms = self._next_paused_poll_ms()
+            return cast("dict[Any, Any]", await self._consumer.getmany(_NOTHING, timeout_ms=timeout_ms))
+        records_max = min(self._records_max, self._engine.free_records)
+        if self._engine.has_more_ready:
+            records_max = min(records_max, _BUSY_POLL_RECORDS_MAX)
+        polled = self._consumer.getmany(timeout_ms=_POLL_TIMEOUT_MS, max_records=records_max)
+        return cast("dict[Any, Any]", await polled)
+
+    def _is_careful(self) -> bool:
+        """Whether partitions are polled one by one, as one of them may raise."""
+        if self._positions.retry_due():
+            self._careful_until = time.monotonic() + _CAREFUL_SECONDS
+        elif self._careful_until is not None and time.monotonic() > self._careful_until:
+            self._careful_until = None
+            self._positions.end_retries()
+        return self._careful_until is not None
+
+    async def _poll_carefully(self) -> dict[Any, Any]:
+        """Polls each partition for itself, so that what one of them raises costs no other a record, nor any time."""
+        await self._consumer.getmany(_NOTHING, timeout_ms=0)  # Raises what is no partition's.
+        taken = self._engine.records_taken
+        for partition in self._consumer.assignment():
+            for _ in range(_CAREFUL_POLL_RECORDS_MAX):
+                if self._stopping or self._engine.update_paused():
+                    break
+                try:
+                    batches = await self._consumer.getmany(partition, timeout_ms=0, max_records=1)
+                except Exception as error:
+                    if not is_of_one_partition(error):
+                        raise
+                    await self._positions.hold(partition, error)
+                    break
+                if not batches:
+                    break
+                self._hand_over(batches)
+        timeout_ms = _CAREFUL_WAIT_MS if self._engine.records_taken == taken else 0
+        return cast("dict[Any, Any]", await self._consumer.getmany(_NOTHING, timeout_ms=timeout_ms))
+
+    def _next_paused_poll_ms(self) -> int:
+        """Short while records are being settled, as there may be room at any moment; longer the longer none is."""
+        held = self._engine.records_held
+        if held == self._held_when_paused:
+            self._paused_poll_ms = min(self._paused_poll_ms * 2, _PAUSED_POLL_LAST_MS)
+        else:
+            self._paused_poll_ms = _PAUSED_POLL_FIRST_MS
+        self._held_when_paused = held
+        return self._paused_poll_ms
+
+    def _note_failure(self, error: Exception) -> None:
+        decision = classify_kafka_error(error)
+        if decision is not Decision.LOST_OWNERSHIP:
+            self._health.failed(Dependency.GROUP, decision, error)
+
+
+class CommitResult(StrEnum):
+    """What came of a commit."""
+
+    COMMITTED = "committed"
+    """All that is committable is; also where there was nothing to do."""
+    FAILED = "failed"
+    LOST_OWNERSHIP = "lost_ownership"
+    """The partitions are others' by now."""
+
+
+class Committer:
+    """Commits what is committable: throttled, one at a time, and each bounded in time."""
+
+    def __init__(self, consumer: Any, tracker: OffsetTracker, health: Health, config: BridgeConfig) -> None:
+        self._consumer = consumer
+        self._tracker = tracker
+        self._health = health
+        self._interval_seconds = config.commit_interval.total_seconds()
+        self._timeout_seconds = config.commit_timeout.total_seconds()
+        self._failpoints = config.failpoints
+        self._lock = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Commits now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval_seconds)
+            await self.commit()
+
+    async def commit(self) -> CommitResult:
+        """Commits now what is committable; what is not committed will be delivered again."""
+        async with self._lock:
+            commits = self._tracker.committable()
+            if not commits:
+                return CommitResult.COMMITTED
+            epoch = self._tracker.epoch
+            if self._failpoints:
+                await self._failpoints.reach(Failpoint.BEFORE_COMMIT)
+            try:
+                # The client retries some errors for ever.
+                async with asyncio.timeout(self._timeout_seconds):
+                    await self._send(commits)
+            except Exception as error:  # noqa: BLE001 -- classified; an uncommitted offset costs a repeat, never a record
+                decision = classify_kafka_error(error)
+                if decision is Decision.LOST_OWNERSHIP:
+                    return CommitResult.LOST_OWNERSHIP
+                # It may still get there, so what Kafka has is not known.
+                self._tracker.forget_committed(commits, epoch)
+                self._health.failed(Dependency.OFFSETS, decision, error)
+                return CommitResult.FAILED
+            self._health.answered(Dependency.OFFSETS)
+            self._tracker.committed(commits, epoch)
+            if self._failpoints:
+                await self._failpoints.reach(Failpoint.AFTER_COMMIT)
+            return CommitResult.COMMITTED
+
+    async def _send(self, commits: dict[Partition, Committable]) -> None:
+        """Commits, and without metadata where the broker takes none of that length: only the offsets must get there."""
+        try:
+            await self._consumer.commit(_structure(commits))
+        except (OffsetMetadataTooLargeError, InvalidCommitOffsetSizeError) as error:
+            self._tracker.metadata_chars_max = 0
+            log.warning(
+                "bridge.offsets.metadata_refused",
+                error=type(error).__name__,
+                detail=f"the broker's offset.metadata.max.bytes is below {METADATA_CHARS_MAX}",
+                action="none: offsets are committed without it, and a crash delivers more records again",
+            )
+            offsets_only = {partition: Committable(commit.offset) for partition, commit in commits.items()}
+            await self._consumer.commit(_structure(offsets_only))
+
+
+def _structure(commits: dict[Partition, Committable]) -> dict[TopicPartition, tuple[int, str]]:
+    return {TopicPartition(*partition): (commit.offset, commit.metadata) for partition, commit in commits.items()}
+
+
+class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types.
+    """What is done when partitions go and come. The client waits for it before it lets others have them."""
+
+    def __init__(
+        self,
+        consumer: Any,
+        engine: Engine,
+        *,
+        tracker: OffsetTracker,
+        committer: Committer,
+        health: Health,
+        config: BridgeConfig,
+    ) -> None:
+        self._consumer = consumer
+        self._engine = engine
+        self._tracker = tracker
+        self._committer = committer
+        self._health = health
+        self._drain_timeout = config.drain_timeout
+        # No heartbeat is sent meanwhile, so it takes no more than a part of the session.
+        self._recall_timeout = min(config.commit_timeout, config.group.session_timeout / 2)
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """Drains within the budget, commits, lets go. The rebalance is eager: it is always all partitions.
+
+        By now the client hands out no more records, and still takes commits.
+        """
+        if not self._tracker.partitions:
+            return
+        # Asked first, as the client does not say whether the partitions are still ours: after a silence longer than the
+        # session they are others', who have begun on them, and every moment of ours would be one too many.
+        result = await self._committer.commit()
+        drained = False
+        if result is not CommitResult.LOST_OWNERSHIP:
+            drained = await self._engine.drain(self._drain_timeout)
+            result = await self._committer.commit()
+        self._tracker.revoke()
+        dropped = self._engine.drop()
+        log.info(
+            "bridge.partitions.revoked",
+            partitions=len(revoked),
+            drained=drained,
+            commit=result.value,
+            records_dropped=dropped,
+        )
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Begins a new assignment epoch, with what earlier owners had settled beyond their committed offsets.
+
+        The client hands out records while it waits for this (aiokafka 0.14, `_on_join_complete`), so the partitions
+        are paused meanwhile. Nothing has been fetched by then that a pause would throw away: there is no await before
+        it, and without a position, which the client has to ask for, it fetches nothing.
+        """
+        self._engine.drop()
+        # The records that met it are others' now, or come again.
+        self._health.forget(Dependency.DEAD_LETTERS, Dependency.OFFSETS)
+        self._consumer.pause(*assigned)
+        recalled: dict[Partition, SettledBeyond] = {}
+        try:
+            recalled = await self._recall(assigned)
+        finally:
+            partitions = {Partition(tp.topic, tp.partition) for tp in assigned}
+            epoch = self._tracker.assign(partitions, recalled)
+            self._consumer.resume(*assigned)
+        log.info(
+            "bridge.partitions.assigned",
+            epoch=epoch,
+            partitions=sorted(f"{partition.topic}:{partition.partition}" for partition in partitions),
+            settled_beyond=sorted(f"{partition.topic}:{partition.partition}" for partition in recalled),
+        )
+
+    async def _recall(self, assigned: Any) -> dict[Partition, SettledBeyond]:
+        """What is settled beyond the committed offsets, as far as it is known; never fails."""
+        recalled: dict[Partition, SettledBeyond] = {}
+        try:
+            async with asyncio.timeout(self._recall_timeout.total_seconds()):
+                committed = await fetch_committed(self._consumer, assigned)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, not knowing costs repeats and no record
+            log.warning(
+                "bridge.offsets.not_recalled",
+                error=type(error).__name__,
+                action="none: everything from the committed offsets on is handed to Temporal",
+            )
+            return recalled
+        for tp, (offset, metadata) in committed.items():
+            try:
+                beyond = decode(metadata or "", offset=offset)
+            except UnreadableMetadataError as error:
+                log.warning(
+                    "bridge.offsets.metadata_ignored",
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    offset=offset,
+                    detail=str(error),
+                    action="none: everything from the committed offset on is handed to Temporal",
+                )
+                continue
+            if beyond is not None:
+                recalled[Partition(tp.topic, tp.partition)] = beyond
+        return recalled

@@ -1,0 +1,169 @@
+"""CloudEvents 1.0 on Kafka (protocol binding 1.0.2): the attributes of an event, from headers or from the value."""
+
+from base64 import b64decode
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.reading.json_text import parse_object
+from bridge.record import Header
+from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
+from schemas.base import EVENT_ID_MAX_CHARS
+
+SPEC_VERSION = "1.0"
+STRUCTURED_CONTENT_TYPE = "application/cloudevents+json"
+
+_CONTENT_TYPE_HEADER = "content-type"
+_ATTRIBUTES = ("specversion", "id", "source", "type", "time")
+_HEADERS = {_CONTENT_TYPE_HEADER: _CONTENT_TYPE_HEADER} | {f"ce_{name}": name for name in _ATTRIBUTES}
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a record says of its event beside the body; None where it says nothing."""
+
+    event_id: str | None = None
+    """``source|id``, as only the two together are unique; a ``|`` cannot stand in a URI reference."""
+    type: str | None = None
+    time: str | None = None
+    structured: bool = False
+    """Whether the headers say that the attributes are in the value."""
+    given: bool = False
+    """Whether there is any attribute at all."""
+
+
+_NONE = Attributes()
+_STRUCTURED = Attributes(structured=True)
+
+
+def read_binary_attributes(headers: tuple[Header, ...]) -> Attributes:
+    """The attributes in a record's headers; other headers are the sender's own business.
+
+    Raises:
+        DecodeError: A header that we read is there twice, is no UTF-8, or breaks the CloudEvents specification.
+    """
+    if not headers:
+        return _NONE
+    found: dict[str, str] = {}
+    for header, value in headers:
+        # The names are in lower case; senders that capitalise them are understood by CloudEvents' own libraries too.
+        name = _HEADERS.get(header.lower())
+        if name is None:
+            continue
+        if name in found:
+            raise _error(DecodeErrorCode.HEADER_REPEATED, f"the header {header} is there more than once")
+        found[name] = _header_text(header, value)
+    content_type = found.pop(_CONTENT_TYPE_HEADER, "").partition(";")[0].strip().lower()
+    if content_type.startswith("application/cloudevents"):
+        if content_type != STRUCTURED_CONTENT_TYPE:
+            raise _error(
+                DecodeErrorCode.CONTENT_TYPE_UNSUPPORTED,
+                f"of CloudEvents content types only {STRUCTURED_CONTENT_TYPE} is read",
+            )
+        return _STRUCTURED
+    if not found:
+        return _NONE
+    _check_data_content_type(content_type)
+    return _attributes(found, prefix="ce_")
+
+
+def reads_as_structured(attributes: Attributes, fields: dict[str, Any]) -> bool:
+    """Whether a value without attributes in its headers is a structured event: tools without headers send these."""
+    return not attributes.given and "specversion" in fields and "order_id" not in fields
+
+
+def read_structured_attributes(fields: dict[str, Any], *, value_max_bytes: int) -> tuple[Attributes, dict[str, Any]]:
+    """The attributes of an event in structured mode, and its data.
+
+    Args:
+        fields: The event's members.
+        value_max_bytes: Largest data that is read at all.
+
+    Raises:
+        DecodeError: An attribute breaks the specification, or the data is no JSON object.
+    """
+    found: dict[str, str] = {}
+    for name in _ATTRIBUTES:
+        value = fields.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            raise _error(DecodeErrorCode.ATTRIBUTE_INVALID, f"the CloudEvents attribute {name} is not a string")
+        found[name] = value
+    content_type = fields.get("datacontenttype")
+    if isinstance(content_type, str):
+        _check_data_content_type(content_type.partition(";")[0].strip().lower())
+    if "specversion" not in found:
+        raise _error(DecodeErrorCode.ATTRIBUTE_MISSING, "the CloudEvents attribute specversion is missing; send 1.0")
+    return _attributes(found, prefix=""), _structured_data(fields, value_max_bytes)
+
+
+def _structured_data(fields: dict[str, Any], value_max_bytes: int) -> dict[str, Any]:
+    """The event's data: a JSON object as it is, or its bytes in Base64 (JSON event format 1.0.2, section 3.1)."""
+    data, in_base64 = fields.get("data"), fields.get("data_base64")
+    if in_base64 is None:
+        if not isinstance(data, dict):
+            raise _error(
+                DecodeErrorCode.DATA_MISSING, "the CloudEvents member data is missing, or is not a JSON object"
+            )
+        return data
+    if data is not None:
+        raise _error(DecodeErrorCode.ATTRIBUTE_INVALID, "of the CloudEvents members data and data_base64 send only one")
+    try:
+        decoded = b64decode(in_base64, validate=True)
+    except (TypeError, ValueError):  # No text, other characters, or a length that no bytes have.
+        raise _error(DecodeErrorCode.ATTRIBUTE_INVALID, "the CloudEvents member data_base64 is not Base64") from None
+    return parse_object(decoded, value_max_bytes=value_max_bytes)
+
+
+def _header_text(header: str, value: bytes | None) -> str:
+    try:
+        return (value or b"").decode()
+    except UnicodeDecodeError:
+        raise _error(DecodeErrorCode.HEADER_NOT_UTF_8, f"the header {header} is not UTF-8") from None
+
+
+def _check_data_content_type(content_type: str) -> None:
+    # JSON event format 1.0.2, section 3.1: any type whose subtype is json, or ends with +json.
+    if content_type and not content_type.endswith(("/json", "+json")):
+        raise _error(DecodeErrorCode.CONTENT_TYPE_UNSUPPORTED, "the content type of the data is not application/json")
+
+
+def _attributes(found: dict[str, str], *, prefix: str) -> Attributes:
+    for name, value in found.items():
+        # CloudEvents 1.0, type system: no control characters. And an empty attribute says nothing.
+        if not value or any(character < " " or "\x7f" <= character <= "\x9f" for character in value):
+            raise _error(
+                DecodeErrorCode.ATTRIBUTE_INVALID,
+                f"the CloudEvents attribute {prefix}{name} is empty or holds a control character",
+            )
+    if found.get("specversion", SPEC_VERSION) != SPEC_VERSION:
+        raise _error(DecodeErrorCode.SPECVERSION_UNSUPPORTED, f"of CloudEvents only specversion {SPEC_VERSION} is read")
+    return Attributes(_event_id(found, prefix), found.get("type"), found.get("time"), given=True)
+
+
+def _event_id(found: dict[str, str], prefix: str) -> str | None:
+    """Source and id together. One without the other would make two senders' events look like one."""
+    source, event_id = found.get("source"), found.get("id")
+    if source is None and event_id is None:
+        return None
+    if source is None or event_id is None:
+        missing = "source" if source is None else "id"
+        raise _error(
+            DecodeErrorCode.ATTRIBUTE_MISSING,
+            f"the CloudEvents attribute {prefix}{missing} is missing; id and source name an event together",
+        )
+    if "|" in source:
+        raise _error(
+            DecodeErrorCode.ATTRIBUTE_INVALID, f"the CloudEvents attribute {prefix}source is not a URI reference"
+        )
+    joined = f"{source}|{event_id}"
+    if len(joined) > EVENT_ID_MAX_CHARS:
+        raise _error(
+            DecodeErrorCode.ATTRIBUTE_INVALID,
+            f"{prefix}source and {prefix}id together have more than {EVENT_ID_MAX_CHARS - 1} characters",
+        )
+    return joined
+
+
+def _error(code: DecodeErrorCode, message: str) -> DecodeError:
+    return DecodeError(code, message, DecodeStage.ENVELOPE)

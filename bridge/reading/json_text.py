@@ -1,0 +1,216 @@
+r"""From bytes to a JSON object, more strictly than any parser: what two readers could read differently is refused.
+
+Parsers keep the last of repeated names, turn integers above 2**64 into floats (orjson), accept NaN (the standard
+library, pydantic) or nesting that later code cannot take, and all accept ``\u0000``, which Postgres refuses in text
+and jsonb. Each of these would be another order than the sender meant, or an order that can never be stored.
+"""
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
+
+DEPTH_MAX = 32
+"""Deepest nesting; the contract's own models need 4. The limit holds for fields that we ignore as well."""
+
+INTEGER_MAX_CHARS = 19
+"""Longest integer in characters, sign included: all that fit in 64 bits but some, and far above the largest amount."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_UTF_8_MARK = b"\xef\xbb\xbf"
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_SCHEMA_REGISTRY_PREFIX_BYTES = 5
+_BLANKS = " \t\r\n"
+_COMMENT_STARTS = ("//", "/*", "#")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def parse_object(value: bytes | None, *, value_max_bytes: int) -> dict[str, Any]:
+    """The JSON object that the value is.
+
+    Args:
+        value: The record's value.
+        value_max_bytes: Largest value that is read at all.
+
+    Raises:
+        DecodeError: The value is not exactly one JSON object in UTF-8, or is one that readers disagree on.
+    """
+    text = _text(value, value_max_bytes)
+    if (text.count("{") + text.count("[")) > DEPTH_MAX:
+        # Only now is a walk worth its cost; and it comes first, so that no parser meets an abyss.
+        _refuse_deep_nesting(text)
+    try:
+        document = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise _syntax_error(error) from None  # The original's message quotes the document.
+    if not isinstance(document, dict):
+        raise _json_error(
+            DecodeErrorCode.JSON_NOT_AN_OBJECT, "the value is JSON, but not an object; send one object per record"
+        )
+    if "\\u" in text:
+        # Only an escape can bring in a NUL or half a surrogate pair: raw ones are refused before this.
+        _refuse_bad_characters(document)
+    return document
+
+
+def _text(value: bytes | None, value_max_bytes: int) -> str:
+    """The value as text; what is known not to be text is named."""
+    if value is None:
+        raise _bytes_error(DecodeErrorCode.VALUE_NULL, "the record has no value (a tombstone); send a JSON object")
+    if not value:
+        raise _bytes_error(DecodeErrorCode.VALUE_EMPTY, "the value is empty; send a JSON object")
+    if len(value) > value_max_bytes:
+        raise _bytes_error(
+            DecodeErrorCode.VALUE_TOO_LARGE,
+            f"the value has {len(value)} bytes, more than the limit of {value_max_bytes} (BRIDGE_VALUE_MAX_BYTES)",
+        )
+    _refuse_known_encodings(value)
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        if value.lstrip()[:1] in (b"{", b"["):
+            raise _bytes_error(
+                DecodeErrorCode.VALUE_NOT_UTF_8,
+                f"byte {error.start} of the value is not UTF-8; encode the JSON as UTF-8",
+            ) from None
+        raise _bytes_error(
+            DecodeErrorCode.VALUE_BINARY, "the value is binary data, not text; send JSON encoded as UTF-8"
+        ) from None
+    if not text.strip(_BLANKS):
+        raise _bytes_error(DecodeErrorCode.VALUE_BLANK, "the value is blank; send a JSON object")
+    return text
+
+
+def _refuse_known_encodings(value: bytes) -> None:
+    if value.startswith(_GZIP_MAGIC):
+        raise _bytes_error(
+            DecodeErrorCode.VALUE_GZIP,
+            "the value is compressed with gzip; leave compression to the Kafka client (compression.type)",
+        )
+    if value.startswith(_UTF_8_MARK):
+        raise _bytes_error(
+            DecodeErrorCode.VALUE_BYTE_ORDER_MARK, "the value starts with a byte-order mark; send UTF-8 without one"
+        )
+    if value.startswith(_UTF_16_MARKS) or _UNMARKED_UTF_16.match(value):
+        raise _bytes_error(DecodeErrorCode.VALUE_UTF_16, "the value is UTF-16 or UTF-32; encode the JSON as UTF-8")
+    if value[0] == 0 and len(value) >= _SCHEMA_REGISTRY_PREFIX_BYTES:
+        raise _bytes_error(
+            DecodeErrorCode.VALUE_SCHEMA_REGISTRY,
+            "the value starts with a schema registry's magic byte and schema id; use a plain JSON serializer",
+        )
+
+
+_UNMARKED_UTF_16 = re.compile(rb"[^\0]\0|\0[{\[]|\0\0\0[{\[]\0\0\0")
+"""UTF-16 and UTF-32 without a mark show as NULs beside the first character, which no JSON in UTF-8 has. A value that
+begins with two NULs is otherwise a schema registry's: its magic byte, and a small schema id."""
+
+
+def _refuse_deep_nesting(text: str) -> None:
+    """Counts brackets outside strings. May misjudge text that is not JSON, which is refused anyway."""
+    depth = 0
+    for token in _STRUCTURE.finditer(text):
+        character = token[0]
+        if character in "{[":
+            depth += 1
+            if depth > DEPTH_MAX:
+                raise _json_error(
+                    DecodeErrorCode.JSON_TOO_DEEP, f"objects and arrays are nested more than {DEPTH_MAX} deep"
+                )
+        elif character in "}]":
+            depth -= 1
+
+
+_STRUCTURE = re.compile(r'[{}\[\]]|"(?:[^"\\]|\\.)*"?', re.DOTALL)
+"""Brackets, and whole strings so that brackets within them do not count."""
+
+
+def _syntax_error(error: json.JSONDecodeError) -> DecodeError:
+    """Names what is wrong with the text; says where, and shows none of it."""
+    text, position = error.doc, error.pos
+    rest = text[position : position + 64].lstrip(_BLANKS)
+    where = f"at line {error.lineno}, column {error.colno}"
+    if error.msg.startswith("Invalid control character"):
+        code, what = DecodeErrorCode.JSON_CONTROL_CHARACTER, "a control character stands unescaped in a string"
+    elif rest.startswith(_COMMENT_STARTS):
+        code, what = DecodeErrorCode.JSON_COMMENT, "JSON has no comments"
+    elif error.msg == "Extra data":
+        code, what = DecodeErrorCode.JSON_SEVERAL_DOCUMENTS, "more follows the JSON; send one object per record"
+    elif _is_trailing_comma(text, position, rest):
+        code, what = DecodeErrorCode.JSON_TRAILING_COMMA, "a comma stands before the end of an object or array"
+    elif error.msg.startswith("Unterminated string") or not rest:
+        code, what = DecodeErrorCode.JSON_TRUNCATED, "the JSON ends too early; was it cut off?"
+    else:
+        code, what = DecodeErrorCode.JSON_INVALID, "the value is not JSON"
+    return _json_error(code, f"{what} ({where})")
+
+
+def _is_trailing_comma(text: str, position: int, rest: str) -> bool:
+    """Whether a comma closes a list: Python up to 3.12 reports the bracket's place, later ones the comma's."""
+    if rest.startswith(","):
+        return rest[1:].lstrip(_BLANKS)[:1] in ("}", "]")
+    return rest[:1] in ("}", "]") and text[max(0, position - 64) : position].rstrip(_BLANKS).endswith(",")
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _json_error(
+            DecodeErrorCode.JSON_REPEATED_NAME,
+            "an object has the same name twice; readers disagree on which one counts",
+        )
+    return members
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > INTEGER_MAX_CHARS:
+        raise _json_error(
+            DecodeErrorCode.JSON_INTEGER_TOO_LONG, f"an integer has more than {INTEGER_MAX_CHARS} characters"
+        )
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise _json_error(DecodeErrorCode.JSON_NUMBER_TOO_LARGE, "a number is beyond what a double can hold")
+    return number
+
+
+def _not_a_number(_constant: str) -> NoReturn:
+    raise _json_error(DecodeErrorCode.JSON_NOT_A_NUMBER, "JSON has no NaN and no Infinity")
+
+
+def _refuse_bad_characters(document: dict[str, Any]) -> None:
+    """Walks every name and string; nesting is bounded by now."""
+    waiting: list[Any] = [document]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting.extend(item.keys())
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+        elif isinstance(item, str):
+            if "\0" in item:
+                raise _json_error(
+                    DecodeErrorCode.JSON_NUL_CHARACTER, "a string holds a NUL character (\\u0000); leave it out"
+                )
+            if _SURROGATE.search(item):
+                raise _json_error(
+                    DecodeErrorCode.JSON_LONE_SURROGATE, "a string holds half a surrogate pair (\\ud800 to \\udfff)"
+                )
+
+
+def _bytes_error(code: DecodeErrorCode, message: str) -> DecodeError:
+    return DecodeError(code, message, DecodeStage.BYTES)
+
+
+def _json_error(code: DecodeErrorCode, message: str) -> DecodeError:
+    return DecodeError(code, message, DecodeStage.JSON)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_names, parse_int=_integer, parse_float=_float, parse_constant=_not_a_number
+)

@@ -1,0 +1,100 @@
+"""Asks Kafka and Temporal now and then whether they answer, also while there is nothing to do."""
+
+import asyncio
+from typing import Any
+
+from aiokafka import TopicPartition
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+
+from bridge.config import BridgeConfig
+from bridge.decisions import classify_dispatch_error, classify_kafka_error
+from bridge.engine.engine import Engine
+from bridge.engine.offsets import OffsetTracker
+from bridge.health import Dependency, Health
+from bridge.kafka.clients import refusal_of
+
+_PROBE_TIMEOUT_SECONDS = 5.0
+
+
+async def ask_temporal(client: Client) -> None:
+    """Asks for the namespace: the server must answer, the namespace exist, and we be allowed in."""
+    async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+
+
+class Prober:
+    """Keeps the health up to date, and knows whether there is something to read.
+
+    The Kafka client itself says nothing while its broker is away: it polls empty and tries again.
+    """
+
+    def __init__(
+        self,
+        consumer: Any,
+        client: Client,
+        *,
+        engine: Engine,
+        tracker: OffsetTracker,
+        health: Health,
+        config: BridgeConfig,
+    ) -> None:
+        self._consumer = consumer
+        self._client = client
+        self._engine = engine
+        self._tracker = tracker
+        self._health = health
+        self._config = config
+        self._interval_seconds = config.probe_interval.total_seconds()
+        self.is_lagging = False
+        """Whether there were records to read at the last look."""
+        self._was_refused = False
+        """Whether the last look at Temporal failed."""
+
+    async def run(self) -> None:
+        """Looks again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval_seconds)
+            await asyncio.gather(self._look_at_kafka(), self._look_at_temporal())
+
+    async def _look_at_temporal(self) -> None:
+        try:
+            await ask_temporal(self._client)
+        except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
+            self._health.failed(Dependency.TEMPORAL, classify_dispatch_error(error), error)
+            self._was_refused = True
+            return
+        # While there is work, its calls say how it is: a namespace may answer that takes no orders. But what is held
+        # may make no call, as it waits for its dead letter: so what was said here is taken back here, once.
+        if self._engine.records_held == 0 or self._was_refused:
+            self._health.answered(Dependency.TEMPORAL)
+        self._was_refused = False
+
+    async def _look_at_kafka(self) -> None:
+        partitions = [TopicPartition(key.topic, key.partition) for key in self._tracker.partitions]
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
+                if not partitions:
+                    await self._consumer.topics()
+                    lagging = False
+                else:
+                    ends = await self._consumer.end_offsets(partitions)
+                    lagging = await self._is_behind(ends)
+        except Exception as error:  # noqa: BLE001 -- as above
+            reason = await refusal_of(self._config) or error
+            self._health.failed(Dependency.KAFKA, classify_kafka_error(reason), reason)
+            return
+        self.is_lagging = lagging
+        self._health.answered(Dependency.KAFKA)
+
+    async def _is_behind(self, ends: dict[Any, int]) -> bool:
+        """Whether a partition's position is below its end.
+
+        Not the tracker's next offset: the markers of transactions are never delivered, and would look like a lag.
+        """
+        # A partition that is held has a lag that nobody can work off; its alarm is raised elsewhere.
+        readable = self._consumer.assignment() - self._consumer.paused()
+        for partition, end in ends.items():
+            if partition in readable and await self._consumer.position(partition) < end:
+                return True
+        return False

@@ -1,0 +1,126 @@
+"""Waits for the servers and connects to them; an outage is waited for, and what a person must correct is said."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaConnectionError
+
+from bridge.backoff import delay_before
+from bridge.config import BridgeConfig
+from bridge.decisions import Decision, classify_dispatch_error, classify_kafka_error
+from bridge.health import Dependency, Health
+from bridge.kafka.clients import make_consumer, make_producer, refusal_of
+
+log = structlog.get_logger("bridge")
+
+_CLOSE_TIMEOUT = timedelta(seconds=3)
+"""How long closing one Kafka client may take; it would otherwise wait for a broker that is away."""
+
+
+class MissingTopicsError(Exception):
+    """Topics that the bridge is told of are not there."""
+
+
+class Startup:
+    """Each step is repeated until it succeeds, or the bridge is stopped."""
+
+    def __init__(self, config: BridgeConfig, health: Health, stop_requested: asyncio.Event) -> None:
+        self._config = config
+        self._health = health
+        self._stop_requested = stop_requested
+
+    async def reach_temporal(self, ask: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Waits until Temporal answers; False if the bridge was stopped before."""
+        return await self._repeat(ask, Dependency.TEMPORAL, classify_dispatch_error)
+
+    async def connect_producer(self, resources: AsyncExitStack) -> Any:
+        """A started `AIOKafkaProducer`, closed with the resources; None if the bridge was stopped before."""
+        return await self._connect(make_producer, resources)
+
+    async def connect_consumer(self, resources: AsyncExitStack) -> Any:
+        """A started `AIOKafkaConsumer`, not subscribed; as above. Every topic is there by then."""
+        consumer = await self._connect(make_consumer, resources)
+        if consumer is None:
+            return None
+        found = await self._repeat(lambda: self._look_for_topics(consumer), Dependency.KAFKA, _classify_start_error)
+        return consumer if found else None
+
+    async def _look_for_topics(self, consumer: Any) -> None:
+        """Before subscribing: the client would wait for a missing one without a word."""
+        missing = {*self._config.topics, self._config.dead_letter_topic} - set(await consumer.topics())
+        if missing:
+            raise MissingTopicsError(f"missing topics: {', '.join(sorted(missing))}; make them with: orders migrate")
+
+    async def _connect(self, make: Callable[[BridgeConfig], Any], resources: AsyncExitStack) -> Any:
+        started: list[Any] = []
+
+        async def start() -> None:
+            client = make(self._config)  # A new one each time: one that failed to start cannot be started again.
+            try:
+                await client.start()
+            except KafkaConnectionError as error:
+                await _close(client)
+                raise await refusal_of(self._config) or error from None
+            except BaseException:
+                await _close(client)
+                raise
+            started.append(client)
+
+        if not await self._repeat(start, Dependency.KAFKA, classify_kafka_error):
+            return None
+        resources.push_async_callback(_close, started[0])
+        return started[0]
+
+    async def _repeat(
+        self,
+        attempt: Callable[[], Coroutine[Any, Any, None]],
+        dependency: Dependency,
+        classify: Callable[[BaseException], Decision],
+    ) -> bool:
+        """Repeats the attempt until it succeeds (True) or the bridge is stopped (False)."""
+        stopped = asyncio.create_task(self._stop_requested.wait())
+        attempts = 0
+        try:
+            while not self._stop_requested.is_set():
+                attempts += 1
+                error = await _outcome(attempt(), unless=stopped)
+                if error is None:
+                    if self._stop_requested.is_set():
+                        break
+                    self._health.answered(dependency)
+                    return True
+                self._health.failed(dependency, classify(error), error)
+                delay = delay_before(attempts + 1, self._config.back_off, random_share=1.0)
+                await asyncio.wait([stopped], timeout=delay.total_seconds())
+            return False
+        finally:
+            stopped.cancel()
+
+
+async def _outcome(attempt: Coroutine[Any, Any, None], *, unless: "asyncio.Task[Any]") -> BaseException | None:
+    """The attempt's exception; None if it succeeded, or was ended because the other task came first."""
+    attempting = asyncio.create_task(attempt)
+    try:
+        await asyncio.wait([attempting, unless], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not attempting.done():
+            attempting.cancel()
+            await asyncio.wait([attempting])
+    return None if attempting.cancelled() else attempting.exception()
+
+
+def _classify_start_error(error: BaseException) -> Decision:
+    return Decision.CONFIGURATION if isinstance(error, MissingTopicsError) else classify_kafka_error(error)
+
+
+async def _close(client: Any) -> None:
+    """Closes a Kafka client, within bounds."""
+    try:
+        async with asyncio.timeout(_CLOSE_TIMEOUT.total_seconds()):
+            await client.stop()
+    except Exception as error:  # noqa: BLE001 -- it is over either way, and everything that counts is committed
+        log.warning("bridge.client.not_closed", client=type(client).__name__, error=type(error).__name__)

@@ -1,0 +1,167 @@
+"""An explanation as a page for a person, and as JSON for a program. Pure."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from rich.markup import escape
+
+from orders.cli.rendering.event_lines import event_line
+from orders.cli.rendering.safe_text import safe_text
+from orders.operations.dead_letters.showing import summary_json, summary_line, time_text
+from orders.operations.explain.database_side import DatabaseSide
+from orders.operations.explain.gathering import Explanation
+from orders.operations.explain.kafka_side import FOUND_MAX, KafkaSide
+from orders.operations.explain.temporal_side import TemporalSide
+
+
+def page(known: Explanation) -> Iterator[str]:
+    """Lines in rich's markup."""
+    yield f"[bold]order {_text(known.order_id)}[/bold]  {_where(known)}"
+    for problem in known.unreachable:
+        yield f"[red]missing:[/red] {_text(problem)}"
+    waits = known.waits_for
+    for sentence in waits:
+        yield f"[yellow]waits for[/yellow] {_text(sentence)}"
+    if not waits and not known.unreachable:
+        yield "[dim]waits for nothing[/dim]"
+    if known.kafka is not None:
+        yield from _kafka_lines(known, known.kafka)
+    if known.temporal is not None:
+        yield from _temporal_lines(known.temporal)
+    if known.database is not None:
+        yield from _database_lines(known.database)
+
+
+def _where(known: Explanation) -> str:
+    """Its state in a word, from whoever knows best."""
+    status = known.temporal.status if known.temporal else None
+    row = known.database.order if known.database else None
+    for best in (status, row):
+        if best is not None:
+            return _text(best.state.value + (f" ({best.reason.value})" if best.reason else ""))
+    return "no state recorded"
+
+
+def _kafka_lines(known: Explanation, kafka: KafkaSide) -> Iterator[str]:
+    yield _heading("Records that name it", len(kafka.records))
+    for record in kafka.records:
+        event_id = f"  event {record.event_id}" if record.event_id else ""
+        yield (
+            f"  [dim]{time_text(record.timestamp_ms)}[/dim]  {_text(record.coordinates)}[dim]{_text(event_id)}[/dim]  "
+            f"{_text(known.outcome_of(record))}"
+        )
+    yield _heading("Dead letters", len(kafka.letters))
+    for letter in kafka.letters:
+        yield f"  {summary_line(letter)}"
+    if kafka.skipped:
+        yield (
+            f"  [yellow]cut:[/yellow] {kafka.scanned} records of the topics were read, the newest; {kafka.skipped} "
+            "older ones were not: --limit reads more"
+        )
+    if kafka.cut:
+        yield f"  [yellow]cut:[/yellow] only the last {FOUND_MAX} records and dead letters that name it are shown"
+
+
+def _temporal_lines(temporal: TemporalSide) -> Iterator[str]:
+    yield _heading("Runs in Temporal", len(temporal.runs))
+    for run in temporal.runs:
+        span = f"{_moment(run.started_at)} to {_moment(run.closed_at) if run.closed_at else 'now'}"
+        yield f"  [dim]{span}[/dim]  {_text(run.workflow_id)}  {run.type} {run.status}  [dim]{run.run_id}[/dim]"
+    if temporal.runs_cut:
+        yield f"  [yellow]cut:[/yellow] only {len(temporal.runs)} runs are shown"
+    if temporal.failure:
+        yield f"  [red]failed:[/red] {_text(temporal.failure)}"
+    for one in temporal.pending:
+        again = f", next at {_moment(one.next_attempt_at)}" if one.next_attempt_at else ""
+        failure = f", last failure: {one.last_failure}" if one.last_failure else ""
+        yield f"  at {_text(one.type)}, attempt {one.attempt}{again}{_text(failure)}"
+
+
+def _database_lines(database: DatabaseSide) -> Iterator[str]:
+    order, payment = database.order, database.payment
+    yield _heading("Recorded", None)
+    if order is None:
+        yield "  no order.created of it was accepted"
+    else:
+        total = f"{order.details.amount} {order.details.currency} (minor units)"
+        yield f"  {order.state.value}, {total}, payment {_text(order.details.payment_id)}"
+        if order.tracking_id:
+            yield f"  tracking {_text(order.tracking_id)}"
+    if payment is not None:
+        owner = "" if order and payment.order_id == order.order_id else f", of order {payment.order_id}"
+        reason = f" ({payment.reason.value})" if payment.reason else ""
+        yield f"  payment {payment.status.value}{reason}: {payment.amount} {payment.currency}{_text(owner)}"
+    yield _heading("Published", len(database.events))
+    for event in database.events:
+        yield f"  {event_line(event.type, json.loads(event.payload_json))}"
+    yield _heading("Events decided", len(database.inbound))
+    for one in database.inbound:
+        reason = f" ({one.reason.value})" if one.reason else ""
+        yield f"  [dim]{_moment(one.at)}[/dim]  {_text(one.type)}  {_text(one.event_id)}  {one.outcome.value}{reason}"
+    if database.cut:
+        yield "  [yellow]cut:[/yellow] there are more than are shown"
+
+
+def _heading(name: str, count: int | None) -> str:
+    number = "" if count is None else f" [dim]({count})[/dim]"
+    return f"\n[bold]{name}[/bold]{number}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _text(text: str) -> str:
+    return escape(safe_text(text))
+
+
+def as_json(known: Explanation) -> dict[str, Any]:
+    """The whole page for a program; a side that could not be reached is null."""
+    kafka, temporal, database = known.kafka, known.temporal, known.database
+    return {
+        "order_id": known.order_id,
+        "unreachable": list(known.unreachable),
+        "waits_for": list(known.waits_for),
+        "kafka": kafka
+        and {
+            "records": [asdict(one) | {"outcome": known.outcome_of(one)} for one in kafka.records],
+            "dead_letters": [summary_json(one) for one in kafka.letters],
+            "scanned": kafka.scanned,
+            "skipped": kafka.skipped,
+            "cut": kafka.cut,
+        },
+        "temporal": temporal
+        and {
+            "runs": [asdict(run) for run in temporal.runs],
+            "runs_cut": temporal.runs_cut,
+            "status": temporal.status and temporal.status.model_dump(mode="json"),
+            "result": temporal.result and temporal.result.model_dump(mode="json"),
+            "failure": temporal.failure,
+            "no_worker_answers": temporal.silent,
+            "pending_activities": [asdict(one) for one in temporal.pending],
+        },
+        "database": database and _database_json(database),
+    }
+
+
+def _database_json(database: DatabaseSide) -> dict[str, Any]:
+    order = database.order
+    return {
+        "order": order
+        and {
+            "state": order.state.value,
+            "reason": order.reason,
+            "tracking_id": order.tracking_id,
+            "details": order.details.model_dump(mode="json"),
+            "created_at": order.created_at,
+            "updated_at": order.updated_at,
+        },
+        "journal": database.journal and asdict(database.journal),
+        "payment": database.payment and asdict(database.payment),
+        "events": [json.loads(event.payload_json) for event in database.events],
+        "inbound_events": [one.model_dump(mode="json") for one in database.inbound],
+        "cut": database.cut,
+    }

@@ -1,0 +1,177 @@
+"""Reading topics from one offset to another, without a consumer group and in bounded memory."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from bridge.kafka.lenient_records import read_leniently
+from bridge.kafka.positions import is_of_one_partition
+from bridge.record import Record
+from orders.clients.kafka import kafka_admin, kafka_consumer, kafka_unreachable
+from orders.installation.topics import partition_counts
+from orders.processes.exit_status import OrdersError, UnreachableError
+from orders.settings import Settings
+
+_POLL_MS = 250
+_POLL_RECORDS_MAX = 500
+_FETCH_MAX_BYTES = 8 * 1024 * 1024
+_PARTITION_FETCH_MAX_BYTES = 1024 * 1024
+"""Bounds of what the client holds ahead of us: this much for each partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange:
+    """Part of a partition: from ``start`` to before ``end``."""
+
+    start: int
+    end: int
+
+
+class TopicScan:
+    """Reads parts of topics. Make one with `topic_scan`."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, settings: Settings, partitions: list[TopicPartition]) -> None:
+        self._consumer = consumer
+        self._settings = settings
+        self.partitions = partitions
+        """Every partition of the topics."""
+        self.unread_batches: list[str] = []
+        """What was passed over as it cannot be taken apart; the bridge set it aside."""
+
+    async def ranges(self, *, since_ms: int | None = None) -> dict[TopicPartition, OffsetRange]:
+        """What the partitions hold now: from their beginnings, or from a time on, to their ends.
+
+        Args:
+            since_ms: milliseconds since 1970; the first record with that timestamp or a later one begins the range.
+        """
+        ends = await self._consumer.end_offsets(self.partitions)
+        starts = await self._consumer.beginning_offsets(self.partitions)
+        if since_ms is not None:
+            found = await self._consumer.offsets_for_times(dict.fromkeys(self.partitions, max(0, since_ms)))
+            starts = {key: found[key].offset if found[key] is not None else ends[key] for key in self.partitions}
+        return {key: OffsetRange(min(starts[key], ends[key]), ends[key]) for key in self.partitions}
+
+    async def read(self, ranges: Mapping[TopicPartition, OffsetRange]) -> AsyncIterator[list[Record]]:
+        """The records in the ranges, a batch at a time; within a partition in order.
+
+        Raises:
+            UnreachableError: Kafka stopped answering on the way.
+            OrdersError: what Kafka holds is damaged.
+        """
+        left = {key: part for key, part in ranges.items() if part.start < part.end}
+        self._consumer.assign(list(left))
+        for key, part in left.items():
+            self._consumer.seek(key, part.start)
+        moved = time.monotonic()
+        while left:
+            polled = await self._poll(list(left))
+            for key, batch in polled.items():
+                yield self._readable([Record.from_consumed(one) for one in batch if one.offset < left[key].end])
+            ended = [key for key, part in left.items() if await self._consumer.position(key) >= part.end]
+            for key in ended:
+                del left[key]
+            if polled or ended:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > self._settings.kafka_request_timeout_seconds:
+                # The client itself would wait for ever, without a word.
+                raise UnreachableError(kafka_unreachable(self._settings))
+
+    async def _poll(self, partitions: list[TopicPartition]) -> dict[TopicPartition, list[ConsumerRecord]]:
+        try:
+            polled = await self._consumer.getmany(*partitions, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX)
+        except Exception as error:
+            if not is_of_one_partition(error):
+                raise
+            topics = ", ".join(sorted({partition.topic for partition in partitions}))
+            raise OrdersError(
+                f"what Kafka holds in one of {topics} is damaged and cannot be read ({type(error).__name__}: {error}); "
+                "where the bridge reads it too, its log says at which offset (bridge.partition.held)"
+            ) from error
+        return cast("dict[TopicPartition, list[ConsumerRecord]]", polled)
+
+    def _readable(self, records: list[Record]) -> list[Record]:
+        for record in records:
+            if record.is_unread_batch and record.coordinates not in self.unread_batches:
+                self.unread_batches.append(record.coordinates)
+        return [record for record in records if not record.is_unread_batch]
+
+    async def fetch(self, wanted: Mapping[TopicPartition, Iterable[int]]) -> dict[TopicPartition, dict[int, Record]]:
+        """Single records, those that are still there; all partitions at once. The caller bounds how many."""
+        ranges = await self.ranges()
+        names: dict[TopicPartition, set[int]] = {}
+        for key, offsets in wanted.items():
+            # Reading beyond the end would wait for what is still to be written.
+            part = ranges.get(key, OffsetRange(0, 0))
+            names[key] = {offset for offset in offsets if part.start <= offset < part.end}
+        parts = {key: _neighbours(sorted(offsets)) for key, offsets in names.items()}
+        found: dict[TopicPartition, dict[int, Record]] = {key: {} for key in wanted}
+        for number in range(max(map(len, parts.values()), default=0)):
+            round_ = {key: ranges[number] for key, ranges in parts.items() if number < len(ranges)}
+            async for batch in self.read(round_):
+                for record in batch:
+                    key = TopicPartition(record.topic, record.partition)
+                    if record.offset in names[key]:
+                        found[key][record.offset] = record
+        return found
+
+
+_NEIGHBOURS_MAX_GAP = 100
+"""Reading over so many records is cheaper than seeking past them, which throws away what was fetched ahead."""
+
+
+def _neighbours(offsets: list[int]) -> list[OffsetRange]:
+    """Sorted offsets as ranges without wide gaps."""
+    parts: list[OffsetRange] = []
+    for offset in offsets:
+        if parts and offset - parts[-1].end <= _NEIGHBOURS_MAX_GAP:
+            parts[-1] = OffsetRange(parts[-1].start, offset + 1)
+        else:
+            parts.append(OffsetRange(offset, offset + 1))
+    return parts
+
+
+@asynccontextmanager
+async def topic_scan(settings: Settings, topics: Iterable[str]) -> AsyncIterator[TopicScan]:
+    """A reader of the topics.
+
+    Raises:
+        UnreachableError: Kafka does not answer.
+        OrdersError: a topic does not exist.
+    """
+    read_leniently()
+    try:
+        async with (
+            kafka_consumer(
+                settings,
+                isolation_level="read_committed",  # As the bridge reads: what a transaction took back never happened.
+                auto_offset_reset="earliest",  # Where a purge overtakes us, we go on with what is left.
+                fetch_max_bytes=_FETCH_MAX_BYTES,
+                max_partition_fetch_bytes=_PARTITION_FETCH_MAX_BYTES,
+            ) as consumer,
+        ):
+            scan = TopicScan(consumer, settings, await _partitions(settings, list(topics)))
+            yield scan
+            if scan.unread_batches:
+                sys.stderr.write(
+                    f"note: passed over {len(scan.unread_batches)} batches of records that cannot be taken apart, the "
+                    f"first of them up to {scan.unread_batches[0]}; see `orders dlq list --reason batch_unreadable`\n"
+                )
+    except (KafkaError, TimeoutError) as error:
+        raise UnreachableError(f"{kafka_unreachable(settings)} ({type(error).__name__})") from error
+
+
+async def _partitions(settings: Settings, topics: list[str]) -> list[TopicPartition]:
+    async with kafka_admin(settings) as admin:
+        async with asyncio.timeout(settings.kafka_request_timeout_seconds):
+            counts = await partition_counts(admin, topics)
+    missing = [topic for topic in topics if topic not in counts]
+    if missing:
+        raise OrdersError(f"there is no topic {', '.join(missing)}: make it with `orders migrate`")
+    return [TopicPartition(topic, number) for topic in topics for number in range(counts[topic])]

@@ -1,0 +1,1 @@
+"""What an installation needs before the first order: tables, topics, search attributes."""

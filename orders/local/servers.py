@@ -1,0 +1,168 @@
+"""Everything on this machine: servers started or found, tables and topics made, our processes as children."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import stack
+from orders.cli.common import run_command, with_endpoints
+from orders.cli.migrate import migrate_all
+from orders.local.log_lines import readable_line
+from orders.local.supervision import Child, Supervisor
+from orders.local.terminal import Terminal
+from orders.processes.exit_status import OrdersError
+from orders.settings import Settings, load_settings
+from stack.paths import stack_dir
+from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
+
+BRIDGE: Final = "bridge"
+WORKERS: Final = {
+    f"worker {ORDER_TASK_QUEUE}": ORDER_TASK_QUEUE,
+    f"worker {SHIPPING_TASK_QUEUE}": SHIPPING_TASK_QUEUE,
+}
+
+SERVERS_LOOKED_AT_EVERY_SECONDS: Final = 1.0
+
+_READY_EVENTS: Final = ('"bridge.partitions.assigned"', '"worker.started"')
+"""What the processes log once they work."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServers:
+    """Servers that answer, with tables and topics, and the settings that lead to them."""
+
+    running: stack.RunningStack
+    settings: Settings
+    log_dir: Path
+    defaults: Mapping[str, str]
+    """Settings for our own processes here, where the person has set nothing else."""
+
+
+@contextmanager
+def local_servers(terminal: Terminal) -> Iterator[LocalServers]:
+    """Starts the servers or finds them, makes tables and topics, and ends at last what it started.
+
+    Blocks, minutes on a new machine. SIGTERM and a closed terminal interrupt it as Ctrl-C does.
+
+    Raises:
+        OrdersError: the servers cannot be started, or refuse the tables or topics.
+        KeyboardInterrupt: it was interrupted.
+    """
+    settings = load_settings()
+    defaults = _defaults(settings)
+    if settings.names_endpoints:
+        # Also those of .env, which the servers' part does not read.
+        os.environ.update(_endpoint_variables(settings))
+    with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
+        try:
+            running = stack.up(progress=terminal.say_plain)
+        except stack.StackError as error:
+            raise OrdersError(str(error)) from error
+        try:
+            settings = with_endpoints(settings, running.endpoints.as_environment())
+            run_command(migrate_all(settings))
+            yield LocalServers(running, settings, stack_dir("default") / "logs", defaults)
+        finally:
+            if running.started_here:
+                terminal.say("[dim]ending the servers[/dim]")
+                running.down()
+
+
+async def keep_servers(servers: LocalServers, terminal: Terminal) -> None:
+    """Starts a server again that has died, until cancelled; one that this machine only found is its owner's to keep.
+
+    Raises:
+        OrdersError: it cannot be started again.
+    """
+    ours = set(servers.running.pids) if servers.running.started_here else set()
+    while True:
+        await asyncio.sleep(SERVERS_LOOKED_AT_EVERY_SECONDS)
+        for name in sorted(ours - set(servers.running.pids)):
+            terminal.say(f"[yellow]{name} has ended; starting it again, with its data[/yellow]")
+            try:
+                await asyncio.to_thread(servers.running.restart, name)
+            except stack.StackError as error:
+                raise OrdersError(str(error)) from error
+            terminal.say(f"[yellow]{name} is back[/yellow]")
+
+
+def processes(
+    servers: LocalServers, terminal: Terminal, *, log_dir: Path, quiet: bool = False, **more: str
+) -> Supervisor:
+    """The bridge and a worker for each task queue, to be kept running.
+
+    Args:
+        servers: what they talk to.
+        terminal: where their lines and fates are shown, and that all of them are ready.
+        log_dir: for each one's whole output.
+        quiet: whether their lines are not shown, only their fates.
+        more: further settings of theirs.
+    """
+    missing = {BRIDGE, *WORKERS}
+
+    def take_line(name: str, text: str) -> None:
+        if not quiet and (line := readable_line(text)) is not None:
+            terminal.say_of(name, line)
+        if name in missing and any(event in text for event in _READY_EVENTS):
+            missing.discard(name)
+            if not missing:
+                terminal.say("[green]ready[/green]: the bridge has its partitions, and a worker serves each task queue")
+
+    return Supervisor(
+        children=[
+            Child(BRIDGE, ("bridge",)),
+            *(Child(name, ("worker", "--queue", queue)) for name, queue in WORKERS.items()),
+        ],
+        environment=_environment(servers, more),
+        log_dir=log_dir,
+        on_line=take_line,
+        on_change=lambda sentence: terminal.say(f"[yellow]{sentence}[/yellow]"),
+    )
+
+
+def _environment(servers: LocalServers, more: Mapping[str, str]) -> dict[str, str]:
+    endpoints = servers.running.endpoints.as_environment()
+    return {**servers.defaults, **os.environ, **endpoints, "LOG_FORMAT": "json", **more}
+
+
+def _defaults(settings: Settings) -> dict[str, str]:
+    """On one machine nobody waits half a minute for the partitions of a bridge that was killed."""
+    if settings.model_fields_set & {"bridge_session_timeout_seconds", "bridge_heartbeat_interval_seconds"}:
+        return {}
+    return {"BRIDGE_SESSION_TIMEOUT_SECONDS": "10"}
+
+
+def _endpoint_variables(settings: Settings) -> dict[str, str]:
+    password = settings.db_password
+    variables = {
+        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "TEMPORAL_HOST": settings.temporal_host,
+        "TEMPORAL_UI_URL": settings.temporal_ui_url or "",
+        "DB_HOST": settings.db_host,
+        "DB_PORT": str(settings.db_port),
+        "DB_USER": settings.db_user,
+        "DB_PASSWORD": password.get_secret_value() if password else "",
+        "DB_NAME": settings.db_name,
+    }
+    return {name: value for name, value in variables.items() if value}
+
+
+@contextmanager
+def _interrupted_by(*numbers: signal.Signals) -> Iterator[None]:
+    """Makes these signals interrupt as Ctrl-C does, so that what was started is ended."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,52 @@
+"""Message bodies from what a person gives on the command line, checked by the contract's own models."""
+
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from orders.processes.exit_status import ExitStatus, OrdersError
+from schemas.inbound import BODY_MODELS, InboundBody
+from schemas.states import EventType
+
+
+class RefusedBodyError(OrdersError):
+    """The message breaks the contract, so that the bridge would set it aside."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ExitStatus.USAGE)
+
+
+def build_body(event_type: EventType, fields: dict[str, Any]) -> InboundBody:
+    """The body of a message; fields that are None count as not given.
+
+    Raises:
+        RefusedBodyError: it breaks the contract; a line for each field.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return BODY_MODELS[event_type].model_validate(given)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise RefusedBodyError("\n".join(_sentence(detail) for detail in details)) from None
+
+
+def body_fields(body: InboundBody) -> dict[str, Any]:
+    """The body as JSON values, with what was given and nothing else."""
+    fields: dict[str, Any] = body.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+    return fields
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    message = detail["msg"].removeprefix("Value error, ")
+    if not where:
+        return message
+    if where == "order_id" and detail["type"] == "missing":
+        return "ORDER_ID is missing: give the order's id"
+    if detail["type"] == "missing":
+        return f"{where} is missing: give --{where.replace('_', '-')}"
+    if detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] in ("order_id", "payment_id"):
+        message = "begins with a letter or digit, then up to 127 of letters, digits and . _ : -"
+        return f"{where} {message}"
+    return f"{where}: {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,265 @@
+"""Which dead letters are sent again, in which order, and which not. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
+
+from bridge.dead_letters.headers import key_in_pointer
+from bridge.dead_letters.letter import Letter, Origin
+from bridge.record import Header
+from orders.operations.dead_letters.selection import Place
+
+REPLAYS_MAX_DEFAULT: Final = 3
+WAVE_RECORDS_MAX: Final = 500
+
+
+class Claim(NamedTuple):
+    """What a record's header says that it repeats; only of its own key and partition, for which it may speak."""
+
+    first_coordinates: str
+    partition: int
+    key: bytes | None
+    """As a pointer has it too: what is replayed may be copied once, and be too large the next time."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Planned:
+    """A dead letter that is to be replayed, without what is in it; sorted as the source topics had them."""
+
+    topic: str
+    partition: int
+    """Of the source: it goes back there, so that what was in order stays in order."""
+    first_offset: int
+    """Of the record that was set aside first: a replay that was set aside again keeps its place.
+
+    As a header says that anyone may put on, and only as long as nothing that is selected speaks against it.
+    """
+    own_offset: int
+    """The least at which a bridge read it, which no sender can forge."""
+    claim: Claim = field(compare=False)
+    content: bytes | None = field(compare=False)
+    """A digest; None for a pointer, which has no content."""
+    origin: Origin = field(compare=False)
+    place: Place = field(compare=False)
+    replay_count: int = field(compare=False)
+    size_bytes: int = field(compare=False)
+
+    @property
+    def first_coordinates(self) -> str:
+        """Of the record that was set aside first: the event's identity, where its sender gave it none."""
+        return self.claim.first_coordinates
+
+    @property
+    def age(self) -> tuple[int, Place]:
+        """Greater for what was set aside later."""
+        return self.replay_count, self.place
+
+    def seems_the_same_as(self, other: "Planned") -> bool:
+        """Whether two of one claim are the same record, as far as can be told.
+
+        A pointer has no content; but a replay has the timestamp of what it repeats, unless that had none.
+        """
+        if self.content is not None and other.content is not None:
+            return self.content == other.content
+        mine, its = self.origin.timestamp_ms, other.origin.timestamp_ms
+        return mine == its or min(mine, its) < 0
+
+    def merged_with(self, other: "Planned") -> "Planned":
+        """The later of two dead letters of the same record, at the place of the earlier."""
+        later = max(self, other, key=lambda planned: planned.age)
+        return replace(later, own_offset=min(self.own_offset, other.own_offset))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A dead letter that is not replayed, and why."""
+
+    at: str
+    why: str
+
+
+class TooManyError(Exception):
+    """More dead letters are selected than may be replayed at once."""
+
+
+class ReplayPlan:
+    """Collects what is to be replayed.
+
+    Args:
+        topics: The inbound topics: nothing goes anywhere else, whatever a dead letter says of its origin.
+        replays_max: A record that was replayed so often, and set aside each time, is refused; None for no limit.
+        limit: Most that one plan holds.
+    """
+
+    def __init__(self, topics: Iterable[str], *, replays_max: int | None, limit: int) -> None:
+        self._topics = frozenset(topics)
+        self._replays_max = replays_max
+        self._limit = limit
+        self._by_record: dict[tuple[Claim, bytes | int], Planned] = {}
+        """By what is the same in all dead letters of a record: its claim, and its content or a pointer's timestamp."""
+        self.refused: list[Refused] = []
+        self.refused_count = 0
+        self.duplicates = 0
+        """Dead letters of a record of which there is another one: only the last is replayed."""
+
+    def add(self, letter: Letter) -> None:
+        """Takes a selected letter in, or refuses it.
+
+        Raises:
+            TooManyError: the limit is reached.
+        """
+        planned = self._planned(letter)
+        if isinstance(planned, Refused):
+            self._refuse(planned)
+            return
+        identity = planned.claim, planned.origin.timestamp_ms if planned.content is None else planned.content
+        other = self._by_record.get(identity)
+        if other is None:
+            if len(self._by_record) >= self._limit:
+                raise TooManyError
+            self._by_record[identity] = planned
+            return
+        # Set aside twice: by a bridge that ended before it could commit, or again after a replay. Sending both would
+        # double them with every replay that fails.
+        self.duplicates += 1
+        self._by_record[identity] = planned.merged_with(other)
+
+    def finish(self) -> list[Planned]:
+        """What is to be sent, in the order of the source topics; the loop guard has its word here."""
+        kept = []
+        for planned in sorted(self._placed()):
+            if self._replays_max is not None and planned.replay_count >= self._replays_max:
+                self._refuse(
+                    Refused(
+                        str(planned.place),
+                        f"was replayed {planned.replay_count} times already and set aside each time: look at it with "
+                        f"`orders dlq show {planned.place}`, then replay it with --force",
+                    )
+                )
+            else:
+                kept.append(planned)
+        return kept
+
+    def _placed(self) -> Iterator[Planned]:
+        """All of the plan, each with the offset that decides when it is sent.
+
+        That its header gives, if it came before what was read, no other record is selected that was there, and no other
+        one of its key says the same. Else its own: a header that was forged, or copied from another record, must not
+        let it overtake its order's earlier ones.
+        """
+        groups: defaultdict[Claim, list[Planned]] = defaultdict(list)
+        for planned in self._by_record.values():
+            groups[planned.claim].append(planned)
+        rivals = [self._without_doubtful(group) for group in groups.values()]
+        taken = {(one.topic, one.partition, one.own_offset) for group in rivals for one in group}
+        for group in rivals:
+            for one in group:
+                believed = (
+                    len(group) == 1
+                    and one.first_offset < one.own_offset
+                    and (one.topic, one.partition, one.first_offset) not in taken
+                )
+                yield one if believed else replace(one, first_offset=one.own_offset)
+
+    def _without_doubtful(self, group: list[Planned]) -> list[Planned]:
+        """What is sent of the records with one claim: all, if it can be told that they differ, else the last.
+
+        Where pointers are among them, it cannot: sending all might double them with every replay, and dropping one that
+        is not the same would lose it unseen. So what does not seem the same as the last is refused, and said.
+        """
+        if all(one.content is not None for one in group):
+            return group
+        last = max(group, key=lambda planned: planned.age)
+        sent = last
+        for other in group:
+            if other is last:
+                continue
+            if other.seems_the_same_as(last):
+                self.duplicates += 1
+                sent = sent.merged_with(other)
+            else:
+                self._refuse(
+                    Refused(
+                        str(other.place),
+                        f"says, as {last.place} does, that it repeats {last.first_coordinates}; one was too large to "
+                        "be copied, so it cannot be told whether they are the same record, and only the last is taken: "
+                        "look at both with `orders dlq show`, and if they are not, replay this by its place",
+                    )
+                )
+        return [sent]
+
+    def _planned(self, letter: Letter) -> Planned | Refused:
+        origin, first = letter.origin, letter.first_coordinates
+        if origin is None or first is None:
+            return Refused(letter.at, "is no dead letter of ours, or of another version: it does not say where it was")
+        if origin.topic not in self._topics:
+            return Refused(letter.at, f"comes from the topic {origin.topic!r}, which is none of the inbound topics")
+        _, first_partition, first_offset = first.rsplit(":", 2)
+        return Planned(
+            topic=origin.topic,
+            partition=origin.partition,
+            first_offset=int(first_offset) if int(first_partition) == origin.partition else origin.offset,
+            own_offset=origin.offset,
+            claim=Claim(first, origin.partition, key_in_pointer(letter.record.key)),
+            content=None if letter.is_pointer else letter.content_digest,
+            origin=origin,
+            place=Place(letter.record.partition, letter.record.offset),
+            replay_count=letter.replay_count,
+            size_bytes=letter.record.size_bytes,
+        )
+
+    def _refuse(self, refused: Refused) -> None:
+        self.refused_count += 1
+        if len(self.refused) < self._limit:
+            self.refused.append(refused)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRecord:
+    """A record as it goes back to its topic."""
+
+    topic: str
+    partition: int
+    timestamp_ms: int | None
+    """The source's, so that an event whose time is its record's happens when it happened."""
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...]
+
+
+def waves(records: Sequence[ReplayRecord]) -> Iterator[list[ReplayRecord]]:
+    """The records in groups that may be on their way together.
+
+    A later record of an order is sent only once the earlier one is acknowledged: should one be refused, none of its
+    order has overtaken it. A record without a key may be any order's, so it goes alone.
+    """
+    wave: list[ReplayRecord] = []
+    keys: set[tuple[str, int, bytes]] = set()
+    for record in records:
+        key = None if record.key is None else (record.topic, record.partition, record.key)
+        if wave and (key is None or key in keys or len(wave) >= WAVE_RECORDS_MAX):
+            yield wave
+            wave, keys = [], set()
+        wave.append(record)
+        if key is None:
+            yield wave
+            wave = []
+        else:
+            keys.add(key)
+    if wave:
+        yield wave
+
+
+def chunks(planned: Sequence[Planned], *, records_max: int, bytes_max: int) -> Iterator[list[Planned]]:
+    """Consecutive parts of the plan, each small enough to be held in memory."""
+    part: list[Planned] = []
+    size = 0
+    for one in planned:
+        if part and (len(part) >= records_max or size + one.size_bytes > bytes_max):
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += one.size_bytes
+    if part:
+        yield part

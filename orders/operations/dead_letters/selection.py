@@ -1,0 +1,93 @@
+"""Which dead letters a command is about. Pure."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from bridge.dead_letters.letter import Letter
+from orders.operations.naming import names_order
+from orders.processes.exit_status import ExitStatus, OrdersError
+from schemas.base import parse_rfc_3339
+
+_AGO = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_PLACE = re.compile(r"(?P<partition>[0-9]{1,9}):(?P<offset>[0-9]{1,18})")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a dead letter is in its topic."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What every filter that is given lets through; without any, everything."""
+
+    reasons: frozenset[str] = frozenset()
+    topics: frozenset[str] = frozenset()
+    """Of the source records."""
+    order_id: str | None = None
+    since_ms: int | None = None
+    """When it was set aside: this and later."""
+    until_ms: int | None = None
+    """Before this."""
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether no filter is given."""
+        return self == Selection()
+
+    def takes(self, letter: Letter) -> bool:
+        """Whether the letter is one of them."""
+        if self.reasons and letter.error_code not in self.reasons:
+            return False
+        if self.topics and (letter.origin is None or letter.origin.topic not in self.topics):
+            return False
+        time_ms = letter.record.timestamp_ms
+        if self.since_ms is not None and time_ms < self.since_ms:
+            return False
+        if self.until_ms is not None and time_ms >= self.until_ms:
+            return False
+        return self.order_id is None or names_order(letter.record.key, letter.record.value, self.order_id)
+
+
+def parse_time(text: str, option: str, now: datetime) -> int:
+    """A time as a person writes it, in milliseconds since 1970.
+
+    Args:
+        text: ``90m`` (ago; s, m, h or d), or a time with an offset as ``2026-01-31T12:00:00Z``.
+        option: what the text was given to, for the error.
+        now: the present time.
+
+    Raises:
+        OrdersError: it is neither.
+    """
+    match = _AGO.fullmatch(text)
+    try:
+        moment = now - timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else parse_rfc_3339(text)
+        return round(moment.astimezone(UTC).timestamp() * 1_000)
+    except (ValueError, OverflowError):
+        raise OrdersError(
+            f"{option} {text!r} is no time: give 30m, 2h or 7d (ago), or as 2026-01-31T12:00:00Z", ExitStatus.USAGE
+        ) from None
+
+
+def parse_place(text: str) -> Place:
+    """A dead letter's place, as ``orders dlq list`` shows it.
+
+    Raises:
+        OrdersError: it is none.
+    """
+    match = _PLACE.fullmatch(text)
+    if match is None:
+        raise OrdersError(
+            f"{text!r} is no PARTITION:OFFSET of the dead-letter topic, such as 3:17; see `orders dlq list`",
+            ExitStatus.USAGE,
+        )
+    return Place(int(match["partition"]), int(match["offset"]))

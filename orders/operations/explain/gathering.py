@@ -1,0 +1,113 @@
+"""Asks all three at once; what does not answer is named, and the rest is shown."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from orders.operations.explain.database_side import DatabaseSide, look_in_postgres
+from orders.operations.explain.kafka_side import KafkaSide, NamingRecord, look_in_kafka
+from orders.operations.explain.temporal_side import TemporalSide, look_in_temporal
+from orders.processes.exit_status import OrdersError
+from orders.settings import Settings
+from schemas.activity_io import SettledEvent
+
+Side = TypeVar("Side")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All that is known of one order; a side is None where it could not be reached."""
+
+    order_id: str
+    kafka: KafkaSide | None
+    temporal: TemporalSide | None
+    database: DatabaseSide | None
+    unreachable: tuple[str, ...]
+    """A sentence for each side that is missing."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anybody knows anything of the order."""
+        kafka, temporal, database = self.kafka, self.temporal, self.database
+        return (
+            (kafka is not None and bool(kafka.records or kafka.letters))
+            or (temporal is not None and bool(temporal.runs))
+            or (database is not None and bool(database.order or database.events or database.inbound))
+        )
+
+    def outcome_of(self, record: NamingRecord) -> str:
+        """What became of a record that names the order, in a few words."""
+        letters = {letter.origin: letter for letter in self.kafka.letters} if self.kafka else {}
+        letter = letters.get(record.coordinates)
+        if letter is not None:
+            return f"set aside ({letter.error_code}) at {letter.at}"
+        if record.event_id is None:
+            fate = "will be set aside" if record.taken is False else "cannot be read"
+            return f"{fate} ({record.error_code})"
+        settled = self._settled.get(record.event_id)
+        if settled is not None:
+            return settled.outcome.value + (f" ({settled.reason.value})" if settled.reason else "")
+        if record.taken is False:
+            return "waits in Kafka: no bridge has settled it"
+        if self.database is None:
+            return "not known: Postgres could not be reached"
+        return "handed to the workflow; not decided yet" if record.taken else "not decided yet"
+
+    @property
+    def _settled(self) -> dict[str, SettledEvent]:
+        return {one.event_id: one for one in self.database.inbound} if self.database else {}
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """What has to happen before the order goes on; a sentence each, the most telling first."""
+        return tuple(_waits(self))
+
+
+def _waits(known: Explanation) -> list[str]:
+    waits: list[str] = []
+    temporal, database, kafka = known.temporal, known.database, known.kafka
+    if temporal is not None:
+        if temporal.silent:
+            waits.append("a worker: none answers for its run; start one with `orders worker`")
+        if temporal.status is not None and temporal.status.waits_for:
+            waits.append(temporal.status.waits_for)
+        waits += [
+            f"{one.type}, which has failed {one.attempt - 1} times; the last time: {one.last_failure}"
+            for one in temporal.pending
+            if one.last_failure
+        ]
+    if kafka is not None:
+        untaken = sum(record.taken is False for record in kafka.records)
+        if untaken:
+            waits.append(f"the bridge: {untaken} of its records are not settled yet; see `orders health bridge`")
+    if database is not None and database.journal is not None:
+        behind = database.journal.last_sequence - database.journal.last_published_sequence
+        if behind > 0:
+            waits.append(f"Kafka: {behind} recorded events are not known to be published yet")
+    return waits
+
+
+async def explain(settings: Settings, order_id: str, *, since_ms: int | None, limit: int) -> Explanation:
+    """Gathers everything about an order.
+
+    Args:
+        settings: where the servers are.
+        order_id: which order.
+        since_ms: how far back Kafka is read, milliseconds since 1970; None for as far as the limit goes.
+        limit: most records that are read from Kafka.
+    """
+    (kafka, no_kafka), (temporal, no_temporal), (database, no_database) = await asyncio.gather(
+        _reached(look_in_kafka(settings, order_id, since_ms=since_ms, limit=limit)),
+        _reached(look_in_temporal(settings, order_id)),
+        _reached(look_in_postgres(settings, order_id)),
+    )
+    problems = tuple(problem for problem in (no_kafka, no_temporal, no_database) if problem)
+    return Explanation(order_id, kafka, temporal, database, problems)
+
+
+async def _reached(looking: Coroutine[Any, Any, Side]) -> tuple[Side | None, str | None]:
+    try:
+        return await looking, None
+    except OrdersError as error:
+        return None, str(error)

@@ -1,0 +1,178 @@
+"""What Kafka holds of an order: the records that name it, and its dead letters."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from bridge.dead_letters.letter import Letter
+from bridge.engine.settled_beyond import SettledBeyond, UnreadableMetadataError
+from bridge.engine.settled_beyond import decode as decode_metadata
+from bridge.reading.event import DecodeLimits, decode
+from bridge.record import Record
+from bridge.refusal import DecodeError
+from orders.clients.kafka import kafka_admin
+from orders.clients.topic_scan import OffsetRange, TopicScan, topic_scan
+from orders.operations.dead_letters.finding import Summary
+from orders.operations.naming import names_order
+from orders.settings import Settings
+
+FOUND_MAX: Final = 500
+"""Most records, and most dead letters, that one page holds: the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamingRecord:
+    """A record of an inbound topic that names the order."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    event_id: str | None
+    """None where the record cannot be read."""
+    error_code: str | None
+    """Why it cannot."""
+    taken: bool | None
+    """Whether the bridges have committed it as settled; None where that is not known."""
+
+    @property
+    def coordinates(self) -> str:
+        """Where it is."""
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the bridges are with a partition."""
+
+    offset: int
+    """Everything below is settled."""
+    beyond: SettledBeyond | None
+    """What is settled beyond it, while an order before it is stuck."""
+
+    def has_settled(self, offset: int) -> bool:
+        """Whether the record at the offset is settled."""
+        return offset < self.offset or (self.beyond is not None and self.beyond.holds(offset))
+
+
+_NO_PROGRESS: Final = Progress(0, None)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSide:
+    """What was found."""
+
+    records: tuple[NamingRecord, ...]
+    """By time."""
+    letters: tuple[Summary, ...]
+    scanned: int
+    """Records that were read."""
+    skipped: int
+    """Records that were not read, as they are older than the newest that the limit allows."""
+    cut: bool
+    """Whether more were found than a page holds."""
+
+
+async def look_in_kafka(settings: Settings, order_id: str, *, since_ms: int | None, limit: int) -> KafkaSide:
+    """Reads the inbound topics and the dead letters for the order.
+
+    Args:
+        settings: where Kafka is.
+        order_id: which order.
+        since_ms: only records with this timestamp and later, milliseconds since 1970; None for all.
+        limit: most records read, over all partitions: the newest.
+
+    Raises:
+        OrdersError: Kafka does not answer, or a topic is missing.
+    """
+    async with topic_scan(settings, [*settings.inbound_topics.values(), settings.kafka_topic_dead_letters]) as scan:
+        everything = await scan.ranges(since_ms=since_ms)
+        ranges = newest(everything, limit)
+        committed = await _committed(settings)
+        return await _read(settings, scan, ranges, order_id, committed, skipped=_size(everything) - _size(ranges))
+
+
+async def _read(
+    settings: Settings,
+    scan: TopicScan,
+    ranges: Mapping[TopicPartition, OffsetRange],
+    order_id: str,
+    committed: Mapping[TopicPartition, Progress] | None,
+    *,
+    skipped: int,
+) -> KafkaSide:
+    records: deque[NamingRecord] = deque(maxlen=FOUND_MAX)
+    letters: deque[Summary] = deque(maxlen=FOUND_MAX)
+    found = scanned = 0
+    async for batch in scan.read(ranges):
+        scanned += len(batch)
+        for record in batch:
+            if not names_order(record.key, record.value, order_id):
+                continue
+            found += 1
+            if record.topic == settings.kafka_topic_dead_letters:
+                letters.append(Summary.of(Letter.from_record(record)))
+            else:
+                records.append(_naming_record(settings, record, committed))
+    return KafkaSide(
+        records=tuple(sorted(records, key=lambda one: (one.timestamp_ms, one.topic, one.partition, one.offset))),
+        letters=tuple(sorted(letters, key=lambda one: (one.timestamp_ms, one.at))),
+        scanned=scanned,
+        skipped=skipped,
+        cut=found > len(records) + len(letters),
+    )
+
+
+def newest(ranges: Mapping[TopicPartition, OffsetRange], limit: int) -> dict[TopicPartition, OffsetRange]:
+    """The last parts of the ranges, together no longer than the limit; what short ones leave, long ones get."""
+    parts: dict[TopicPartition, OffsetRange] = {}
+    left = limit
+    by_size = sorted(ranges.items(), key=lambda item: item[1].end - item[1].start)
+    for done, (key, part) in enumerate(by_size):
+        share = min(part.end - part.start, left // (len(by_size) - done))
+        parts[key] = OffsetRange(part.end - share, part.end)
+        left -= share
+    return parts
+
+
+def _size(ranges: Mapping[TopicPartition, OffsetRange]) -> int:
+    return sum(part.end - part.start for part in ranges.values())
+
+
+async def _committed(settings: Settings) -> dict[TopicPartition, Progress] | None:
+    """How far the bridges are; None where Kafka does not say."""
+    try:
+        async with kafka_admin(settings) as admin:
+            offsets = await admin.list_consumer_group_offsets(settings.bridge_group_id)
+    except (KafkaError, TimeoutError):
+        return None  # No bridge ever ran, or the user may not look: the rest of the page stands.
+    return {key: Progress(value.offset, _settled_beyond(value)) for key, value in offsets.items()}
+
+
+def _settled_beyond(committed: OffsetAndMetadata) -> SettledBeyond | None:
+    try:
+        return decode_metadata(committed.metadata or "", offset=committed.offset)
+    except UnreadableMetadataError:
+        return None  # A bridge does not believe it either.
+
+
+def _naming_record(
+    settings: Settings, record: Record, committed: Mapping[TopicPartition, Progress] | None
+) -> NamingRecord:
+    topics = {topic: event_type for event_type, topic in settings.inbound_topics.items()}
+    event_id = error_code = None
+    try:
+        limits = DecodeLimits(value_max_bytes=settings.bridge_value_max_bytes)
+        event_id = decode(record, topics, limits).event.event_id
+    except DecodeError as error:
+        error_code = error.code.value
+    taken = None
+    if committed is not None:
+        progress = committed.get(TopicPartition(record.topic, record.partition), _NO_PROGRESS)
+        taken = progress.has_settled(record.offset)
+    return NamingRecord(record.topic, record.partition, record.offset, record.timestamp_ms, event_id, error_code, taken)

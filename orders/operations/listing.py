@@ -1,0 +1,71 @@
+"""Orders by state and age, from Postgres: what `orders list` shows."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from activities.adapters.postgres.reader import PAGE_MAX, OrderRecord
+from orders.operations.view import order_reader
+from orders.settings import Settings
+from schemas.states import OrderState
+
+OPEN_STATES: Final = frozenset(state for state in OrderState if not state.is_final)
+"""What is shown unless states are named: orders that somebody or something is still at."""
+
+_DAY: Final = timedelta(days=1)
+
+
+async def list_orders(
+    settings: Settings, states: Collection[OrderState], *, until: datetime | None, limit: int
+) -> list[OrderRecord]:
+    """Orders in any of these states, those that have not changed for longest first.
+
+    Args:
+        settings: where the database is.
+        states: which; the open ones where there are none.
+        until: only those that last changed before; None for all.
+        limit: how many at most.
+
+    Raises:
+        UnreachableError: Postgres does not answer.
+    """
+    found: list[OrderRecord] = []
+    async with order_reader(settings) as reader:
+        while len(found) < limit:
+            size = min(PAGE_MAX, limit - len(found))
+            after = found[-1] if found else None
+            page = await reader.orders_in(states or OPEN_STATES, until=until, after=after, limit=size)
+            found += page
+            if len(page) < size:
+                break
+    return found
+
+
+def order_json(order: OrderRecord) -> dict[str, Any]:
+    """An order for a program; where it goes to is in `orders status`."""
+    return {
+        "order_id": order.order_id,
+        "state": order.state,
+        "reason": order.reason,
+        "updated_at": order.updated_at.isoformat(),
+        "created_at": order.created_at.isoformat(),
+        "payment_id": order.details.payment_id,
+        "customer_id": order.details.customer_id,
+        "amount": order.details.amount,
+        "currency": order.details.currency,
+        "tracking_id": order.tracking_id,
+        "last_sequence": order.last_sequence,
+    }
+
+
+def age_text(moment: datetime, now: datetime | None = None) -> str:
+    """How long ago a moment was, for a person: ``12s``, ``3m 05s``, ``2h 10m``, ``4d 02h``."""
+    span = max((now or datetime.now(UTC)) - moment, timedelta(0))
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if span >= _DAY:
+        return f"{days}d {hours:02}h"
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {seconds:02}s" if minutes else f"{seconds}s"

@@ -1,0 +1,60 @@
+"""Straight to Temporal: the same models, router and call as the bridge, without Kafka in between."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from bridge.calls import Dispatcher, Settlement
+from bridge.decisions import Decision, classify_dispatch_error
+from bridge.router import route
+from orders.clients.temporal import temporal_unreachable
+from orders.operations.bodies import body_fields
+from orders.processes.exit_status import OrdersError, UnreachableError
+from orders.settings import Settings
+from orders.wiring import order_policy, order_run_timeout
+from schemas.inbound import InboundBody, InboundEvent
+from schemas.states import EventType
+
+_ATTEMPTS = 3
+_PAUSE_SECONDS = 0.5
+
+
+async def deliver(
+    client: Client, settings: Settings, event_type: EventType, body: InboundBody
+) -> tuple[str, Settlement]:
+    """Hands an event to its order's workflow, which is started where there is none.
+
+    Args:
+        client: Temporal.
+        settings: the order's policy.
+        event_type: what happened.
+        body: the message; its event_id, or a new one, is the event's identity, its occurred_at, or now, the time.
+
+    Returns:
+        The event's id, and what Temporal did with it.
+
+    Raises:
+        UnreachableError: Temporal did not answer; the event may have been delivered, and may be sent again.
+        OrdersError: Temporal refused it.
+    """
+    event = InboundEvent(
+        event_id=body.event_id or f"cli:{uuid4()}",
+        type=event_type.value,
+        occurred_at=body.occurred_at or datetime.now(UTC),
+        body=body_fields(body),
+    )
+    dispatcher = Dispatcher(client, order_policy(settings), order_run_timeout(settings))
+    call = route(body.order_id, event_type, event)
+    for _ in range(_ATTEMPTS):
+        try:
+            return event.event_id, await dispatcher.dispatch(call)
+        except RPCError as error:
+            if classify_dispatch_error(error) is not Decision.TRANSIENT:
+                raise OrdersError(f"Temporal refused the call ({error.status.name}): {error.message}") from error
+        await asyncio.sleep(_PAUSE_SECONDS)
+    raise UnreachableError(
+        f"{temporal_unreachable(settings)}; the event may be sent again with --event-id {event.event_id}"
+    )

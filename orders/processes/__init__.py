@@ -1,0 +1,1 @@
+"""The processes: bridge and worker, their health and their end."""

@@ -1,0 +1,90 @@
+"""What a bridge and a worker answer about themselves."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from bridge.service import Bridge
+from bridge.supervision.probe import ask_temporal
+from orders.processes.health_server import HealthAnswer, HealthChecks
+
+_ASK_TIMEOUT_SECONDS: Final = 2.0
+_ANSWER_AGE_MAX_SECONDS: Final = 2.0
+"""Temporal is asked again after so long at the earliest, however often we are asked."""
+
+
+def bridge_checks(bridge: Bridge) -> HealthChecks:
+    """Live: its poll loop turns. Ready: it has its assignment, and Kafka, the dead letters and Temporal answer.
+
+    A member that stands by, as there are more bridges than partitions, has an assignment of no partitions. It is ready:
+    it takes over as soon as another one leaves, and an orchestrator that waited for it to get partitions would wait for
+    ever.
+    """
+
+    def live() -> HealthAnswer:
+        status = bridge.status()
+        reasons = () if status.live else ("the poll loop does not turn",)
+        return HealthAnswer(status.live, reasons, {"partitions": status.partitions})
+
+    async def ready() -> HealthAnswer:
+        status = bridge.status()
+        details = {"partitions": status.partitions, "records_held": status.records_held}
+        return HealthAnswer(status.ready, status.reasons, details)
+
+    return HealthChecks(live, ready)
+
+
+class WorkerHealth:
+    """Live: its loop turns, and what it runs still runs. Ready: it polls, and Temporal answers."""
+
+    def __init__(self) -> None:
+        self._client: Client | None = None
+        self._workers: Sequence[Worker] = ()
+        self._asking = asyncio.Lock()
+        self._answered = (0.0, "")
+        """When Temporal was last asked, and what was wrong."""
+
+    def started(self, client: Client, workers: Sequence[Worker]) -> None:
+        """From now on it works."""
+        self._client = client
+        self._workers = workers
+
+    @property
+    def checks(self) -> HealthChecks:
+        """For the server."""
+        return HealthChecks(self._live, self._ready)
+
+    def _live(self) -> HealthAnswer:
+        stopped = [worker.task_queue for worker in self._workers if worker.is_shutdown]
+        return HealthAnswer(not stopped, tuple(f"the worker of {queue} has ended" for queue in stopped))
+
+    async def _ready(self) -> HealthAnswer:
+        queues = [worker.task_queue for worker in self._workers]
+        if self._client is None:
+            return HealthAnswer(ok=False, reasons=("starting: Temporal was not reached yet",))
+        reasons = [
+            f"the worker of {worker.task_queue} does not run" for worker in self._workers if not worker.is_running
+        ]
+        trouble = await self._temporal_trouble(self._client)
+        if trouble:
+            reasons.append(trouble)
+        return HealthAnswer(not reasons, tuple(reasons), {"task_queues": queues})
+
+    async def _temporal_trouble(self, client: Client) -> str:
+        """What is wrong with Temporal; empty where it answers."""
+        async with self._asking:
+            asked_at, trouble = self._answered
+            if asked_at and time.monotonic() - asked_at < _ANSWER_AGE_MAX_SECONDS:
+                return trouble
+            try:
+                async with asyncio.timeout(_ASK_TIMEOUT_SECONDS):
+                    await ask_temporal(client)
+                trouble = ""
+            except Exception as error:  # noqa: BLE001 - whatever it is, Temporal does not serve us now
+                trouble = f"temporal does not answer ({type(error).__name__})"
+            self._answered = (time.monotonic(), trouble)
+            return trouble

@@ -1,0 +1,134 @@
+"""Liveness and readiness over HTTP: what an orchestrator asks a bridge and a worker.
+
+None of the libraries that we have serves HTTP, and two fixed answers need no framework: this reads one request line,
+answers, and closes.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+
+from orders.processes.exit_status import WrongSettingsError
+
+LIVE_PATH: Final = "/livez"
+READY_PATH: Final = "/readyz"
+
+_REQUEST_TIMEOUT_SECONDS: Final = 5.0
+_REQUEST_LINE_MAX_BYTES: Final = 2_048
+_CONNECTIONS_MAX: Final = 32
+"""More at once are closed unanswered: nobody's probes come by the dozen."""
+
+_log = structlog.get_logger("orders.health")
+
+
+@dataclass(frozen=True, slots=True)
+class HealthAnswer:
+    """An answer to one of the two questions."""
+
+    ok: bool
+    reasons: tuple[str, ...] = ()
+    """Why not, in words."""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def body(self) -> bytes:
+        """As JSON."""
+        return json.dumps({"ok": self.ok, "reasons": list(self.reasons), **self.details}).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChecks:
+    """What answers the two questions. Neither may take longer than a few seconds."""
+
+    live: Callable[[], HealthAnswer]
+    """Whether the process turns; where not, it is to be replaced. That it answers at all says that its loop does."""
+    ready: Callable[[], Awaitable[HealthAnswer]]
+    """Whether it can do its work now."""
+
+
+@asynccontextmanager
+async def health_server(
+    address: str, port: int, checks: HealthChecks, *, setting: str = "the health port"
+) -> AsyncIterator[int]:
+    """Answers while the block lasts.
+
+    Args:
+        address: to listen on.
+        port: to listen on; 0 means not at all.
+        checks: what to answer.
+        setting: the port's setting, for the error.
+
+    Yields:
+        The port; 0 where it does not listen.
+
+    Raises:
+        WrongSettingsError: it cannot listen there.
+    """
+    if port == 0:
+        yield 0
+        return
+    responder = _Responder(checks)
+    try:
+        server = await asyncio.start_server(responder.serve, address, port, limit=_REQUEST_LINE_MAX_BYTES)
+    except OSError as error:
+        raise WrongSettingsError(
+            f"cannot listen on {address}:{port} ({error.strerror or error}): another process of ours may; "
+            f"set {setting} to a free port, or to 0 for none"
+        ) from error
+    _log.info("health.listening", address=address, port=port)
+    try:
+        yield port
+    finally:
+        server.close()
+        # Not wait_closed(): from Python 3.12 on it waits for connections too, and no probe may delay our end.
+
+
+class _Responder:
+    def __init__(self, checks: HealthChecks) -> None:
+        self._checks = checks
+        self._connections = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection: one request, one answer."""
+        self._connections += 1
+        try:
+            if self._connections <= _CONNECTIONS_MAX:
+                async with asyncio.timeout(_REQUEST_TIMEOUT_SECONDS):
+                    await self._answer(reader, writer)
+        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+            pass  # The other side went away, sends rubbish, or sends nothing.
+        finally:
+            self._connections -= 1
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        method, _, rest = (await reader.readline()).decode("latin-1").partition(" ")
+        target = rest.partition(" ")[0]
+        while (await reader.readline()).strip():  # Headers: nothing in them concerns us.
+            continue
+        status, body = await self._response(method, target.partition("?")[0])
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+        )
+        writer.write(head.encode() + (b"" if method == "HEAD" else body))
+        await writer.drain()
+
+    async def _response(self, method: str, path: str) -> tuple[HTTPStatus, bytes]:
+        if path not in (LIVE_PATH, READY_PATH):
+            return HTTPStatus.NOT_FOUND, HealthAnswer(ok=False, reasons=(f"ask {LIVE_PATH} or {READY_PATH}",)).body
+        if method not in ("GET", "HEAD"):
+            return HTTPStatus.METHOD_NOT_ALLOWED, HealthAnswer(ok=False, reasons=("ask by GET",)).body
+        try:
+            answer = self._checks.live() if path == LIVE_PATH else await self._checks.ready()
+        except Exception as error:  # noqa: BLE001 - a check that fails is an answer: not healthy
+            answer = HealthAnswer(ok=False, reasons=(f"the check failed: {type(error).__name__}",))
+        return HTTPStatus.OK if answer.ok else HTTPStatus.SERVICE_UNAVAILABLE, answer.body

@@ -1,0 +1,1 @@
+"""The published contract's documents, made from the models."""

@@ -1,0 +1,111 @@
+"""Outages of the application's Postgres: what a worker does meanwhile is tried again, and nothing is done twice."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import asyncpg
+
+from stack import RunningStack
+from tests.faults.drivers.work_outages import WorkOutages
+from tests.helpers.checker import postgres_rows
+from tests.helpers.system.campaign import Fault
+
+CONNECTIONS_TAKEN_AT_ONCE = 20
+OUT_OF_CONNECTIONS = "out of connections"
+"""What a worker says of it (`activities.adapters.postgres.errors`)."""
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'orders%'"
+
+
+class PostgresOutages:
+    """Does things to Postgres, under a system whose workers go on.
+
+    Args:
+        work: The system; an outage is over once an order comes through it again.
+        servers: They can be killed.
+    """
+
+    def __init__(self, work: WorkOutages, servers: RunningStack) -> None:
+        self._work = work
+        self._servers = servers
+
+    def faults(self) -> dict[str, Fault]:
+        """All of them, by name."""
+        return {
+            "postgres connections terminated": self.connections_terminated,
+            "postgres restarted": self.postgres_restarted,
+            "postgres stopped": self.postgres_stopped,
+            "postgres out of connections": self.connections_exhausted,
+            "postgres killed": self.postgres_killed,
+        }
+
+    async def postgres_restarted(self) -> None:
+        """An ordinary restart."""
+        await self._work.send_orders()
+        await asyncio.to_thread(self._servers.restart, "postgres")
+        await self._over("postgres restarted")
+
+    async def postgres_killed(self) -> None:
+        """All its processes end at once, and are missed; what was committed is still there."""
+        before = self._work.failures("DatabaseUnavailable")
+        await asyncio.to_thread(self._servers.kill, "postgres")
+        await self._missed(before)
+        await asyncio.to_thread(self._servers.restart, "postgres")
+        await self._over("postgres killed")
+
+    async def connections_terminated(self) -> None:
+        """An operator ends every connection of the workers, in the middle of whatever they do."""
+        await self._work.send_orders(4)
+        await postgres_rows.execute(self._work.system.settings, TERMINATE)
+        await self._over("postgres connections terminated")
+
+    async def postgres_stopped(self) -> None:
+        """The server and all its backends freeze: connections stay open, and nothing answers."""
+        before = self._work.failures("DatabaseUnavailable")
+        self._servers.pause("postgres")
+        try:
+            await self._missed(before)
+        finally:
+            self._servers.resume("postgres")
+        await self._over("postgres stopped")
+
+    async def connections_exhausted(self) -> None:
+        """Somebody else has taken every connection that the server has."""
+        async with AsyncExitStack() as taken:
+            while await self._take_connections(taken):
+                pass
+            before = self._work.failures(OUT_OF_CONNECTIONS)
+            await self._work.send_orders()
+            await self._work.until(lambda: self._work.failures(OUT_OF_CONNECTIONS) > before, "a worker gets none")
+        await self._over("postgres out of connections")
+
+    async def _take_connections(self, taken: AsyncExitStack) -> bool:
+        """Takes more connections, at first those of the workers; False once there is none left."""
+        settings = self._work.system.settings
+        attempts = [
+            asyncpg.connect(
+                host=settings["DB_HOST"],
+                port=int(settings["DB_PORT"]),
+                user=settings["DB_USER"],
+                password=settings["DB_PASSWORD"],
+                database=settings["DB_NAME"],
+                timeout=postgres_rows.CONNECT_TIMEOUT_SECONDS,
+            )
+            for _ in range(CONNECTIONS_TAKEN_AT_ONCE)
+        ]
+        made = await asyncio.gather(*attempts, return_exceptions=True)
+        connections = [one for one in made if isinstance(one, asyncpg.Connection)]
+        for connection in connections:
+            taken.push_async_callback(connection.close)
+        if connections:
+            await connections[0].execute(TERMINATE)
+        return len(connections) == CONNECTIONS_TAKEN_AT_ONCE
+
+    async def _missed(self, before: int) -> None:
+        await self._work.send_orders()
+        await self._work.until(
+            lambda: self._work.failures("DatabaseUnavailable") > before, "a worker misses the database"
+        )
+
+    async def _over(self, kind: str) -> None:
+        await self._work.work_goes_on()
+        self._work.injected[kind] += 1

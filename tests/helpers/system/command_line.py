@@ -1,0 +1,50 @@
+"""The command line within this process: as users call it, without the second that each new interpreter takes."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from subprocess import CompletedProcess
+
+import structlog
+from typer.testing import CliRunner
+
+from orders.cli.app import app
+from tests.helpers.system.processes import clean_environment
+
+
+async def run_in_process(
+    arguments: Sequence[str], settings: Mapping[str, str], *, stdin: str = ""
+) -> CompletedProcess[str]:
+    """Runs an ``orders`` command that ends by itself; one at a time, as output and environment are the process's own.
+
+    Args:
+        arguments: Of ``orders``.
+        settings: Its environment variables, and no other ones of ours.
+        stdin: What is typed.
+    """
+    return await asyncio.to_thread(_run, list(arguments), dict(settings), stdin)
+
+
+@contextmanager
+def logging_as_it_was() -> Iterator[None]:
+    """Takes back what a command does to this process's logging: for commands that talk to a person it is silenced."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+
+
+def _run(arguments: list[str], settings: dict[str, str], stdin: str) -> CompletedProcess[str]:
+    ours = clean_environment({})
+    hidden = {name: None for name in os.environ if name not in ours}
+    with logging_as_it_was():
+        result = CliRunner().invoke(app, arguments, input=stdin, env={**hidden, **settings})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)

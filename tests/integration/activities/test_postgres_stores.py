@@ -1,0 +1,359 @@
+"""The stores on a real server that fails: what is told, what is left, and that they go on afterwards."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.adapters.postgres import (
+    EngineOptions,
+    OrderReader,
+    PostgresOrderStore,
+    PostgresPaymentStore,
+    create_engine,
+)
+from activities.adapters.postgres.engine import transaction
+from activities.adapters.postgres.reader import JournalRecord
+from activities.ports import DatabaseUnavailableError, PaymentClaim
+from schemas.activity_io import (
+    ChargePayment,
+    OrderDetails,
+    OrderProjection,
+    PublishEvents,
+    SettledEvent,
+)
+from schemas.inbound import Address, InboundEvent, Item
+from schemas.outbound import OrderStateChanged
+from schemas.states import EventType, InboundOutcome, OrderState, PaymentStatus, ReasonCode
+from stack.endpoints import Endpoints
+from tests.helpers.servers.databases import migrated_engine, temporary_database
+from tests.helpers.servers.proxy import Proxy
+from tests.helpers.system.waiting import assert_eventually
+
+ATTEMPT_SECONDS = 4.0
+"""What an activity's attempt has."""
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+DETAILS = OrderDetails(
+    payment_id="p-1",
+    customer_id="c-1",
+    currency="EUR",
+    amount=1250,
+    items=(Item(sku="a", quantity=1, unit_amount=1250),),
+    address=Address(street="1 Long Road"),
+)
+
+
+@pytest.fixture(scope="module")
+async def engine(endpoints: Endpoints) -> AsyncIterator[AsyncEngine]:
+    async with migrated_engine(endpoints) as one:
+        yield one
+
+
+@pytest.fixture
+async def proxy(endpoints: Endpoints) -> AsyncIterator[Proxy]:
+    async with Proxy(f"{endpoints.db_host}:{endpoints.db_port}") as one:
+        yield one
+
+
+@pytest.fixture
+async def proxied(engine: AsyncEngine, proxy: Proxy) -> AsyncIterator[AsyncEngine]:
+    """The same database, by way of the proxy."""
+    host, _, port = proxy.address.rpartition(":")
+    one = create_engine(engine.url.set(host=host, port=int(port)), EngineOptions(application_name="proxied"))
+    yield one
+    proxy.flow()
+    await one.dispose()
+
+
+@pytest.fixture
+def order_id() -> str:
+    return f"o-{secrets.token_hex(6)}"
+
+
+def batch(order_id: str, *states: OrderState, first: int = 1) -> PublishEvents:
+    events = tuple(
+        OrderStateChanged(order_id=order_id, sequence=sequence, state=state, occurred_at=NOON)
+        for sequence, state in enumerate(states, start=first)
+    )
+    projection = OrderProjection(state=states[-1], details=DETAILS) if states else None
+    return PublishEvents(order_id=order_id, events=events, projection=projection)
+
+
+async def lock_journal(connection: Any, order_id: str) -> None:
+    await connection.execute(text("INSERT INTO journals (order_id) VALUES (:id)"), {"id": order_id})
+
+
+async def proxied_backends(engine: AsyncEngine, *, waiting_for_a_lock: bool = False) -> list[int]:
+    statement = text(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'proxied' "
+        "AND (wait_event_type = 'Lock' OR NOT :waiting)"
+    )
+    async with engine.connect() as connection:
+        return list((await connection.execute(statement, {"waiting": waiting_for_a_lock})).scalars())
+
+
+async def test_a_connection_killed_within_a_transaction_leaves_nothing_of_it_and_the_next_attempt_succeeds(
+    engine: AsyncEngine, proxied: AsyncEngine, order_id: str
+) -> None:
+    store = PostgresOrderStore(proxied)
+    async with engine.connect() as blocking:
+        # Waits behind this for the journal's row: it is then certainly within its transaction.
+        await lock_journal(blocking, order_id)
+        recording = asyncio.create_task(store.record(batch(order_id, OrderState.RECEIVED)))
+        (pid,) = await assert_eventually(lambda: proxied_backends(engine, waiting_for_a_lock=True))
+        await blocking.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        with pytest.raises(DatabaseUnavailableError):
+            await recording
+        await blocking.rollback()
+
+    assert await OrderReader(engine).journal(order_id) is None
+    stored = await store.record(batch(order_id, OrderState.RECEIVED))
+
+    assert [event.sequence for event in stored] == [1]
+
+
+async def test_an_order_that_is_locked_for_long_is_told_in_time(engine: AsyncEngine, order_id: str) -> None:
+    store = PostgresOrderStore(engine)
+    begun = time.monotonic()
+    async with engine.connect() as blocking:
+        await lock_journal(blocking, order_id)
+        with pytest.raises(DatabaseUnavailableError, match="another transaction holds the order"):
+            await store.record(batch(order_id, OrderState.RECEIVED))
+        assert time.monotonic() - begun < ATTEMPT_SECONDS
+        await blocking.rollback()
+
+    assert await store.record(batch(order_id, OrderState.RECEIVED))
+
+
+async def test_a_database_that_is_down_is_told_and_used_once_it_is_back(
+    proxied: AsyncEngine, proxy: Proxy, order_id: str
+) -> None:
+    store = PostgresOrderStore(proxied)
+    await store.look_up(order_id)
+    await proxy.refuse()
+    with pytest.raises(DatabaseUnavailableError):
+        await store.look_up(order_id)
+
+    await proxy.serve()
+
+    assert (await store.look_up(order_id)).state is None
+
+
+async def test_a_database_that_hangs_is_told_in_time_by_all_and_used_once_it_goes_on(
+    proxied: AsyncEngine, proxy: Proxy, order_id: str
+) -> None:
+    store = PostgresOrderStore(proxied)
+    await store.look_up(order_id)
+    proxy.stall()
+    begun = time.monotonic()
+
+    # More than the pool has connections.
+    outcomes = await asyncio.gather(
+        *(store.record(batch(order_id, OrderState.RECEIVED)) for _ in range(20)), return_exceptions=True
+    )
+
+    assert {type(outcome) for outcome in outcomes} == {DatabaseUnavailableError}
+    # And what the driver does, at most, about a connection that it gives up.
+    assert time.monotonic() - begun < ATTEMPT_SECONDS + 2.5
+    proxy.flow()
+
+    async def works() -> bool:
+        try:
+            return [event.sequence for event in await store.record(batch(order_id, OrderState.RECEIVED))] == [1]
+        except DatabaseUnavailableError:
+            return False
+
+    await assert_eventually(works, message="the store works again")
+
+
+async def test_a_transaction_is_bounded_as_a_whole_and_its_connection_is_usable_again(engine: AsyncEngine) -> None:
+    async def many_statements() -> None:
+        async with transaction(engine, timedelta(seconds=0.3)) as connection:
+            # Each is far within its own limit.
+            for _ in range(100):
+                await connection.execute(text("SELECT pg_sleep(0.05)"))
+
+    begun = time.monotonic()
+    with pytest.raises(DatabaseUnavailableError, match="did not answer in time"):
+        await many_statements()
+    assert time.monotonic() - begun < 2
+
+    async with transaction(engine) as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_a_cancelled_attempt_gives_its_lock_and_its_connection_back(
+    engine: AsyncEngine, proxied: AsyncEngine, order_id: str
+) -> None:
+    store = PostgresOrderStore(proxied)
+    async with engine.connect() as blocking:
+        await lock_journal(blocking, order_id)
+        attempts = [asyncio.create_task(store.record(batch(order_id, OrderState.RECEIVED))) for _ in range(15)]
+        await assert_eventually(lambda: proxied_backends(engine, waiting_for_a_lock=True))
+        for attempt in attempts:
+            attempt.cancel()
+        outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+        await blocking.rollback()
+
+    assert {type(outcome) for outcome in outcomes} == {asyncio.CancelledError}
+    stored = await asyncio.gather(*(store.record(batch(order_id, OrderState.RECEIVED)) for _ in range(15)))
+    assert [[event.sequence for event in one] for one in stored] == [[1]] * 15
+
+
+async def test_idle_connections_that_the_server_closed_are_replaced_unnoticed(
+    engine: AsyncEngine, proxied: AsyncEngine, order_id: str
+) -> None:
+    store = PostgresOrderStore(proxied)
+    await asyncio.gather(*(store.look_up(order_id) for _ in range(5)))
+    async with engine.connect() as connection:
+        for pid in await proxied_backends(engine):
+            await connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+
+    await asyncio.gather(*(store.look_up(order_id) for _ in range(5)))
+
+
+async def test_a_process_that_stops_within_a_transaction_gives_its_lock_back(
+    engine: AsyncEngine, order_id: str
+) -> None:
+    options = EngineOptions(idle_in_transaction_timeout=timedelta(milliseconds=300))
+    stopped = create_engine(engine.url, options)
+    async with stopped.connect() as blocking:
+        await lock_journal(blocking, order_id)
+
+        assert await PostgresOrderStore(engine).record(batch(order_id, OrderState.RECEIVED))
+
+        await blocking.invalidate()
+    await stopped.dispose()
+
+
+async def test_tables_that_are_missing_are_told_with_what_to_do(endpoints: Endpoints) -> None:
+    async with temporary_database(endpoints) as url:
+        empty = create_engine(url)
+        with pytest.raises(DatabaseUnavailableError, match="orders migrate"):
+            await PostgresOrderStore(empty).look_up("o-1")
+        await empty.dispose()
+
+
+@pytest.mark.parametrize(
+    ("change", "meaning"),
+    [({"password": "wrong-secret"}, "refused the login"), ({"database": "nowhere"}, "no such database")],
+)
+async def test_a_login_that_is_refused_is_told_without_the_password(
+    engine: AsyncEngine, change: dict[str, Any], meaning: str
+) -> None:
+    refused = create_engine(engine.url.set(**change))
+    if "password" in change and await _logs_in(refused):
+        await refused.dispose()
+        refused = create_engine(engine.url.set(username="nobody-of-this-name"))
+    with pytest.raises(DatabaseUnavailableError, match=meaning) as failed:
+        await PostgresOrderStore(refused).look_up("o-1")
+
+    assert "wrong-secret" not in str(failed.value)
+    await refused.dispose()
+
+
+async def _logs_in(engine: AsyncEngine) -> bool:
+    """Local servers may trust every local login: then only an unknown user is refused."""
+    try:
+        await PostgresOrderStore(engine).look_up("o-1")
+    except DatabaseUnavailableError:
+        return False
+    return True
+
+
+async def test_the_orders_row_follows_its_events_and_a_mark_of_shipping_is_not_undone(
+    engine: AsyncEngine, order_id: str
+) -> None:
+    store, reader = PostgresOrderStore(engine), OrderReader(engine)
+    await store.receive(order_id, DETAILS)
+    states = [OrderState.RECEIVED, OrderState.PAID]
+    await store.record(batch(order_id, *states))
+
+    async def state() -> OrderState:
+        order = await reader.order(order_id)
+        assert order is not None
+        return order.state
+
+    await store.mark_shipped(order_id)
+    # What led to it is recorded afterwards.
+    await store.record(batch(order_id, OrderState.CARRIER_DISPATCHED, first=3))
+    assert await state() is OrderState.SHIPPED
+    await store.record(batch(order_id, OrderState.SHIPPED, OrderState.COMPLETED, first=4))
+    await store.mark_shipped(order_id)
+    assert await state() is OrderState.COMPLETED
+
+
+async def test_late_answers_move_the_rows_sequence_and_nothing_else(engine: AsyncEngine, order_id: str) -> None:
+    store, reader = PostgresOrderStore(engine), OrderReader(engine)
+    await store.record(batch(order_id, OrderState.RECEIVED, OrderState.CANCELLED))
+
+    await store.settle_late(order_id, (InboundEvent(event_id="e-9", type=EventType.ORDER_APPROVED),), NOON)
+
+    order = await reader.order(order_id)
+    assert order is not None
+    assert (order.state, order.last_sequence) == (OrderState.CANCELLED, 3)
+    assert await reader.journal(order_id) == JournalRecord(order_id, 3, 0)
+
+
+async def test_the_reader_tells_all_that_is_known_of_an_order(engine: AsyncEngine, order_id: str) -> None:
+    store, reader = PostgresOrderStore(engine), OrderReader(engine)
+    settled = SettledEvent(
+        event_id="e-1",
+        type=EventType.ORDER_CANCELLED,
+        outcome=InboundOutcome.REJECTED,
+        reason=ReasonCode.ALREADY_CHARGED,
+        at=NOON,
+    )
+    recorded = batch(order_id, OrderState.RECEIVED, OrderState.PAID).model_copy(update={"settled": (settled,)})
+    stored = await store.record(recorded)
+    await store.mark_published(order_id, 1)
+    payment_id = f"p-{order_id}"
+    charge = ChargePayment(order_id=order_id, payment_id=payment_id, amount=1250, currency="EUR")
+    await PostgresPaymentStore(engine).claim(charge)
+
+    order = await reader.order(order_id)
+
+    assert order is not None
+    assert (order.details, order.state, order.last_sequence) == (DETAILS, OrderState.PAID, 2)
+    assert order in await reader.orders_in([OrderState.PAID])
+    assert order not in await reader.orders_in([OrderState.RECEIVED])
+    assert await reader.journal(order_id) == JournalRecord(order_id, 2, 1)
+    assert await reader.events(order_id) == stored
+    assert await reader.events(order_id, after_sequence=1) == stored[1:]
+    assert await reader.events(order_id, limit=1) == stored[:1]
+    assert await reader.inbound_events(order_id) == (settled,)
+    assert await reader.inbound_event(order_id, "e-1") == settled
+    assert await reader.inbound_event(order_id, "e-2") is None
+    assert await reader.payment(payment_id) == PaymentClaim(
+        payment_id=payment_id, order_id=order_id, amount=1250, currency="EUR", status=PaymentStatus.PENDING
+    )
+    assert await reader.order("o-nobody-knows") is None
+    assert await reader.events("o-nobody-knows") == ()
+    assert await reader.payment("p-nobody-knows") is None
+
+
+async def test_a_snapshot_carries_no_more_settled_ids_than_temporal_takes(
+    engine: AsyncEngine, order_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.adapters.postgres.orders.SETTLED_BYTES_MAX", 30)
+    store = PostgresOrderStore(engine)
+    settled = tuple(
+        SettledEvent(
+            event_id=f"event-{number:04}",
+            type=EventType.ORDER_APPROVED,
+            outcome=InboundOutcome.APPLIED,
+            at=NOON + timedelta(seconds=number),
+        )
+        for number in range(10)
+    )
+    await store.record(PublishEvents(order_id=order_id, settled=settled))
+
+    snapshot = await store.look_up(order_id)
+
+    assert snapshot.settled_event_ids == ("event-0009", "event-0008", "event-0007")

@@ -1,0 +1,271 @@
+"""Records that are set aside, through engine and processor: whom they keep waiting, and in which order they count."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from aiokafka.errors import NotEnoughReplicasError
+from temporalio.service import RPCError, RPCStatusCode
+
+from bridge.calls import Settlement
+from bridge.config import BackOff, BridgeConfig, EngineLimits
+from bridge.dead_letters.headers import Reason
+from bridge.dead_letters.limit import DeadLetterLimitError, DeadLetterLimits
+from bridge.decisions import Decision
+from bridge.engine.attempts import RecordProcessor
+from bridge.engine.engine import Engine
+from bridge.engine.offsets import OffsetTracker, Partition
+from bridge.health import Dependency, Health
+from bridge.reading.event import DecodedRecord, decode
+from bridge.record import Record
+from bridge.refusal import DecodeError
+from bridge.router import WorkflowCall
+from tests.helpers.system.waiting import assert_eventually
+
+P0 = Partition("order.created", 0)
+BAD = b"{"
+CALLS_MAX = 10
+NO_LIMITS = DeadLetterLimits(in_a_row_max=None, share_max=None)
+
+
+def good(order_id: str) -> bytes:
+    return f'{{"order_id": "{order_id}", "payment_id": "p-1"}}'.encode()
+
+
+@dataclass
+class Temporal:
+    """Takes every order but those that a failure is planned for."""
+
+    failures: dict[str, list[Exception]] = field(default_factory=dict)
+    taken: list[str] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    running: int = 0
+    running_max: int = 0
+
+    async def dispatch(self, call: WorkflowCall) -> Settlement:
+        self.running += 1
+        self.running_max = max(self.running_max, self.running)
+        try:
+            await self.gate.wait()
+        finally:
+            self.running -= 1
+        planned = self.failures.get(call.order_id)
+        if planned:
+            raise planned.pop(0)
+        self.taken.append(call.order_id)
+        return Settlement.DELIVERED
+
+
+@dataclass
+class DeadLetterTopic:
+    """Keeps whoever writes to it waiting while it is closed, as the Kafka client does while replicas are missing."""
+
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    refusals: int = 0
+    """How many more it refuses, once it is open."""
+    waiting: int = 0
+    waiting_max: int = 0
+    begun: list[int] = field(default_factory=list)
+    letters: list[tuple[int, Reason]] = field(default_factory=list)
+
+    async def set_aside(self, record: Record, reason: Reason) -> None:
+        self.begun.append(record.offset)
+        self.waiting += 1
+        self.waiting_max = max(self.waiting_max, self.waiting)
+        try:
+            await asyncio.sleep(0)
+            await self.opened.wait()
+        finally:
+            self.waiting -= 1
+        if self.refusals:
+            self.refusals -= 1
+            raise NotEnoughReplicasError
+        self.letters.append((record.offset, reason))
+
+    @property
+    def offsets(self) -> list[int]:
+        return [offset for offset, _ in self.letters]
+
+
+@dataclass
+class Rig:
+    engine: Engine
+    temporal: Temporal
+    topic: DeadLetterTopic
+    tracker: OffsetTracker
+    health: Health
+    next_offset: int = 0
+
+    def take(self, *values: bytes) -> None:
+        first, self.next_offset = self.next_offset, self.next_offset + len(values)
+        self.engine.take(P0, [Record("order.created", 0, first + n, 0, None, value) for n, value in enumerate(values)])
+
+    @property
+    def committable(self) -> int | None:
+        commit = self.tracker.committable().get(P0)
+        return None if commit is None else commit.offset
+
+    async def settled(self) -> None:
+        await assert_eventually(lambda: self.engine.records_held == 0)
+
+
+@asynccontextmanager
+async def open_rig(limits: DeadLetterLimits = NO_LIMITS) -> AsyncIterator[Rig]:
+    config = BridgeConfig(
+        "nowhere:9",
+        engine=EngineLimits(calls_in_flight_max=CALLS_MAX),
+        dead_letter_limits=limits,
+        back_off=BackOff(timedelta(milliseconds=1), timedelta(milliseconds=5)),
+    )
+    temporal, topic, tracker, health = Temporal(), DeadLetterTopic(), OffsetTracker(), Health()
+    temporal.gate.set()
+    tracker.assign({P0})
+
+    def read(record: Record) -> DecodedRecord | DecodeError:
+        try:
+            return decode(record, config.topics, config.limits)
+        except DecodeError as error:
+            return error
+
+    engine = Engine(read, RecordProcessor(temporal, topic, health, config), tracker, health, config.engine)
+    async with asyncio.TaskGroup() as tasks:
+        engine.start(tasks)
+        try:
+            yield Rig(engine, temporal, topic, tracker, health)
+        finally:
+            engine.close()
+
+
+def refused() -> RPCError:
+    return RPCError("invalid", RPCStatusCode.INVALID_ARGUMENT, b"")
+
+
+async def test_no_order_waits_for_a_dead_letter_topic_that_keeps_its_writers_waiting() -> None:
+    """I10. And I2: nothing is committed over a bad record before its dead letter is acknowledged."""
+    async with open_rig() as rig:
+        rig.take(good("o-0"), *[BAD] * 300)
+        await assert_eventually(lambda: rig.topic.waiting == CALLS_MAX)
+        rig.take(*(good(f"o-{number}") for number in range(1, 301)))
+        await assert_eventually(lambda: len(rig.temporal.taken) == 301)
+        assert rig.topic.letters == []
+        assert rig.committable == 1
+        rig.topic.opened.set()
+        await rig.settled()
+        assert rig.committable == 601
+    assert rig.topic.begun == list(range(1, 301))
+    assert sorted(rig.topic.offsets) == list(range(1, 301))
+    assert rig.topic.waiting_max == CALLS_MAX
+
+
+async def test_no_order_waits_for_records_that_temporal_refused_and_kafka_does_not_take() -> None:
+    async with open_rig() as rig:
+        bad = [f"bad-{number}" for number in range(300)]
+        rig.temporal.failures = {order_id: [refused()] for order_id in bad}
+        rig.take(*(good(order_id) for order_id in [*bad, bad[0], "o-1"]))
+        await assert_eventually(lambda: rig.temporal.taken == ["o-1"])
+        rig.topic.opened.set()
+        await rig.settled()
+    assert rig.temporal.taken == ["o-1", bad[0]], "an order's next record waits for its dead letter (I3)"
+    assert {reason.attempts for _, reason in rig.topic.letters} == {1}
+
+
+async def test_an_order_goes_on_after_its_dead_letter_within_the_bound_of_calls() -> None:
+    """What sets records aside calls nobody: it would be one call more than allowed."""
+    async with open_rig() as rig:
+        ids = [f"o-{number}" for number in range(3 * CALLS_MAX)]
+        rig.temporal.failures = {order_id: [refused()] for order_id in ids}
+        rig.take(*(good(order_id) for order_id in ids * 2))
+        await assert_eventually(lambda: rig.topic.waiting == CALLS_MAX)
+        rig.temporal.gate.clear()
+        others = [f"other-{number}" for number in range(CALLS_MAX)]
+        rig.take(*map(good, others))
+        await assert_eventually(lambda: rig.temporal.running == CALLS_MAX)
+        rig.topic.opened.set()
+        await assert_eventually(lambda: len(rig.topic.letters) == len(ids))
+        rig.temporal.gate.set()
+        await rig.settled()
+    assert rig.temporal.running_max == CALLS_MAX
+    assert sorted(rig.temporal.taken) == sorted([*ids, *others])
+
+
+async def test_a_dead_letter_that_is_refused_for_now_is_repeated_and_says_how_often() -> None:
+    async with open_rig() as rig:
+        rig.topic.opened.set()
+        rig.topic.refusals = 3
+        rig.take(BAD)
+        await rig.settled()
+        assert rig.health.troubled == frozenset()
+    ((offset, reason),) = rig.topic.letters
+    assert (offset, reason.attempts, reason.error_code) == (0, 4, "json_truncated")
+
+
+async def test_a_drain_waits_for_dead_letters_under_way_and_begins_no_more() -> None:
+    async with open_rig() as rig:
+        rig.take(*[BAD] * 300)
+        await assert_eventually(lambda: rig.topic.waiting == CALLS_MAX)
+        assert not await rig.engine.drain(timedelta(seconds=0.02))
+        rig.topic.opened.set()
+        assert await rig.engine.drain(timedelta(seconds=5))
+        assert sorted(rig.topic.offsets) == list(range(CALLS_MAX))
+        assert rig.committable == CALLS_MAX
+
+
+async def test_a_drop_ends_dead_letters_under_way_and_the_next_assignment_sets_aside_anew() -> None:
+    async with open_rig() as rig:
+        rig.take(*[BAD] * 300)
+        await assert_eventually(lambda: rig.topic.waiting == CALLS_MAX)
+        rig.tracker.revoke()
+        assert rig.engine.drop() == 300
+        await assert_eventually(lambda: rig.topic.waiting == 0)
+        rig.topic.opened.set()
+        rig.tracker.assign({P0})
+        rig.next_offset = 0
+        rig.take(*[BAD] * 20)
+        await rig.settled()
+    assert sorted(rig.topic.offsets) == list(range(20))
+
+
+async def test_the_limit_counts_records_as_they_come_however_long_their_dead_letters_take() -> None:
+    """Otherwise those that have waited would count in a row, though a good record stood after each."""
+    async with open_rig(DeadLetterLimits(in_a_row_max=CALLS_MAX, share_max=0.6, share_window=50)) as rig:
+        rig.take(*(value for number in range(100) for value in (BAD, good(f"o-{number}"))))
+        await assert_eventually(lambda: len(rig.temporal.taken) == 100)
+        rig.topic.opened.set()
+        await rig.settled()
+    assert len(rig.topic.letters) == 100
+
+
+async def test_what_is_within_the_limit_is_set_aside_before_the_one_beyond_it_ends_the_bridge() -> None:
+    """So that there is something to look at."""
+    topics: list[DeadLetterTopic] = []
+    with pytest.raises(ExceptionGroup) as caught:
+        await take_beyond(30, topics)
+    assert isinstance(caught.value.exceptions[0], DeadLetterLimitError)
+    assert 30 - CALLS_MAX < len(topics[0].letters) <= 30
+    assert topics[0].begun == list(range(30))
+
+
+async def take_beyond(limit: int, topics: list[DeadLetterTopic]) -> None:
+    async with open_rig(DeadLetterLimits(in_a_row_max=limit, share_max=None)) as rig:
+        topics.append(rig.topic)
+        rig.topic.opened.set()
+        rig.take(*[BAD] * 300)
+        await asyncio.sleep(5)
+
+
+async def test_a_run_that_cannot_take_a_signal_shows_that_temporal_answers() -> None:
+    """It may be all the work there is, and nobody else would say that an outage is over."""
+    async with open_rig() as rig:
+        rig.health.failed(Dependency.TEMPORAL, Decision.CONFIGURATION, OSError("no right"))
+        full = RPCError("exceeded workflow execution limit for signal events", RPCStatusCode.INVALID_ARGUMENT, b"")
+        planned = rig.temporal.failures["o-1"] = [full] * 100_000
+        rig.take(good("o-1"))
+        await assert_eventually(lambda: len(planned) < 100_000)
+        assert rig.health.troubled == frozenset()
+        assert rig.temporal.taken == []
+        planned.clear()
+        await rig.settled()
+    assert rig.temporal.taken == ["o-1"]

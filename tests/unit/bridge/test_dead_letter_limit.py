@@ -1,0 +1,91 @@
+"""The dead-letter limit, the back-off and the configuration's own checks."""
+
+from datetime import timedelta
+
+import pytest
+
+from bridge.backoff import delay_before
+from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings
+from bridge.dead_letters.limit import DeadLetterGuard, DeadLetterLimitError, DeadLetterLimits
+from schemas.states import EventType
+
+
+def admit(guard: DeadLetterGuard, count: int) -> None:
+    for _ in range(count):
+        guard.admit()
+
+
+def test_so_many_in_a_row_are_set_aside_and_not_one_more() -> None:
+    guard = DeadLetterGuard(DeadLetterLimits(in_a_row_max=3))
+    admit(guard, 3)
+    with pytest.raises(DeadLetterLimitError, match="BRIDGE_DEAD_LETTERS_IN_A_ROW_MAX"):
+        guard.admit()
+
+
+def test_a_good_record_begins_the_row_anew() -> None:
+    guard = DeadLetterGuard(DeadLetterLimits(in_a_row_max=3))
+    for _ in range(10):
+        admit(guard, 3)
+        guard.note_delivered()
+
+
+def test_a_limit_of_none_lifts_it_and_of_zero_sets_nothing_aside() -> None:
+    admit(DeadLetterGuard(DeadLetterLimits(in_a_row_max=None, share_max=None)), 5_000)
+    with pytest.raises(DeadLetterLimitError):
+        DeadLetterGuard(DeadLetterLimits(in_a_row_max=0)).admit()
+
+
+def test_the_share_counts_over_the_last_records_only() -> None:
+    guard = DeadLetterGuard(DeadLetterLimits(in_a_row_max=None, share_max=0.5, share_window=10))
+    admit(guard, 9)  # The window is not full: nothing to take a share of.
+    for _ in range(10):
+        guard.note_delivered()
+    admit(guard, 5)
+    with pytest.raises(DeadLetterLimitError, match="50%"):
+        guard.admit()
+
+
+def test_a_share_within_the_limit_goes_on_for_ever() -> None:
+    guard = DeadLetterGuard(DeadLetterLimits(share_max=0.5, share_window=10))
+    for _ in range(200):
+        guard.admit()
+        guard.note_delivered()
+
+
+@pytest.mark.parametrize("limits", [{"in_a_row_max": -1}, {"share_max": 1.5}, {"share_max": -0.1}, {"share_window": 0}])
+def test_limits_out_of_range_are_refused(limits: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="dead letters"):
+        DeadLetterLimits(**limits)
+
+
+# Back-off and configuration ------------------------------------------------------------------------------------------
+
+
+def test_waits_are_doubled_up_to_the_longest() -> None:
+    back_off = BackOff(timedelta(seconds=1), timedelta(seconds=5))
+    waits = [delay_before(attempt, back_off, random_share=1.0).total_seconds() for attempt in (2, 3, 4, 5, 1_000_000)]
+    assert waits == [1, 2, 4, 5, 5]
+
+
+def test_chance_takes_up_to_half_of_a_wait() -> None:
+    assert delay_before(2, BackOff(timedelta(seconds=1)), random_share=0.0) == timedelta(seconds=0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"topics": {}}, "topics"),
+        ({"topics": {"order.dead_letters": EventType.ORDER_CREATED}}, "dead_letter_topic"),
+        ({"drain_timeout": timedelta(minutes=2)}, "drain_timeout.*rebalance_timeout"),
+        ({"group": GroupTimings(heartbeat_interval=timedelta(seconds=20))}, "heartbeat_interval.*session_timeout"),
+        ({"watchdog_timeout": timedelta(seconds=5)}, "watchdog_timeout.*rebalance_timeout"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_by_name(changes: dict[str, object], names: str) -> None:
+    with pytest.raises(ValueError, match=names):
+        BridgeConfig("localhost:9092", **changes)  # type: ignore[arg-type]
+
+
+def test_bounds_that_let_nothing_through_are_refused() -> None:
+    with pytest.raises(ValueError, match="calls_in_flight_max"):
+        EngineLimits(calls_in_flight_max=0)

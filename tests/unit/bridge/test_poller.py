@@ -1,0 +1,127 @@
+"""The poll loop: how much it takes, how long it waits, and that it lets others run."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+
+from bridge.config import BridgeConfig
+from bridge.engine.offsets import OffsetTracker
+from bridge.health import Dependency, Health
+from bridge.kafka.poller import Poller
+from bridge.kafka.positions import Positions
+from tests.helpers.system.waiting import assert_eventually
+
+RECORDS_MAX = 500
+
+
+@dataclass
+class PlannedEngine:
+    """Says what the test has planned; one entry for each turn of the loop."""
+
+    held: list[int]
+    """Records held while it is full; it is not full where this is negative."""
+    has_more_ready: bool = False
+    free_records: int = 2_000
+    records_held: int = 0
+    records_taken: int = 0
+
+    def update_paused(self) -> bool:
+        self.records_held = self.held.pop(0) if len(self.held) > 1 else self.held[0]
+        return self.records_held >= 0
+
+    def take(self, *_: Any) -> None:
+        raise AssertionError("nothing was delivered")
+
+
+@dataclass
+class IdleConsumer:
+    """Gives nothing, at once, and notes how it was asked."""
+
+    turns: int
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def getmany(self, *_partitions: Any, **options: Any) -> dict[Any, Any]:
+        self.asked.append(options)
+        if len(self.asked) == self.turns:
+            self.done.set()
+        if len(self.asked) > 10 * self.turns:
+            await asyncio.sleep(1)  # Nobody else was let to run, not even to stop it.
+        return {}
+
+
+def make_poller(consumer: Any, engine: Any, health: Health) -> Poller:
+    positions = Positions(consumer, OffsetTracker())
+    return Poller(consumer, engine, positions, health, BridgeConfig("nowhere:9", poll_records_max=RECORDS_MAX))
+
+
+async def polls(engine: PlannedEngine) -> list[dict[str, Any]]:
+    consumer = IdleConsumer(len(engine.held))
+    poller = make_poller(consumer, engine, Health())
+    running = asyncio.create_task(poller.run(lambda: None))
+    await consumer.done.wait()
+    poller.stop()
+    await running
+    return consumer.asked
+
+
+async def test_a_full_bridge_waits_longer_only_while_nothing_is_settled() -> None:
+    asked = await polls(PlannedEngine([2_000, 2_000, 2_000, 2_000, 1_900, 1_800, 1_800, *[1_800] * 8, 1_700]))
+    waits = [options["timeout_ms"] for options in asked[:16]]
+    assert waits == [2, 4, 8, 16, 2, 2, 4, 8, 16, 32, 64, 100, 100, 100, 100, 2]
+
+
+async def test_a_bridge_with_room_takes_much_while_workers_are_free_and_little_while_none_is() -> None:
+    idle, busy = await polls(PlannedEngine([-1])), await polls(PlannedEngine([-1], has_more_ready=True))
+    assert idle[0]["max_records"] == RECORDS_MAX
+    assert 1 <= busy[0]["max_records"] <= 20
+
+
+async def test_no_poll_takes_more_than_there_is_room_for() -> None:
+    asked = await polls(PlannedEngine([-1], free_records=7))
+    assert asked[0]["max_records"] == 7
+
+
+async def test_polls_that_find_records_at_once_let_what_has_ended_go_on() -> None:
+    """A call that ended is followed by the next one in its lane between two polls, and not after all of them."""
+    assert 50 <= len(await polls(PlannedEngine([-1] * 50))) < 60
+
+
+@dataclass
+class RefusingConsumer:
+    """Raises at the first poll, and gives nothing at the others."""
+
+    error: KafkaError
+    polls: int = 0
+
+    def assignment(self) -> frozenset[Any]:
+        return frozenset()
+
+    async def getmany(self, *_partitions: Any, **_options: Any) -> dict[Any, Any]:
+        self.polls += 1
+        await asyncio.sleep(0)
+        if self.polls == 1:
+            raise self.error
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("error", "subscriptions"), [(GroupAuthorizationFailedError("group"), 2), (TopicAuthorizationFailedError("t"), 1)]
+)
+async def test_a_member_that_its_group_refused_subscribes_again(
+    error: KafkaError, subscriptions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client would raise the same error for ever; what is refused of a topic needs nothing but another poll."""
+    monkeypatch.setattr("bridge.kafka.poller._FAILED_POLL_PAUSE_SECONDS", 0.0)
+    consumer, health, subscribed = RefusingConsumer(error), Health(), []
+    poller = make_poller(consumer, PlannedEngine([-1]), health)
+    running = asyncio.create_task(poller.run(lambda: subscribed.append(True)))
+    await assert_eventually(lambda: consumer.polls > 2)
+    poller.stop()
+    await running
+    assert len(subscribed) == subscriptions
+    assert health.troubled == {Dependency.GROUP}, "one success between two refusals says nothing yet"
+    assert health.needs_a_person

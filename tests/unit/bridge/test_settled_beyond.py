@@ -1,0 +1,158 @@
+"""The text of a commit's metadata: what is told comes back, a beginning of it is true, and nothing else is believed."""
+
+import base64
+import contextlib
+import random
+import zlib
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bridge.engine.settled_beyond import (
+    FINGERPRINT_BYTES,
+    METADATA_CHARS_MAX,
+    SettledBeyond,
+    UnreadableMetadataError,
+    decode,
+    encode,
+)
+from bridge.record import Record
+
+MARK = b"\x01" * FINGERPRINT_BYTES
+
+
+def beyond(*unsettled: int, end: int) -> SettledBeyond:
+    return SettledBeyond(unsettled, end, MARK)
+
+
+@st.composite
+def any_beyond(draw: st.DrawFn) -> SettledBeyond:
+    first = draw(st.integers(0, 2**62))
+    steps = draw(st.lists(st.integers(1, 1_000), max_size=300))
+    unsettled = [first]
+    for step in steps:
+        unsettled.append(unsettled[-1] + step)
+    return SettledBeyond(
+        tuple(unsettled), unsettled[-1] + draw(st.integers(1, 1_000)), draw(st.binary(min_size=8, max_size=8))
+    )
+
+
+def settled(told: SettledBeyond | None, below: int) -> list[int]:
+    return [] if told is None else [offset for offset in range(told.offset, below) if told.holds(offset)]
+
+
+def test_all_but_the_unsettled_ones_is_settled_up_to_the_end() -> None:
+    told = decode(encode(beyond(10, 12, 15, end=18), chars_max=METADATA_CHARS_MAX), offset=10)
+    assert told is not None
+    assert settled(told, 30) == [11, 13, 14, 16, 17]
+    assert not told.holds(9)
+
+
+def test_where_nothing_is_settled_beyond_there_is_nothing_to_tell() -> None:
+    assert encode(beyond(10, end=11), chars_max=METADATA_CHARS_MAX) == ""
+    assert encode(beyond(10, 11, 12, end=13), chars_max=METADATA_CHARS_MAX) == ""
+    assert decode("", offset=10) is None
+
+
+@given(any_beyond())
+def test_what_is_told_comes_back(told: SettledBeyond) -> None:
+    back = decode(encode(told, chars_max=1 << 20), offset=told.offset)
+    near = [*told.unsettled, *(offset + 1 for offset in told.unsettled), told.end - 1, told.end, told.end + 1]
+    assert [told.holds(offset) for offset in near] == [back is not None and back.holds(offset) for offset in near]
+    assert back is None or back.fingerprint == told.fingerprint
+
+
+@given(any_beyond(), st.integers(0, 400))
+def test_what_does_not_fit_is_left_out_from_the_end_on(told: SettledBeyond, chars_max: int) -> None:
+    text = encode(told, chars_max=chars_max)
+    assert len(text) <= chars_max
+    back = decode(text, offset=told.offset)
+    if back is None:
+        return
+    # No more than was known, and everything of it up to where it ends.
+    assert back.end <= told.end
+    assert back.unsettled == tuple(offset for offset in told.unsettled if offset < back.end)
+
+
+def test_much_more_than_fits_is_told_as_far_as_it_fits() -> None:
+    """Thousands of orders stuck at uneven distances."""
+    unsettled = tuple(sorted(random.Random(1).sample(range(4_000_000), 4_000)))  # noqa: S311 -- no secret
+    text = encode(SettledBeyond(unsettled, 4_000_000, MARK), chars_max=METADATA_CHARS_MAX)
+    assert METADATA_CHARS_MAX - 50 < len(text) <= METADATA_CHARS_MAX
+    back = decode(text, offset=unsettled[0])
+    assert back is not None
+    assert back.end > 1_000_000
+
+
+def test_one_stuck_order_needs_some_dozen_characters_however_much_is_settled_beyond() -> None:
+    assert len(encode(beyond(10**12, end=10**12 + 10**6), chars_max=METADATA_CHARS_MAX)) < 64
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "somebody else's words",
+        "order-bridge/2 AAAA",
+        "order-bridge/1 ",
+        "order-bridge/1 not base64!",
+        "order-bridge/1 é",
+        "order-bridge/1 " + base64.b64encode(b"not packed").decode(),
+        "order-bridge/1 " + base64.b64encode(zlib.compress(b"")).decode(),
+        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK)).decode(),
+        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK[:3])).decode(),
+        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x00\x02")).decode(),
+        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x82")).decode(),
+        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\xff" * 1_000)).decode(),
+        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02" * (2 << 20))).decode(),
+        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02") + b"more").decode(),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_words(text: str) -> None:
+    with pytest.raises(UnreadableMetadataError):
+        decode(text, offset=10)
+
+
+@given(st.text(max_size=200))
+@example("order-bridge/1 " + base64.b64encode(bytes(range(256))).decode())
+def test_no_text_does_anything_worse(text: str) -> None:
+    with contextlib.suppress(UnreadableMetadataError):
+        assert decode(text, offset=10) is None
+
+
+@given(any_beyond(), st.data())
+def test_damage_is_never_believed(told: SettledBeyond, data: st.DataObject) -> None:
+    text = encode(told, chars_max=METADATA_CHARS_MAX)
+    if not text:
+        return
+    at = data.draw(st.integers(0, len(text) - 1))
+    damaged = text[:at] + data.draw(st.sampled_from("ABCDxyz019+/=")) + text[at + 1 :]
+    for changed in (damaged, text[:at]):
+        try:
+            back = decode(changed, offset=told.offset)
+        except UnreadableMetadataError:
+            continue
+        assert back is None or back == decode(text, offset=told.offset)
+
+
+def test_a_text_that_came_with_another_offset_is_not_believed() -> None:
+    text = encode(beyond(10, end=20), chars_max=METADATA_CHARS_MAX)
+    for moved in (9, 11):
+        with pytest.raises(UnreadableMetadataError, match="another offset"):
+            decode(text, offset=moved)
+
+
+def test_it_speaks_only_of_the_topic_that_has_the_same_record_there() -> None:
+    record = Record("t", 0, 10, 1_000, b"k", b"v")
+    told = SettledBeyond((10,), 20, record.fingerprint)
+    assert told.is_of(record)
+    assert told.is_of(Record("t", 0, 10, 1_000, b"k", b"v", (("header", b"x"),)))
+    others = [
+        Record("t", 0, 11, 1_000, b"k", b"w"),
+        Record("t", 0, 10, 1_001, b"k", b"v"),
+        Record("t", 0, 10, 1_000, None, b"v"),
+        Record("t", 0, 10, 1_000, b"kv", b""),
+        Record("t", 0, 10, 1_000, b"k", None),
+    ]
+    assert [told.is_of(other) for other in others] == [False] * len(others)
+    assert len({other.fingerprint for other in others}) == len(others)

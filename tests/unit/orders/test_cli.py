@@ -1,0 +1,162 @@
+"""The command line without servers: help, usage, settings, and how errors end it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orders.cli import app as cli
+from orders.processes.exit_status import ExitStatus
+from orders.settings import Settings
+from tests.helpers.system.command_line import logging_as_it_was
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No settings, no local stack, and logging as it was afterwards."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "200")
+    with logging_as_it_was():
+        yield
+
+
+def test_every_command_is_listed_and_explains_itself_with_an_example() -> None:
+    listed = runner.invoke(cli.app, ["--help"])
+    assert listed.exit_code == 0
+    for name, command in cli._COMMANDS.items():
+        assert name in listed.output
+        assert command.summary in listed.output
+        helped = runner.invoke(cli.app, [name, "--help"])
+        assert helped.exit_code == 0, f"{name}: {helped.output}"
+        is_group = "COMMAND [ARGS]" in helped.output
+        assert is_group or "xample" in helped.output, f"{name} shows no example"
+
+
+@pytest.mark.parametrize("arguments", [["produce", "created"], ["stack", "env"]])
+def test_commands_of_a_group_have_help_of_their_own(arguments: list[str]) -> None:
+    helped = runner.invoke(cli.app, [*arguments, "--help"])
+    assert helped.exit_code == 0
+    assert "xample" in helped.output
+
+
+def test_help_imports_no_client_of_any_server() -> None:
+    code = (
+        "import sys; from orders.cli.app import app; from typer.testing import CliRunner; "
+        "CliRunner().invoke(app, ['--help']); "
+        "print([name for name in ('aiokafka', 'temporalio', 'sqlalchemy', 'httpx', 'stack') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
+
+
+def test_a_misspelt_command_is_answered_with_the_right_one() -> None:
+    ended = runner.invoke(cli.app, ["migrat"])
+    assert ended.exit_code == ExitStatus.USAGE
+    assert "Did you mean 'migrate'" in ended.output
+
+
+def test_a_wrong_setting_ends_any_command_with_usage_and_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_PORT", "x")
+    for command in (["migrate"], ["status", "o-1"], ["bridge"], ["worker"], ["settings"], ["events"]):
+        ended = runner.invoke(cli.app, command)
+        assert ended.exit_code == ExitStatus.USAGE, command
+        assert ended.stderr.startswith("error: DB_PORT is wrong"), command
+        assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["migrate"],
+        ["status", "o-1"],
+        ["wait", "o-1"],
+        ["events"],
+        ["bridge"],
+        ["worker"],
+        ["approve", "o-1"],
+        ["produce", "approved", "o-1"],
+    ],
+)
+def test_without_servers_a_command_says_how_to_get_some(command: list[str]) -> None:
+    ended = runner.invoke(cli.app, command)
+    assert ended.exit_code == ExitStatus.UNREACHABLE
+    assert "orders up" in ended.stderr
+    assert "KAFKA_BOOTSTRAP_SERVERS" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["start", "o-1"], "payment_id is missing: give --payment-id"),
+        (["start", "a/b", "--payment-id", "p"], "order_id begins with a letter or digit"),
+        (["start", "o-1", "--payment-id", "p", "--item", "mug:two:3"], "--item 'mug:two:3' is not SKU:QUANTITY"),
+        (
+            ["start", "o-1", "--payment-id", "p", "--item", "mug:2:3", "--amount", "7"],
+            "amount is not the sum",
+        ),
+        (["start", "o-1", "--payment-id", "p", "--currency", "XXQ"], "currency: not a currency code"),
+        (["approve", "o-1", "--occurred-at", "yesterday"], "occurred_at: a time is RFC 3339"),
+        (["update-address", "o-1"], "at least one of street, city"),
+        (["produce", "created"], "ORDER_ID is missing"),
+        (["produce", "cancelled", "o-1", "--key", "k", "--no-key"], "--key and --no-key contradict"),
+        (["produce", "cancelled", "o-1", "--file", "-"], "ORDER_ID has no place there"),
+        (["produce", "cancelled", "--file", "nowhere.json"], "--file nowhere.json cannot be read"),
+    ],
+)
+def test_a_message_that_breaks_the_contract_is_refused_before_it_is_sent(command: list[str], sentence: str) -> None:
+    ended = runner.invoke(cli.app, command)
+    assert ended.exit_code == ExitStatus.USAGE
+    assert sentence in ended.stderr, ended.stderr
+    assert "Traceback" not in ended.output
+
+
+def test_settings_are_listed_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "hush-91")
+    monkeypatch.setenv("ORDER_APPROVAL_TIMEOUT_SECONDS", "7")
+    plain = runner.invoke(cli.app, ["settings"])
+    assert "ORDER_APPROVAL_TIMEOUT_SECONDS=7.0" in plain.output
+    assert "DB_PASSWORD=********" in plain.output
+    listed = json.loads(runner.invoke(cli.app, ["settings", "--json"]).output)
+    assert listed["ORDER_APPROVAL_TIMEOUT_SECONDS"] == {"value": "7.0", "set": True}
+    assert listed["DB_PORT"]["set"] is False
+    assert "hush-91" not in plain.output + json.dumps(listed)
+
+
+def test_an_unknown_name_of_a_stack_is_refused() -> None:
+    ended = runner.invoke(cli.app, ["stack", "env", "--name", "../x"])
+    assert ended.exit_code == ExitStatus.FAILURE
+    assert "cannot name a stack" in ended.stderr
+
+
+@pytest.mark.parametrize("command", [["up"], ["demo"], ["stack", "env"], ["status", "o-1"]])
+def test_an_installation_without_local_servers_says_so(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orders.cli.common.find_spec", lambda _: None)
+    result = runner.invoke(cli.app, command)
+    assert result.exit_code in (ExitStatus.USAGE, ExitStatus.UNREACHABLE)
+    assert result.stderr.startswith(("error: this installation has no local servers", "error: no server is known: set"))
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_error_that_nobody_expected_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orders.cli.settings.load_settings", lambda: 1 / 0)
+    ended = runner.invoke(cli.app, ["settings"])
+    assert isinstance(ended.exception, ZeroDivisionError)
+
+
+def test_ctrl_c_ends_a_command_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> Settings:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("orders.cli.settings.load_settings", interrupted)
+    assert runner.invoke(cli.app, ["settings"]).exit_code == ExitStatus.INTERRUPTED

@@ -1,0 +1,128 @@
+"""What ``orders explain`` makes of what was found: outcomes, what is waited for, and a page that obeys nothing."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from aiokafka import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from activities.adapters.postgres.reader import JournalRecord
+from orders.cli.rendering.explain_page import as_json, page
+from orders.clients.topic_scan import OffsetRange
+from orders.operations.dead_letters.finding import Summary
+from orders.operations.explain.database_side import DatabaseSide
+from orders.operations.explain.gathering import Explanation
+from orders.operations.explain.kafka_side import KafkaSide, NamingRecord, newest
+from orders.operations.explain.temporal_side import PendingActivity, TemporalSide
+from schemas.activity_io import OrderStatus, SettledEvent
+from schemas.states import InboundOutcome, OrderStep, ReasonCode
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+RECORD = NamingRecord("order.created", 0, 7, 1_769_860_800_000, "e-1", None, taken=True)
+LETTER = Summary("2:3", 1_769_860_800_000, "order.created:0:7", "json", "json_invalid", "m", b"o-1", False, 0)
+SETTLED = SettledEvent(
+    event_id="e-1", type="order.created", outcome=InboundOutcome.REJECTED, reason=ReasonCode.STALE, at=NOW
+)
+NOTHING_STORED = DatabaseSide(None, None, (), (), None, cut=False)
+NOTHING_RUNS = TemporalSide((), False, None, None, None, silent=False, pending=())
+
+
+def known(
+    *records: NamingRecord,
+    letters: tuple[Summary, ...] = (),
+    temporal: TemporalSide | None = NOTHING_RUNS,
+    database: DatabaseSide | None = NOTHING_STORED,
+    unreachable: tuple[str, ...] = (),
+) -> Explanation:
+    kafka = KafkaSide(records, letters, scanned=10, skipped=0, cut=False)
+    return Explanation("o-1", kafka, temporal, database, unreachable)
+
+
+def test_what_became_of_a_record_is_told_by_whoever_knows() -> None:
+    decided = replace(NOTHING_STORED, inbound=(SETTLED,))
+    unread = replace(RECORD, event_id=None, error_code="json_invalid")
+    outcomes = [
+        known(letters=(LETTER,)).outcome_of(RECORD),
+        known(database=decided).outcome_of(RECORD),
+        known().outcome_of(replace(RECORD, taken=False)),
+        known().outcome_of(RECORD),
+        known().outcome_of(replace(RECORD, taken=None)),
+        known(database=None).outcome_of(RECORD),
+        known().outcome_of(unread),
+        known().outcome_of(replace(unread, taken=False)),
+    ]
+    assert outcomes == [
+        "set aside (json_invalid) at 2:3",
+        "rejected (stale)",
+        "waits in Kafka: no bridge has settled it",
+        "handed to the workflow; not decided yet",
+        "not decided yet",
+        "not known: Postgres could not be reached",
+        "cannot be read (json_invalid)",
+        "will be set aside (json_invalid)",
+    ]
+
+
+def test_what_it_waits_for_is_said_by_each_side() -> None:
+    status = OrderStatus(order_id="o-1", state=OrderStep.CHARGING_PAYMENT, waits_for="the payment provider")
+    pending = PendingActivity("charge_payment", 5, "gateway timed out", NOW)
+    explanation = known(
+        replace(RECORD, taken=False),
+        temporal=replace(NOTHING_RUNS, status=status, silent=True, pending=(pending,)),
+        database=replace(NOTHING_STORED, journal=JournalRecord("o-1", 5, 3)),
+    )
+    worker, provider, activity, bridge, kafka = explanation.waits_for
+    assert "orders worker" in worker
+    assert provider == "the payment provider"
+    assert "failed 4 times" in activity
+    assert "gateway timed out" in activity
+    assert "1 of its records" in bridge
+    assert "2 recorded events" in kafka
+    assert known(RECORD).waits_for == ()
+
+
+def test_an_order_is_known_by_any_trace_of_it_and_by_nothing_else() -> None:
+    assert not known().is_known
+    assert not Explanation("o-1", None, None, None, ("Kafka does not answer",)).is_known
+    assert known(RECORD).is_known
+    assert known(letters=(LETTER,)).is_known
+    assert known(database=replace(NOTHING_STORED, inbound=(SETTLED,))).is_known
+
+
+@given(st.text(max_size=30))
+def test_the_page_obeys_nothing_that_strangers_wrote(text: str) -> None:
+    pending = PendingActivity("charge_payment", 2, text, None)
+    explanation = replace(
+        known(
+            replace(RECORD, event_id=text),
+            letters=(replace(LETTER, message=text, error_code=text, key=text.encode("utf-8", "replace")),),
+            temporal=replace(NOTHING_RUNS, pending=(pending,), failure=text),
+            unreachable=(text,),
+        ),
+        order_id=text,
+    )
+    console = Console(width=10_000, color_system=None)
+    with console.capture() as shown:
+        for line in page(explanation):
+            console.print(line)
+    assert all(character.isprintable() for character in shown.get().replace("\n", ""))
+    assert as_json(explanation)["order_id"] == text
+
+
+ranges = st.dictionaries(
+    st.integers(0, 8).map(lambda number: TopicPartition("t", number)),
+    st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda pair: OffsetRange(pair[0], sum(pair))),
+)
+
+
+@given(ranges, st.integers(1, 200))
+def test_a_limit_leaves_the_newest_and_is_used_up(given_ranges: dict[TopicPartition, OffsetRange], limit: int) -> None:
+    parts = newest(given_ranges, limit)
+    size = sum(part.end - part.start for part in parts.values())
+    everything = sum(part.end - part.start for part in given_ranges.values())
+    assert all(
+        part.end == given_ranges[key].end and part.start >= given_ranges[key].start for key, part in parts.items()
+    )
+    assert min(limit, everything) == size

@@ -1,0 +1,146 @@
+"""The two answers over HTTP, on a real socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from orders.processes.exit_status import WrongSettingsError
+from orders.processes.health_server import HealthAnswer, HealthChecks, health_server
+from tests.helpers.system.processes import free_port
+from tests.helpers.system.waiting import assert_eventually
+
+
+class Told:
+    """Checks that answer what the test tells them."""
+
+    def __init__(self) -> None:
+        self.live = HealthAnswer(ok=True)
+        self.ready = HealthAnswer(ok=False, reasons=("temporal does not answer",), details={"partitions": 3})
+        self.fails = False
+
+    @property
+    def checks(self) -> HealthChecks:
+        async def ready() -> HealthAnswer:
+            if self.fails:
+                raise RuntimeError
+            return self.ready
+
+        return HealthChecks(lambda: self.live, ready)
+
+
+@asynccontextmanager
+async def served(told: Told) -> AsyncIterator[int]:
+    async with health_server("127.0.0.1", free_port(), told.checks) as port:
+        yield port
+
+
+async def ask(port: int, request: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the answer; the server closes the connection after it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request.encode())
+    async with asyncio.timeout(10):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    status, *lines = head.decode().split("\r\n")
+    return int(status.split()[1]), dict(line.lower().split(": ", 1) for line in lines), body
+
+
+async def test_each_question_has_its_status_and_its_reasons() -> None:
+    told = Told()
+    async with served(told) as port:
+        status, headers, body = await ask(port, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (status, json.loads(body)) == (200, {"ok": True, "reasons": []})
+        assert (headers["content-type"], headers["content-length"]) == ("application/json", str(len(body)))
+        status, _, body = await ask(port, "GET /readyz?verbose=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        expected = {"ok": False, "reasons": ["temporal does not answer"], "partitions": 3}
+        assert (status, json.loads(body)) == (503, expected)
+        told.ready = HealthAnswer(ok=True)
+        assert (await ask(port, "GET /readyz HTTP/1.0\r\n\r\n"))[0] == 200
+
+
+async def test_a_head_request_has_no_body() -> None:
+    async with served(Told()) as port:
+        status, headers, body = await ask(port, "HEAD /livez HTTP/1.1\r\n\r\n")
+    assert (status, body) == (200, b"")
+    assert int(headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET / HTTP/1.1", 404),
+        ("POST /livez HTTP/1.1", 405),
+        ("nonsense", 404),
+        ("GET " + "x" * 1_000 + " HTTP/1.1", 404),
+    ],
+)
+async def test_other_requests_are_refused(request_line: str, status: int) -> None:
+    async with served(Told()) as port:
+        assert (await ask(port, f"{request_line}\r\n\r\n"))[0] == status
+
+
+async def test_a_check_that_fails_is_an_answer() -> None:
+    told = Told()
+    told.fails = True
+    async with served(told) as port:
+        status, _, body = await ask(port, "GET /readyz HTTP/1.1\r\n\r\n")
+    assert (status, json.loads(body)["reasons"]) == (503, ["the check failed: RuntimeError"])
+
+
+async def test_rubbish_and_silence_take_nothing_from_others() -> None:
+    async with served(Told()) as port:
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"x" * 100_000)  # No line end, and more than a line may have: closed unanswered.
+        with pytest.raises(ConnectionError):
+            await reader_end(reader)
+        writer.close()
+        assert (await ask(port, "GET /livez HTTP/1.1\r\n\r\n"))[0] == 200
+        for _, one in silent:
+            one.close()
+
+
+async def reader_end(reader: asyncio.StreamReader) -> None:
+    async with asyncio.timeout(10):
+        if await reader.read() == b"":
+            raise ConnectionResetError
+
+
+async def test_too_many_connections_are_closed_and_the_next_ones_are_served_again() -> None:
+    async with served(Told()) as port:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(32)]
+
+        async def full() -> bool:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                async with asyncio.timeout(1):  # Well before a silent connection is given up.
+                    return await reader.read() == b""
+            except TimeoutError:
+                return False
+            finally:
+                writer.close()
+
+        await assert_eventually(full, 3)
+        for _, writer in held:
+            writer.close()
+
+        async def served_again() -> bool:
+            try:
+                return (await ask(port, "GET /livez HTTP/1.1\r\n\r\n"))[0] == 200
+            except (OSError, IndexError):
+                return False
+
+        await assert_eventually(served_again)
+
+
+async def test_port_0_listens_nowhere_and_a_taken_port_is_said_with_its_setting() -> None:
+    async with health_server("127.0.0.1", 0, Told().checks) as port:
+        assert port == 0
+    async with served(Told()) as port:
+        with pytest.raises(WrongSettingsError, match=f"{port}.*BRIDGE_HEALTH_PORT"):
+            async with health_server("127.0.0.1", port, Told().checks, setting="BRIDGE_HEALTH_PORT"):
+                pass

@@ -1,0 +1,131 @@
+"""How a process of ours runs and ends, seen from outside: signals, time-outs, its parent's death, its status."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orders.processes.exit_status import ExitStatus
+
+DEADLINE_SECONDS = 30.0
+
+
+def start(body: str, *, within_seconds: float = 20, **environment: str) -> "subprocess.Popen[str]":
+    """A process with this body, which has `stop` in hand; returns once it runs."""
+    code = f"""
+import asyncio, time
+from orders.processes.exit_status import ExitStatus, UnreachableError
+from orders.processes.leaving import leave
+from orders.processes.running import run_until_stopped
+
+async def body(stop):
+    print("running", flush=True)
+{textwrap.indent(textwrap.dedent(body), "    ")}
+    return ExitStatus.OK
+
+leave(asyncio.run(run_until_stopped("test", body, stop_within_seconds={within_seconds})))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip() == "running":
+            return process
+    raise AssertionError("it ended before it ran")
+
+
+def end_of(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Exit status and the rest of the output."""
+    output, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    return process.returncode, output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_stops_the_body_and_the_status_is_its_own(number: signal.Signals) -> None:
+    process = start("await stop.wait()")
+    process.send_signal(number)
+    status, output = end_of(process)
+    assert status == 0
+    assert "process.stopped" in output
+
+
+def test_a_second_signal_ends_it_at_once_even_where_the_loop_is_blocked() -> None:
+    process = start("await stop.wait(); print('stopping', flush=True); time.sleep(60)")
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout is not None
+    while process.stdout.readline().strip() != "stopping":
+        pass
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    status, output = end_of(process)
+    assert status == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 5
+    assert "second SIGTERM: ended at once" in output
+
+
+def test_a_stop_that_takes_too_long_ends_with_failure() -> None:
+    process = start("await asyncio.Event().wait()", within_seconds=0.5)
+    process.send_signal(signal.SIGTERM)
+    status, output = end_of(process)
+    assert status == ExitStatus.FAILURE
+    assert "stopping took longer than 0.5 s" in output
+
+
+def test_a_defect_ends_it_with_failure_and_a_trace_in_the_log() -> None:
+    status, output = end_of(start("1 / 0"))
+    assert status == ExitStatus.FAILURE
+    assert "process.failed" in output
+    assert "ZeroDivisionError" in output
+
+
+def test_it_stops_when_the_parent_that_asked_for_it_is_gone(tmp_path: Path) -> None:
+    script = tmp_path / "child.py"
+    script.write_text(
+        "import asyncio\n"
+        "from orders.leaving import leave\n"
+        "from orders.process import run_until_stopped\n"
+        "from orders.exit_status import ExitStatus\n"
+        "async def body(stop):\n"
+        "    await stop.wait()\n"
+        "    return ExitStatus.OK\n"
+        "leave(asyncio.run(run_until_stopped('test', body, stop_within_seconds=20)))\n"
+    )
+    # The shell in between is the parent that dies.
+    command = f"ORDERS_PARENT_PID=$$ {sys.executable} {script} & echo $!; wait"
+    parent = subprocess.Popen(["/bin/sh", "-c", command], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    try:
+        parent.kill()
+        parent.wait()
+        wait_until(lambda: not is_running(child))
+    finally:
+        if is_running(child):
+            os.kill(child, signal.SIGKILL)
+        parent.stdout.close()
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there and has not ended; one that nobody has waited for yet has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,109 @@
+"""docker-compose.yml, the Dockerfile, and the containers that testcontainers starts, as far as no engine is needed."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from testcontainers.core import container as testcontainer
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy, PortWaitStrategy
+
+from orders.settings import Settings
+from stack import docker
+
+ROOT = Path(__file__).parents[3]
+OURS = ("migrate", "bridge", "worker-order", "worker-shipping")
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    return content
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_variable_of_our_containers_is_a_setting(services: dict[str, Any], name: str) -> None:
+    settings = {field.upper() for field in Settings.model_fields}
+    assert set(services[name]["environment"]) - settings == set()
+
+
+def test_the_ports_are_the_conventional_ones_and_for_this_machine_only(services: dict[str, Any]) -> None:
+    ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert ports == {
+        "kafka": ["127.0.0.1:9092:9092"],
+        "postgres": ["127.0.0.1:5432:5432"],
+        "temporal-postgres": ["127.0.0.1:5433:5432"],
+        "temporal": ["127.0.0.1:7233:7233"],
+        "temporal-ui": ["127.0.0.1:8080:8080"],
+    }
+
+
+def test_our_containers_run_the_processes_of_an_installation(services: dict[str, Any]) -> None:
+    assert {name: services[name]["command"] for name in OURS} == {
+        "migrate": ["migrate"],
+        "bridge": ["bridge"],
+        "worker-order": ["worker", "--queue", "order-tq"],
+        "worker-shipping": ["worker", "--queue", "shipping-tq"],
+    }
+
+
+def test_nothing_starts_before_what_it_needs_is_ready(services: dict[str, Any]) -> None:
+    for name in OURS:
+        for needed, how in services[name]["depends_on"].items():
+            expected = "service_completed_successfully" if needed == "migrate" else "service_healthy"
+            assert how == {"condition": expected}, f"{name} needs {needed}"
+            assert expected != "service_healthy" or "test" in services[needed]["healthcheck"]
+
+
+def test_every_image_of_others_is_pinned_to_a_version(services: dict[str, Any]) -> None:
+    images = [service["image"] for service in services.values() if "build" not in service]
+    images += [docker.KAFKA_IMAGE, docker.TEMPORAL_IMAGE, docker.POSTGRES_IMAGE]
+    assert [image for image in images if not image.rpartition(":")[2][0].isdigit()] == []
+
+
+def test_containers_and_native_servers_are_of_one_kafka_and_postgres(services: dict[str, Any]) -> None:
+    assert services["kafka"]["image"] == docker.KAFKA_IMAGE
+    assert services["postgres"]["image"] == docker.POSTGRES_IMAGE
+
+
+def test_every_room_that_the_package_needs_is_copied_into_the_image_and_sent_to_the_engine() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    rooms = ["schemas", "activities", "workflows", "bridge", "orders", "stack", "migrations"]
+    assert all(f'"{room}"' in text for room in rooms)
+    dockerfile, ignored = (ROOT / "Dockerfile").read_text(), (ROOT / ".dockerignore").read_text()
+    assert [room for room in rooms if f"COPY {room} {room}\n" not in dockerfile] == []
+    assert [room for room in rooms if f"\n!{room}\n" not in ignored] == []
+
+
+def test_each_process_is_asked_itself_whether_it_is_ready(services: dict[str, Any]) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    for name in ("bridge", "worker-order", "worker-shipping"):
+        process = services[name]["command"][0]
+        assert services[name]["healthcheck"]["test"] == ["CMD", "orders", "health", process]
+        port = re.search(rf"{process.upper()}_HEALTH_PORT=(\d+)", dockerfile)
+        assert port is not None
+        assert port[1] != "0", "it would not listen"
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container object asks for its engine when it is made; here it is made and never started."""
+    monkeypatch.setattr(testcontainer, "DockerClient", lambda **_: None)
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_containers_are_bound_to_this_machine_only_and_awaited() -> None:
+    kafka = docker.kafka_container(21001)
+    temporal = docker.temporal_container(21002, 21003)
+    postgres = docker.postgres_container(21004)
+    assert kafka.ports == {"21001/tcp": ("127.0.0.1", 21001)}
+    assert temporal.ports == {"7233/tcp": ("127.0.0.1", 21002), "8233/tcp": ("127.0.0.1", 21003)}
+    assert postgres.ports == {"5432/tcp": ("127.0.0.1", 21004)}
+    assert kafka.env["KAFKA_ADVERTISED_LISTENERS"] == "PLAINTEXT://127.0.0.1:21001"
+    assert kafka.env["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+    assert isinstance(kafka._wait_strategy, LogMessageWaitStrategy)
+    assert isinstance(postgres._wait_strategy, LogMessageWaitStrategy)
+    assert isinstance(temporal._wait_strategy, PortWaitStrategy)
+    for each in (kafka, temporal, postgres):
+        assert each._wait_strategy._startup_timeout == docker.START_TIMEOUT.total_seconds()

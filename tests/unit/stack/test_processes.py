@@ -1,0 +1,153 @@
+"""Starting, recognising and ending processes; and the helper that waits."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack import processes
+from stack.postgres import forget_stranger
+from stack.processes import Launch, ProcessIdentity
+from tests.helpers.system.waiting import assert_eventually
+
+STUBBORN_PARENT = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def start_python(program: str, folder: Path) -> ProcessIdentity:
+    return processes.start(Launch([sys.executable, "-c", program], folder=folder), folder / "log")
+
+
+def await_output(log: Path) -> str:
+    deadline = time.monotonic() + 10
+    while not log.read_text().endswith("\n"):
+        assert time.monotonic() < deadline, "the process has printed nothing"
+        time.sleep(0.01)
+    return log.read_text()
+
+
+def test_a_process_that_ends_when_asked_is_not_killed(tmp_path: Path) -> None:
+    program = """
+import signal, sys, time
+def leave(*_):
+    print("left in order", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, leave)
+print("ready", flush=True)
+time.sleep(60)
+"""
+    identity = start_python(program, tmp_path)
+    await_output(tmp_path / "log")
+    processes.stop(identity, signal.SIGTERM, 10)
+    assert (tmp_path / "log").read_text() == "ready\nleft in order\n"
+    assert identity.find() is None
+    assert not psutil.pid_exists(identity.pid), "it was reaped"
+
+
+def test_a_process_that_ignores_the_request_is_killed_with_its_children_after_the_patience(tmp_path: Path) -> None:
+    identity = start_python(STUBBORN_PARENT, tmp_path)
+    child = int(await_output(tmp_path / "log"))
+    started = time.monotonic()
+    processes.stop(identity, signal.SIGTERM, 0.3)
+    assert 0.3 <= time.monotonic() - started < 5
+    assert identity.find() is None
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_paused_process_is_ended_as_well(tmp_path: Path) -> None:
+    identity = start_python("import time; time.sleep(60)", tmp_path)
+    processes.pause(identity)
+    assert psutil.Process(identity.pid).status() == psutil.STATUS_STOPPED
+    processes.stop(identity, signal.SIGTERM, 5)
+    assert identity.find() is None
+
+
+def test_a_pid_that_now_belongs_to_another_process_is_left_alone() -> None:
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        ours = ProcessIdentity(stranger.pid, "boot of yesterday, tick 4711")
+        assert ours.find() is None
+        processes.stop(ours, signal.SIGTERM, 0.1)
+        processes.kill(ours)
+        processes.pause(ours)
+        assert stranger.poll() is None
+        assert psutil.Process(stranger.pid).status() != psutil.STATUS_STOPPED
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_process_has_a_session_of_its_own_and_survives_our_terminals_ctrl_c(tmp_path: Path) -> None:
+    identity = start_python("import os; print(os.getsid(0) == os.getpid(), flush=True)", tmp_path)
+    try:
+        assert await_output(tmp_path / "log") == "True\n"
+    finally:
+        processes.kill(identity)
+
+
+def test_a_log_that_has_grown_large_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LOG_ROTATION_BYTES", 3)
+    (tmp_path / "log").write_text("full")
+    identity = start_python("print('new', flush=True)", tmp_path)
+    await_output(tmp_path / "log")
+    processes.kill(identity)
+    assert (tmp_path / "log").read_text() == "new\n"
+    assert (tmp_path / "log.previous.log").read_text() == "full"
+
+
+def test_a_pid_file_that_names_a_stranger_is_forgotten_and_any_other_is_left_to_postgres(tmp_path: Path) -> None:
+    pid_file = tmp_path / "postmaster.pid"
+    forget_stranger(pid_file)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for content in (f"{ended.pid}\n/data\n", "", "x\n"):
+        pid_file.write_text(content)
+        forget_stranger(pid_file)
+        assert pid_file.read_text() == content
+    pid_file.write_text(f"{os.getpid()}\n/data\n")
+    forget_stranger(pid_file)
+    assert not pid_file.exists()
+
+
+async def test_a_condition_that_comes_true_ends_the_wait_with_its_value() -> None:
+    values = iter([None, 0, "", "there"])
+    assert await assert_eventually(lambda: next(values), 5) == "there"
+
+
+async def test_a_condition_made_of_assertions_may_fail_until_it_does_not() -> None:
+    outcomes = iter([False, False, True])
+
+    async def condition() -> bool:
+        await asyncio.sleep(0)
+        assert next(outcomes)
+        return True
+
+    assert await assert_eventually(condition, 5)
+
+
+async def test_a_condition_that_stays_false_fails_with_what_was_awaited_and_the_last_reason() -> None:
+    def condition() -> bool:
+        raise AssertionError("only two of three")
+
+    with pytest.raises(AssertionError, match=r"not within 0\.1 s: three orders") as caught:
+        await assert_eventually(condition, 0.1, lambda: "three orders")
+    assert str(caught.value.__cause__) == "only two of three"
+
+
+async def test_any_other_exception_ends_the_wait_at_once() -> None:
+    def condition() -> bool:
+        raise KeyError("order")
+
+    with pytest.raises(KeyError):
+        await assert_eventually(condition, 60)

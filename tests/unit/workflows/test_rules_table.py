@@ -1,0 +1,110 @@
+"""The rules as a table, written out a second time, and the page that is made from them."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from schemas.inbound import InboundEvent
+from schemas.states import EventType, OrderState, OrderStep, ReasonCode
+from workflows.life.event_table import render, state_at, valid_event
+from workflows.life.rules import HELD_EVENTS_MAX, RULES, Verdict, decide
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+PAGE = Path(__file__).parents[3] / "docs" / "contract" / "state-event-table.md"
+OPEN_TABLE = """
+AWAITING_ORDER            apply            hold              hold             hold
+RECEIVING                 hold             hold              hold             hold
+VALIDATING                duplicate_order  hold              apply            apply
+AWAITING_MANUAL_APPROVAL  duplicate_order  apply             apply            apply
+CHARGING_PAYMENT          duplicate_order  already_approved  already_charged  apply
+SHIPPING                  duplicate_order  already_approved  already_charged  already_shipping
+REFUNDING_PAYMENT         duplicate_order  already_approved  already_charged  already_shipping
+MARKING_SHIPPED           duplicate_order  already_approved  already_charged  already_shipping
+ORPHANED                  apply            unknown_order     unknown_order    unknown_order
+"""
+EXPECTED = {line.split()[0]: line.split()[1:] for line in OPEN_TABLE.strip().splitlines()}
+
+
+@pytest.mark.parametrize("step", list(OrderStep))
+def test_each_step_decides_each_event_as_written(step: OrderStep) -> None:
+    decisions = [decide(state_at(step), valid_event(event_type), NOW) for event_type in EventType]
+    found = [str(decision.reason) if decision.reason else decision.verdict.name.lower() for decision in decisions]
+    assert found == EXPECTED.get(step, ["order_closed"] * 4)
+
+
+def test_the_page_in_docs_is_made_from_the_rules() -> None:
+    assert PAGE.read_text() == render(), "renew it: make contract"
+
+
+def test_every_step_has_its_row() -> None:
+    assert set(RULES) == set(OrderStep)
+
+
+@pytest.mark.parametrize("step", [step for step in OrderStep if step is not OrderStep.RECEIVING])
+@pytest.mark.parametrize("event_type", list(EventType))
+def test_an_event_that_was_decided_before_is_a_duplicate_at_every_step(step: OrderStep, event_type: EventType) -> None:
+    state = state_at(step)
+    state.remember("e-1")
+    assert decide(state, valid_event(event_type), NOW).verdict is Verdict.DUPLICATE
+    malformed = InboundEvent(event_id="e-1", type=event_type.value, malformed=True)
+    assert decide(state, malformed, NOW).verdict is Verdict.DUPLICATE, "the same id with another body is the same event"
+
+
+@pytest.mark.parametrize("step", [step for step in OrderStep if step is not OrderStep.RECEIVING])
+@pytest.mark.parametrize(
+    "event",
+    [
+        InboundEvent(event_id="e", type="order.created", body={"order_id": "o-1"}),
+        InboundEvent(event_id="e", type="order.created", body={"payment_id": "p-1", "amount": -1}),
+        InboundEvent(event_id="e", type="order.approved", body={"order_id": "o-2"}),
+        InboundEvent(event_id="e", type="order.approved", body={"note": 1}),
+        InboundEvent(event_id="e", type="order.cancelled", malformed=True),
+        InboundEvent(event_id="e", type="order.address_updated", body={"address": {}}),
+        InboundEvent(event_id="e", type="order.address_updated", body={"address": {"country": None}}),
+        InboundEvent(event_id="e", type="no.such.type", body={"order_id": "o-1"}),
+    ],
+    ids=lambda event: f"{event.type} {event.body}",
+)
+def test_an_event_that_is_not_valid_is_refused_at_every_step(step: OrderStep, event: InboundEvent) -> None:
+    assert decide(state_at(step), event, NOW).reason is ReasonCode.INVALID
+
+
+def test_a_whole_order_is_read_from_a_signal() -> None:
+    body = {
+        "payment_id": "p-1",
+        "items": [{"sku": "a", "quantity": 2, "unit_amount": 50}],
+        "occurred_at": "2026-01-01T00:00:00Z",
+        "shipping_address": {"city": "Oslo"},
+    }
+    event = InboundEvent(event_id="e", type="order.created", body=body)
+    assert decide(state_at(OrderStep.AWAITING_ORDER), event, NOW).verdict is Verdict.APPLY
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(-1, ReasonCode.STALE), (0, None), (1, None), (None, None)], ids=str)
+@pytest.mark.parametrize("where", ["envelope", "body"])
+def test_an_address_is_stale_by_its_event_time(seconds: int | None, reason: ReasonCode | None, where: str) -> None:
+    state = state_at(OrderStep.AWAITING_MANUAL_APPROVAL)
+    state.address_updated_at = NOW - timedelta(hours=1)
+    time = None if seconds is None else state.address_updated_at + timedelta(seconds=seconds)
+    event = valid_event(EventType.ORDER_ADDRESS_UPDATED)
+    if where == "envelope":
+        event = event.model_copy(update={"occurred_at": time})
+    elif time is not None:
+        event = event.model_copy(update={"body": {**event.body, "occurred_at": time.isoformat()}})
+    assert decide(state, event, NOW).reason is reason
+
+
+def test_a_second_approval_in_the_same_moment_is_refused_and_a_cancel_is_not() -> None:
+    state = state_at(OrderStep.AWAITING_MANUAL_APPROVAL)
+    state.order_state = OrderState.APPROVED
+    assert decide(state, valid_event(EventType.ORDER_APPROVED), NOW).reason is ReasonCode.ALREADY_APPROVED
+    assert decide(state, valid_event(EventType.ORDER_CANCELLED), NOW).verdict is Verdict.APPLY
+
+
+def test_the_events_that_wait_for_an_order_are_bounded() -> None:
+    state = state_at(OrderStep.AWAITING_ORDER)
+    state.held = [valid_event(EventType.ORDER_APPROVED, f"e-{number}") for number in range(HELD_EVENTS_MAX)]
+    late = valid_event(EventType.ORDER_APPROVED, "one too many")
+    assert decide(state, late, NOW).reason is ReasonCode.UNKNOWN_ORDER
+    assert decide(state, valid_event(EventType.ORDER_CREATED, "the order"), NOW).verdict is Verdict.APPLY

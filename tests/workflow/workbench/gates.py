@@ -1,0 +1,117 @@
+"""What a timeline puts between the workers and the world: gates before activities, and gateways with moods."""
+
+import asyncio
+from typing import Any, Final
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.ports import GatewayPayment
+from schemas.activity_io import ChargePayment
+from schemas.inbound import Address
+from tests.helpers.fakes import FakeCarrierGateway, FakePaymentGateway
+from tests.workflow.workbench.model import Payment
+
+VALIDATING: Final = "validate_order"
+_PUBLISHING: Final = "publish_events"
+
+
+class Gate:
+    """Where the activities of one order wait."""
+
+    def __init__(self) -> None:
+        self.waiting: str | None = None
+        """The activity that has come to the gate, by its name."""
+        self._is_open = False
+        self._opened = asyncio.Event()
+        self._publishing = asyncio.Event()
+        self._publishing.set()
+
+    async def pass_through(self, name: str) -> None:
+        if name == _PUBLISHING:
+            await self._publishing.wait()
+        elif not self._is_open:
+            self.waiting = name
+            self._opened.clear()
+            await self._opened.wait()
+
+    def let_go(self) -> None:
+        self.waiting = None
+        self._opened.set()
+
+    def open(self) -> None:
+        self._is_open = True
+        self.let_go()
+
+    def shut(self) -> None:
+        self._is_open = False
+
+    def hold_publishing(self, held: bool) -> None:
+        if held:
+            self._publishing.clear()
+        else:
+            self._publishing.set()
+
+
+_GATED = {
+    "receive_order", VALIDATING, "charge_payment", "refund_payment", "prepare_package", "dispatch_carrier",
+    "mark_order_shipped", _PUBLISHING,
+}  # fmt: skip
+
+
+class Gates(Interceptor):
+    """The gates of all orders, before their activities."""
+
+    def __init__(self) -> None:
+        self.gates: dict[str, Gate] = {}
+        self.under_way = 0
+        """Activities that are running now."""
+        self.begun = 0
+        """Activities that have ever begun."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 -- the SDK's
+        gates = self
+
+        class AtTheGate(ActivityInboundInterceptor):
+            async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 -- the SDK's
+                name = activity.info().activity_type
+                gate = gates.gates.get(getattr(input.args[0], "order_id", ""))
+                gates.under_way += 1
+                gates.begun += 1
+                try:
+                    if gate is not None and name in _GATED:
+                        await gate.pass_through(name)
+                    return await super().execute_activity(input)
+                finally:
+                    gates.under_way -= 1
+
+        return AtTheGate(next)
+
+
+def _says_nothing() -> ApplicationError:
+    return ApplicationError("the answer says nothing", non_retryable=True)
+
+
+class MoodyProvider(FakePaymentGateway):
+    """A provider whose answer to some charges says nothing, so that their outcome is unknown.
+
+    It is not retried: the server forgets to unlock its clock after some activities that time out while they are.
+    """
+
+    async def charge(self, charge: ChargePayment) -> GatewayPayment:
+        if charge.payment_id.startswith(Payment.AWAY):
+            raise _says_nothing()
+        payment = await super().charge(charge)
+        if charge.payment_id.startswith(Payment.LOST):
+            raise _says_nothing()
+        return payment
+
+
+class MoodyCarrier(FakeCarrierGateway):
+    """A carrier that does not even prepare packages for some addresses."""
+
+    async def prepare(self, order_id: str, address: Address, attempt: int) -> str:
+        if address.zip_code == "AWAY":
+            raise _says_nothing()
+        return await super().prepare(order_id, address, attempt)

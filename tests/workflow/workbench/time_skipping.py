@@ -1,0 +1,78 @@
+"""Starts the server on which hours pass in milliseconds while a result is awaited.
+
+It is not the server of production, and differs where a run ends while a signal comes in (seen 2026-11-23):
+
+- It fails the workflow task as "unhandled command", as it should, but tells the worker that all is well. The worker so
+  keeps the ended run, hands it the signal, and is refused with "invalid command sequence: [CompleteWorkflowExecution,
+  ScheduleActivityTask]". The next attempt, on what the history says, is right. The real server refuses at once.
+- It may answer the signal itself with "not found: Completed workflow". The bridge repeats such a call.
+- It may lose count of what locks its clock, after which no time passes any more, or more than was asked for.
+
+The first of these fills the log of the worker's core with warnings that mean nothing, so only its errors are logged.
+What a worker says of a failed task comes from Python's side, and is.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Final, TypeVar
+
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from bridge.decisions import Decision, classify_dispatch_error
+from stack.java import write_script
+from tests.helpers.system.waiting import POLL_INTERVAL_SECONDS
+from workflows.converter import DATA_CONVERTER
+
+START_PATIENCE: Final = timedelta(seconds=90)
+"""A Java process is up within a second, but the SDK's 5 s are too few on a busy machine (seen at a load of 13)."""
+_REPEATS_FOR_SECONDS: Final = 30
+
+Answer = TypeVar("Answer")
+
+
+@cache
+def _quiet_runtime() -> Runtime:
+    return Runtime(
+        telemetry=TelemetryConfig(logging=LoggingConfig(TelemetryFilter(core_level="ERROR", other_level="ERROR")))
+    )
+
+
+async def start(launcher: Path, *, log: Path | None = None) -> WorkflowEnvironment:
+    """A server of its own, and a client of it.
+
+    Args:
+        launcher: What starts the server.
+        log: Where the server is to write what it has to say; by default where we do.
+
+    Raises:
+        RuntimeError: it did not start within `START_PATIENCE`.
+    """
+    if log is not None:
+        launcher = write_script(
+            log.with_suffix(".sh"),
+            ["sh", "-c", 'exec "$0" "$@" 2>"$LOG"', str(launcher)],
+            environment={"LOG": str(log)},
+        )
+    return await WorkflowEnvironment.start_time_skipping(
+        data_converter=DATA_CONVERTER,
+        runtime=_quiet_runtime(),
+        test_server_existing_path=str(launcher),
+        test_server_startup_timeout=START_PATIENCE,
+    )
+
+
+async def repeated(call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer to a signal-with-start, repeated where the bridge would repeat it: at the moment of a run's end."""
+    async with asyncio.timeout(_REPEATS_FOR_SECONDS):
+        while True:
+            try:
+                return await call()
+            except RPCError as error:
+                if classify_dispatch_error(error) is not Decision.TRANSIENT:
+                    raise
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)

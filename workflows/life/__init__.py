@@ -1,0 +1,1 @@
+"""An order's life, told without Temporal. Pure."""

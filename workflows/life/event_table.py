@@ -1,0 +1,94 @@
+"""The page docs/contract/state-event-table.md, computed by asking the rules."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from schemas.activity_io import OrderDetails
+from schemas.inbound import InboundEvent
+from schemas.states import EventType, OrderState, OrderStep
+from workflows.life.rules import RULES, Verdict, decide
+from workflows.life.state import OrderRunState
+
+_ORDER_ID: Final = "o-1"
+_NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+_VALID_BODIES: Final[dict[EventType, dict[str, object]]] = {
+    EventType.ORDER_CREATED: {"payment_id": "p-1"},
+    EventType.ORDER_APPROVED: {},
+    EventType.ORDER_CANCELLED: {},
+    EventType.ORDER_ADDRESS_UPDATED: {"address": {"city": "Oslo"}},
+}
+
+_BEFORE: Final = """\
+# What an event does at each step
+
+For every step of an order (the `status` query's `state`) and every inbound event, what happens to a valid event that
+was not seen before. This file is computed from the rules: `make contract` writes it, and a test compares.
+
+- **applied**: the event has its effect, and a transition or `order.address_changed` names it as its cause.
+- **held**: it came too early. It waits in the inbox and is decided in its turn, in order of arrival, once the order has
+  been received (an approval: once approval is awaited). An order that ends before answers it as `order_closed`.
+- a reason code: it is refused. An `order.event_rejected` with this reason names it as its cause.
+
+"""
+
+_AFTER: Final = """
+Before the table, and in this order:
+
+1. While the order is being received everything is held, so that `RECEIVED` is an order's first transition.
+2. An event whose id was decided before, or is held, is a duplicate, at every step: nothing is published.
+3. An event that is not valid, names another order or is no event at all is refused as `invalid`, at every step.
+
+And beside it:
+
+- An address update whose event time is before that of the last one applied is refused as `stale`; without an event time
+  it counts as happening on arrival.
+- Of two approvals decided in the same moment the first is applied, the second refused as `already_approved`. A cancel
+  decided in the same moment as the approval before it is applied: the charge is not scheduled yet.
+- What arrives in the moment a deadline passes counts as in time.
+- Without `order.created` within the time to live the held events are refused as `unknown_order`, and the run fails, so
+  that a later `order.created` starts the order. Of more than 500 events that wait for one order, the rest is refused at
+  once with the same reason.
+- A run that takes up an interrupted order at `APPROVED` or later no longer cancels it, and at `PAID` or later no longer
+  changes its address: the run before it may have scheduled the charge, or started to ship.
+- After an order's life each event is answered from the database: a duplicate changes nothing, any other is refused as
+  `order_closed`, or as `invalid`.
+"""
+
+
+def render() -> str:
+    """The whole page, as it stands in docs."""
+    head = ["step", *(f"`{event_type}`" for event_type in EventType)]
+    rows = [head, ["---"] * len(head)]
+    rows += [[str(step), *(_cell(step, event_type) for event_type in EventType)] for step in RULES]
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return f"{_BEFORE}{table}{_AFTER}"
+
+
+def state_at(step: OrderStep) -> OrderRunState:
+    """A run at a step, as far as the rules look at it."""
+    state = OrderRunState(order_id=_ORDER_ID, step=step, is_looked_up=True)
+    if step not in (OrderStep.AWAITING_ORDER, OrderStep.ORPHANED):
+        state.details = OrderDetails(payment_id="p-1")
+    if step is OrderStep.AWAITING_MANUAL_APPROVAL:
+        state.order_state = OrderState.VALIDATED
+    return state
+
+
+def valid_event(event_type: EventType, event_id: str = "e-1") -> InboundEvent:
+    """A valid event of a type."""
+    body = {"order_id": _ORDER_ID, **_VALID_BODIES[event_type]}
+    return InboundEvent(event_id=event_id, type=event_type.value, body=body)
+
+
+def _cell(step: OrderStep, event_type: EventType) -> str:
+    decision = decide(state_at(step), valid_event(event_type), _NOW)
+    if decision.reason is not None:
+        return f"`{decision.reason}`"
+    return {Verdict.APPLY: "applied", Verdict.HOLD: "held"}[decision.verdict]
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(render())

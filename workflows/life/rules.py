@@ -1,0 +1,124 @@
+"""The rules: what each inbound event does at each step. Pure; the state-event table in docs is made from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import Final
+
+from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated, read_body
+from schemas.states import EventType, OrderState, OrderStep, ReasonCode
+from workflows.life.state import OrderRunState
+
+
+class Verdict(Enum):
+    """What is done with an inbound event."""
+
+    APPLY = auto()
+    HOLD = auto()
+    """It came too early: it is looked at again later, in its turn."""
+    DUPLICATE = auto()
+    """It was decided before: nothing happens again."""
+    REJECT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict on one event."""
+
+    verdict: Verdict
+    reason: ReasonCode | None = None
+    """Why it is refused; None otherwise."""
+    body: InboundBody | None = None
+    """The body of an event that is applied; None otherwise."""
+
+
+Rule = Verdict | ReasonCode
+"""What a step does with a type of event: applies it, holds it, or refuses it for this reason."""
+
+
+def _row(created: Rule, approved: Rule, cancelled: Rule, address_updated: Rule) -> Mapping[EventType, Rule]:
+    return {
+        EventType.ORDER_CREATED: created,
+        EventType.ORDER_APPROVED: approved,
+        EventType.ORDER_CANCELLED: cancelled,
+        EventType.ORDER_ADDRESS_UPDATED: address_updated,
+    }
+
+
+_APPLY, _HOLD = Verdict.APPLY, Verdict.HOLD
+_SHIPPED = _row(
+    ReasonCode.DUPLICATE_ORDER, ReasonCode.ALREADY_APPROVED, ReasonCode.ALREADY_CHARGED, ReasonCode.ALREADY_SHIPPING
+)
+_CLOSED = _row(ReasonCode.ORDER_CLOSED, ReasonCode.ORDER_CLOSED, ReasonCode.ORDER_CLOSED, ReasonCode.ORDER_CLOSED)
+
+RULES: Final[Mapping[OrderStep, Mapping[EventType, Rule]]] = {
+    OrderStep.AWAITING_ORDER: _row(_APPLY, _HOLD, _HOLD, _HOLD),
+    # Everything waits until the order is received, so that its first event is the one that says so.
+    OrderStep.RECEIVING: _row(_HOLD, _HOLD, _HOLD, _HOLD),
+    OrderStep.VALIDATING: _row(ReasonCode.DUPLICATE_ORDER, _HOLD, _APPLY, _APPLY),
+    OrderStep.AWAITING_MANUAL_APPROVAL: _row(ReasonCode.DUPLICATE_ORDER, _APPLY, _APPLY, _APPLY),
+    OrderStep.CHARGING_PAYMENT: _row(
+        ReasonCode.DUPLICATE_ORDER, ReasonCode.ALREADY_APPROVED, ReasonCode.ALREADY_CHARGED, _APPLY
+    ),
+    OrderStep.SHIPPING: _SHIPPED,
+    OrderStep.REFUNDING_PAYMENT: _SHIPPED,
+    OrderStep.MARKING_SHIPPED: _SHIPPED,
+    OrderStep.COMPLETED: _CLOSED,
+    OrderStep.REJECTED: _CLOSED,
+    OrderStep.CANCELLED: _CLOSED,
+    OrderStep.EXPIRED: _CLOSED,
+    OrderStep.PAYMENT_DECLINED: _CLOSED,
+    OrderStep.REFUNDED: _CLOSED,
+    # Until the run has failed its order may still come.
+    OrderStep.ORPHANED: _row(_APPLY, ReasonCode.UNKNOWN_ORDER, ReasonCode.UNKNOWN_ORDER, ReasonCode.UNKNOWN_ORDER),
+}
+"""For each step and each type of event, what happens to a valid event that was not seen before."""
+
+
+HELD_EVENTS_MAX: Final = 500
+"""Events that wait for their order. More are refused as of an unknown order: they must fit into one payload (2 MiB)."""
+
+
+def decide(state: OrderRunState, event: InboundEvent, now: datetime) -> Decision:
+    """Decides an event; changes nothing.
+
+    Args:
+        state: the run's.
+        event: with its id and type filled in.
+        now: the workflow's time, which stands for the event's own where that is unknown.
+    """
+    if state.step is OrderStep.RECEIVING:
+        return Decision(Verdict.HOLD)
+    if state.has_decided(event.event_id):
+        return Decision(Verdict.DUPLICATE)
+    if state.is_holding(event.event_id):
+        # It waits behind the first of its id, which is the one that counts, whatever this one says.
+        return Decision(Verdict.HOLD if len(state.held) < HELD_EVENTS_MAX else Verdict.DUPLICATE)
+    body = read_body(event, state.order_id)
+    if body is None:
+        return Decision(Verdict.REJECT, ReasonCode.INVALID)
+    return _decide_valid(state, event, body, now)
+
+
+def _decide_valid(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> Decision:
+    rule = RULES[state.step][EventType(event.type)]
+    if rule is Verdict.HOLD and len(state.held) >= HELD_EVENTS_MAX:
+        rule = ReasonCode.UNKNOWN_ORDER
+    elif isinstance(body, OrderAddressUpdated) and rule is Verdict.APPLY and _is_stale(state, event, body, now):
+        rule = ReasonCode.STALE
+    elif event.type == EventType.ORDER_APPROVED and rule is Verdict.APPLY and state.order_state is OrderState.APPROVED:
+        # A second approval, decided in the same moment as the first.
+        rule = ReasonCode.ALREADY_APPROVED
+    if isinstance(rule, ReasonCode):
+        return Decision(Verdict.REJECT, rule)
+    return Decision(rule, body=body)
+
+
+def event_time(event: InboundEvent, body: InboundBody, now: datetime) -> datetime:
+    """When the event happened, as far as anybody said; else now."""
+    return event.occurred_at or body.occurred_at or now
+
+
+def _is_stale(state: OrderRunState, event: InboundEvent, body: OrderAddressUpdated, now: datetime) -> bool:
+    return state.address_updated_at is not None and event_time(event, body, now) < state.address_updated_at

@@ -1,0 +1,101 @@
+"""How a run looks from outside: its status, its result, and a line for the Temporal UI. Pure."""
+
+from typing import Final
+
+from schemas.activity_io import OrderResult, OrderStatus
+from schemas.states import OrderState, OrderStep
+from workflows.life.state import OrderRunState
+
+_WAITS_FOR: Final[dict[OrderStep, str]] = {
+    OrderStep.AWAITING_ORDER: "order.created",
+    OrderStep.RECEIVING: "the database to keep the order",
+    OrderStep.VALIDATING: "the order to be validated",
+    OrderStep.AWAITING_MANUAL_APPROVAL: "a person to approve or cancel the order",
+    OrderStep.CHARGING_PAYMENT: "the payment provider",
+    OrderStep.SHIPPING: "the carrier",
+    OrderStep.REFUNDING_PAYMENT: "the payment provider to give the money back",
+    OrderStep.MARKING_SHIPPED: "the database to mark the order as shipped",
+}
+
+_AFTER_THE_RECORDS: Final = (OrderStep.CHARGING_PAYMENT, OrderStep.SHIPPING, OrderStep.REFUNDING_PAYMENT)
+
+
+def status_of(state: OrderRunState) -> OrderStatus:
+    """The answer to the ``status`` query."""
+    details = state.details
+    return OrderStatus(
+        order_id=state.order_id,
+        state=state.step,
+        order_state=state.order_state,
+        reason=state.reason,
+        waits_for=_waits_for_now(state),
+        approved=is_approved(state),
+        payment_id=details.payment_id if details else None,
+        amount=details.amount if details else None,
+        currency=details.currency if details else None,
+        address=details.address if details else None,
+        tracking_id=state.tracking_id,
+        shipping_attempt=state.shipping_attempt,
+        last_sequence=state.last_sequence,
+        held_events=state.held_events,
+    )
+
+
+def result_of(state: OrderRunState) -> OrderResult:
+    """What the workflow returns, once its order has reached a final state."""
+    if state.order_state is None:
+        raise AssertionError("only an order that was received comes to a result")
+    return OrderResult(
+        order_id=state.order_id,
+        state=state.order_state,
+        reason=state.reason,
+        address=state.details.address if state.details else None,
+        tracking_id=state.tracking_id,
+        last_sequence=state.last_sequence,
+    )
+
+
+def waits_for(state: OrderRunState) -> str | None:
+    """What has to happen next, for a person; None once nothing has."""
+    if state.is_ended:
+        return "its last events to be published" if state.unpublished else None
+    text = _WAITS_FOR[state.step]
+    if state.step in (OrderStep.AWAITING_ORDER, OrderStep.AWAITING_MANUAL_APPROVAL):
+        deadline = state.order_deadline if state.step is OrderStep.AWAITING_ORDER else state.approval_deadline
+        return f"{text}, until {deadline:%Y-%m-%dT%H:%M:%SZ}" if deadline else text
+    return text
+
+
+def _waits_for_now(state: OrderRunState) -> str | None:
+    """As `waits_for`, and whether the records have to come first; the Temporal UI's line is not renewed so often."""
+    waiting = waits_for(state)
+    if state.step in _AFTER_THE_RECORDS and state.has_unrecorded_transitions:
+        return f"its events to be recorded and published, and then for {waiting}"
+    return waiting
+
+
+def summary_of(state: OrderRunState) -> str:
+    """A line of markdown for the Temporal UI. No personal data: the details are shown unencrypted."""
+    line = f"**{state.step}**"
+    if state.step is OrderStep.SHIPPING and state.shipping_attempt:
+        line += f", attempt {state.shipping_attempt}"
+    waiting = waits_for(state)
+    return f"{line}: waits for {waiting}" if waiting else line
+
+
+def is_approved(state: OrderRunState) -> bool:
+    """Whether the order's approval was applied."""
+    return state.order_state not in _NOT_APPROVED
+
+
+_NOT_APPROVED: Final = frozenset(
+    {
+        None,
+        OrderState.RECEIVED,
+        OrderState.VALIDATED,
+        OrderState.REJECTED,
+        OrderState.CANCELLED,
+        OrderState.EXPIRED,
+    }
+)
+"""A cancelled order may have been approved in the same moment; its approval no longer counts."""
