@@ -1,5 +1,6 @@
 """Files that others may be reading or writing at the same moment."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -15,13 +16,12 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
         mode: Who may do what with it; by default it is its owner's only, as it may hold a password.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        draft = Path(file.name)
-        try:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as file:
             file.write(text)
-            file.close()
-            draft.chmod(mode)
-            draft.replace(path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+        draft.chmod(mode)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

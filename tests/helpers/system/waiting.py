@@ -67,3 +67,26 @@ async def assert_eventually(
             text = message() if callable(message) else message
             raise AssertionError(f"not within {limit:g} s: {text}") from last_failure
         await asyncio.sleep(POLL_INTERVAL_SECONDS)
+
+
+async def answered(
+    call: Callable[[], Awaitable[Value]], passes: Callable[[Exception], bool], *, within_seconds: float
+) -> Value:
+    """Repeats a call, every 50 ms, as long as it fails in a way that passes.
+
+    Args:
+        call: Made anew for each attempt.
+        passes: Whether a failure is one that is waited out; any other is passed on at once.
+        within_seconds: How long to go on.
+
+    Raises:
+        TimeoutError: It did not pass in time.
+    """
+    async with asyncio.timeout(within_seconds):
+        while True:
+            try:
+                return await call()
+            except Exception as error:
+                if not passes(error):
+                    raise
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)

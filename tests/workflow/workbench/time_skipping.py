@@ -12,7 +12,6 @@ The first of these fills the log of the worker's core with warnings that mean no
 What a worker says of a failed task comes from Python's side, and is.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import cache
@@ -25,7 +24,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from bridge.decisions import Decision, classify_dispatch_error
 from stack.java import write_script
-from tests.helpers.system.waiting import POLL_INTERVAL_SECONDS
+from tests.helpers.system.waiting import answered
 from workflows.converter import DATA_CONVERTER
 
 START_PATIENCE: Final = timedelta(seconds=90)
@@ -68,11 +67,8 @@ async def start(launcher: Path, *, log: Path | None = None) -> WorkflowEnvironme
 
 async def repeated(call: Callable[[], Awaitable[Answer]]) -> Answer:
     """The answer to a signal-with-start, repeated where the bridge would repeat it: at the moment of a run's end."""
-    async with asyncio.timeout(_REPEATS_FOR_SECONDS):
-        while True:
-            try:
-                return await call()
-            except RPCError as error:
-                if classify_dispatch_error(error) is not Decision.TRANSIENT:
-                    raise
-            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+    return await answered(call, _is_repeated, within_seconds=_REPEATS_FOR_SECONDS)
+
+
+def _is_repeated(error: Exception) -> bool:
+    return isinstance(error, RPCError) and classify_dispatch_error(error) is Decision.TRANSIENT
