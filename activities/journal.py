@@ -5,7 +5,8 @@ from datetime import datetime
 
 from activities.ports import SequenceConflictError, StoredEvent
 from schemas.activity_io import SettledEvent
-from schemas.inbound import InboundEvent, read_body
+from schemas.event_types import read_body
+from schemas.inbound import InboundEvent
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected, OutboundEvent
 from schemas.states import InboundOutcome, OrderState, ReasonCode
 

@@ -7,14 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from schemas.activity_io import (
-    ChargePayment,
-    OrderDetails,
-    OrderSnapshot,
-    PublishEvents,
-    SettledEvent,
-)
-from schemas.inbound import Address, InboundEvent
+from schemas.activity_io import ChargePayment, OrderSnapshot, PublishEvents, SettledEvent
+from schemas.inbound import InboundEvent
+from schemas.order import Address, OrderDetails
 from schemas.states import PaymentStatus, ReasonCode
 
 

@@ -20,7 +20,7 @@ from bridge.config import BridgeConfig
 from bridge.engine.attempts import Dispatches
 from bridge.router import WorkflowCall
 from bridge.service import Bridge
-from schemas.states import EventType
+from schemas.event_types import EventType
 from stack.endpoints import Endpoints
 
 DEADLINE_SECONDS = 600.0

@@ -16,8 +16,8 @@ from benchmarks.report import Figure
 from bridge.calls import Dispatcher, Settlement
 from bridge.config import EngineLimits
 from bridge.router import WorkflowCall, route
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
-from schemas.states import EventType
 
 RECORDS, ORDERS_SIGNALLED, TURNS = 5_000, 500, 3
 CALLS_IN_FLIGHT = 8

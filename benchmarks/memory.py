@@ -11,7 +11,7 @@ from benchmarks.bench_room import join_bench_room, open_bench_room, running
 from benchmarks.report import Figure
 from bridge.calls import Settlement
 from bridge.router import WorkflowCall
-from schemas.states import EventType
+from schemas.event_types import EventType
 
 FEW, MANY, QUICK_MANY = 10_000, 1_000_000, 100_000
 WATCHED_SECONDS = 20.0

@@ -29,7 +29,7 @@ from benchmarks.report import Figure
 from bridge.calls import SINGLE_ATTEMPT
 from bridge.config import BridgeConfig, GroupTimings
 from bridge.service import Bridge
-from schemas.states import EventType
+from schemas.event_types import EventType
 
 RECORDS, QUICK_RECORDS = 5_000, 500
 DEADLINE_SECONDS = 300.0

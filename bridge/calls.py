@@ -11,7 +11,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RetryConfig
 
 from bridge.router import WorkflowCall
-from schemas.activity_io import LateEventInput, OrderPolicy, OrderWorkflowInput
+from schemas.order import OrderPolicy
+from schemas.workflow_io import LateEventInput, OrderWorkflowInput
 from workflows.names import LATE_EVENT_WORKFLOW, ORDER_TASK_QUEUE, ORDER_WORKFLOW
 
 RPC_TIMEOUT = timedelta(seconds=10)

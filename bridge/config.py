@@ -8,8 +8,8 @@ from typing import Any, Final
 from activities.failpoints import Failpoints
 from bridge.dead_letters.limit import DeadLetterLimits
 from bridge.reading.event import DecodeLimits
-from schemas.activity_io import OrderPolicy
-from schemas.states import EventType
+from schemas.event_types import EventType
+from schemas.order import OrderPolicy
 from workflows.names import ORDER_TASK_QUEUE
 
 DEFAULT_TOPICS: Final[Mapping[str, EventType]] = {event_type.value: event_type for event_type in EventType}

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from schemas.event_types import SIGNALS, EventType
 from schemas.inbound import InboundEvent
-from schemas.states import EventType
-from workflows.names import SIGNALS
 
 
 @dataclass(frozen=True, slots=True)

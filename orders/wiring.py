@@ -10,7 +10,7 @@ from orders.clients.kafka import kafka_security
 from orders.processes.exit_status import WrongSettingsError
 from orders.settings import Settings
 from orders.settings.general import Environment
-from schemas.activity_io import OrderPolicy
+from schemas.order import OrderPolicy
 
 
 def order_policy(settings: Settings) -> OrderPolicy:

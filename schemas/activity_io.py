@@ -3,106 +3,15 @@
 These models are in the histories of running orders: a new field has a default, and no field is renamed or removed.
 """
 
-from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from schemas.base import Currency, Identifier, MinorUnits, Model, Timestamp
-from schemas.inbound import Address, InboundEvent, Item
+from schemas.inbound import InboundEvent
+from schemas.order import Address, OrderDetails
 from schemas.outbound import OutboundEvent
-from schemas.states import InboundOutcome, OrderState, OrderStep, PaymentStatus, ReasonCode
-
-Span = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3_650))]
-"""A positive length of time; the bound keeps every deadline within what Temporal and datetime can hold."""
-
-
-class OrderPolicy(Model):
-    """How long and how often.
-
-    Taken from the settings by whoever starts a workflow, so that the workflow never reads the environment.
-    """
-
-    approval_timeout: Span = timedelta(seconds=30)
-    """How long approval is awaited before the order is EXPIRED."""
-    early_event_time_to_live: Span = timedelta(minutes=15)
-    """How long events wait for their ``order.created``."""
-    shipping_attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    shipping_retry_delay: Span = timedelta(seconds=2)
-    """Between the end of a failed shipping attempt and the start of the next."""
-    activity_start_to_close: Span = timedelta(seconds=4)
-    """One attempt of one activity."""
-    activity_schedule_to_close: Span = timedelta(minutes=10)
-    """All attempts of one activity: an outage shorter than this delays an order and does not fail it."""
-    retry_initial_interval: Span = timedelta(milliseconds=200)
-    """Before an activity's second attempt; doubled each time."""
-    retry_maximum_interval: Span = timedelta(seconds=10)
-    """Longest pause between two attempts: what bounds how fast work goes on after an outage (I12)."""
-    search_attributes: bool = False
-    """Whether the run shows itself to Temporal's search. Off unless asked for: on a namespace that lacks the attributes
-    every workflow task would fail, and runs of versions that knew none replay as they ran."""
-
-    @model_validator(mode="after")
-    def _attempt_fits_within_all_attempts(self) -> Self:
-        if self.activity_schedule_to_close < self.activity_start_to_close:
-            raise ValueError("activity_schedule_to_close is shorter than activity_start_to_close")
-        return self
-
-
-class OrderDetails(Model):
-    """What an order is, as accepted."""
-
-    payment_id: Identifier
-    customer_id: str | None = None
-    currency: Currency = "USD"
-    amount: MinorUnits = 0
-    items: Annotated[tuple[Item, ...], Field(strict=False)] = ()
-    address: Address = Address()
-
-
-class OrderWorkflowInput(Model):
-    """Starts `OrderWorkflow`."""
-
-    order_id: Identifier
-    policy: OrderPolicy = OrderPolicy()
-    shipping_task_queue: Annotated[str, Field(min_length=1)] | None = None
-    """Where the workers of `ShippingWorkflow` listen; None for the queue `shipping-tq`."""
-
-
-class OrderResult(Model):
-    """What an order came to."""
-
-    order_id: Identifier
-    state: OrderState
-    reason: ReasonCode | None = None
-    address: Address | None = None
-    tracking_id: str | None = None
-    last_sequence: int = 0
-
-
-class OrderStatus(Model):
-    """Answer to the ``status`` query."""
-
-    order_id: Identifier
-    state: OrderStep
-    """Where the workflow is."""
-    order_state: OrderState | None = None
-    """The last state recorded and published, or waiting to be."""
-    reason: ReasonCode | None = None
-    waits_for: str | None = None
-    """What has to happen next, in a few words for a person; None once over."""
-    approved: bool = False
-    payment_id: str | None = None
-    amount: int | None = None
-    currency: str | None = None
-    address: Address | None = None
-    tracking_id: str | None = None
-    shipping_attempt: int = 0
-    """1 for the first; 0 before it."""
-    last_sequence: int = 0
-    held_events: int = 0
-    """Events in the inbox that are not yet decided."""
-
+from schemas.states import InboundOutcome, OrderState, PaymentStatus, ReasonCode
 
 # Activities ---------------------------------------------------------------------------------------------------------
 
@@ -251,14 +160,6 @@ class SettleLateEvents(Model):
     events: Annotated[tuple[InboundEvent, ...], Field(strict=False)]
 
 
-class LateEventInput(Model):
-    """Starts `LateEventWorkflow`."""
-
-    order_id: Identifier
-    event: InboundEvent
-    policy: OrderPolicy = OrderPolicy()
-
-
 class SettledLateEvents(Model):
     """What became of late events, in their order."""
 
@@ -266,28 +167,3 @@ class SettledLateEvents(Model):
 
 
 # Shipping -----------------------------------------------------------------------------------------------------------
-
-
-class ShippingInput(Model):
-    """Starts `ShippingWorkflow`, one attempt to ship an order."""
-
-    order_id: Identifier
-    address: Address
-    attempt: Annotated[int, Field(ge=1)]
-    policy: OrderPolicy = OrderPolicy()
-
-
-class ShippingMilestone(Model):
-    """Argument of the signal by which a shipping attempt tells its order how far it is."""
-
-    state: OrderState
-    """PACKAGE_PREPARED or CARRIER_DISPATCHED."""
-    attempt: Annotated[int, Field(ge=1)]
-    tracking_id: str | None = None
-
-
-class ShippingResult(Model):
-    """What a shipping attempt came to; an attempt that fails fails its workflow."""
-
-    package_id: str
-    tracking_id: str

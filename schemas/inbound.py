@@ -7,45 +7,10 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import PydanticCustomError
 
 from schemas.base import AMOUNT_MAX, Currency, EventId, Identifier, MinorUnits, Model, Text, Timestamp
-from schemas.states import EventType
+from schemas.order import Address, AddressUpdate, Item
 
 ITEMS_MAX = 1_000
 """Most lines of one order: bounds the work and the size of one message."""
-
-
-class Address(Model):
-    """Where an order goes. All fields are optional: an order may be created before its address is known."""
-
-    street: Text | None = None
-    city: Text | None = None
-    state: Text | None = None
-    zip_code: Text | None = None
-    country: Text | None = None
-
-    def merged_with(self, update: "Address") -> "Address":
-        """This address with each field that the update gives put over it."""
-        return self.model_copy(update=update.model_dump(exclude_none=True))
-
-
-class AddressUpdate(Address):
-    """A partial address: at least one field is given, the others stay as they are."""
-
-    @model_validator(mode="after")
-    def _gives_something(self) -> Self:
-        if not self.model_dump(exclude_none=True):
-            raise PydanticCustomError(
-                "address_empty", "an address update gives at least one of street, city, state, zip_code, country"
-            )
-        return self
-
-
-class Item(Model):
-    """One line of an order."""
-
-    sku: Annotated[Text, Field(min_length=1)]
-    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
-    unit_amount: MinorUnits
-    """Price of one, in minor units of the order's currency."""
 
 
 class InboundBody(Model):
@@ -111,15 +76,6 @@ class OrderAddressUpdated(InboundBody):
     address: AddressUpdate
 
 
-BODY_MODELS: dict[EventType, type[InboundBody]] = {
-    EventType.ORDER_CREATED: OrderCreated,
-    EventType.ORDER_APPROVED: OrderApproved,
-    EventType.ORDER_CANCELLED: OrderCancelled,
-    EventType.ORDER_ADDRESS_UPDATED: OrderAddressUpdated,
-}
-"""The body's model for each event type."""
-
-
 class InboundEvent(Model):
     """An event on its way to a workflow: the argument of every signal.
 
@@ -148,17 +104,3 @@ class InboundEvent(Model):
             return handler(value)
         except ValidationError:
             return cls(malformed=True)
-
-
-def read_body(event: InboundEvent, order_id: str) -> InboundBody | None:
-    """The event's body, or None where it is not a valid one of this order.
-
-    A body without an order id means this order: a person who signals by hand has named it already.
-    """
-    if event.malformed:
-        return None
-    try:
-        body = BODY_MODELS[EventType(event.type)].model_validate({"order_id": order_id, **event.body})
-    except (ValidationError, ValueError):
-        return None
-    return body if body.order_id == order_id else None

@@ -1,13 +1,24 @@
 """What is published on ``order.events``: one model for each type, CloudEvents headers, deterministic ids."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Final, Literal
 from uuid import UUID, uuid5
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from schemas.base import Currency, Identifier, MinorUnits, Model, Timestamp
-from schemas.inbound import Address
-from schemas.states import OrderState, OutboundType, ReasonCode
+from schemas.order import Address
+from schemas.states import OrderState, ReasonCode
+
+
+class OutboundType(StrEnum):
+    """What we say happened, on ``order.events``."""
+
+    STATE_CHANGED = "order.state_changed"
+    ADDRESS_CHANGED = "order.address_changed"
+    EVENT_REJECTED = "order.event_rejected"
+
 
 CLOUDEVENTS_SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
@@ -105,3 +116,11 @@ def cloudevents_headers(event: OutboundBody, *, event_type: str, source: str) ->
         "ce_sequence": f"{event.sequence:010}",
         "content-type": CONTENT_TYPE,
     }
+
+
+OUTBOUND_MODELS: Final[Mapping[OutboundType, type[OutboundBody]]] = {
+    OutboundType.STATE_CHANGED: OrderStateChanged,
+    OutboundType.ADDRESS_CHANGED: OrderAddressChanged,
+    OutboundType.EVENT_REJECTED: OrderEventRejected,
+}
+"""The model of each published event type."""

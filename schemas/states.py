@@ -3,23 +3,6 @@
 from enum import StrEnum
 
 
-class EventType(StrEnum):
-    """What upstream says happened; also the default topic names."""
-
-    ORDER_CREATED = "order.created"
-    ORDER_APPROVED = "order.approved"
-    ORDER_CANCELLED = "order.cancelled"
-    ORDER_ADDRESS_UPDATED = "order.address_updated"
-
-
-class OutboundType(StrEnum):
-    """What we say happened, on ``order.events``."""
-
-    STATE_CHANGED = "order.state_changed"
-    ADDRESS_CHANGED = "order.address_changed"
-    EVENT_REJECTED = "order.event_rejected"
-
-
 class OrderStep(StrEnum):
     """Where a running workflow is; the ``status`` query shows it as ``state``."""
 

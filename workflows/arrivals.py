@@ -4,9 +4,9 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from schemas.activity_io import ShippingMilestone
+    from schemas.event_types import EventType
     from schemas.inbound import InboundEvent
-    from schemas.states import EventType
+    from schemas.workflow_io import ShippingMilestone
     from workflows.converter import EncryptedPayloadError
 
 

@@ -11,17 +11,15 @@ with workflow.unsafe.imports_passed_through():
         ChargeResult,
         LookUpOrder,
         MarkOrderShipped,
-        OrderDetails,
-        OrderPolicy,
         OrderSnapshot,
         ReceiveOrder,
         RefundPayment,
         SettleLateEvents,
-        ShippingInput,
-        ShippingResult,
         ValidateOrder,
         ValidationResult,
     )
+    from schemas.order import OrderDetails, OrderPolicy
+    from schemas.workflow_io import ShippingInput, ShippingResult
     from workflows.names import SHIPPING_WORKFLOW, shipping_workflow_id
     from workflows.policies import CHILD_START_ATTEMPTS_MAX, until_it_works, within_the_time_allowed
 

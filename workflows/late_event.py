@@ -4,7 +4,8 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.orders import OrderActivities
-    from schemas.activity_io import LateEventInput, SettledLateEvents, SettleLateEvents
+    from schemas.activity_io import SettledLateEvents, SettleLateEvents
+    from schemas.workflow_io import LateEventInput
     from workflows.names import LATE_EVENT_WORKFLOW
     from workflows.policies import until_it_works
 

@@ -2,22 +2,12 @@
 
 from typing import Final
 
-from schemas.states import EventType
-
 ORDER_TASK_QUEUE: Final = "order-tq"
 SHIPPING_TASK_QUEUE: Final = "shipping-tq"
 
 ORDER_WORKFLOW: Final = "OrderWorkflow"
 SHIPPING_WORKFLOW: Final = "ShippingWorkflow"
 LATE_EVENT_WORKFLOW: Final = "LateEventWorkflow"
-
-SIGNALS: Final[dict[EventType, str]] = {
-    EventType.ORDER_CREATED: "order_created",
-    EventType.ORDER_APPROVED: "approve_order",
-    EventType.ORDER_CANCELLED: "cancel_order",
-    EventType.ORDER_ADDRESS_UPDATED: "update_address",
-}
-"""The signal of `OrderWorkflow` for each inbound event type."""
 
 SHIPPING_MILESTONE_SIGNAL: Final = "shipping_milestone"
 STATUS_QUERY: Final = "status"

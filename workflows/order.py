@@ -10,8 +10,11 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from schemas.activity_io import ChargeResult, OrderDetails, OrderResult, OrderStatus, SettleLateEvents
+    from schemas.activity_io import ChargeResult, SettleLateEvents
+    from schemas.event_types import SIGNALS
+    from schemas.order import OrderDetails
     from schemas.states import OrderState, OrderStep, PaymentStatus, ReasonCode
+    from schemas.workflow_io import OrderResult, OrderStatus
     from workflows.arrivals import cancel_requested, read_event, read_milestone
     from workflows.calls import OrderCalls
     from workflows.life.batches import next_fitting
@@ -19,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.life.recovery import take_up
     from workflows.life.state import OrderRunInput, OrderRunState, begun_again, carried_bytes
     from workflows.life.views import result_of, status_of, summary_of
-    from workflows.names import ORDER_WORKFLOW, SHIPPING_MILESTONE_SIGNAL, SHIPPING_TASK_QUEUE, SIGNALS, STATUS_QUERY
+    from workflows.names import ORDER_WORKFLOW, SHIPPING_MILESTONE_SIGNAL, SHIPPING_TASK_QUEUE, STATUS_QUERY
     from workflows.patches import RECORDS_FIRST
     from workflows.policies import CARRIED_BYTES_MAX, CARRIED_EVENTS_MAX
     from workflows.publisher import Publisher

@@ -6,7 +6,7 @@ from typing import Final, TypedDict
 from temporalio.common import RetryPolicy
 
 from activities.errors import NON_RETRYABLE
-from schemas.activity_io import OrderPolicy
+from schemas.order import OrderPolicy
 
 BACKOFF_COEFFICIENT: Final = 2.0
 """Each pause between two attempts is twice the one before, up to the policy's longest."""

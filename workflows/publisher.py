@@ -8,7 +8,8 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.errors import SEQUENCE_CONFLICT
     from activities.orders import OrderActivities
-    from schemas.activity_io import LookUpOrder, OrderPolicy
+    from schemas.activity_io import LookUpOrder
+    from schemas.order import OrderPolicy
     from workflows.life.batches import next_fitting
     from workflows.life.ledger import batch_was_published, next_batch, renumber
     from workflows.life.state import OrderRunState

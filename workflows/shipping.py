@@ -5,8 +5,9 @@ from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.shipping import ShippingActivities
-    from schemas.activity_io import Shipment, ShippingInput, ShippingMilestone, ShippingResult
+    from schemas.activity_io import Shipment
     from schemas.states import OrderState
+    from schemas.workflow_io import ShippingInput, ShippingMilestone, ShippingResult
     from workflows.names import SHIPPING_MILESTONE_SIGNAL, SHIPPING_WORKFLOW
     from workflows.policies import within_the_time_allowed
 

@@ -22,7 +22,7 @@ from activities.ports import (
 )
 from schemas.activity_io import ChargePayment
 from schemas.base import Model
-from schemas.inbound import Address
+from schemas.order import Address
 from schemas.states import PaymentStatus, ReasonCode
 
 RETRY_AFTER_MAX: Final = timedelta(seconds=30)

@@ -30,7 +30,7 @@ from activities.ports import (
     ShipmentRefusedError,
 )
 from schemas.activity_io import ChargePayment
-from schemas.inbound import Address
+from schemas.order import Address
 from schemas.states import PaymentStatus, ReasonCode
 
 DECLINED_PREFIX: Final = "decline-"

@@ -19,8 +19,8 @@ from bridge.reading.json_text import parse_object
 from bridge.record import Record
 from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
 from schemas.base import parse_rfc_3339
-from schemas.inbound import BODY_MODELS, InboundBody, InboundEvent
-from schemas.states import EventType
+from schemas.event_types import BODY_MODELS, EventType
+from schemas.inbound import InboundBody, InboundEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from orders.local.servers import LocalServers, local_servers, processes
 from orders.local.terminal import Terminal, orders_as_typed
 from orders.processes.exit_status import ExitStatus, OrdersError
 from orders.processes.running import stop_on_signals
-from schemas.states import EventType
+from schemas.event_types import EventType
 
 app = command_app()
 

@@ -17,7 +17,7 @@ from orders.operations.bodies import body_fields, build_body
 from orders.operations.messages import Encoding, Message, encode_message, order_id_in
 from orders.processes.exit_status import ExitStatus, OrdersError, UnreachableError
 from orders.settings import Settings
-from schemas.states import EventType
+from schemas.event_types import EventType
 
 app = command_app(
     no_args_is_help=True,

@@ -8,8 +8,8 @@ from orders.clients.temporal import connect_temporal
 from orders.operations.bodies import build_body
 from orders.operations.send import deliver
 from orders.settings import Settings
+from schemas.event_types import EventType
 from schemas.inbound import InboundBody
-from schemas.states import EventType
 
 _SAYS = {
     Settlement.DELIVERED: "delivered to the order's workflow",

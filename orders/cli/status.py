@@ -15,7 +15,7 @@ from orders.cli.common import (
 from orders.clients.temporal import connect_temporal, readable_payloads
 from orders.operations.view import OrderView, view_order
 from orders.settings import Settings
-from schemas.inbound import Address
+from schemas.order import Address
 
 app = command_app()
 

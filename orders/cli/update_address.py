@@ -3,7 +3,7 @@
 from orders.cli import options
 from orders.cli.common import JsonOption, OrderIdArgument, command_app
 from orders.cli.sending import send
-from schemas.states import EventType
+from schemas.event_types import EventType
 
 app = command_app()
 

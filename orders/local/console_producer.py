@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.states import EventType
+from schemas.event_types import EventType
 
 KEY_SEPARATOR: Final = "|"
 """Between key and value in a line; no order id holds it."""

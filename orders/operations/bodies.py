@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from orders.processes.exit_status import ExitStatus, OrdersError
-from schemas.inbound import BODY_MODELS, InboundBody
-from schemas.states import EventType
+from schemas.event_types import BODY_MODELS, EventType
+from schemas.inbound import InboundBody
 
 
 class RefusedBodyError(OrdersError):

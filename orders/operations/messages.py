@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from schemas.event_types import EventType
 from schemas.outbound import CLOUDEVENTS_SPEC_VERSION
-from schemas.states import EventType
 
 CLI_SOURCE: Final = "/orders/cli"
 """``ce_source`` of what the command line sends."""

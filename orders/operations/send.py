@@ -15,8 +15,8 @@ from orders.operations.bodies import body_fields
 from orders.processes.exit_status import OrdersError, UnreachableError
 from orders.settings import Settings
 from orders.wiring import order_policy, order_run_timeout
+from schemas.event_types import EventType
 from schemas.inbound import InboundBody, InboundEvent
-from schemas.states import EventType
 
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.5

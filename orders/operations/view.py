@@ -16,9 +16,9 @@ from orders.clients.database import database_engine, postgres_unreachable
 from orders.clients.temporal import temporal_unreachable
 from orders.processes.exit_status import ExitStatus, OrdersError, UnreachableError
 from orders.settings import Settings
-from schemas.activity_io import OrderResult, OrderStatus
 from schemas.outbound import OUTBOUND_EVENT, OrderStateChanged
 from schemas.states import FINAL_STATES, OrderState, OrderStep
+from schemas.workflow_io import OrderResult, OrderStatus
 from workflows.names import STATUS_QUERY
 
 _CALL_TIMEOUT = timedelta(seconds=10)

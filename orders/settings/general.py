@@ -25,7 +25,7 @@ from orders.settings.types import (
     WebAddress,
 )
 from schemas.base import AMOUNT_MAX
-from schemas.states import EventType
+from schemas.event_types import EventType
 
 
 class Environment(StrEnum):

@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from schemas.states import EventType, OutboundType
+from schemas.event_types import EventType
+from schemas.outbound import OutboundType
 
 EXAMPLE_SOURCE: Final = "urn:temporal-order-orchestrator"
 

@@ -1,25 +1,17 @@
 """What the published contract is about: each message with its model, its topic and its direction."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from schemas.inbound import BODY_MODELS
-from schemas.outbound import OrderAddressChanged, OrderEventRejected, OrderStateChanged, OutboundBody
-from schemas.states import OrderState, OutboundType, ReasonCode
+from schemas.event_types import BODY_MODELS
+from schemas.outbound import OUTBOUND_MODELS
+from schemas.states import OrderState, ReasonCode
 
 CONTRACT_VERSION: Final = "1.0.0"
 ORDER_EVENTS_TOPIC: Final = "order.events"
-
-OUTBOUND_MODELS: Final[Mapping[OutboundType, type[OutboundBody]]] = {
-    OutboundType.STATE_CHANGED: OrderStateChanged,
-    OutboundType.ADDRESS_CHANGED: OrderAddressChanged,
-    OutboundType.EVENT_REJECTED: OrderEventRejected,
-}
-"""The model of each published event type."""
 
 _OPEN_ENUMERATIONS: Final = (OrderState, ReasonCode)
 """What a later version 1 may add values to: published so that a reader's validator takes values it does not know."""

@@ -8,9 +8,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from schemas.inbound import Address
+from schemas.event_types import EventType
+from schemas.order import Address
 from schemas.outbound import Cause, OrderAddressChanged, OrderEventRejected, OrderStateChanged, OutboundEvent
-from schemas.states import EventType, OrderState, ReasonCode
+from schemas.states import OrderState, ReasonCode
 from tests.helpers.messages.messages import SOURCE, Encoding, Message, message_of
 
 NOON: Final = "2026-01-31T12:00:00Z"

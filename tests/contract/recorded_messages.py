@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bridge.reading.event import DecodedRecord, DecodeLimits, decode
 from bridge.record import Record
-from schemas.states import EventType
+from schemas.event_types import EventType
 
 _VERSION_1: Final = Path(__file__).parent / "recorded" / "v1"
 INBOUND: Final = _VERSION_1 / "inbound.jsonl"

@@ -8,7 +8,7 @@ import pytest
 from activities.adapters.http import HttpCarrierGateway
 from activities.adapters.sandbox import SandboxCarrierGateway
 from activities.ports import CarrierGateway, ShipmentRefusedError
-from schemas.inbound import Address
+from schemas.order import Address
 from tests.helpers.fakes import FakeCarrierGateway
 
 HOME = Address(street="1 Long Road", zip_code="12345")

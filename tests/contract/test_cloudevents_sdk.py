@@ -23,9 +23,9 @@ from activities.adapters.kafka import KafkaEventPublisher
 from bridge.reading.event import DecodeLimits, decode
 from bridge.record import Record
 from schemas.contract.examples import EXAMPLES
-from schemas.inbound import BODY_MODELS, InboundEvent
-from schemas.outbound import OUTBOUND_EVENT, outbound_event_id
-from schemas.states import EventType, OutboundType
+from schemas.event_types import BODY_MODELS, EventType
+from schemas.inbound import InboundEvent
+from schemas.outbound import OUTBOUND_EVENT, OutboundType, outbound_event_id
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, StoredRecord, produce, read_topic
 from tests.helpers.servers.kafka_topics import topics_made

@@ -7,9 +7,10 @@ import pytest
 
 from activities.ports import OrderStore, SequenceConflictError
 from schemas.activity_io import OrderProjection, OrderSnapshot, PublishEvents
-from schemas.inbound import Address
+from schemas.event_types import EventType
+from schemas.order import Address
 from schemas.outbound import Cause, OrderAddressChanged
-from schemas.states import EventType, InboundOutcome, OrderState, ReasonCode
+from schemas.states import InboundOutcome, OrderState, ReasonCode
 from tests.helpers.messages.journal_entries import (
     DETAILS,
     NOON,

@@ -4,9 +4,10 @@ import asyncio
 
 from activities.ports import OrderStore
 from schemas.activity_io import PublishEvents
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected
-from schemas.states import EventType, InboundOutcome, OrderState, ReasonCode
+from schemas.states import InboundOutcome, OrderState, ReasonCode
 from tests.helpers.messages.journal_entries import DETAILS, NOON, batch, ended, late, reached
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.states import EventType
+from schemas.event_types import EventType
 from stack import Tools
 from tests.helpers.checker.checker import assert_no_violations
 from tests.helpers.checker.evidence import Evidence, source_of

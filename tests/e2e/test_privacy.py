@@ -21,7 +21,7 @@ from temporalio.converter import DataConverter
 from orders.clients.payload_codec import AesGcmCodec
 from orders.processes.exit_status import ExitStatus
 from orders.settings.codec_keys import parse_codec_keys
-from schemas.states import EventType
+from schemas.event_types import SIGNALS, EventType
 from stack import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.servers.gateway_server import running_gateway
@@ -29,7 +29,6 @@ from tests.helpers.system.command_line import run_in_process
 from tests.helpers.system.processes import free_port
 from tests.helpers.system.system import PLANTED_SECRET, TASK_QUEUES, OrderSystem, order_system
 from workflows.converter import DATA_CONVERTER, encrypting
-from workflows.names import SIGNALS
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schemas.states import EventType
+from schemas.event_types import EventType
 from stack import Endpoints
 from tests.helpers.checker.checker import assert_no_violations
 from tests.helpers.messages.generator import AMOUNT_MAX

@@ -24,17 +24,11 @@ from activities.ports import (
     ShipmentRefusedError,
     StoredEvent,
 )
-from schemas.activity_io import (
-    ChargePayment,
-    OrderDetails,
-    OrderProjection,
-    OrderSnapshot,
-    PublishEvents,
-    SettledEvent,
-)
-from schemas.inbound import Address, InboundEvent
-from schemas.outbound import OUTBOUND_EVENT, OutboundEvent
-from schemas.states import OrderState, OutboundType, PaymentStatus, ReasonCode
+from schemas.activity_io import ChargePayment, OrderProjection, OrderSnapshot, PublishEvents, SettledEvent
+from schemas.inbound import InboundEvent
+from schemas.order import Address, OrderDetails
+from schemas.outbound import OUTBOUND_EVENT, OutboundEvent, OutboundType
+from schemas.states import OrderState, PaymentStatus, ReasonCode
 
 NEVER_SHIPS_ZIP_CODE = "FAIL0"
 FLAKY_ZIP_CODE = "FLAKY"

@@ -9,7 +9,7 @@ from typing import Final
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from schemas.activity_io import OrderResult
+    from schemas.workflow_io import OrderResult
     from workflows.life.state import OrderRunInput
     from workflows.names import ORDER_WORKFLOW
     from workflows.order import OrderWorkflow

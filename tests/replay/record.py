@@ -22,7 +22,7 @@ from temporalio.client import Client, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, WorkflowRunner
 
-from schemas.states import EventType
+from schemas.event_types import EventType
 from stack.java import time_skipping_server
 from stack.progress import ProgressBoard
 from stack.service import Start

@@ -13,17 +13,13 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 
 from activities.ports import ShipmentRefusedError
-from schemas.activity_io import (
-    LateEventInput,
-    OrderProjection,
-    OrderWorkflowInput,
-    PublishEvents,
-    ShippingInput,
-    ShippingMilestone,
-)
-from schemas.inbound import Address, InboundEvent
+from schemas.activity_io import OrderProjection, PublishEvents
+from schemas.event_types import SIGNALS, EventType
+from schemas.inbound import InboundEvent
+from schemas.order import Address
 from schemas.outbound import OrderStateChanged
-from schemas.states import EventType, OrderState, OrderStep
+from schemas.states import OrderState, OrderStep
+from schemas.workflow_io import LateEventInput, OrderWorkflowInput, ShippingInput, ShippingMilestone
 from tests.helpers.fakes import FLAKY_ZIP_CODE
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench
@@ -33,7 +29,6 @@ from workflows.names import (
     ORDER_WORKFLOW,
     SHIPPING_MILESTONE_SIGNAL,
     SHIPPING_WORKFLOW,
-    SIGNALS,
     shipping_workflow_id,
 )
 

@@ -10,7 +10,9 @@ from temporalio import workflow
 from temporalio.client import WorkflowHistory
 from temporalio.worker import UnsandboxedWorkflowRunner
 
-from schemas.states import EventType, InboundOutcome, OrderState, OutboundType, ReasonCode
+from schemas.event_types import EventType
+from schemas.outbound import OutboundType
+from schemas.states import InboundOutcome, OrderState, ReasonCode
 from tests.replay.lines import lines_in_functions, lines_run
 from tests.replay.record import ALL_SCENARIOS, HISTORIES, replayer, said, words_of
 from workflows import arrivals, calls, late_event, order, publisher, shipping

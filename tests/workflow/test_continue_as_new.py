@@ -10,13 +10,13 @@ from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.testing import WorkflowEnvironment
 
+from schemas.event_types import SIGNALS
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState, OrderStep
 from stack.endpoints import Endpoints
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER
-from workflows.names import SIGNALS
 from workflows.search_attributes import ORDER_PAYMENT_ID, ORDER_STATE
 
 # The server suggests to continue at 4 MiB of history, which a few hundred updates of the longest texts come to.

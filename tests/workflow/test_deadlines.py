@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from schemas.states import EventType, OrderState, OrderStep
+from schemas.event_types import EventType
+from schemas.states import OrderState, OrderStep
 from tests.workflow.workbench.bench import APPROVED, CANCELLED, CREATED, Bench, running
 
 

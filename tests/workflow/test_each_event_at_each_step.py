@@ -8,7 +8,8 @@ import pytest
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from schemas.base import parse_rfc_3339
-from schemas.states import EventType, OrderStep
+from schemas.event_types import EventType
+from schemas.states import OrderStep
 from tests.helpers.fakes import Unreliable
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, BEFORE_APPROVAL, CANCELLED, CREATED, Bench

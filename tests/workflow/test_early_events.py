@@ -6,7 +6,8 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from schemas.states import EventType, OrderState, OrderStep
+from schemas.event_types import EventType
+from schemas.states import OrderState, OrderStep
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, Bench
 from workflows.order import ORPHANED_EVENTS
 

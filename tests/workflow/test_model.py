@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from schemas.states import EventType, OrderState, ReasonCode
+from schemas.event_types import EventType
+from schemas.states import OrderState, ReasonCode
 from tests.workflow.workbench import time_skipping
 from tests.workflow.workbench.clock import BrokenClockError
 from tests.workflow.workbench.model import ADDRESS, APPROVED, CANCELLED, CREATED, Payment, Sent

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.activity_io import OrderPolicy
+from schemas.order import OrderPolicy
 from schemas.states import OrderState, OrderStep, PaymentStatus, ReasonCode
 from tests.helpers.fakes import FLAKY_ZIP_CODE
 from tests.workflow.workbench.bench import ADDRESS, AMOUNT_MAX, APPROVED, CANCELLED, CREATED, FAILS, Bench

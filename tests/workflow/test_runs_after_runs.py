@@ -10,20 +10,16 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
 from activities.ports import SequenceConflictError
-from schemas.activity_io import (
-    LateEventInput,
-    OrderProjection,
-    OrderWorkflowInput,
-    PublishEvents,
-    SettledLateEvents,
-)
+from schemas.activity_io import OrderProjection, PublishEvents, SettledLateEvents
+from schemas.event_types import SIGNALS, EventType
 from schemas.inbound import InboundEvent
 from schemas.outbound import OrderStateChanged
-from schemas.states import EventType, OrderState, OrderStep
+from schemas.states import OrderState, OrderStep
+from schemas.workflow_io import LateEventInput, OrderWorkflowInput
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.test_order_life import STRAIGHT_ROAD
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench
-from workflows.names import LATE_EVENT_WORKFLOW, ORDER_WORKFLOW, SIGNALS
+from workflows.names import LATE_EVENT_WORKFLOW, ORDER_WORKFLOW
 from workflows.policies import CONFLICTS_MAX
 from workflows.publisher import ORDER_WRITTEN_ELSEWHERE
 

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from schemas.activity_io import OrderDetails
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
-from schemas.states import EventType, OrderState, OrderStep
+from schemas.order import OrderDetails
+from schemas.states import OrderState, OrderStep
 from workflows.life.rules import RULES, Verdict, decide
 from workflows.life.state import OrderRunState
 

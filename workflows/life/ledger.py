@@ -4,21 +4,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from schemas.activity_io import (
-    OrderDetails,
-    OrderProjection,
-    OrderSnapshot,
-    PublishEvents,
-    SettledEvent,
-)
-from schemas.inbound import Address, InboundBody, InboundEvent, OrderAddressUpdated, OrderCreated
+from schemas.activity_io import OrderProjection, OrderSnapshot, PublishEvents, SettledEvent
+from schemas.event_types import EventType
+from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated, OrderCreated
+from schemas.order import Address, OrderDetails
 from schemas.outbound import (
     Cause,
     OrderAddressChanged,
     OrderEventRejected,
     OrderStateChanged,
 )
-from schemas.states import EventType, InboundOutcome, OrderState, OrderStep, ReasonCode
+from schemas.states import InboundOutcome, OrderState, OrderStep, ReasonCode
 from workflows.life.rules import Verdict, decide, event_time
 from workflows.life.state import OrderRunState, Unpublished
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Final
 
-from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated, read_body
-from schemas.states import EventType, OrderState, OrderStep, ReasonCode
+from schemas.event_types import EventType, read_body
+from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated
+from schemas.states import OrderState, OrderStep, ReasonCode
 from workflows.life.state import OrderRunState
 
 

@@ -6,11 +6,13 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.activity_io import OrderDetails, OrderProjection, OrderWorkflowInput, SettledEvent, ShippingMilestone
+from schemas.activity_io import OrderProjection, SettledEvent
 from schemas.base import Timestamp
 from schemas.inbound import InboundEvent
+from schemas.order import OrderDetails
 from schemas.outbound import Cause, OrderStateChanged, OutboundEvent
 from schemas.states import FINAL_STATES, OrderState, OrderStep, ReasonCode
+from schemas.workflow_io import OrderWorkflowInput, ShippingMilestone
 
 END_STEPS: Final = frozenset({OrderStep(state.value) for state in FINAL_STATES} | {OrderStep.ORPHANED})
 """The steps in which a run has nothing more to do than to answer and to publish."""

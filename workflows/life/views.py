@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from schemas.activity_io import OrderResult, OrderStatus
 from schemas.states import OrderState, OrderStep
+from schemas.workflow_io import OrderResult, OrderStatus
 from workflows.life.state import OrderRunState
 
 _WAITS_FOR: Final[dict[OrderStep, str]] = {

@@ -18,16 +18,11 @@ from activities.adapters.postgres import rows
 from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.schema import events, inbound_events, journals, orders
 from activities.ports import OrderStore, StoredEvent
-from schemas.activity_io import (
-    OrderDetails,
-    OrderProjection,
-    OrderSnapshot,
-    PublishEvents,
-    SettledEvent,
-)
+from schemas.activity_io import OrderProjection, OrderSnapshot, PublishEvents, SettledEvent
 from schemas.inbound import InboundEvent
-from schemas.outbound import OutboundEvent
-from schemas.states import FINAL_STATES, OrderState, OutboundType
+from schemas.order import OrderDetails
+from schemas.outbound import OutboundEvent, OutboundType
+from schemas.states import FINAL_STATES, OrderState
 
 SETTLED_EVENTS_MAX: Final = 10_000
 """Most event ids that a snapshot carries, the newest: Temporal's own limit of signals in a run, so no run saw more."""

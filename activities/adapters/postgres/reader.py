@@ -14,7 +14,8 @@ from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.payments import claim_of
 from activities.adapters.postgres.schema import events, inbound_events, journals, orders, payments
 from activities.ports import PaymentClaim, StoredEvent
-from schemas.activity_io import OrderDetails, SettledEvent
+from schemas.activity_io import SettledEvent
+from schemas.order import OrderDetails
 from schemas.states import OrderState, ReasonCode
 
 PAGE_MAX: Final = 1_000

@@ -10,8 +10,8 @@ from sqlalchemy.types import TypeEngine
 
 from activities import journal
 from activities.adapters.postgres.schema import events, inbound_events
-from schemas.activity_io import OrderDetails, SettledEvent
-from schemas.inbound import Address, Item
+from schemas.activity_io import SettledEvent
+from schemas.order import Address, Item, OrderDetails
 from schemas.outbound import OUTBOUND_EVENT, OutboundEvent, outbound_event_id
 from schemas.states import OrderState, ReasonCode
 

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from rich.markup import escape
 
-from schemas.states import OrderState, OutboundType
+from schemas.outbound import OutboundType
+from schemas.states import OrderState
 
 _COLOURS: Final = {
     OrderState.COMPLETED.value: "green",

@@ -12,8 +12,8 @@ from activities.adapters.postgres.reader import OrderReader
 from activities.ports import DatabaseUnavailableError
 from orders.local.demo.scenarios import Scenario
 from orders.local.demo.watch import Watch
-from schemas.activity_io import OrderResult
-from schemas.inbound import Address
+from schemas.order import Address
+from schemas.workflow_io import OrderResult
 from workflows.names import shipping_workflow_id
 
 _ATTEMPTS_MAX = 10

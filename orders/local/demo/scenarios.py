@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orders.operations.messages import Encoding
-from schemas.states import EventType, PaymentStatus, ReasonCode
+from schemas.event_types import EventType
+from schemas.states import PaymentStatus, ReasonCode
 
 HELD: Final = "held"
 """A step's gate: the order's workflow is there, and waits for its ``order.created``."""

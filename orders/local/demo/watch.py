@@ -8,7 +8,8 @@ from typing import Any
 from orders.clients.topic_stream import ReadRecord, topic_batches
 from orders.local.demo.scenarios import ADDRESS_CHANGED, refused
 from orders.settings import Settings
-from schemas.states import OutboundType, ReasonCode
+from schemas.outbound import OutboundType
+from schemas.states import ReasonCode
 
 
 def token_of(event_type: str, body: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 
-from schemas.states import EventType
+from schemas.event_types import EventType
 from tests.helpers.checker.checker import assert_no_violations
 from tests.helpers.checker.evidence import OrderRow
 from tests.helpers.messages.kafka_io import Outgoing

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
-from schemas.states import EventType
+from schemas.event_types import EventType
 from stack import RunningStack, ServiceName
 from stack.temporal import LIMITS
 from tests.faults.drivers.postgres_outages import PostgresOutages

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from activities.failpoints import ORDER_WORKER_FAILPOINTS, SHIPPING_WORKER_FAILPOINTS, Failpoint
-from schemas.states import EventType
+from schemas.event_types import EventType
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.messages.messages import message_of
 from tests.helpers.servers.gateway_server import RunningGateway

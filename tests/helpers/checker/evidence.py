@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.states import EventType
+from schemas.event_types import EventType
 from tests.helpers.checker.commit_log import Commit
 from tests.helpers.messages.kafka_io import PartitionOffsets, StoredRecord
 

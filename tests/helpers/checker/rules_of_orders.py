@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.outbound import OUTBOUND_EVENT, outbound_event_id
-from schemas.states import FINAL_STATES, OrderState, OutboundType
+from schemas.outbound import OUTBOUND_EVENT, OutboundType, outbound_event_id
+from schemas.states import FINAL_STATES, OrderState
 from tests.helpers.checker.facts import Facts, Violation
 from tests.helpers.messages.kafka_io import StoredRecord
 

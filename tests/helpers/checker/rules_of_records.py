@@ -3,7 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from schemas.states import FINAL_STATES, OutboundType
+from schemas.outbound import OutboundType
+from schemas.states import FINAL_STATES
 from tests.helpers.checker.evidence import identity_of, is_pointer
 from tests.helpers.checker.facts import Facts, Violation
 from tests.helpers.messages.kafka_io import Header, StoredRecord

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from schemas.event_types import EventType
 from schemas.outbound import outbound_event_id
-from schemas.states import EventType
 from tests.helpers.checker.commit_log import Commit
 from tests.helpers.checker.evidence import (
     AuditRow,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.states import EventType
+from schemas.event_types import EventType
 from tests.helpers.messages.messages import MALFORMATIONS, Encoding, Message, message_of
 
 EARLY, MAIN, LATE = range(3)

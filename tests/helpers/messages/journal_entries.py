@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 from activities.ports import OrderStore, StoredEvent
-from schemas.activity_io import OrderDetails, OrderProjection, PublishEvents, SettledEvent
-from schemas.inbound import Address, InboundEvent, Item
+from schemas.activity_io import OrderProjection, PublishEvents, SettledEvent
+from schemas.event_types import EventType
+from schemas.inbound import InboundEvent
+from schemas.order import Address, Item, OrderDetails
 from schemas.outbound import OrderStateChanged, OutboundEvent
-from schemas.states import EventType, InboundOutcome, OrderState
+from schemas.states import InboundOutcome, OrderState
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 DETAILS = OrderDetails(

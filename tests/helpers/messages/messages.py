@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from schemas.states import EventType
+from schemas.event_types import EventType
 from tests.helpers.messages.kafka_io import Header
 from tests.helpers.messages.raw_batches import raw_name
 

@@ -23,9 +23,9 @@ from bridge.config import BackOff, BridgeConfig, GroupTimings
 from bridge.engine.attempts import Dispatches
 from bridge.router import WorkflowCall
 from bridge.service import Bridge
-from schemas.activity_io import LateEventInput, OrderWorkflowInput
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
-from schemas.states import EventType
+from schemas.workflow_io import LateEventInput, OrderWorkflowInput
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import (
     Outgoing,

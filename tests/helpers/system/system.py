@@ -16,7 +16,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from bridge.config import EngineLimits
-from schemas.states import EventType
+from schemas.event_types import EventType
 from stack import Endpoints, Tools
 from tests.helpers.checker import postgres_rows
 from tests.helpers.checker.commit_log import commits_of

@@ -15,7 +15,7 @@ from aiokafka.cluster import ClusterMetadata
 from activities import journal
 from activities.adapters.kafka import KafkaEventPublisher
 from activities.ports import KafkaUnavailableError, StoredEvent
-from schemas.inbound import Address
+from schemas.order import Address
 from schemas.outbound import OrderAddressChanged, OrderStateChanged, outbound_event_id
 from schemas.states import OrderState
 from stack.endpoints import Endpoints

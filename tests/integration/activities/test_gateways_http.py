@@ -14,7 +14,7 @@ from activities.adapters.http import HttpCarrierGateway, HttpPaymentGateway, Htt
 from activities.payments import PaymentActivities
 from activities.ports import GatewayContractError, GatewayUnavailableError, ShipmentRefusedError
 from schemas.activity_io import ChargePayment
-from schemas.inbound import Address
+from schemas.order import Address
 from schemas.states import PaymentStatus, ReasonCode
 from tests.helpers.fakes import InMemoryPaymentStore
 from tests.helpers.messages.payments import body_of, refund_of

@@ -11,7 +11,7 @@ from activities.adapters.postgres import create_engine
 from activities.adapters.sandbox import SandboxCarrierGateway, SandboxPaymentGateway
 from activities.ports import GatewayUnavailableError
 from schemas.activity_io import ChargePayment
-from schemas.inbound import Address
+from schemas.order import Address
 from schemas.states import PaymentStatus
 from stack.endpoints import Endpoints
 from tests.helpers.servers.databases import migrated_engine

@@ -6,13 +6,14 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.testing import WorkflowEnvironment
 
-from schemas.activity_io import OrderResult, OrderWorkflowInput
+from schemas.event_types import SIGNALS
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState
+from schemas.workflow_io import OrderResult, OrderWorkflowInput
 from stack.endpoints import Endpoints
 from tests.workflow.workbench.bench import CANCELLED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER
-from workflows.names import ORDER_WORKFLOW, SIGNALS
+from workflows.names import ORDER_WORKFLOW
 
 LARGE_ITEMS = [{"sku": "s" * 470, "quantity": 1, "unit_amount": 1}] * 1_000
 """About half a megabyte, which is what the bridge takes as one record."""

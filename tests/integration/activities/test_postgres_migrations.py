@@ -16,7 +16,8 @@ import migrations
 from activities.adapters.postgres import create_engine
 from activities.adapters.postgres.schema import metadata
 from migrations.runner import alembic_config
-from schemas.states import OrderState, OutboundType, PaymentStatus
+from schemas.outbound import OutboundType
+from schemas.states import OrderState, PaymentStatus
 from stack.endpoints import Endpoints
 from tests.helpers.servers.databases import migrated_engine, temporary_database
 

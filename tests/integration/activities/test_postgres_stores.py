@@ -21,16 +21,12 @@ from activities.adapters.postgres import (
 from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.reader import JournalRecord
 from activities.ports import DatabaseUnavailableError, PaymentClaim
-from schemas.activity_io import (
-    ChargePayment,
-    OrderDetails,
-    OrderProjection,
-    PublishEvents,
-    SettledEvent,
-)
-from schemas.inbound import Address, InboundEvent, Item
+from schemas.activity_io import ChargePayment, OrderProjection, PublishEvents, SettledEvent
+from schemas.event_types import EventType
+from schemas.inbound import InboundEvent
+from schemas.order import Address, Item, OrderDetails
 from schemas.outbound import OrderStateChanged
-from schemas.states import EventType, InboundOutcome, OrderState, PaymentStatus, ReasonCode
+from schemas.states import InboundOutcome, OrderState, PaymentStatus, ReasonCode
 from stack.endpoints import Endpoints
 from tests.helpers.servers.databases import migrated_engine, temporary_database
 from tests.helpers.servers.proxy import Proxy

@@ -20,7 +20,7 @@ from bridge.config import EngineLimits
 from bridge.dead_letters.limit import DeadLetterLimitError, DeadLetterLimits
 from bridge.router import WorkflowCall
 from bridge.service import Bridge
-from schemas.states import EventType
+from schemas.event_types import EventType
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, group_is_stable, group_offsets
 from tests.helpers.system.bridge_room import Room, open_room

@@ -8,8 +8,8 @@ import pytest_asyncio
 from temporalio.client import WorkflowExecutionStatus
 
 from bridge.calls import late_workflow_id
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
-from schemas.states import EventType
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.servers.kafka_topics import configure_topic

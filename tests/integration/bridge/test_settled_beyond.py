@@ -20,7 +20,7 @@ from bridge.router import WorkflowCall
 from bridge.service import Bridge
 from orders.operations.explain.kafka_side import look_in_kafka
 from orders.settings import Settings
-from schemas.states import EventType
+from schemas.event_types import EventType
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, commits_of, delete_topics
 from tests.helpers.system.bridge_room import Room, create_topics, open_room

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from bridge.dead_letters.replay_headers import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER
 from bridge.reading.event import DecodeLimits
-from schemas.states import EventType
+from schemas.event_types import EventType
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, StoredRecord, delete_topics, read_topic
 from tests.helpers.system.bridge_room import Room, create_topics, open_room

@@ -8,7 +8,7 @@ from typing import Any
 import pytest_asyncio
 
 from orders.processes.exit_status import ExitStatus
-from schemas.states import EventType
+from schemas.event_types import EventType
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.messages.messages import message_of

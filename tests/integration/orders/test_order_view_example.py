@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from examples.order_view import OrderEvent, OrderTable
-from schemas.inbound import Address
+from schemas.order import Address
 from schemas.outbound import OrderAddressChanged, OrderStateChanged, cloudevents_headers
 from schemas.states import OrderState
 from stack import Endpoints

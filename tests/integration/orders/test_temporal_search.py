@@ -23,8 +23,8 @@ from orders.installation.search_attributes import (
 )
 from orders.processes.exit_status import ExitStatus, OrdersError, WrongSettingsError
 from orders.settings import Settings
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
-from schemas.states import EventType
 from stack.endpoints import Endpoints
 from tests.helpers.servers.refusing_proxy import RefusingProxy
 from tests.helpers.system.processes import run_to_end

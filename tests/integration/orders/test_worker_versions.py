@@ -8,15 +8,17 @@ from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionR
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from schemas.activity_io import OrderPolicy, OrderResult, OrderWorkflowInput
+from schemas.event_types import SIGNALS, EventType
 from schemas.inbound import InboundEvent
-from schemas.states import EventType, OrderState
+from schemas.order import OrderPolicy
+from schemas.states import OrderState
+from schemas.workflow_io import OrderResult, OrderWorkflowInput
 from stack.endpoints import Endpoints
 from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.system import TASK_QUEUES, OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
 from workflows.converter import DATA_CONVERTER
-from workflows.names import ORDER_WORKFLOW, SIGNALS, shipping_workflow_id
+from workflows.names import ORDER_WORKFLOW, shipping_workflow_id
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -12,7 +12,6 @@ from activities.orders import PUBLISHED_AT_ONCE_MAX, OrderActivities, OrderRules
 from schemas.activity_io import (
     LookUpOrder,
     MarkOrderShipped,
-    OrderDetails,
     OrderProjection,
     PublishEvents,
     ReceiveOrder,
@@ -20,6 +19,7 @@ from schemas.activity_io import (
     ValidateOrder,
 )
 from schemas.inbound import InboundEvent
+from schemas.order import OrderDetails
 from schemas.outbound import OrderStateChanged
 from schemas.states import InboundOutcome, OrderState, ReasonCode
 from tests.helpers.fakes import InMemoryOrderStore, RecordingPublisher

@@ -9,7 +9,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.errors import GATEWAY_UNAVAILABLE, SHIPMENT_REFUSED
 from activities.shipping import ShippingActivities
 from schemas.activity_io import DispatchedCarrier, PreparedPackage, Shipment
-from schemas.inbound import Address
+from schemas.order import Address
 from tests.helpers.fakes import FakeCarrierGateway
 
 

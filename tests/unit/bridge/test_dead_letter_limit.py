@@ -7,7 +7,7 @@ import pytest
 from bridge.backoff import delay_before
 from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings
 from bridge.dead_letters.limit import DeadLetterGuard, DeadLetterLimitError, DeadLetterLimits
-from schemas.states import EventType
+from schemas.event_types import EventType
 
 
 def admit(guard: DeadLetterGuard, count: int) -> None:

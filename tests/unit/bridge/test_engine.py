@@ -21,8 +21,8 @@ from bridge.health import Dependency, Health
 from bridge.reading.event import DecodedRecord
 from bridge.record import Record
 from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent, OrderApproved
-from schemas.states import EventType
 from tests.helpers.system.waiting import assert_eventually
 
 P0 = Partition("t", 0)

@@ -8,7 +8,8 @@ import pytest
 from bridge.reading.event import DecodedRecord, DecodeLimits, decode
 from bridge.record import Record
 from bridge.refusal import DecodeError
-from schemas.states import FINAL_STATES, EventType, InboundOutcome, ReasonCode
+from schemas.event_types import EventType
+from schemas.states import FINAL_STATES, InboundOutcome, ReasonCode
 from tests.helpers.checker.evidence import Evidence, InboundRow, OrderRow, identity_of
 from tests.helpers.checker.sample_evidence import letter_of
 from tests.helpers.messages.generator import SCENARIOS, PlannedRecord, make_plan

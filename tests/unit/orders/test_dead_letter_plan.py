@@ -12,7 +12,7 @@ from bridge.record import Header, Record
 from bridge.refusal import DecodeError
 from orders.operations.dead_letters.replay_plan import Planned, ReplayPlan, ReplayRecord, TooManyError, chunks, waves
 from orders.operations.dead_letters.selection import Place
-from schemas.states import EventType
+from schemas.event_types import EventType
 
 TOPIC = "order.created"
 REASON = Reason("json", "json_truncated", "look for what cut it off")

@@ -16,8 +16,9 @@ from orders.operations.explain.database_side import DatabaseSide
 from orders.operations.explain.gathering import Explanation
 from orders.operations.explain.kafka_side import KafkaSide, NamingRecord, newest
 from orders.operations.explain.temporal_side import PendingActivity, TemporalSide
-from schemas.activity_io import OrderStatus, SettledEvent
+from schemas.activity_io import SettledEvent
 from schemas.states import InboundOutcome, OrderStep, ReasonCode
+from schemas.workflow_io import OrderStatus
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 RECORD = NamingRecord("order.created", 0, 7, 1_769_860_800_000, "e-1", None, taken=True)

@@ -20,7 +20,7 @@ from activities.orders import OrderActivities, OrderRules
 from activities.payments import PaymentActivities
 from activities.shipping import ShippingActivities
 from schemas.activity_io import ChargePayment, PublishEvents, RefundPayment, Shipment
-from schemas.inbound import Address
+from schemas.order import Address
 from schemas.outbound import OrderStateChanged
 from schemas.states import OrderState
 from tests.helpers.fakes import (

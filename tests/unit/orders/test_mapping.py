@@ -12,8 +12,8 @@ from bridge.reading.event import DecodedRecord, DecodeLimits, decode
 from bridge.reading.json_text import DEPTH_MAX, parse_object
 from bridge.record import Header, Record
 from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
-from schemas.inbound import BODY_MODELS, OrderCreated
-from schemas.states import EventType
+from schemas.event_types import BODY_MODELS, EventType
+from schemas.inbound import OrderCreated
 
 TOPICS = {event_type.value: event_type for event_type in EventType}
 BODIES: dict[EventType, dict[str, Any]] = {

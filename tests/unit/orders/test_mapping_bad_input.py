@@ -10,7 +10,7 @@ import pytest
 from bridge.reading.event import DecodeLimits, decode
 from bridge.record import Header, Record
 from bridge.refusal import DecodeError, DecodeErrorCode
-from schemas.states import EventType
+from schemas.event_types import EventType
 
 Code = DecodeErrorCode
 TOPICS = {event_type.value: event_type for event_type in EventType}

@@ -4,8 +4,8 @@ import pytest
 
 from bridge.calls import late_workflow_id
 from bridge.router import route
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
-from schemas.states import EventType
 
 EXPECTED_SIGNALS = {
     EventType.ORDER_CREATED: "order_created",

@@ -14,8 +14,7 @@ from orders.local.console_producer import ConsoleProducer, example_messages
 from orders.local.log_lines import readable_line
 from orders.operations.bodies import body_fields, build_body
 from orders.operations.messages import Encoding, encode_message, order_id_in
-from schemas.inbound import BODY_MODELS
-from schemas.states import EventType
+from schemas.event_types import BODY_MODELS, EventType
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

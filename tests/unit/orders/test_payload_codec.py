@@ -13,7 +13,7 @@ from orders.clients.payload_codec import KEY_ID_FIELD, AesGcmCodec, Undecryptabl
 from orders.clients.temporal import temporal_data_converter
 from orders.settings import Settings
 from orders.settings.codec_keys import parse_codec_keys
-from schemas.activity_io import OrderWorkflowInput
+from schemas.workflow_io import OrderWorkflowInput
 from workflows.converter import DATA_CONVERTER, EncryptedPayloadError, UnencryptedPayloadError, encrypting
 
 CANARY = "canary-7d1f"

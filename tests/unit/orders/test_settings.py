@@ -11,8 +11,8 @@ from orders.settings import Settings, load_settings
 from orders.settings.example import env_example
 from orders.settings.model import GROUPS
 from orders.wiring import bridge_config, order_policy, order_run_timeout
-from schemas.activity_io import OrderPolicy
-from schemas.states import EventType
+from schemas.event_types import EventType
+from schemas.order import OrderPolicy
 
 ROOT = Path(__file__).parents[3]
 PLANTED = "hush-7f3a"

@@ -8,9 +8,8 @@ import pytest
 
 from schemas.contract.__main__ import documents, render
 from schemas.contract.examples import EXAMPLES
-from schemas.contract.messages import OUTBOUND_MODELS
-from schemas.inbound import BODY_MODELS
-from schemas.states import EventType, OutboundType
+from schemas.event_types import BODY_MODELS, EventType
+from schemas.outbound import OUTBOUND_MODELS, OutboundType
 
 CONTRACT = Path(__file__).parents[3] / "docs" / "contract"
 DOCUMENTS = documents()

@@ -14,10 +14,8 @@ from bridge.record import Header, Record
 from bridge.refusal import DecodeErrorCode, DecodeStage
 from schemas.contract.__main__ import documents
 from schemas.contract.examples import EXAMPLE_SOURCE, EXAMPLES, INBOUND_ATTRIBUTES
-from schemas.contract.messages import OUTBOUND_MODELS
-from schemas.inbound import BODY_MODELS
-from schemas.outbound import OUTBOUND_EVENT, cloudevents_headers
-from schemas.states import EventType, OutboundType
+from schemas.event_types import BODY_MODELS, EventType
+from schemas.outbound import OUTBOUND_EVENT, OUTBOUND_MODELS, OutboundType, cloudevents_headers
 from tests.helpers.messages.messages import Encoding, message_of
 
 TOPICS = {event_type.value: event_type for event_type in EventType}

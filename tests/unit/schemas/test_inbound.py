@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from schemas.base import parse_rfc_3339
-from schemas.inbound import BODY_MODELS, ITEMS_MAX, Address, AddressUpdate, InboundEvent, Item, OrderCreated
-from schemas.states import EventType
+from schemas.event_types import BODY_MODELS, EventType
+from schemas.inbound import ITEMS_MAX, InboundEvent, OrderCreated
+from schemas.order import Address, AddressUpdate, Item
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),

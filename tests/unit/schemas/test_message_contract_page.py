@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from schemas.contract.messages import CONTRACT_VERSION, OUTBOUND_MODELS
-from schemas.inbound import BODY_MODELS, InboundBody
-from schemas.outbound import OrderStateChanged, cloudevents_headers
-from schemas.states import EventType, OrderState, OutboundType, ReasonCode
+from schemas.contract.messages import CONTRACT_VERSION
+from schemas.event_types import BODY_MODELS, EventType
+from schemas.inbound import InboundBody
+from schemas.outbound import OUTBOUND_MODELS, OrderStateChanged, OutboundType, cloudevents_headers
+from schemas.states import OrderState, ReasonCode
 
 PAGE = (Path(__file__).parents[3] / "docs" / "message-contract.md").read_text()
 IN, OUT = PAGE.split("## Events out", 1)

@@ -9,9 +9,9 @@ import pytest
 
 from activities import journal
 from schemas.contract.__main__ import documents
-from schemas.contract.messages import OUTBOUND_MODELS
-from schemas.outbound import OUTBOUND_EVENT, cloudevents_headers
-from schemas.states import EventType, OrderState, OutboundType, ReasonCode
+from schemas.event_types import EventType
+from schemas.outbound import OUTBOUND_EVENT, OUTBOUND_MODELS, OutboundType, cloudevents_headers
+from schemas.states import OrderState, ReasonCode
 from tests.contract.messages_to_record import inbound_messages, outbound_events
 from tests.contract.recorded_messages import CONTRACT, INBOUND, OUTBOUND, as_recorded, read_by_the_bridge, recorded
 

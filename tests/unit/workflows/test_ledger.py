@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.activity_io import OrderProjection, OrderSnapshot, SettleLateEvents
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.outbound import OrderStateChanged, OutboundEvent
-from schemas.states import FINAL_STATES, EventType, InboundOutcome, OrderState, OrderStep, ReasonCode
+from schemas.states import FINAL_STATES, InboundOutcome, OrderState, OrderStep, ReasonCode
 from workflows.life.batches import BATCH_BYTES_MAX, BATCH_MAX, next_fitting
 from workflows.life.event_table import valid_event
 from workflows.life.ledger import batch_was_published, change_state, next_batch, reach_milestone, renumber, settle_inbox

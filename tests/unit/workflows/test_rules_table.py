@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
-from schemas.states import EventType, OrderState, OrderStep, ReasonCode
+from schemas.states import OrderState, OrderStep, ReasonCode
 from workflows.life.event_table import render, state_at, valid_event
 from workflows.life.rules import HELD_EVENTS_MAX, RULES, Verdict, decide
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from schemas.activity_io import OrderDetails
+from schemas.order import OrderDetails
 from schemas.states import OrderStep
 from workflows.life.state import OrderRunState
 from workflows.search_attributes import (

@@ -21,17 +21,13 @@ from activities.orders import OrderActivities, OrderRules
 from activities.payments import PaymentActivities
 from activities.shipping import ShippingActivities
 from orders.processes.workflow_threads import OneTurnAtATime
-from schemas.activity_io import (
-    OrderPolicy,
-    OrderResult,
-    OrderStatus,
-    OrderWorkflowInput,
-    ValidateOrder,
-    ValidationResult,
-)
+from schemas.activity_io import ValidateOrder, ValidationResult
+from schemas.event_types import SIGNALS, EventType
 from schemas.inbound import InboundEvent
+from schemas.order import OrderPolicy
 from schemas.outbound import OutboundEvent
-from schemas.states import EventType, OrderState, OrderStep
+from schemas.states import OrderState, OrderStep
+from schemas.workflow_io import OrderResult, OrderStatus, OrderWorkflowInput
 from tests.helpers.fakes import (
     NEVER_SHIPS_ZIP_CODE,
     FakeCarrierGateway,
@@ -43,7 +39,7 @@ from tests.helpers.fakes import (
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.journal_check import check_journal
 from tests.workflow.workbench.time_skipping import repeated
-from workflows.names import ORDER_WORKFLOW, SIGNALS, STATUS_QUERY
+from workflows.names import ORDER_WORKFLOW, STATUS_QUERY
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 

@@ -9,7 +9,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from activities.ports import GatewayPayment
 from schemas.activity_io import ChargePayment
-from schemas.inbound import Address
+from schemas.order import Address
 from tests.helpers.fakes import FakeCarrierGateway, FakePaymentGateway
 from tests.workflow.workbench.model import Payment
 

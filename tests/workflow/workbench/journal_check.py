@@ -1,6 +1,7 @@
 """Holds an order's audit rows and published events to the invariants."""
 
-from schemas.states import InboundOutcome, OutboundType
+from schemas.outbound import OutboundType
+from schemas.states import InboundOutcome
 from tests.helpers.fakes import InMemoryOrderStore, RecordingPublisher
 
 

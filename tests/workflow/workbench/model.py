@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from schemas.states import EventType, OrderState, OutboundType, ReasonCode
+from schemas.event_types import EventType
+from schemas.outbound import OutboundType
+from schemas.states import OrderState, ReasonCode
 
 CREATED, APPROVED, CANCELLED, ADDRESS = EventType
 State = OrderState

@@ -21,10 +21,12 @@ from temporalio.testing import WorkflowEnvironment
 from activities.ports import PaymentClaim
 from bridge.calls import Dispatcher
 from bridge.router import route
-from schemas.activity_io import OrderPolicy, OrderStatus
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
+from schemas.order import OrderPolicy
 from schemas.outbound import OrderAddressChanged, OutboundEvent
-from schemas.states import EventType, PaymentStatus
+from schemas.states import PaymentStatus
+from schemas.workflow_io import OrderStatus
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.bench import AMOUNT_MAX, Bench, running
 from tests.workflow.workbench.clock import Clock

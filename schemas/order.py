@@ -1,0 +1,91 @@
+"""What an order is: its items, its address, and how long and how often for its workflow."""
+
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from schemas.base import Currency, Identifier, MinorUnits, Model, Text
+
+
+class Address(Model):
+    """Where an order goes. All fields are optional: an order may be created before its address is known."""
+
+    street: Text | None = None
+    city: Text | None = None
+    state: Text | None = None
+    zip_code: Text | None = None
+    country: Text | None = None
+
+    def merged_with(self, update: "Address") -> "Address":
+        """This address with each field that the update gives put over it."""
+        return self.model_copy(update=update.model_dump(exclude_none=True))
+
+
+class AddressUpdate(Address):
+    """A partial address: at least one field is given, the others stay as they are."""
+
+    @model_validator(mode="after")
+    def _gives_something(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            raise PydanticCustomError(
+                "address_empty", "an address update gives at least one of street, city, state, zip_code, country"
+            )
+        return self
+
+
+class Item(Model):
+    """One line of an order."""
+
+    sku: Annotated[Text, Field(min_length=1)]
+    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+    unit_amount: MinorUnits
+    """Price of one, in minor units of the order's currency."""
+
+
+Span = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3_650))]
+"""A positive length of time; the bound keeps every deadline within what Temporal and datetime can hold."""
+
+
+class OrderPolicy(Model):
+    """How long and how often.
+
+    Taken from the settings by whoever starts a workflow, so that the workflow never reads the environment.
+    """
+
+    approval_timeout: Span = timedelta(seconds=30)
+    """How long approval is awaited before the order is EXPIRED."""
+    early_event_time_to_live: Span = timedelta(minutes=15)
+    """How long events wait for their ``order.created``."""
+    shipping_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    shipping_retry_delay: Span = timedelta(seconds=2)
+    """Between the end of a failed shipping attempt and the start of the next."""
+    activity_start_to_close: Span = timedelta(seconds=4)
+    """One attempt of one activity."""
+    activity_schedule_to_close: Span = timedelta(minutes=10)
+    """All attempts of one activity: an outage shorter than this delays an order and does not fail it."""
+    retry_initial_interval: Span = timedelta(milliseconds=200)
+    """Before an activity's second attempt; doubled each time."""
+    retry_maximum_interval: Span = timedelta(seconds=10)
+    """Longest pause between two attempts: what bounds how fast work goes on after an outage (I12)."""
+    search_attributes: bool = False
+    """Whether the run shows itself to Temporal's search. Off unless asked for: on a namespace that lacks the attributes
+    every workflow task would fail, and runs of versions that knew none replay as they ran."""
+
+    @model_validator(mode="after")
+    def _attempt_fits_within_all_attempts(self) -> Self:
+        if self.activity_schedule_to_close < self.activity_start_to_close:
+            raise ValueError("activity_schedule_to_close is shorter than activity_start_to_close")
+        return self
+
+
+class OrderDetails(Model):
+    """What an order is, as accepted."""
+
+    payment_id: Identifier
+    customer_id: str | None = None
+    currency: Currency = "USD"
+    amount: MinorUnits = 0
+    items: Annotated[tuple[Item, ...], Field(strict=False)] = ()
+    address: Address = Address()
