@@ -84,3 +84,17 @@ class Health:
     def needs_a_person(self) -> bool:
         """Whether a configuration has to be corrected before anything can go on."""
         return Decision.CONFIGURATION in self._trouble.values()
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeStatus:
+    """What the bridge says of itself to whoever watches over it."""
+
+    live: bool
+    """Whether the poll loop turns, or has no reason to yet; if not, the process is to be replaced."""
+    ready: bool
+    """Whether it has its partitions, and Kafka and Temporal answer."""
+    reasons: tuple[str, ...]
+    """Why it is not ready, in words."""
+    partitions: int
+    records_held: int

@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from bridge.engine.settled_beyond import FINGERPRINT_BYTES
 from bridge.refusal import DecodeError, DecodeErrorCode
+
+FINGERPRINT_BYTES: Final = 8
+
 
 Header = tuple[str, bytes | None]
 """A header's name and value; Kafka allows a value of null, and the same name again."""

@@ -13,13 +13,15 @@ from temporalio.client import Client
 
 from bridge.calls import Dispatcher
 from bridge.config import BridgeConfig
-from bridge.dead_letters.headers import DeadLetters
+from bridge.dead_letters.writer import DeadLetters
 from bridge.engine.attempts import Dispatches, RecordProcessor
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker
-from bridge.health import Dependency, Health
-from bridge.kafka.poller import Committer, Poller, Rebalancer
+from bridge.health import BridgeStatus, Dependency, Health
+from bridge.kafka.committer import Committer
+from bridge.kafka.poller import Poller
 from bridge.kafka.positions import Positions
+from bridge.kafka.rebalancer import Rebalancer
 from bridge.reading.event import DecodedRecord, decode
 from bridge.record import Record
 from bridge.refusal import DecodeError
@@ -30,20 +32,6 @@ from bridge.supervision.watchdog import Signs, watch
 log = structlog.get_logger("bridge")
 
 _POLL_END_TIMEOUT_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class BridgeStatus:
-    """What the bridge says of itself to whoever watches over it."""
-
-    live: bool
-    """Whether the poll loop turns, or has no reason to yet; if not, the process is to be replaced."""
-    ready: bool
-    """Whether it has its partitions, and Kafka and Temporal answer."""
-    reasons: tuple[str, ...]
-    """Why it is not ready, in words."""
-    partitions: int
-    records_held: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from bridge.dead_letters.headers import HEADER_FORMAT_VERSION, POINTER_HEADER, PREFIX, name_at_source
-from bridge.dead_letters.replay_headers import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER, replayed_coordinates
+from bridge.dead_letters.replay_headers import (
+    _without_replay,
+    replay_count,
+    replayed_coordinates,
+)
 from bridge.record import Header, Record
 
 FOREIGN: Final = "not_a_dead_letter"
 """Stands in the place of an error code where the record has not the bridge's headers."""
 
-_COUNT_MAX_DIGITS: Final = 6
 _DIGEST_BYTES: Final = 16
 
 
@@ -103,27 +106,6 @@ class Letter:
             # With its length, so that no byte counts for one part once and for another the next time.
             digest.update(b"-" if part is None else b"%d:" % len(part) + part)
         return digest.digest()
-
-
-def replay_count(headers: tuple[Header, ...]) -> int:
-    """What the headers say; 0 where they say nothing that is a number."""
-    counts = [value or b"" for name, value in headers if name == REPLAY_COUNT_HEADER]
-    if not counts or not counts[-1].isdigit() or len(counts[-1]) > _COUNT_MAX_DIGITS:
-        return 0
-    return int(counts[-1])
-
-
-def replay_headers(headers: tuple[Header, ...], first_coordinates: str, count: int) -> tuple[Header, ...]:
-    """The source's headers, with which record it repeats and the how-manieth replay this is."""
-    return (
-        *_without_replay(headers),
-        (REPLAY_OF_HEADER, first_coordinates.encode()),
-        (REPLAY_COUNT_HEADER, str(count).encode()),
-    )
-
-
-def _without_replay(headers: tuple[Header, ...]) -> tuple[Header, ...]:
-    return tuple((name, value) for name, value in headers if name not in (REPLAY_OF_HEADER, REPLAY_COUNT_HEADER))
 
 
 def _is_own(name: str) -> bool:

@@ -32,3 +32,27 @@ def replayed_coordinates(headers: Sequence[Header], topic: str) -> str | None:
             match = _COORDINATES.fullmatch(text)
             return text if match is not None and match["topic"] == topic else None
     return None
+
+
+_COUNT_MAX_DIGITS: Final = 6
+
+
+def replay_count(headers: tuple[Header, ...]) -> int:
+    """What the headers say; 0 where they say nothing that is a number."""
+    counts = [value or b"" for name, value in headers if name == REPLAY_COUNT_HEADER]
+    if not counts or not counts[-1].isdigit() or len(counts[-1]) > _COUNT_MAX_DIGITS:
+        return 0
+    return int(counts[-1])
+
+
+def replay_headers(headers: tuple[Header, ...], first_coordinates: str, count: int) -> tuple[Header, ...]:
+    """The source's headers, with which record it repeats and the how-manieth replay this is."""
+    return (
+        *_without_replay(headers),
+        (REPLAY_OF_HEADER, first_coordinates.encode()),
+        (REPLAY_COUNT_HEADER, str(count).encode()),
+    )
+
+
+def _without_replay(headers: tuple[Header, ...]) -> tuple[Header, ...]:
+    return tuple((name, value) for name, value in headers if name not in (REPLAY_OF_HEADER, REPLAY_COUNT_HEADER))

@@ -14,10 +14,10 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from bridge.record import FINGERPRINT_BYTES
+
 METADATA_CHARS_MAX: Final = 4_096
 """What a broker takes unless it is told otherwise (``offset.metadata.max.bytes``)."""
-
-FINGERPRINT_BYTES: Final = 8
 
 _PREFIX: Final = "order-bridge/1 "
 """Names the writer and the version of what follows; another version is another number, and not read by this one."""

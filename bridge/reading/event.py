@@ -3,10 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from bridge.dead_letters.replay_headers import replayed_coordinates
 from bridge.reading.cloudevents import (
@@ -16,10 +12,11 @@ from bridge.reading.cloudevents import (
     reads_as_structured,
 )
 from bridge.reading.json_text import parse_object
+from bridge.reading.models import _validate
 from bridge.record import Record
 from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
 from schemas.base import parse_rfc_3339
-from schemas.event_types import BODY_MODELS, EventType
+from schemas.event_types import EventType
 from schemas.inbound import InboundBody, InboundEvent
 
 
@@ -126,53 +123,3 @@ def _check_key(key: bytes | None, order_id: str) -> None:
 
 
 # The body's fields ---------------------------------------------------------------------------------------------------
-
-
-def _validate(fields: dict[str, Any], event_type: EventType) -> InboundBody:
-    try:
-        return BODY_MODELS[event_type].model_validate(fields)
-    except ValidationError as error:
-        # `errors()` echoes input even with hide_input_in_errors: the input serves to name the mistake, never the text.
-        first, *others = error.errors(include_url=False, include_context=False)
-        raise _schema_error(first, len(others)) from None
-
-
-_CODES_BY_PYDANTIC_TYPE: dict[str, DecodeErrorCode] = {
-    "missing": DecodeErrorCode.FIELD_MISSING,
-    "string_too_long": DecodeErrorCode.FIELD_TOO_LONG,
-    "too_long": DecodeErrorCode.FIELD_TOO_LONG,
-    "string_too_short": DecodeErrorCode.FIELD_TOO_SHORT,
-    "too_short": DecodeErrorCode.FIELD_TOO_SHORT,
-    "string_pattern_mismatch": DecodeErrorCode.IDENTIFIER_INVALID,
-    "greater_than": DecodeErrorCode.FIELD_OUT_OF_RANGE,
-    "greater_than_equal": DecodeErrorCode.FIELD_OUT_OF_RANGE,
-    "less_than": DecodeErrorCode.FIELD_OUT_OF_RANGE,
-    "less_than_equal": DecodeErrorCode.FIELD_OUT_OF_RANGE,
-    "amount_mismatch": DecodeErrorCode.AMOUNT_MISMATCH,
-    "amount_too_large": DecodeErrorCode.AMOUNT_TOO_LARGE,
-    "currency_unknown": DecodeErrorCode.CURRENCY_UNKNOWN,
-    "time_form": DecodeErrorCode.TIME_FORM,
-    "time_unknown": DecodeErrorCode.TIME_UNKNOWN,
-    "address_empty": DecodeErrorCode.ADDRESS_EMPTY,
-}
-
-
-def _schema_error(details: ErrorDetails, others: int) -> DecodeError:
-    path = ".".join(str(part) for part in details["loc"])
-    more = f" (and {others} more)" if others else ""
-    where = f"{path}: " if path else ""
-    return DecodeError(_schema_code(details), f"{where}{details['msg']}{more}", DecodeStage.SCHEMA)
-
-
-def _schema_code(details: ErrorDetails) -> DecodeErrorCode:
-    known = _CODES_BY_PYDANTIC_TYPE.get(details["type"])
-    if known is not None:
-        return known
-    if details["type"] == "int_type":
-        if isinstance(details["input"], bool):
-            return DecodeErrorCode.FIELD_BOOLEAN_FOR_NUMBER
-        if isinstance(details["input"], str):
-            return DecodeErrorCode.FIELD_TEXT_FOR_NUMBER
-    if details["type"].endswith("_type"):
-        return DecodeErrorCode.FIELD_WRONG_TYPE
-    return DecodeErrorCode.FIELD_INVALID

@@ -7,8 +7,9 @@ from typing import Any, Final, NamedTuple, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from orders.cli.common import has_local_servers
-from orders.processes.exit_status import ExitStatus, OrdersError, WrongSettingsError
+from orders.errors import OrdersError, WrongSettingsError
+from orders.local.endpoints import has_local_servers
+from orders.processes.exit_status import ExitStatus
 
 
 class _Command(NamedTuple):
@@ -32,7 +33,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "migrate": _Command("migrate", _PROCESSES, "Make tables, topics and search attributes, or bring them up to date."),
     "bridge": _Command("bridge", _PROCESSES, "Run a bridge: from Kafka to Temporal."),
     "worker": _Command("worker", _PROCESSES, "Run a worker: workflows and activities."),
-    "produce": _Command("produce", _MESSAGES, "Send a message to Kafka, as upstream would."),
+    "produce": _Command("messages", _MESSAGES, "Send a message to Kafka, as upstream would."),
     "events": _Command("events", _MESSAGES, "Show what was published on order.events."),
     "start": _Command("start", _TEMPORAL, "Start an order."),
     "approve": _Command("approve", _TEMPORAL, "Approve an order."),

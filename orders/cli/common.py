@@ -6,16 +6,15 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from importlib.util import find_spec
 from typing import Annotated, Any, TypeVar
 
 import structlog
 import typer
 from rich.console import Console
 
-from orders.processes.exit_status import ExitStatus, UnreachableError
+from orders.processes.exit_status import ExitStatus
 from orders.processes.running import run_until_stopped
-from orders.settings import Settings, load_settings
+from orders.settings import Settings
 from orders.settings.model import STOP_TIMEOUT_SECONDS
 from orders.telemetry.logs import configure_logging
 
@@ -30,42 +29,6 @@ OrderIdArgument = Annotated[str, typer.Argument(metavar="ORDER_ID", help="The or
 def command_app(**options: Any) -> typer.Typer:
     """The typer application of one command's module."""
     return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich", **options)
-
-
-def server_settings() -> Settings:
-    """The settings, with the addresses of a running local stack where they name no server.
-
-    Raises:
-        UnreachableError: no server is named, and no local stack runs.
-        WrongSettingsError: a setting is wrong.
-    """
-    settings = load_settings()
-    if settings.names_endpoints:
-        return settings
-    if not has_local_servers():
-        raise UnreachableError("no server is known: set KAFKA_BOOTSTRAP_SERVERS, TEMPORAL_HOST and DB_HOST")
-    from stack import StackError, find  # noqa: PLC0415 - needed only here, and slow to import
-
-    try:
-        running = find()
-    except StackError as error:
-        raise UnreachableError(str(error)) from error
-    if running is None:
-        raise UnreachableError(
-            "no server is known: run `orders up` in another terminal, "
-            "or set KAFKA_BOOTSTRAP_SERVERS, TEMPORAL_HOST and DB_HOST"
-        )
-    return with_endpoints(settings, running.endpoints.as_environment())
-
-
-def has_local_servers() -> bool:
-    """Whether what local servers are made of is installed; the image of production goes without (extra ``stack``)."""
-    return find_spec("jgo") is not None
-
-
-def with_endpoints(settings: Settings, environment: dict[str, str]) -> Settings:
-    """The settings with these variables put over them, as if they had been set."""
-    return Settings(**{**settings.model_dump(), **{name.lower(): value for name, value in environment.items()}})
 
 
 def run_command(command: Coroutine[Any, Any, Result]) -> Result:

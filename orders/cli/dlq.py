@@ -7,22 +7,19 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
+from orders.cli.common import JsonOption, command_app, console, print_json, run_command
+from orders.cli.rendering.dead_letters import letter_lines, summary_line
+from orders.cli.times import parse_time
 from orders.clients.topic_scan import topic_scan
+from orders.errors import OrdersError
+from orders.local.endpoints import server_settings
 from orders.operations.dead_letters.finding import Listing, get_letters, list_letters
 from orders.operations.dead_letters.purging import PurgePlan, plan_purge, purge
 from orders.operations.dead_letters.replay_plan import REPLAYS_MAX_DEFAULT, Planned, Refused, ReplayPlan
 from orders.operations.dead_letters.replaying import SourceGoneError, fetch_source, plan_replay, replay
-from orders.operations.dead_letters.selection import Place, Selection, parse_place, parse_time
-from orders.operations.dead_letters.showing import (
-    VALUE_BYTES_MAX,
-    Shown,
-    letter_json,
-    letter_lines,
-    summary_json,
-    summary_line,
-)
-from orders.processes.exit_status import ExitStatus, OrdersError
+from orders.operations.dead_letters.selection import Place, Selection, parse_place
+from orders.operations.dead_letters.showing import VALUE_BYTES_MAX, Shown, letter_json, summary_json
+from orders.processes.exit_status import ExitStatus
 from orders.settings import Settings
 
 app = command_app(

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
+from orders.cli.common import JsonOption, command_app, console, print_json, run_command
 from orders.cli.rendering.event_lines import event_line
 from orders.clients.topic_stream import ReadRecord, topic_batches
-from orders.processes.exit_status import OrdersError
+from orders.errors import OrdersError
+from orders.local.endpoints import server_settings
 from orders.settings import Settings
 
 app = command_app()

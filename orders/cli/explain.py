@@ -5,20 +5,13 @@ from typing import Annotated
 
 import typer
 
-from orders.cli.common import (
-    JsonOption,
-    OrderIdArgument,
-    command_app,
-    console,
-    print_json,
-    run_command,
-    server_settings,
-)
-from orders.cli.rendering.explain_page import as_json as json_page
+from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_command
 from orders.cli.rendering.explain_page import page
-from orders.operations.dead_letters.selection import parse_time
+from orders.cli.times import parse_time
+from orders.errors import OrdersError, UnreachableError
+from orders.local.endpoints import server_settings
+from orders.operations.explain.documents import as_json as json_page
 from orders.operations.explain.gathering import explain as gather
-from orders.processes.exit_status import OrdersError, UnreachableError
 
 app = command_app()
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from orders.cli.common import JsonOption, command_app, console, print_json
-from orders.processes.exit_status import ExitStatus, OrdersError, WrongSettingsError
+from orders.errors import OrdersError, WrongSettingsError
+from orders.processes.exit_status import ExitStatus
 from orders.processes.health_server import LIVE_PATH, READY_PATH
 from orders.settings import Settings, load_settings
 

@@ -9,10 +9,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from activities.adapters.postgres.reader import OrderRecord
-from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
+from orders.cli.common import JsonOption, command_app, console, print_json, run_command
 from orders.cli.rendering.safe_text import safe_text
-from orders.operations.dead_letters.selection import parse_time
-from orders.operations.listing import age_text, list_orders, order_json
+from orders.cli.times import age_text, parse_time
+from orders.local.endpoints import server_settings
+from orders.operations.listing import list_orders, order_json
 from schemas.states import OrderState
 
 app = command_app()

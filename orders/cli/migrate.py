@@ -1,13 +1,8 @@
 """``orders migrate``."""
 
-import asyncio
-
-from migrations import Migration
-from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
-from orders.installation.search_attributes import SearchAttribute, ensure_search_attributes
-from orders.installation.tables import ensure_tables
-from orders.installation.topics import Topic, ensure_topics
-from orders.settings import Settings
+from orders.cli.common import JsonOption, command_app, console, print_json, run_command
+from orders.installation.migrate import migrate_all
+from orders.local.endpoints import server_settings
 
 app = command_app()
 
@@ -47,15 +42,3 @@ def migrate(*, as_json: JsonOption = False) -> None:
         out.print(f"topic {topic.name}: {topic.partitions} partitions, {'created' if topic.created else 'there'}")
     for one in attributes:
         out.print(f"search attribute {one.name}: {one.type}, {'created' if one.created else 'there'}")
-
-
-async def migrate_all(settings: Settings) -> tuple[Migration, tuple[Topic, ...], tuple[SearchAttribute, ...]]:
-    """All, side by side; the first error ends it."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tables = group.create_task(ensure_tables(settings), name="tables")
-            topics = group.create_task(ensure_topics(settings), name="topics")
-            attributes = group.create_task(ensure_search_attributes(settings), name="search attributes")
-    except* Exception as errors:  # noqa: BLE001 - unpacked: the caller knows single errors only
-        raise errors.exceptions[0] from None
-    return tables.result(), topics.result(), attributes.result()

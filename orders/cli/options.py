@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from orders.processes.exit_status import ExitStatus, OrdersError
+from orders.errors import OrdersError
+from orders.processes.exit_status import ExitStatus
 
 _ADDRESS = "Address"
 _EVENT = "Event"

@@ -1,6 +1,5 @@
 """``orders produce``: a command for each of the four inbound topics."""
 
-import asyncio
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,15 +7,14 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from orders.cli import options
-from orders.cli.common import JsonOption, command_app, console, print_json, run_command, server_settings
-from orders.clients.kafka import kafka_producer, kafka_unreachable
+from orders.cli.common import command_app, console, print_json, run_command
+from orders.errors import OrdersError
+from orders.local.endpoints import server_settings
 from orders.operations.bodies import body_fields, build_body
 from orders.operations.messages import Encoding, Message, encode_message, order_id_in
-from orders.processes.exit_status import ExitStatus, OrdersError, UnreachableError
-from orders.settings import Settings
+from orders.operations.produce import _produce
+from orders.processes.exit_status import ExitStatus
 from schemas.event_types import EventType
 
 app = command_app(
@@ -49,132 +47,6 @@ EncodingOption = Annotated[
         "--encoding", rich_help_panel=_RECORD, help="A bare JSON object, or CloudEvents in binary or structured mode."
     ),
 ]
-
-
-@app.command()
-def created(
-    order_id: OrderId = None,
-    *,
-    payment_id: options.PaymentId = None,
-    customer_id: options.CustomerId = None,
-    currency: options.Currency = None,
-    amount: options.Amount = None,
-    item: options.Items = None,
-    street: options.Street = None,
-    city: options.City = None,
-    state: options.State = None,
-    zip_code: options.ZipCode = None,
-    country: options.Country = None,
-    event_id: options.EventId = None,
-    occurred_at: options.OccurredAt = None,
-    encoding: EncodingOption = Encoding.BARE,
-    file: File = None,
-    key: Key = None,
-    no_key: NoKey = False,
-    as_json: JsonOption = False,
-) -> None:
-    """An order was placed.
-
-    Example: [bold]orders produce created o-1 --payment-id p-1 --item mug:2:1250[/bold]
-    """
-    fields = {
-        "order_id": order_id,
-        "payment_id": payment_id,
-        "customer_id": customer_id,
-        "currency": currency,
-        "amount": amount,
-        "items": options.item_fields(item),
-        "shipping_address": options.address_fields(street, city, state, zip_code, country),
-        "event_id": event_id,
-        "occurred_at": occurred_at,
-    }
-    _send(EventType.ORDER_CREATED, fields, _Record(encoding, file, key, no_key=no_key), as_json=as_json)
-
-
-@app.command()
-def approved(
-    order_id: OrderId = None,
-    *,
-    approved_by: options.ApprovedBy = None,
-    note: options.Note = None,
-    event_id: options.EventId = None,
-    occurred_at: options.OccurredAt = None,
-    encoding: EncodingOption = Encoding.BARE,
-    file: File = None,
-    key: Key = None,
-    no_key: NoKey = False,
-    as_json: JsonOption = False,
-) -> None:
-    """A person or a system approved the order.
-
-    Example: [bold]orders produce approved o-1 --approved-by ada[/bold]
-    """
-    fields = {
-        "order_id": order_id,
-        "approved_by": approved_by,
-        "note": note,
-        "event_id": event_id,
-        "occurred_at": occurred_at,
-    }
-    _send(EventType.ORDER_APPROVED, fields, _Record(encoding, file, key, no_key=no_key), as_json=as_json)
-
-
-@app.command()
-def cancelled(
-    order_id: OrderId = None,
-    *,
-    cancelled_by: options.CancelledBy = None,
-    reason: options.Reason = None,
-    event_id: options.EventId = None,
-    occurred_at: options.OccurredAt = None,
-    encoding: EncodingOption = Encoding.BARE,
-    file: File = None,
-    key: Key = None,
-    no_key: NoKey = False,
-    as_json: JsonOption = False,
-) -> None:
-    """The order is no longer wanted.
-
-    Example: [bold]orders produce cancelled o-1 --reason "ordered twice"[/bold]
-    """
-    fields = {
-        "order_id": order_id,
-        "cancelled_by": cancelled_by,
-        "reason": reason,
-        "event_id": event_id,
-        "occurred_at": occurred_at,
-    }
-    _send(EventType.ORDER_CANCELLED, fields, _Record(encoding, file, key, no_key=no_key), as_json=as_json)
-
-
-@app.command("address-updated")
-def address_updated(
-    order_id: OrderId = None,
-    *,
-    street: options.Street = None,
-    city: options.City = None,
-    state: options.State = None,
-    zip_code: options.ZipCode = None,
-    country: options.Country = None,
-    event_id: options.EventId = None,
-    occurred_at: options.OccurredAt = None,
-    encoding: EncodingOption = Encoding.BARE,
-    file: File = None,
-    key: Key = None,
-    no_key: NoKey = False,
-    as_json: JsonOption = False,
-) -> None:
-    """The order goes elsewhere.
-
-    Example: [bold]orders produce address-updated o-1 --city Porto[/bold]
-    """
-    fields = {
-        "order_id": order_id,
-        "address": options.address_fields(street, city, state, zip_code, country) or {},
-        "event_id": event_id,
-        "occurred_at": occurred_at,
-    }
-    _send(EventType.ORDER_ADDRESS_UPDATED, fields, _Record(encoding, file, key, no_key=no_key), as_json=as_json)
 
 
 class _Record:
@@ -242,19 +114,3 @@ def _read(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise OrdersError(f"--file {path} cannot be read: {error.strerror}", ExitStatus.USAGE) from error
-
-
-async def _produce(settings: Settings, topic: str, key: bytes | None, message: Message) -> tuple[int, int]:
-    async with kafka_producer(settings) as producer:
-        try:
-            # An idempotent producer repeats a request for ever: the wait has its bound here.
-            async with asyncio.timeout(settings.kafka_request_timeout_seconds):
-                known = await producer.client.fetch_all_metadata()
-                if topic not in known.topics():
-                    raise OrdersError(f"there is no topic {topic}: make it with `orders migrate`")
-                sent = await producer.send_and_wait(topic, message.value, key=key, headers=list(message.headers))
-        except MessageSizeTooLargeError as error:
-            raise OrdersError(f"Kafka takes no record of {len(message.value)} bytes on {topic}") from error
-        except (KafkaError, TimeoutError) as error:
-            raise UnreachableError(f"{kafka_unreachable(settings)} ({type(error).__name__})") from error
-        return sent.partition, sent.offset

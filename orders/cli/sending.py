@@ -3,8 +3,9 @@
 from typing import Any
 
 from bridge.calls import Settlement
-from orders.cli.common import console, print_json, run_command, server_settings
+from orders.cli.common import console, print_json, run_command
 from orders.clients.temporal import connect_temporal
+from orders.local.endpoints import server_settings
 from orders.operations.bodies import build_body
 from orders.operations.send import deliver
 from orders.settings import Settings

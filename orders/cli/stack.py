@@ -8,7 +8,7 @@ import typer
 
 import stack as servers
 from orders.cli.common import JsonOption, command_app, console, print_json
-from orders.processes.exit_status import OrdersError
+from orders.errors import OrdersError
 
 app = command_app(
     no_args_is_help=True,

@@ -3,16 +3,9 @@
 from rich.markup import escape
 from rich.table import Table
 
-from orders.cli.common import (
-    JsonOption,
-    OrderIdArgument,
-    command_app,
-    console,
-    print_json,
-    run_command,
-    server_settings,
-)
+from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_command
 from orders.clients.temporal import connect_temporal, readable_payloads
+from orders.local.endpoints import server_settings
 from orders.operations.view import OrderView, view_order
 from orders.settings import Settings
 from schemas.order import Address

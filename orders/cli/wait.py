@@ -4,16 +4,9 @@ from typing import Annotated
 
 import typer
 
-from orders.cli.common import (
-    JsonOption,
-    OrderIdArgument,
-    command_app,
-    console,
-    print_json,
-    run_command,
-    server_settings,
-)
-from orders.operations.view import wait_for_state
+from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_command
+from orders.local.endpoints import server_settings
+from orders.operations.wait import wait_for_state
 from schemas.states import OrderState
 
 app = command_app()

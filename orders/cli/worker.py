@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from orders.cli.common import command_app, run_process, server_settings
+from orders.cli.common import command_app, run_process
+from orders.local.endpoints import server_settings
 from orders.processes.exit_status import ExitStatus
 from orders.processes.worker import TaskQueue, run_worker
 

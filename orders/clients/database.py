@@ -8,6 +8,9 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres.engine import EngineOptions, create_engine, database_url
+from activities.adapters.postgres.reader import OrderReader
+from activities.ports import DatabaseUnavailableError
+from orders.errors import UnreachableError
 from orders.settings import Settings
 
 
@@ -53,3 +56,17 @@ def postgres_unreachable(settings: Settings) -> str:
         f"Postgres does not answer at {settings.db_host}:{settings.db_port}: start it (`orders up` starts everything), "
         "or set DB_HOST and DB_PORT"
     )
+
+
+@asynccontextmanager
+async def order_reader(settings: Settings) -> AsyncIterator[OrderReader]:
+    """The database's read side.
+
+    Raises:
+        UnreachableError: Postgres does not answer, or lacks our tables.
+    """
+    try:
+        async with database_engine(settings, application_name="orders read") as engine:
+            yield OrderReader(engine)
+    except DatabaseUnavailableError as error:
+        raise UnreachableError(f"{postgres_unreachable(settings)} ({error})") from error

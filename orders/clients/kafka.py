@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from orders.processes.exit_status import UnreachableError, WrongSettingsError
+from orders.errors import UnreachableError, WrongSettingsError
 from orders.settings import Settings
 
 _CLOSE_TIMEOUT_SECONDS = 5.0
@@ -136,3 +136,11 @@ def kafka_unreachable(settings: Settings) -> str:
         f"Kafka does not answer at {settings.kafka_bootstrap_servers}: start it (`orders up` starts everything), "
         "or set KAFKA_BOOTSTRAP_SERVERS"
     )
+
+
+async def partition_counts(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
+    """How many partitions each of these topics has; a topic that does not exist is not in the answer."""
+    # All topics are asked for, not these: a broker with auto.create.topics.enable makes what a client asks about.
+    described = await admin.describe_topics()
+    counts = {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
+    return {name: counts[name] for name in names if name in counts}

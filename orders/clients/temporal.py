@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode, TLSConfig
 
-from orders.processes.exit_status import UnreachableError, WrongSettingsError
+from orders.errors import UnreachableError, WrongSettingsError
 from orders.settings import Settings
 from orders.settings.codec_keys import parse_codec_keys
 from workflows.converter import DATA_CONVERTER, UnreadablePayloadError, encrypting

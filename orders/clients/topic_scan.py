@@ -14,9 +14,8 @@ from aiokafka.errors import KafkaError
 from bridge.kafka.lenient_records import read_leniently
 from bridge.kafka.positions import is_of_one_partition
 from bridge.record import Record
-from orders.clients.kafka import kafka_admin, kafka_consumer, kafka_unreachable
-from orders.installation.topics import partition_counts
-from orders.processes.exit_status import OrdersError, UnreachableError
+from orders.clients.kafka import kafka_admin, kafka_consumer, kafka_unreachable, partition_counts
+from orders.errors import OrdersError, UnreachableError
 from orders.settings import Settings
 
 _POLL_MS = 250

@@ -8,9 +8,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from orders.clients.kafka import kafka_admin, kafka_consumer, kafka_unreachable
-from orders.installation.topics import partition_counts
-from orders.processes.exit_status import OrdersError, UnreachableError
+from orders.clients.kafka import kafka_admin, kafka_consumer, kafka_unreachable, partition_counts
+from orders.errors import OrdersError, UnreachableError
 from orders.settings import Settings
 
 _POLL_MS = 250

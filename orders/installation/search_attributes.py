@@ -12,7 +12,7 @@ from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
 from orders.clients.temporal import connect_temporal, temporal_unreachable
-from orders.processes.exit_status import OrdersError, UnreachableError, WrongSettingsError
+from orders.errors import OrdersError, UnreachableError, WrongSettingsError
 from orders.settings import Settings
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 

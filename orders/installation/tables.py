@@ -5,7 +5,7 @@ from sqlalchemy.exc import DBAPIError
 from activities.adapters.postgres.errors import database_error
 from migrations import DatabaseTooNewError, Migration, upgrade
 from orders.clients.database import postgres_unreachable, postgres_url
-from orders.processes.exit_status import OrdersError, UnreachableError, WrongSettingsError
+from orders.errors import OrdersError, UnreachableError, WrongSettingsError
 from orders.settings import Settings
 
 _NOT_LET_IN = ("28", "3D")

@@ -1,7 +1,6 @@
 """The topics: made where missing, checked where they exist."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -15,8 +14,8 @@ from aiokafka.errors import (
     for_code,
 )
 
-from orders.clients.kafka import kafka_admin, kafka_unreachable
-from orders.processes.exit_status import OrdersError, UnreachableError
+from orders.clients.kafka import kafka_admin, kafka_unreachable, partition_counts
+from orders.errors import OrdersError, UnreachableError
 from orders.settings import Settings
 
 _DEFAULT_REPLICAS = 3
@@ -66,14 +65,6 @@ async def _ensure(admin: AIOKafkaAdminClient, settings: Settings) -> tuple[Topic
     now = before | {name: wanted[name] for name in created} | await partition_counts(admin, others)
     _inbound_partitions({name: now[name] for name in inbound}, settings)
     return tuple(Topic(name, now[name], name in created) for name in names)
-
-
-async def partition_counts(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
-    """How many partitions each of these topics has; a topic that does not exist is not in the answer."""
-    # All topics are asked for, not these: a broker with auto.create.topics.enable makes what a client asks about.
-    described = await admin.describe_topics()
-    counts = {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
-    return {name: counts[name] for name in names if name in counts}
 
 
 def _inbound_partitions(existing: dict[str, int], settings: Settings) -> int:

@@ -11,12 +11,13 @@ from types import FrameType
 from typing import Final
 
 import stack
-from orders.cli.common import run_command, with_endpoints
-from orders.cli.migrate import migrate_all
+from orders.cli.common import run_command
+from orders.errors import OrdersError
+from orders.installation.migrate import migrate_all
+from orders.local.endpoints import with_endpoints
 from orders.local.log_lines import readable_line
 from orders.local.supervision import Child, Supervisor
 from orders.local.terminal import Terminal
-from orders.processes.exit_status import OrdersError
 from orders.settings import Settings, load_settings
 from stack.paths import stack_dir
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from orders.processes.exit_status import ExitStatus, OrdersError
+from orders.errors import OrdersError
+from orders.processes.exit_status import ExitStatus
 from orders.processes.running import PARENT_VARIABLE
 
 FAST_FAILURE_SECONDS: Final = 10.0

@@ -5,7 +5,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from orders.processes.exit_status import ExitStatus, OrdersError
+from orders.errors import OrdersError
+from orders.processes.exit_status import ExitStatus
 from schemas.event_types import BODY_MODELS, EventType
 from schemas.inbound import InboundBody
 

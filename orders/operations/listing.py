@@ -1,18 +1,16 @@
 """Orders by state and age, from Postgres: what `orders list` shows."""
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from activities.adapters.postgres.reader import PAGE_MAX, OrderRecord
-from orders.operations.view import order_reader
+from orders.clients.database import order_reader
 from orders.settings import Settings
 from schemas.states import OrderState
 
 OPEN_STATES: Final = frozenset(state for state in OrderState if not state.is_final)
 """What is shown unless states are named: orders that somebody or something is still at."""
-
-_DAY: Final = timedelta(days=1)
 
 
 async def list_orders(
@@ -56,16 +54,3 @@ def order_json(order: OrderRecord) -> dict[str, Any]:
         "tracking_id": order.tracking_id,
         "last_sequence": order.last_sequence,
     }
-
-
-def age_text(moment: datetime, now: datetime | None = None) -> str:
-    """How long ago a moment was, for a person: ``12s``, ``3m 05s``, ``2h 10m``, ``4d 02h``."""
-    span = max((now or datetime.now(UTC)) - moment, timedelta(0))
-    minutes, seconds = divmod(int(span.total_seconds()), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if span >= _DAY:
-        return f"{days}d {hours:02}h"
-    if hours:
-        return f"{hours}h {minutes:02}m"
-    return f"{minutes}m {seconds:02}s" if minutes else f"{seconds}s"

@@ -11,10 +11,10 @@ from bridge.calls import Dispatcher, Settlement
 from bridge.decisions import Decision, classify_dispatch_error
 from bridge.router import route
 from orders.clients.temporal import temporal_unreachable
+from orders.errors import OrdersError, UnreachableError
 from orders.operations.bodies import body_fields
-from orders.processes.exit_status import OrdersError, UnreachableError
 from orders.settings import Settings
-from orders.wiring import order_policy, order_run_timeout
+from orders.settings.model import order_policy, order_run_timeout
 from schemas.event_types import EventType
 from schemas.inbound import InboundBody, InboundEvent
 

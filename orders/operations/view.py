@@ -1,28 +1,20 @@
 """What is known of one order, for people and programs: Temporal's run first, else the database's row."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.adapters.postgres.reader import OrderReader
-from activities.ports import DatabaseUnavailableError
-from orders.clients.database import database_engine, postgres_unreachable
+from orders.clients.database import order_reader
 from orders.clients.temporal import temporal_unreachable
-from orders.processes.exit_status import ExitStatus, OrdersError, UnreachableError
+from orders.errors import UnknownOrderError, UnreachableError
 from orders.settings import Settings
-from schemas.outbound import OUTBOUND_EVENT, OrderStateChanged
-from schemas.states import FINAL_STATES, OrderState, OrderStep
+from schemas.states import FINAL_STATES, OrderStep
 from schemas.workflow_io import OrderResult, OrderStatus
 from workflows.names import STATUS_QUERY
 
 _CALL_TIMEOUT = timedelta(seconds=10)
-_POLL_SECONDS = 0.25
 _NO_WORKER = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.CANCELLED)
 
 
@@ -35,16 +27,6 @@ class OrderView:
     status: OrderStatus
     failure: str | None = None
     """Why the last run failed."""
-
-
-class UnknownOrderError(OrdersError):
-    """Nobody knows the order."""
-
-    def __init__(self, order_id: str) -> None:
-        super().__init__(
-            f"order {order_id!r} is unknown: check the id, or send its order.created "
-            f"(orders start {order_id} --payment-id ...)"
-        )
 
 
 async def view_order(client: Client, settings: Settings, order_id: str) -> OrderView:
@@ -124,68 +106,4 @@ async def _view_in_database(settings: Settings, order_id: str) -> OrderView:
     )
 
 
-@asynccontextmanager
-async def order_reader(settings: Settings) -> AsyncIterator[OrderReader]:
-    """The database's read side.
-
-    Raises:
-        UnreachableError: Postgres does not answer, or lacks our tables.
-    """
-    try:
-        async with database_engine(settings, application_name="orders read") as engine:
-            yield OrderReader(engine)
-    except DatabaseUnavailableError as error:
-        raise UnreachableError(f"{postgres_unreachable(settings)} ({error})") from error
-
-
 # Waiting ------------------------------------------------------------------------------------------------------------
-
-
-async def wait_for_state(
-    settings: Settings, order_id: str, state: OrderState | None, *, timeout_seconds: float
-) -> OrderState:
-    """Waits until the order has reached a state, also in passing, or is over.
-
-    Read from the audit table, which has every state that was published, so that none is missed between two looks.
-
-    Args:
-        settings: where the database is.
-        order_id: which order; it may be sent later.
-        state: None means any final one.
-        timeout_seconds: how long.
-
-    Returns:
-        The state that was waited for.
-
-    Raises:
-        OrdersError: with TIMED_OUT after the time-out; with FAILURE where the order ended otherwise.
-    """
-    deadline = time.monotonic() + timeout_seconds
-    seen: list[OrderState] = []
-    sequence = 0
-    async with order_reader(settings) as reader:
-        while True:
-            for stored in await reader.events(order_id, after_sequence=sequence):
-                sequence = stored.sequence
-                event = OUTBOUND_EVENT.validate_json(stored.payload_json)
-                if isinstance(event, OrderStateChanged):
-                    seen.append(event.state)
-            found = _reached(seen, state)
-            if found is not None:
-                return found
-            if seen and seen[-1].is_final:
-                raise OrdersError(f"order {order_id} is over as {seen[-1]}, and never was {state}")
-            if time.monotonic() >= deadline:
-                raise OrdersError(_too_late(order_id, seen, state, timeout_seconds), ExitStatus.TIMED_OUT)
-            await asyncio.sleep(_POLL_SECONDS)
-
-
-def _reached(seen: list[OrderState], state: OrderState | None) -> OrderState | None:
-    if state is None:
-        return next((one for one in seen if one.is_final), None)
-    return state if state in seen else None
-
-
-def _too_late(order_id: str, seen: list[OrderState], state: OrderState | None, seconds: float) -> str:
-    now = f"it is {seen[-1]}" if seen else "nothing of it was published"
-    return f"order {order_id} was not {state or 'over'} within {seconds:g} s: {now}; see: orders status {order_id}"

@@ -19,30 +19,3 @@ class ExitStatus(IntEnum):
     """A process stopped lest it do harm; started again before somebody has looked, it would go on with just that."""
     INTERRUPTED = 130
     """Ctrl-C ended the command before it was done (128 + SIGINT, as shells count)."""
-
-
-class OrdersError(Exception):
-    """An expected error: its text is one sentence that says what happened and what to do next.
-
-    Args:
-        message: the sentence, for a person.
-        status: the exit status that the command ends with.
-    """
-
-    def __init__(self, message: str, status: ExitStatus = ExitStatus.FAILURE) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class UnreachableError(OrdersError):
-    """A server did not answer."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, ExitStatus.UNREACHABLE)
-
-
-class WrongSettingsError(OrdersError):
-    """A setting is missing, malformed, or contradicts another."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, ExitStatus.USAGE)

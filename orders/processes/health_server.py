@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import structlog
 
-from orders.processes.exit_status import WrongSettingsError
+from orders.errors import WrongSettingsError
 
 LIVE_PATH: Final = "/livez"
 READY_PATH: Final = "/readyz"

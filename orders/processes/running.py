@@ -11,7 +11,8 @@ from typing import Final, NoReturn
 
 import structlog
 
-from orders.processes.exit_status import ExitStatus, OrdersError
+from orders.errors import OrdersError
+from orders.processes.exit_status import ExitStatus
 from orders.processes.leaving import leave
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

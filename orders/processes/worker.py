@@ -22,14 +22,15 @@ from orders.clients.database import database_engine
 from orders.clients.gateways import carrier_gateway, payment_gateway
 from orders.clients.kafka import kafka_security
 from orders.clients.temporal import connect_temporal, temporal_unreachable
+from orders.errors import UnreachableError
 from orders.installation.search_attributes import require_search_attributes
-from orders.processes.exit_status import ExitStatus, UnreachableError
+from orders.processes.exit_status import ExitStatus
 from orders.processes.health_checks import WorkerHealth
 from orders.processes.health_server import health_server
 from orders.processes.versioning import deployment_config
 from orders.processes.workflow_threads import OneTurnAtATime
 from orders.settings import Settings
-from orders.wiring import failpoints
+from orders.settings.model import failpoints
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
-from orders.processes.exit_status import WrongSettingsError
+from orders.errors import WrongSettingsError
 from orders.settings.model import Settings
 
 

@@ -1,6 +1,7 @@
 """The settings as one frozen model, and what makes two of them contradict each other."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import combinations
 from typing import Final, Self
 
@@ -8,17 +9,16 @@ from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from activities.failpoints import Failpoints
-from orders.settings.general import (
-    BridgeSettings,
-    DatabaseSettings,
-    Environment,
-    GatewaySettings,
-    GeneralSettings,
-    KafkaSettings,
-    OrderSettings,
-    TemporalSettings,
-    WorkerSettings,
-)
+from orders.settings.bridge import BridgeSettings
+from orders.settings.database import DatabaseSettings
+from orders.settings.gateways import GatewaySettings
+from orders.settings.general import Environment, GeneralSettings
+from orders.settings.kafka import KafkaSettings
+from orders.settings.order import OrderSettings
+from orders.settings.temporal import TemporalSettings
+from orders.settings.types import _span
+from orders.settings.worker import WorkerSettings
+from schemas.order import OrderPolicy
 
 STOP_TIMEOUT_SECONDS = 25.0
 """A process that is told to stop has stopped by then: below the 30 s after which orchestrators kill (I13)."""
@@ -202,3 +202,29 @@ def _sandbox_in_production(settings: Settings) -> Iterator[str]:
                 f"ORDERS_ENVIRONMENT=production needs {name.upper()}: "
                 "the embedded sandbox that stands in for it neither charges nor ships"
             )
+
+
+def failpoints(settings: Settings) -> Failpoints:
+    """Where a test wants the process to be struck; usually nowhere."""
+    return Failpoints.parse(settings.failpoints, production=settings.orders_environment is Environment.PRODUCTION)
+
+
+def order_policy(settings: Settings) -> OrderPolicy:
+    """What a workflow is told when it starts."""
+    return OrderPolicy(
+        approval_timeout=_span(settings.order_approval_timeout_seconds),
+        early_event_time_to_live=_span(settings.order_early_event_ttl_seconds),
+        shipping_attempts=settings.order_shipping_attempts,
+        shipping_retry_delay=_span(settings.order_shipping_retry_delay_seconds),
+        activity_start_to_close=_span(settings.order_activity_start_to_close_seconds),
+        activity_schedule_to_close=_span(settings.order_activity_schedule_to_close_seconds),
+        retry_initial_interval=_span(settings.order_retry_initial_interval_seconds),
+        retry_maximum_interval=_span(settings.order_retry_maximum_interval_seconds),
+        search_attributes=settings.temporal_search_attributes,
+    )
+
+
+def order_run_timeout(settings: Settings) -> timedelta | None:
+    """The longest that a run may take; None for no limit."""
+    seconds = settings.order_run_timeout_seconds
+    return None if seconds is None else _span(seconds)

@@ -1,6 +1,7 @@
 """The types that settings are made of. The unit of a length of time or a size stands in the setting's name."""
 
 import re
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -91,3 +92,7 @@ BuildId = Annotated[str, AfterValidator(_build_id)]
 """What follows the dot in Temporal's name of a worker version."""
 DeploymentName = Annotated[str, AfterValidator(_deployment_name)]
 """What precedes that dot, and so holds none."""
+
+
+def _span(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orders.clients.topic_scan import topic_scan
-from orders.processes.exit_status import OrdersError
+from orders.errors import OrdersError
 from orders.settings import Settings
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, group_offsets

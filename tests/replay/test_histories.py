@@ -18,7 +18,7 @@ from tests.replay.record import ALL_SCENARIOS, HISTORIES, replayer, said, words_
 from workflows import arrivals, calls, late_event, order, publisher, shipping
 from workflows.life import ledger, rules
 from workflows.life import recovery as resume
-from workflows.life.recovery import NEXT_STEPS
+from workflows.life.steps import NEXT_STEPS
 
 RECORDED: Final = {path.stem: path.read_text() for path in sorted(HISTORIES.glob("*.json"))}
 KEPT: Final = {

@@ -9,8 +9,9 @@ from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.order import OrderDetails
 from schemas.states import OrderState, OrderStep
-from workflows.life.rules import RULES, Verdict, decide
+from workflows.life.rules import decide
 from workflows.life.state import OrderRunState
+from workflows.life.steps import RULES, Verdict
 
 _ORDER_ID: Final = "o-1"
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)

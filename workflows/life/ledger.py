@@ -15,8 +15,9 @@ from schemas.outbound import (
     OrderStateChanged,
 )
 from schemas.states import InboundOutcome, OrderState, OrderStep, ReasonCode
-from workflows.life.rules import Verdict, decide, event_time
+from workflows.life.rules import decide, event_time
 from workflows.life.state import OrderRunState, Unpublished
+from workflows.life.steps import Verdict
 
 _SHIPPING_PATH: Final = (OrderState.PAID, OrderState.PACKAGE_PREPARED, OrderState.CARRIER_DISPATCHED)
 """The states that an order passes while it ships, in their order."""

@@ -1,24 +1,10 @@
 """Takes up an order from what the database knows of it. Pure."""
 
-from typing import Final
-
 from schemas.activity_io import OrderSnapshot
-from schemas.states import OrderState, OrderStep
+from schemas.states import OrderStep
 from workflows.life.ledger import projection_of
 from workflows.life.state import OrderRunState
-
-NEXT_STEPS: Final[dict[OrderState, OrderStep]] = {
-    OrderState.RECEIVED: OrderStep.VALIDATING,
-    OrderState.VALIDATED: OrderStep.AWAITING_MANUAL_APPROVAL,
-    # The ended run may have scheduled the charge, or the first shipping attempt: from here on its windows are shut.
-    OrderState.APPROVED: OrderStep.CHARGING_PAYMENT,
-    OrderState.PAID: OrderStep.SHIPPING,
-    OrderState.PACKAGE_PREPARED: OrderStep.SHIPPING,
-    OrderState.CARRIER_DISPATCHED: OrderStep.MARKING_SHIPPED,
-    OrderState.SHIPPED: OrderStep.MARKING_SHIPPED,
-    OrderState.SHIPPING_FAILED: OrderStep.REFUNDING_PAYMENT,
-}
-"""Where a run goes on that finds its order in this recorded state, left there by a run that did not finish."""
+from workflows.life.steps import NEXT_STEPS
 
 
 def take_up(state: OrderRunState, snapshot: OrderSnapshot) -> None:

@@ -1,26 +1,14 @@
 """The rules: what each inbound event does at each step. Pure; the state-event table in docs is made from them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from typing import Final
 
 from schemas.event_types import EventType, read_body
 from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated
 from schemas.states import OrderState, OrderStep, ReasonCode
 from workflows.life.state import OrderRunState
-
-
-class Verdict(Enum):
-    """What is done with an inbound event."""
-
-    APPLY = auto()
-    HOLD = auto()
-    """It came too early: it is looked at again later, in its turn."""
-    DUPLICATE = auto()
-    """It was decided before: nothing happens again."""
-    REJECT = auto()
+from workflows.life.steps import RULES, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,49 +20,6 @@ class Decision:
     """Why it is refused; None otherwise."""
     body: InboundBody | None = None
     """The body of an event that is applied; None otherwise."""
-
-
-Rule = Verdict | ReasonCode
-"""What a step does with a type of event: applies it, holds it, or refuses it for this reason."""
-
-
-def _row(created: Rule, approved: Rule, cancelled: Rule, address_updated: Rule) -> Mapping[EventType, Rule]:
-    return {
-        EventType.ORDER_CREATED: created,
-        EventType.ORDER_APPROVED: approved,
-        EventType.ORDER_CANCELLED: cancelled,
-        EventType.ORDER_ADDRESS_UPDATED: address_updated,
-    }
-
-
-_APPLY, _HOLD = Verdict.APPLY, Verdict.HOLD
-_SHIPPED = _row(
-    ReasonCode.DUPLICATE_ORDER, ReasonCode.ALREADY_APPROVED, ReasonCode.ALREADY_CHARGED, ReasonCode.ALREADY_SHIPPING
-)
-_CLOSED = _row(ReasonCode.ORDER_CLOSED, ReasonCode.ORDER_CLOSED, ReasonCode.ORDER_CLOSED, ReasonCode.ORDER_CLOSED)
-
-RULES: Final[Mapping[OrderStep, Mapping[EventType, Rule]]] = {
-    OrderStep.AWAITING_ORDER: _row(_APPLY, _HOLD, _HOLD, _HOLD),
-    # Everything waits until the order is received, so that its first event is the one that says so.
-    OrderStep.RECEIVING: _row(_HOLD, _HOLD, _HOLD, _HOLD),
-    OrderStep.VALIDATING: _row(ReasonCode.DUPLICATE_ORDER, _HOLD, _APPLY, _APPLY),
-    OrderStep.AWAITING_MANUAL_APPROVAL: _row(ReasonCode.DUPLICATE_ORDER, _APPLY, _APPLY, _APPLY),
-    OrderStep.CHARGING_PAYMENT: _row(
-        ReasonCode.DUPLICATE_ORDER, ReasonCode.ALREADY_APPROVED, ReasonCode.ALREADY_CHARGED, _APPLY
-    ),
-    OrderStep.SHIPPING: _SHIPPED,
-    OrderStep.REFUNDING_PAYMENT: _SHIPPED,
-    OrderStep.MARKING_SHIPPED: _SHIPPED,
-    OrderStep.COMPLETED: _CLOSED,
-    OrderStep.REJECTED: _CLOSED,
-    OrderStep.CANCELLED: _CLOSED,
-    OrderStep.EXPIRED: _CLOSED,
-    OrderStep.PAYMENT_DECLINED: _CLOSED,
-    OrderStep.REFUNDED: _CLOSED,
-    # Until the run has failed its order may still come.
-    OrderStep.ORPHANED: _row(_APPLY, ReasonCode.UNKNOWN_ORDER, ReasonCode.UNKNOWN_ORDER, ReasonCode.UNKNOWN_ORDER),
-}
-"""For each step and each type of event, what happens to a valid event that was not seen before."""
 
 
 HELD_EVENTS_MAX: Final = 500

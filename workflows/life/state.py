@@ -11,11 +11,9 @@ from schemas.base import Timestamp
 from schemas.inbound import InboundEvent
 from schemas.order import OrderDetails
 from schemas.outbound import Cause, OrderStateChanged, OutboundEvent
-from schemas.states import FINAL_STATES, OrderState, OrderStep, ReasonCode
+from schemas.states import OrderState, OrderStep, ReasonCode
 from schemas.workflow_io import OrderWorkflowInput, ShippingMilestone
-
-END_STEPS: Final = frozenset({OrderStep(state.value) for state in FINAL_STATES} | {OrderStep.ORPHANED})
-"""The steps in which a run has nothing more to do than to answer and to publish."""
+from workflows.life.steps import END_STEPS
 
 SEEN_EVENTS_MAX: Final = 10_000
 """Events a run remembers, the newest ones: as many as Temporal takes in signals per run. For older ones the event time

@@ -5,19 +5,7 @@ from typing import Final
 from schemas.states import OrderState, OrderStep
 from schemas.workflow_io import OrderResult, OrderStatus
 from workflows.life.state import OrderRunState
-
-_WAITS_FOR: Final[dict[OrderStep, str]] = {
-    OrderStep.AWAITING_ORDER: "order.created",
-    OrderStep.RECEIVING: "the database to keep the order",
-    OrderStep.VALIDATING: "the order to be validated",
-    OrderStep.AWAITING_MANUAL_APPROVAL: "a person to approve or cancel the order",
-    OrderStep.CHARGING_PAYMENT: "the payment provider",
-    OrderStep.SHIPPING: "the carrier",
-    OrderStep.REFUNDING_PAYMENT: "the payment provider to give the money back",
-    OrderStep.MARKING_SHIPPED: "the database to mark the order as shipped",
-}
-
-_AFTER_THE_RECORDS: Final = (OrderStep.CHARGING_PAYMENT, OrderStep.SHIPPING, OrderStep.REFUNDING_PAYMENT)
+from workflows.life.steps import _AFTER_THE_RECORDS, _WAITS_FOR
 
 
 def status_of(state: OrderRunState) -> OrderStatus:

@@ -12,16 +12,16 @@ from aiokafka import AIOKafkaProducer
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from orders.clients.database import order_reader
 from orders.clients.kafka import kafka_producer
 from orders.clients.temporal import connect_temporal
 from orders.clients.topic_stream import ReadRecord
+from orders.errors import OrdersError
 from orders.local.console_producer import ConsoleProducer, message_line
 from orders.local.demo.facts import Verdict, expected_facts, observed_facts
 from orders.local.demo.scenarios import HELD, Scenario, Step
 from orders.local.demo.watch import Watch
 from orders.operations.messages import encode_message
-from orders.operations.view import order_reader
-from orders.processes.exit_status import OrdersError
 from orders.settings import Settings
 from schemas.states import FINAL_STATES
 

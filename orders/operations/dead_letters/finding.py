@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 
 from bridge.dead_letters.letter import Letter
 from orders.clients.topic_scan import TopicScan
+from orders.errors import OrdersError
 from orders.operations.dead_letters.selection import Place, Selection
-from orders.processes.exit_status import OrdersError
 from orders.settings import Settings
 
 _REASONS_MAX: Final = 200

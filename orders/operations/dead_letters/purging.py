@@ -14,8 +14,8 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError, PolicyViolationEr
 from bridge.dead_letters.letter import Letter
 from orders.clients.kafka import kafka_admin, kafka_unreachable
 from orders.clients.topic_scan import TopicScan
+from orders.errors import OrdersError, UnreachableError
 from orders.operations.dead_letters.selection import Selection
-from orders.processes.exit_status import OrdersError, UnreachableError
 from orders.settings import Settings
 
 

@@ -7,10 +7,12 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from bridge.dead_letters.letter import Origin, replay_headers
+from bridge.dead_letters.letter import Origin
+from bridge.dead_letters.replay_headers import replay_headers
 from bridge.record import Header, Record
 from orders.clients.kafka import kafka_producer, kafka_unreachable
 from orders.clients.topic_scan import TopicScan, topic_scan
+from orders.errors import OrdersError, UnreachableError
 from orders.operations.dead_letters.finding import get_letters, read_letters
 from orders.operations.dead_letters.replay_plan import (
     Planned,
@@ -22,7 +24,6 @@ from orders.operations.dead_letters.replay_plan import (
     waves,
 )
 from orders.operations.dead_letters.selection import Place, Selection
-from orders.processes.exit_status import OrdersError, UnreachableError
 from orders.settings import Settings
 
 CHUNK_RECORDS_MAX: Final = 2_000

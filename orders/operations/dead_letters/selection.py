@@ -2,15 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from bridge.dead_letters.letter import Letter
+from orders.errors import OrdersError
 from orders.operations.naming import names_order
-from orders.processes.exit_status import ExitStatus, OrdersError
-from schemas.base import parse_rfc_3339
+from orders.processes.exit_status import ExitStatus
 
-_AGO = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _PLACE = re.compile(r"(?P<partition>[0-9]{1,9}):(?P<offset>[0-9]{1,18})")
 
 
@@ -55,27 +52,6 @@ class Selection:
         if self.until_ms is not None and time_ms >= self.until_ms:
             return False
         return self.order_id is None or names_order(letter.record.key, letter.record.value, self.order_id)
-
-
-def parse_time(text: str, option: str, now: datetime) -> int:
-    """A time as a person writes it, in milliseconds since 1970.
-
-    Args:
-        text: ``90m`` (ago; s, m, h or d), or a time with an offset as ``2026-01-31T12:00:00Z``.
-        option: what the text was given to, for the error.
-        now: the present time.
-
-    Raises:
-        OrdersError: it is neither.
-    """
-    match = _AGO.fullmatch(text)
-    try:
-        moment = now - timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else parse_rfc_3339(text)
-        return round(moment.astimezone(UTC).timestamp() * 1_000)
-    except (ValueError, OverflowError):
-        raise OrdersError(
-            f"{option} {text!r} is no time: give 30m, 2h or 7d (ago), or as 2026-01-31T12:00:00Z", ExitStatus.USAGE
-        ) from None
 
 
 def parse_place(text: str) -> Place:

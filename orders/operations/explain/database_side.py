@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from activities.adapters.postgres.reader import PAGE_MAX, JournalRecord, OrderRecord
 from activities.ports import DatabaseUnavailableError, PaymentClaim, StoredEvent
-from orders.clients.database import postgres_unreachable
-from orders.operations.view import order_reader
-from orders.processes.exit_status import UnreachableError
+from orders.clients.database import order_reader, postgres_unreachable
+from orders.errors import UnreachableError
 from orders.settings import Settings
 from schemas.activity_io import SettledEvent
 

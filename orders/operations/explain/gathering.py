@@ -5,10 +5,10 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from orders.errors import OrdersError
 from orders.operations.explain.database_side import DatabaseSide, look_in_postgres
 from orders.operations.explain.kafka_side import KafkaSide, NamingRecord, look_in_kafka
 from orders.operations.explain.temporal_side import TemporalSide, look_in_temporal
-from orders.processes.exit_status import OrdersError
 from orders.settings import Settings
 from schemas.activity_io import SettledEvent
 

@@ -18,7 +18,7 @@ from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from orders.clients.temporal import connect_temporal, readable_payloads, temporal_unreachable
-from orders.processes.exit_status import UnreachableError
+from orders.errors import UnreachableError
 from orders.settings import Settings
 from schemas.workflow_io import OrderResult, OrderStatus
 from workflows.names import STATUS_QUERY

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from bridge.calls import SINGLE_ATTEMPT
 from bridge.service import Bridge
 from orders.clients.temporal import lazy_temporal
+from orders.processes.bridge import bridge_config
 from orders.settings import Settings
-from orders.wiring import bridge_config
 from tests.helpers.messages.kafka_io import group_is_stable, partitions_of
 from tests.helpers.system.processes import STOP_TIMEOUT_SECONDS
 from tests.helpers.system.system import OrderSystem

@@ -11,8 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
-from bridge.kafka.lenient_records import read_leniently
 
+from bridge.kafka.lenient_records import read_leniently
 from tests.helpers.system.waiting import POLL_INTERVAL_SECONDS
 
 READ_DEADLINE_SECONDS = 30.0

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from orders.errors import OrdersError
 from orders.local.supervision import FAST_FAILURES_MAX, Child, Supervisor
-from orders.processes.exit_status import ExitStatus, OrdersError
+from orders.processes.exit_status import ExitStatus
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, group_members
 from tests.helpers.servers.proxy import Proxy

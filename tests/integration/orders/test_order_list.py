@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import OrderReader
 from activities.adapters.postgres.reader import PAGE_MAX
-from orders.operations.listing import age_text
+from orders.cli.times import age_text
 from orders.processes.exit_status import ExitStatus
 from schemas.states import OrderState
 from stack.endpoints import Endpoints

@@ -16,12 +16,13 @@ from temporalio.testing import WorkflowEnvironment
 
 from bridge.calls import Dispatcher
 from bridge.router import route
+from orders.errors import OrdersError, WrongSettingsError
 from orders.installation.search_attributes import (
     ensure_search_attributes,
     register_search_attributes,
     require_search_attributes,
 )
-from orders.processes.exit_status import ExitStatus, OrdersError, WrongSettingsError
+from orders.processes.exit_status import ExitStatus
 from orders.settings import Settings
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from bridge.config import BridgeConfig
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Health
-from bridge.kafka.poller import CommitResult, Committer
+from bridge.kafka.committer import CommitResult, Committer
 from bridge.record import Record
 
 P0 = Partition("t", 0)

@@ -14,7 +14,7 @@ from bridge.decisions import Decision
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.engine.settled_beyond import METADATA_CHARS_MAX, SettledBeyond, encode
 from bridge.health import Dependency, Health
-from bridge.kafka.poller import Rebalancer
+from bridge.kafka.rebalancer import Rebalancer
 from bridge.record import Record
 
 TP, P0 = TopicPartition("t", 0), Partition("t", 0)

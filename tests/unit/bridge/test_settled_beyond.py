@@ -9,15 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.engine.settled_beyond import (
-    FINGERPRINT_BYTES,
-    METADATA_CHARS_MAX,
-    SettledBeyond,
-    UnreadableMetadataError,
-    decode,
-    encode,
-)
-from bridge.record import Record
+from bridge.engine.settled_beyond import METADATA_CHARS_MAX, SettledBeyond, UnreadableMetadataError, decode, encode
+from bridge.record import FINGERPRINT_BYTES, Record
 
 MARK = b"\x01" * FINGERPRINT_BYTES
 

@@ -141,7 +141,7 @@ def test_an_unknown_name_of_a_stack_is_refused() -> None:
 
 @pytest.mark.parametrize("command", [["up"], ["demo"], ["stack", "env"], ["status", "o-1"]])
 def test_an_installation_without_local_servers_says_so(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orders.cli.common.find_spec", lambda _: None)
+    monkeypatch.setattr("orders.local.endpoints.find_spec", lambda _: None)
     result = runner.invoke(cli.app, command)
     assert result.exit_code in (ExitStatus.USAGE, ExitStatus.UNREACHABLE)
     assert result.stderr.startswith(("error: this installation has no local servers", "error: no server is known: set"))

@@ -5,8 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.dead_letters.headers import Reason, make_dead_letter, make_pointer
-from bridge.dead_letters.letter import FOREIGN, Letter, replay_headers
-from bridge.dead_letters.replay_headers import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER, replayed_coordinates
+from bridge.dead_letters.letter import FOREIGN, Letter
+from bridge.dead_letters.replay_headers import (
+    REPLAY_COUNT_HEADER,
+    REPLAY_OF_HEADER,
+    replay_headers,
+    replayed_coordinates,
+)
 from bridge.reading.event import DecodeLimits, decode
 from bridge.record import Header, Record
 from bridge.refusal import DecodeError

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from activities.adapters.postgres.reader import JournalRecord
-from orders.cli.rendering.explain_page import as_json, page
+from orders.cli.rendering.explain_page import page
 from orders.clients.topic_scan import OffsetRange
 from orders.operations.dead_letters.finding import Summary
 from orders.operations.explain.database_side import DatabaseSide
+from orders.operations.explain.documents import as_json
 from orders.operations.explain.gathering import Explanation
 from orders.operations.explain.kafka_side import KafkaSide, NamingRecord, newest
 from orders.operations.explain.temporal_side import PendingActivity, TemporalSide

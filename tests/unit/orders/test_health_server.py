@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from orders.processes.exit_status import WrongSettingsError
+from orders.errors import WrongSettingsError
 from orders.processes.health_server import HealthAnswer, HealthChecks, health_server
 from tests.helpers.system.processes import free_port
 from tests.helpers.system.waiting import assert_eventually

@@ -20,7 +20,8 @@ def start(body: str, *, within_seconds: float = 20, **environment: str) -> "subp
     """A process with this body, which has `stop` in hand; returns once it runs."""
     code = f"""
 import asyncio, time
-from orders.processes.exit_status import ExitStatus, UnreachableError
+from orders.errors import UnreachableError
+from orders.processes.exit_status import ExitStatus
 from orders.processes.leaving import leave
 from orders.processes.running import run_until_stopped
 
@@ -93,9 +94,9 @@ def test_it_stops_when_the_parent_that_asked_for_it_is_gone(tmp_path: Path) -> N
     script = tmp_path / "child.py"
     script.write_text(
         "import asyncio\n"
-        "from orders.leaving import leave\n"
-        "from orders.process import run_until_stopped\n"
-        "from orders.exit_status import ExitStatus\n"
+        "from orders.processes.leaving import leave\n"
+        "from orders.processes.running import run_until_stopped\n"
+        "from orders.processes.exit_status import ExitStatus\n"
         "async def body(stop):\n"
         "    await stop.wait()\n"
         "    return ExitStatus.OK\n"

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from bridge.config import BridgeConfig
-from orders.processes.exit_status import ExitStatus, WrongSettingsError
+from orders.errors import WrongSettingsError
+from orders.processes.bridge import bridge_config
+from orders.processes.exit_status import ExitStatus
 from orders.settings import Settings, load_settings
 from orders.settings.example import env_example
-from orders.settings.model import GROUPS
-from orders.wiring import bridge_config, order_policy, order_run_timeout
+from orders.settings.model import GROUPS, order_policy, order_run_timeout
 from schemas.event_types import EventType
 from schemas.order import OrderPolicy
 

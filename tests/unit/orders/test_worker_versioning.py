@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from temporalio.common import VersioningBehavior
 
-from orders.processes.exit_status import WrongSettingsError
+from orders.errors import WrongSettingsError
 from orders.processes.versioning import deployment_config
 from orders.settings import Settings, load_settings
 

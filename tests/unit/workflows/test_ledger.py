@@ -14,8 +14,9 @@ from schemas.states import FINAL_STATES, InboundOutcome, OrderState, OrderStep, 
 from workflows.life.batches import BATCH_BYTES_MAX, BATCH_MAX, next_fitting
 from workflows.life.event_table import valid_event
 from workflows.life.ledger import batch_was_published, change_state, next_batch, reach_milestone, renumber, settle_inbox
-from workflows.life.recovery import NEXT_STEPS, take_up
+from workflows.life.recovery import take_up
 from workflows.life.state import SEEN_EVENTS_MAX, OrderRunInput, OrderRunState, begun_again
+from workflows.life.steps import NEXT_STEPS
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STEP_FORWARD = "step forward"

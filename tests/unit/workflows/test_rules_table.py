@@ -9,7 +9,8 @@ from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState, OrderStep, ReasonCode
 from workflows.life.event_table import render, state_at, valid_event
-from workflows.life.rules import HELD_EVENTS_MAX, RULES, Verdict, decide
+from workflows.life.rules import HELD_EVENTS_MAX, decide
+from workflows.life.steps import RULES, Verdict
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PAGE = Path(__file__).parents[3] / "docs" / "contract" / "state-event-table.md"

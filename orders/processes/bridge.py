@@ -1,42 +1,57 @@
-"""From settings to what each room is told: the one place where the rooms meet."""
+"""The bridge's process."""
 
-from datetime import timedelta
+import asyncio
 
-from activities.failpoints import Failpoints
+import structlog
+
+from bridge.calls import SINGLE_ATTEMPT
 from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings
-from bridge.dead_letters.limit import DeadLetterLimits
+from bridge.dead_letters.limit import DeadLetterLimitError, DeadLetterLimits
 from bridge.reading.event import DecodeLimits
+from bridge.service import Bridge
+from bridge.supervision.watchdog import StuckError
 from orders.clients.kafka import kafka_security
-from orders.processes.exit_status import WrongSettingsError
+from orders.clients.temporal import lazy_temporal
+from orders.errors import WrongSettingsError
+from orders.processes.exit_status import ExitStatus
+from orders.processes.health_checks import bridge_checks
+from orders.processes.health_server import health_server
 from orders.settings import Settings
-from orders.settings.general import Environment
-from schemas.order import OrderPolicy
+from orders.settings.model import failpoints, order_policy, order_run_timeout
+from orders.settings.types import _span
+
+log = structlog.get_logger("bridge")
 
 
-def order_policy(settings: Settings) -> OrderPolicy:
-    """What a workflow is told when it starts."""
-    return OrderPolicy(
-        approval_timeout=_span(settings.order_approval_timeout_seconds),
-        early_event_time_to_live=_span(settings.order_early_event_ttl_seconds),
-        shipping_attempts=settings.order_shipping_attempts,
-        shipping_retry_delay=_span(settings.order_shipping_retry_delay_seconds),
-        activity_start_to_close=_span(settings.order_activity_start_to_close_seconds),
-        activity_schedule_to_close=_span(settings.order_activity_schedule_to_close_seconds),
-        retry_initial_interval=_span(settings.order_retry_initial_interval_seconds),
-        retry_maximum_interval=_span(settings.order_retry_maximum_interval_seconds),
-        search_attributes=settings.temporal_search_attributes,
-    )
+async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
+    """Runs the bridge until it is told to stop.
+
+    Where going on could lose records it ends by itself, with FAILURE: whoever supervises it starts a new one. At the
+    limit of dead letters a new one would set aside as many again, so the status is another, or it waits.
+    """
+    running = Bridge(bridge_config(settings), await lazy_temporal(settings, retry_config=SINGLE_ATTEMPT))
+    stopping = asyncio.create_task(_stop_when_told(running, stop), name="bridge-stop")
+    health = (settings.health_bind_address, settings.bridge_health_port, bridge_checks(running))
+    try:
+        async with health_server(*health, setting="BRIDGE_HEALTH_PORT"):
+            try:
+                await running.run()
+            # The bridge has logged both, with what to do: a traceback would say nothing more.
+            except StuckError:
+                return ExitStatus.FAILURE
+            except DeadLetterLimitError:
+                if settings.bridge_dead_letters_limit_action == "wait":
+                    log.warning("bridge.waiting", action="look at the dead letters (orders dlq list); then restart it")
+                    await stop.wait()
+                return ExitStatus.NEEDS_A_PERSON
+    finally:
+        stopping.cancel()
+    return ExitStatus.OK
 
 
-def order_run_timeout(settings: Settings) -> timedelta | None:
-    """The longest that a run may take; None for no limit."""
-    seconds = settings.order_run_timeout_seconds
-    return None if seconds is None else _span(seconds)
-
-
-def failpoints(settings: Settings) -> Failpoints:
-    """Where a test wants the process to be struck; usually nowhere."""
-    return Failpoints.parse(settings.failpoints, production=settings.orders_environment is Environment.PRODUCTION)
+async def _stop_when_told(running: Bridge, stop: asyncio.Event) -> None:
+    await stop.wait()
+    running.stop()
 
 
 def bridge_config(settings: Settings) -> BridgeConfig:
@@ -91,7 +106,3 @@ def _bridge_config(settings: Settings) -> BridgeConfig:
         watchdog_timeout=_span(settings.bridge_watchdog_timeout_seconds),
         failpoints=failpoints(settings),
     )
-
-
-def _span(seconds: float) -> timedelta:
-    return timedelta(seconds=seconds)

@@ -1,0 +1,51 @@
+"""Times as a person writes and reads them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from orders.errors import OrdersError
+from orders.processes.exit_status import ExitStatus
+from schemas.base import parse_rfc_3339
+
+_DAY: Final = timedelta(days=1)
+
+
+def age_text(moment: datetime, now: datetime | None = None) -> str:
+    """How long ago a moment was, for a person: ``12s``, ``3m 05s``, ``2h 10m``, ``4d 02h``."""
+    span = max((now or datetime.now(UTC)) - moment, timedelta(0))
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if span >= _DAY:
+        return f"{days}d {hours:02}h"
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {seconds:02}s" if minutes else f"{seconds}s"
+
+
+_AGO = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhd])")
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_time(text: str, option: str, now: datetime) -> int:
+    """A time as a person writes it, in milliseconds since 1970.
+
+    Args:
+        text: ``90m`` (ago; s, m, h or d), or a time with an offset as ``2026-01-31T12:00:00Z``.
+        option: what the text was given to, for the error.
+        now: the present time.
+
+    Raises:
+        OrdersError: it is neither.
+    """
+    match = _AGO.fullmatch(text)
+    try:
+        moment = now - timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else parse_rfc_3339(text)
+        return round(moment.astimezone(UTC).timestamp() * 1_000)
+    except (ValueError, OverflowError):
+        raise OrdersError(
+            f"{option} {text!r} is no time: give 30m, 2h or 7d (ago), or as 2026-01-31T12:00:00Z", ExitStatus.USAGE
+        ) from None

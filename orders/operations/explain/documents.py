@@ -1,0 +1,58 @@
+"""An explanation as a JSON document."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from orders.operations.dead_letters.showing import summary_json
+from orders.operations.explain.database_side import DatabaseSide
+from orders.operations.explain.gathering import Explanation
+
+
+def as_json(known: Explanation) -> dict[str, Any]:
+    """The whole page for a program; a side that could not be reached is null."""
+    kafka, temporal, database = known.kafka, known.temporal, known.database
+    return {
+        "order_id": known.order_id,
+        "unreachable": list(known.unreachable),
+        "waits_for": list(known.waits_for),
+        "kafka": kafka
+        and {
+            "records": [asdict(one) | {"outcome": known.outcome_of(one)} for one in kafka.records],
+            "dead_letters": [summary_json(one) for one in kafka.letters],
+            "scanned": kafka.scanned,
+            "skipped": kafka.skipped,
+            "cut": kafka.cut,
+        },
+        "temporal": temporal
+        and {
+            "runs": [asdict(run) for run in temporal.runs],
+            "runs_cut": temporal.runs_cut,
+            "status": temporal.status and temporal.status.model_dump(mode="json"),
+            "result": temporal.result and temporal.result.model_dump(mode="json"),
+            "failure": temporal.failure,
+            "no_worker_answers": temporal.silent,
+            "pending_activities": [asdict(one) for one in temporal.pending],
+        },
+        "database": database and _database_json(database),
+    }
+
+
+def _database_json(database: DatabaseSide) -> dict[str, Any]:
+    order = database.order
+    return {
+        "order": order
+        and {
+            "state": order.state.value,
+            "reason": order.reason,
+            "tracking_id": order.tracking_id,
+            "details": order.details.model_dump(mode="json"),
+            "created_at": order.created_at,
+            "updated_at": order.updated_at,
+        },
+        "journal": database.journal and asdict(database.journal),
+        "payment": database.payment and asdict(database.payment),
+        "events": [json.loads(event.payload_json) for event in database.events],
+        "inbound_events": [one.model_dump(mode="json") for one in database.inbound],
+        "cut": database.cut,
+    }

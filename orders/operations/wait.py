@@ -1,0 +1,63 @@
+"""Waits until an order has reached a state."""
+
+import asyncio
+import time
+
+from orders.clients.database import order_reader
+from orders.errors import OrdersError
+from orders.processes.exit_status import ExitStatus
+from orders.settings import Settings
+from schemas.outbound import OUTBOUND_EVENT, OrderStateChanged
+from schemas.states import OrderState
+
+_POLL_SECONDS = 0.25
+
+
+async def wait_for_state(
+    settings: Settings, order_id: str, state: OrderState | None, *, timeout_seconds: float
+) -> OrderState:
+    """Waits until the order has reached a state, also in passing, or is over.
+
+    Read from the audit table, which has every state that was published, so that none is missed between two looks.
+
+    Args:
+        settings: where the database is.
+        order_id: which order; it may be sent later.
+        state: None means any final one.
+        timeout_seconds: how long.
+
+    Returns:
+        The state that was waited for.
+
+    Raises:
+        OrdersError: with TIMED_OUT after the time-out; with FAILURE where the order ended otherwise.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    seen: list[OrderState] = []
+    sequence = 0
+    async with order_reader(settings) as reader:
+        while True:
+            for stored in await reader.events(order_id, after_sequence=sequence):
+                sequence = stored.sequence
+                event = OUTBOUND_EVENT.validate_json(stored.payload_json)
+                if isinstance(event, OrderStateChanged):
+                    seen.append(event.state)
+            found = _reached(seen, state)
+            if found is not None:
+                return found
+            if seen and seen[-1].is_final:
+                raise OrdersError(f"order {order_id} is over as {seen[-1]}, and never was {state}")
+            if time.monotonic() >= deadline:
+                raise OrdersError(_too_late(order_id, seen, state, timeout_seconds), ExitStatus.TIMED_OUT)
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def _reached(seen: list[OrderState], state: OrderState | None) -> OrderState | None:
+    if state is None:
+        return next((one for one in seen if one.is_final), None)
+    return state if state in seen else None
+
+
+def _too_late(order_id: str, seen: list[OrderState], state: OrderState | None, seconds: float) -> str:
+    now = f"it is {seen[-1]}" if seen else "nothing of it was published"
+    return f"order {order_id} was not {state or 'over'} within {seconds:g} s: {now}; see: orders status {order_id}"

@@ -1,0 +1,46 @@
+"""Settings of Temporal."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+
+from orders.settings.types import CodecKeys, Name, Seconds, TemporalServer, WebAddress
+
+
+class TemporalSettings(BaseModel):
+    """Temporal's front end."""
+
+    temporal_host: TemporalServer = Field("127.0.0.1:7233", description="Temporal's front end, as host:port.")
+    temporal_namespace: Name = Field("default", description="The namespace, which must exist.")
+    temporal_tls: bool = Field(False, description="Whether to connect by TLS. An API key needs it.")
+    temporal_tls_server_ca_file: Path | None = Field(
+        None, description="CA certificates (PEM) to trust instead of the system's."
+    )
+    temporal_tls_client_cert_file: Path | None = Field(None, description="Client certificate (PEM) for mutual TLS.")
+    temporal_tls_client_key_file: Path | None = Field(None, description="The client certificate's private key (PEM).")
+    temporal_api_key: SecretStr | None = Field(None, description="API key, as Temporal Cloud gives out.")
+    temporal_codec_keys: CodecKeys | None = Field(
+        None,
+        description=(
+            "Encrypts everything in Temporal's history (AES-256-GCM): id:key,id:key, each key 32 bytes in base64. "
+            "The first encrypts, all decrypt; bridges, workers and commands need the same ones. Unset: no encryption."
+        ),
+    )
+    temporal_codec_allow_unencrypted: bool = Field(
+        False,
+        description=(
+            "Whether payloads without encryption are read although TEMPORAL_CODEC_KEYS is set: for the time in which "
+            "encryption is introduced. Otherwise they are refused."
+        ),
+    )
+    temporal_search_attributes: bool = Field(
+        True,
+        description=(
+            "Whether orders can be searched in Temporal by their state, customer and payment. "
+            "orders migrate registers the search attributes, and a worker needs them."
+        ),
+    )
+    temporal_ui_url: WebAddress | None = Field(None, description="Temporal's web UI; only shown to people.")
+    temporal_connect_timeout_seconds: Seconds = Field(
+        5, description="How long a command tries to reach Temporal before it says that it cannot. Processes wait on."
+    )
