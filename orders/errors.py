@@ -1,40 +1,36 @@
-"""What can go wrong, by kind; each message says what happened and what to do."""
+"""What can go wrong, by kind. Each message is a sentence for a person: what happened, and what to do next.
 
-from orders.processes.exit_status import ExitStatus
+A face says what a kind means where it stands: the command line as an exit status, an API as a status of HTTP.
+"""
 
 
 class OrdersError(Exception):
-    """An expected error: its text is one sentence that says what happened and what to do next.
-
-    Args:
-        message: the sentence, for a person.
-        status: the exit status that the command ends with.
-    """
-
-    def __init__(self, message: str, status: ExitStatus = ExitStatus.FAILURE) -> None:
-        super().__init__(message)
-        self.status = status
+    """An expected error: what was asked for could not be done. The kinds below say more."""
 
 
-class UnreachableError(OrdersError):
-    """A server did not answer."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, ExitStatus.UNREACHABLE)
+class UsageError(OrdersError):
+    """The request itself is wrong; the same request will never be right."""
 
 
 class WrongSettingsError(OrdersError):
     """A setting is missing, malformed, or contradicts another."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, ExitStatus.USAGE)
+
+class NotFoundError(OrdersError):
+    """What was asked for is not there: an order, a dead letter, a topic."""
 
 
-class UnknownOrderError(OrdersError):
-    """Nobody knows the order."""
+class UnreachableError(OrdersError):
+    """A server did not answer; the same request may succeed later."""
 
-    def __init__(self, order_id: str) -> None:
-        super().__init__(
-            f"order {order_id!r} is unknown: check the id, or send its order.created "
-            f"(orders start {order_id} --payment-id ...)"
-        )
+
+class NotInTimeError(OrdersError):
+    """What was waited for has not happened in the time allowed."""
+
+
+class NeedsAPersonError(OrdersError):
+    """A process stopped lest it do harm. Started again, it would go on with the harm, so a person has to look first."""
+
+
+class StoppedError(OrdersError):
+    """Ctrl-C, or a signal to stop, came before all was done."""

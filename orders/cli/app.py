@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from orders.errors import OrdersError, WrongSettingsError
 from orders.local.endpoints import has_local_servers
-from orders.processes.exit_status import ExitStatus
+from orders.processes.exit_status import ExitStatus, exit_status_of
 
 
 class _Command(NamedTuple):
@@ -75,10 +75,10 @@ class _LazyGroup(TyperGroup):
 
 
 def end_with(error: OrdersError) -> NoReturn:
-    """Says what went wrong, a line for each sentence, and ends the command with the error's status."""
+    """Says what went wrong, a line for each sentence, and ends the command with the status of the error's kind."""
     for sentence in str(error).splitlines():
         sys.stderr.write(f"error: {sentence}\n")
-    raise typer.Exit(int(error.status))
+    raise typer.Exit(int(exit_status_of(error)))
 
 
 app = typer.Typer(

@@ -12,14 +12,13 @@ from rich.table import Table
 from orders.cli.common import JsonOption, command_app, console, print_json, silence_logging
 from orders.cli.rendering.event_lines import event_line
 from orders.clients.topic_stream import ReadRecord
-from orders.errors import OrdersError
+from orders.errors import OrdersError, StoppedError
 from orders.local.console_producer import ConsoleProducer, example_messages
 from orders.local.demo.facts import Verdict
 from orders.local.demo.play import Show, play
 from orders.local.demo.scenarios import Step, scenarios
 from orders.local.servers import LocalServers, local_servers, processes
 from orders.local.terminal import Terminal, orders_as_typed
-from orders.processes.exit_status import ExitStatus
 from orders.processes.running import stop_on_signals
 from schemas.event_types import EventType
 
@@ -91,7 +90,7 @@ async def _run(servers: LocalServers, terminal: Terminal, began: float) -> list[
         await asyncio.wait([supervising, playing])
         supervising.result()  # Raises where a process was given up.
         if interrupted:
-            raise OrdersError("interrupted before all had happened", ExitStatus.INTERRUPTED)
+            raise StoppedError("interrupted before all had happened")
         return _result(playing)
 
 

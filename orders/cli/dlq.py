@@ -11,7 +11,7 @@ from orders.cli.common import JsonOption, command_app, console, print_json, run_
 from orders.cli.rendering.dead_letters import letter_lines, summary_line
 from orders.cli.times import parse_time
 from orders.clients.topic_scan import topic_scan
-from orders.errors import OrdersError
+from orders.errors import OrdersError, UsageError
 from orders.local.endpoints import server_settings
 from orders.operations.dead_letters.finding import Listing, get_letters, list_letters
 from orders.operations.dead_letters.purging import PurgePlan, plan_purge, purge
@@ -76,12 +76,12 @@ def _which(places: list[str] | None, selection: Selection) -> Selection | list[P
     """What a command is about: places, or filters, and never nothing at all.
 
     Raises:
-        OrdersError: both are given.
+        UsageError: both are given.
     """
     if not places:
         return selection
     if not selection.is_everything:
-        raise OrdersError("give places or filters, not both", ExitStatus.USAGE)
+        raise UsageError("give places or filters, not both")
     return [parse_place(place) for place in places]
 
 
@@ -204,7 +204,7 @@ def replay_(
     settings = server_settings()
     selection = _selection(reason, topic, order, since, until)
     if not places and selection.is_everything and not everything:
-        raise OrdersError("give PARTITION:OFFSET, filters, or --all", ExitStatus.USAGE)
+        raise UsageError("give PARTITION:OFFSET, filters, or --all")
     which = _which(places, selection)
     outcome = run_command(_replay(settings, which, None if force else max_replays, limit, dry_run=dry_run))
     _report_replay(outcome, dry_run=dry_run, as_json=as_json)
@@ -290,7 +290,7 @@ def purge_(
     settings = server_settings()
     selection = _selection(reason, topic, order, since, until)
     if selection.is_everything and not everything:
-        raise OrdersError("give filters, as --until 14d, or --all", ExitStatus.USAGE)
+        raise UsageError("give filters, as --until 14d, or --all")
     plan = run_command(_plan_purge(settings, selection))
     asked = not dry_run and not yes and plan.deleted > 0
     if asked and not typer.confirm(f"Delete {plan.deleted} dead letters for good?", default=False, err=True):

@@ -9,7 +9,7 @@ from rich.console import Console
 from orders.cli.common import JsonOption, command_app, console, print_json, run_command
 from orders.cli.rendering.event_lines import event_line
 from orders.clients.topic_stream import ReadRecord, topic_batches
-from orders.errors import OrdersError
+from orders.errors import NotFoundError
 from orders.local.endpoints import server_settings
 from orders.settings import Settings
 
@@ -36,7 +36,7 @@ def events(
     settings = server_settings()
     shown = run_command(_show(settings, order_id, follow=follow, new=new and follow, as_json=as_json))
     if order_id is not None and not shown:
-        raise OrdersError(f"nothing was published for order {order_id!r}: check the id, or see `orders status`")
+        raise NotFoundError(f"nothing was published for order {order_id!r}: check the id, or see `orders status`")
 
 
 async def _show(settings: Settings, order_id: str | None, *, follow: bool, new: bool, as_json: bool) -> int:

@@ -8,7 +8,7 @@ import typer
 from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_command
 from orders.cli.rendering.explain_page import page
 from orders.cli.times import parse_time
-from orders.errors import OrdersError, UnreachableError
+from orders.errors import NotFoundError, UnreachableError
 from orders.local.endpoints import server_settings
 from orders.operations.explain.documents import as_json as json_page
 from orders.operations.explain.gathering import explain as gather
@@ -47,7 +47,7 @@ def explain(
             raise UnreachableError(
                 "\n".join([*known.unreachable, f"nothing of order {order_id!r} was found elsewhere"])
             )
-        raise OrdersError(f"order {order_id!r} is unknown to Kafka, Temporal and Postgres: check the id")
+        raise NotFoundError(f"order {order_id!r} is unknown to Kafka, Temporal and Postgres: check the id")
     if as_json:
         print_json(json_page(known))
         return

@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orders.errors import OrdersError
-from orders.processes.exit_status import ExitStatus
+from orders.errors import UsageError
 
 _ADDRESS = "Address"
 _EVENT = "Event"
@@ -64,7 +63,7 @@ def item_fields(items: list[str] | None) -> list[dict[str, Any]] | None:
     """The order's lines from ``SKU:QUANTITY:UNIT_AMOUNT``; a sku may hold colons.
 
     Raises:
-        OrdersError: one is not of that form.
+        UsageError: one is not of that form.
     """
     return [_item(text) for text in items] if items else None
 
@@ -75,6 +74,4 @@ def _item(text: str) -> dict[str, Any]:
         sku, quantity, unit_amount = parts
         return {"sku": sku, "quantity": int(quantity), "unit_amount": int(unit_amount)}
     except ValueError:
-        raise OrdersError(
-            f"--item {text!r} is not SKU:QUANTITY:UNIT_AMOUNT, such as mug:2:1250", ExitStatus.USAGE
-        ) from None
+        raise UsageError(f"--item {text!r} is not SKU:QUANTITY:UNIT_AMOUNT, such as mug:2:1250") from None

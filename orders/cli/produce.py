@@ -9,12 +9,11 @@ from uuid import uuid4
 import typer
 
 from orders.cli.common import command_app, console, print_json, run_command
-from orders.errors import OrdersError
+from orders.errors import UsageError
 from orders.local.endpoints import server_settings
 from orders.operations.bodies import body_fields, build_body
 from orders.operations.messages import Encoding, Message, encode_message, order_id_in
 from orders.operations.produce import _produce
-from orders.processes.exit_status import ExitStatus
 from schemas.event_types import EventType
 
 app = command_app(
@@ -54,7 +53,7 @@ class _Record:
 
     def __init__(self, encoding: Encoding, file: str | None, key: str | None, *, no_key: bool) -> None:
         if key is not None and no_key:
-            raise OrdersError("--key and --no-key contradict each other: give one of them", ExitStatus.USAGE)
+            raise UsageError("--key and --no-key contradict each other: give one of them")
         self.encoding = encoding
         self.file = file
         self._key = key
@@ -92,7 +91,7 @@ def _message(event_type: EventType, fields: dict[str, Any], record: _Record) -> 
         ]
         if given or record.encoding is not Encoding.BARE:
             what = ", ".join(given) or "--encoding"
-            raise OrdersError(f"--file sends its bytes as they are, so {what} has no place there", ExitStatus.USAGE)
+            raise UsageError(f"--file sends its bytes as they are, so {what} has no place there")
         value = _read(record.file)
         return Message(value), order_id_in(value)
     body = build_body(event_type, fields)
@@ -113,4 +112,4 @@ def _read(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise OrdersError(f"--file {path} cannot be read: {error.strerror}", ExitStatus.USAGE) from error
+        raise UsageError(f"--file {path} cannot be read: {error.strerror}") from error

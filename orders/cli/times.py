@@ -4,8 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from orders.errors import OrdersError
-from orders.processes.exit_status import ExitStatus
+from orders.errors import UsageError
 from schemas.base import parse_rfc_3339
 
 _DAY: Final = timedelta(days=1)
@@ -39,13 +38,13 @@ def parse_time(text: str, option: str, now: datetime) -> int:
         now: the present time.
 
     Raises:
-        OrdersError: it is neither.
+        UsageError: it is neither.
     """
     match = _AGO.fullmatch(text)
     try:
         moment = now - timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else parse_rfc_3339(text)
         return round(moment.astimezone(UTC).timestamp() * 1_000)
     except (ValueError, OverflowError):
-        raise OrdersError(
-            f"{option} {text!r} is no time: give 30m, 2h or 7d (ago), or as 2026-01-31T12:00:00Z", ExitStatus.USAGE
+        raise UsageError(
+            f"{option} {text!r} is no time: give 30m, 2h or 7d (ago), or as 2026-01-31T12:00:00Z"
         ) from None

@@ -15,7 +15,7 @@ from bridge.kafka.lenient_records import read_leniently
 from bridge.kafka.positions import is_of_one_partition
 from bridge.record import Record
 from orders.clients.kafka import kafka_admin, kafka_consumer, kafka_unreachable, partition_counts
-from orders.errors import OrdersError, UnreachableError
+from orders.errors import NotFoundError, OrdersError, UnreachableError
 from orders.settings import Settings
 
 _POLL_MS = 250
@@ -142,7 +142,7 @@ async def topic_scan(settings: Settings, topics: Iterable[str]) -> AsyncIterator
 
     Raises:
         UnreachableError: Kafka does not answer.
-        OrdersError: a topic does not exist.
+        NotFoundError: a topic does not exist.
     """
     read_leniently()
     try:
@@ -172,5 +172,5 @@ async def _partitions(settings: Settings, topics: list[str]) -> list[TopicPartit
             counts = await partition_counts(admin, topics)
     missing = [topic for topic in topics if topic not in counts]
     if missing:
-        raise OrdersError(f"there is no topic {', '.join(missing)}: make it with `orders migrate`")
+        raise NotFoundError(f"there is no topic {', '.join(missing)}: make it with `orders migrate`")
     return [TopicPartition(topic, number) for topic in topics for number in range(counts[topic])]

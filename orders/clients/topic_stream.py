@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from orders.clients.kafka import kafka_admin, kafka_consumer, kafka_unreachable, partition_counts
-from orders.errors import OrdersError, UnreachableError
+from orders.errors import NotFoundError, UnreachableError
 from orders.settings import Settings
 
 _POLL_MS = 250
@@ -50,7 +50,7 @@ async def topic_batches(
 
     Raises:
         UnreachableError: Kafka does not answer.
-        OrdersError: there is no such topic.
+        NotFoundError: there is no such topic.
     """
     async with kafka_consumer(settings) as consumer:
         try:
@@ -82,7 +82,7 @@ async def _partitions(topic: str, settings: Settings) -> list[TopicPartition]:
     async with kafka_admin(settings) as admin:
         counts = await partition_counts(admin, [topic])
     if topic not in counts:
-        raise OrdersError(f"there is no topic {topic}: make it with `orders migrate`")
+        raise NotFoundError(f"there is no topic {topic}: make it with `orders migrate`")
     return [TopicPartition(topic, number) for number in range(counts[topic])]
 
 

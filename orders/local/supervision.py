@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from orders.errors import OrdersError
+from orders.errors import NeedsAPersonError, OrdersError, WrongSettingsError
 from orders.processes.exit_status import ExitStatus
 from orders.processes.running import PARENT_VARIABLE
 
@@ -94,13 +94,10 @@ class Supervisor:
     def _give_up_if_hopeless(self, child: Child, status: int) -> None:
         log = self.log_dir / f"{child.name}.log"
         if status == ExitStatus.USAGE:
-            raise OrdersError(
-                f"{child.name} refuses its settings (its lines above say which); see {log}", ExitStatus.USAGE
-            )
+            raise WrongSettingsError(f"{child.name} refuses its settings (its lines above say which); see {log}")
         if status == ExitStatus.NEEDS_A_PERSON:
-            raise OrdersError(
-                f"{child.name} stopped until somebody has looked, so it is not started again; see {log}",
-                ExitStatus.NEEDS_A_PERSON,
+            raise NeedsAPersonError(
+                f"{child.name} stopped until somebody has looked, so it is not started again; see {log}"
             )
         if child.fast_failures >= FAST_FAILURES_MAX:
             raise OrdersError(

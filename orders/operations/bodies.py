@@ -5,17 +5,13 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from orders.errors import OrdersError
-from orders.processes.exit_status import ExitStatus
+from orders.errors import UsageError
 from schemas.event_types import BODY_MODELS, EventType
 from schemas.inbound import InboundBody
 
 
-class RefusedBodyError(OrdersError):
+class RefusedBodyError(UsageError):
     """The message breaks the contract, so that the bridge would set it aside."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, ExitStatus.USAGE)
 
 
 def build_body(event_type: EventType, fields: dict[str, Any]) -> InboundBody:

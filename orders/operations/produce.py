@@ -5,7 +5,7 @@ import asyncio
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from orders.clients.kafka import kafka_producer, kafka_unreachable
-from orders.errors import OrdersError, UnreachableError
+from orders.errors import NotFoundError, OrdersError, UnreachableError
 from orders.operations.messages import Message
 from orders.settings import Settings
 
@@ -17,7 +17,7 @@ async def _produce(settings: Settings, topic: str, key: bytes | None, message: M
             async with asyncio.timeout(settings.kafka_request_timeout_seconds):
                 known = await producer.client.fetch_all_metadata()
                 if topic not in known.topics():
-                    raise OrdersError(f"there is no topic {topic}: make it with `orders migrate`")
+                    raise NotFoundError(f"there is no topic {topic}: make it with `orders migrate`")
                 sent = await producer.send_and_wait(topic, message.value, key=key, headers=list(message.headers))
         except MessageSizeTooLargeError as error:
             raise OrdersError(f"Kafka takes no record of {len(message.value)} bytes on {topic}") from error

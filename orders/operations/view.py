@@ -8,7 +8,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from orders.clients.database import order_reader
 from orders.clients.temporal import temporal_unreachable
-from orders.errors import UnknownOrderError, UnreachableError
+from orders.errors import NotFoundError, UnreachableError
 from orders.settings import Settings
 from schemas.states import FINAL_STATES, OrderStep
 from schemas.workflow_io import OrderResult, OrderStatus
@@ -33,7 +33,7 @@ async def view_order(client: Client, settings: Settings, order_id: str) -> Order
     """Where an order is.
 
     Raises:
-        UnknownOrderError: neither Temporal nor the database knows it.
+        NotFoundError: neither Temporal nor the database knows it.
         UnreachableError: Temporal does not answer, or no worker does; or Temporal does not know the order, and Postgres
             does not answer.
     """
@@ -88,7 +88,10 @@ async def _view_in_database(settings: Settings, order_id: str) -> OrderView:
     async with order_reader(settings) as reader:
         record = await reader.order(order_id)
     if record is None:
-        raise UnknownOrderError(order_id)
+        raise NotFoundError(
+            f"order {order_id!r} is unknown: check the id, or send its order.created "
+            f"(orders start {order_id} --payment-id ...)"
+        )
     return OrderView(
         "GONE",
         OrderStatus(

@@ -4,8 +4,7 @@ import asyncio
 import time
 
 from orders.clients.database import order_reader
-from orders.errors import OrdersError
-from orders.processes.exit_status import ExitStatus
+from orders.errors import NotInTimeError, OrdersError
 from orders.settings import Settings
 from schemas.outbound import OUTBOUND_EVENT, OrderStateChanged
 from schemas.states import OrderState
@@ -30,7 +29,9 @@ async def wait_for_state(
         The state that was waited for.
 
     Raises:
-        OrdersError: with TIMED_OUT after the time-out; with FAILURE where the order ended otherwise.
+        NotInTimeError: after the time-out.
+        OrdersError: the order ended otherwise.
+        UnreachableError: Postgres does not answer.
     """
     deadline = time.monotonic() + timeout_seconds
     seen: list[OrderState] = []
@@ -48,7 +49,7 @@ async def wait_for_state(
             if seen and seen[-1].is_final:
                 raise OrdersError(f"order {order_id} is over as {seen[-1]}, and never was {state}")
             if time.monotonic() >= deadline:
-                raise OrdersError(_too_late(order_id, seen, state, timeout_seconds), ExitStatus.TIMED_OUT)
+                raise NotInTimeError(_too_late(order_id, seen, state, timeout_seconds))
             await asyncio.sleep(_POLL_SECONDS)
 
 

@@ -1,6 +1,18 @@
-"""The exit statuses of every command, and the error that carries one to the command line."""
+"""The exit status of every command, and which kind of error ends a command with which."""
 
 from enum import IntEnum
+from typing import Final
+
+from orders.errors import (
+    NeedsAPersonError,
+    NotFoundError,
+    NotInTimeError,
+    OrdersError,
+    StoppedError,
+    UnreachableError,
+    UsageError,
+    WrongSettingsError,
+)
 
 
 class ExitStatus(IntEnum):
@@ -16,6 +28,24 @@ class ExitStatus(IntEnum):
     TIMED_OUT = 4
     """What was waited for did not happen in time."""
     NEEDS_A_PERSON = 5
-    """A process stopped lest it do harm; started again before somebody has looked, it would go on with just that."""
+    """A process stopped lest it do harm; started again before somebody has looked, it would go on with the harm."""
     INTERRUPTED = 130
     """Ctrl-C ended the command before it was done (128 + SIGINT, as shells count)."""
+
+
+_STATUSES: Final[dict[type, ExitStatus]] = {
+    OrdersError: ExitStatus.FAILURE,
+    UsageError: ExitStatus.USAGE,
+    WrongSettingsError: ExitStatus.USAGE,
+    NotFoundError: ExitStatus.FAILURE,
+    UnreachableError: ExitStatus.UNREACHABLE,
+    NotInTimeError: ExitStatus.TIMED_OUT,
+    NeedsAPersonError: ExitStatus.NEEDS_A_PERSON,
+    StoppedError: ExitStatus.INTERRUPTED,
+}
+"""The status for each kind of error."""
+
+
+def exit_status_of(error: OrdersError) -> ExitStatus:
+    """The status for an error, which is its own kind's or that of the kind it is a case of."""
+    return next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)

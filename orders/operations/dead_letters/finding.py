@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from bridge.dead_letters.letter import Letter
 from orders.clients.topic_scan import TopicScan
-from orders.errors import OrdersError
+from orders.errors import NotFoundError
 from orders.operations.dead_letters.selection import Place, Selection
 from orders.settings import Settings
 
@@ -105,7 +105,7 @@ async def get_letters(scan: TopicScan, settings: Settings, places: Iterable[Plac
     """The dead letters at these places.
 
     Raises:
-        OrdersError: one is not there.
+        NotFoundError: one is not there.
     """
     topic = settings.kafka_topic_dead_letters
     wanted: dict[TopicPartition, list[int]] = {}
@@ -117,7 +117,7 @@ async def get_letters(scan: TopicScan, settings: Settings, places: Iterable[Plac
     for place in asked:
         record = records[TopicPartition(topic, place.partition)].get(place.offset)
         if record is None:
-            raise OrdersError(
+            raise NotFoundError(
                 f"there is no dead letter at {place}: it was purged or has expired, or never was; see `orders dlq list`"
             )
         found[place] = Letter.from_record(record)

@@ -4,9 +4,8 @@ import re
 from dataclasses import dataclass
 
 from bridge.dead_letters.letter import Letter
-from orders.errors import OrdersError
+from orders.errors import UsageError
 from orders.operations.naming import names_order
-from orders.processes.exit_status import ExitStatus
 
 _PLACE = re.compile(r"(?P<partition>[0-9]{1,9}):(?P<offset>[0-9]{1,18})")
 
@@ -58,12 +57,11 @@ def parse_place(text: str) -> Place:
     """A dead letter's place, as ``orders dlq list`` shows it.
 
     Raises:
-        OrdersError: it is none.
+        UsageError: it is none.
     """
     match = _PLACE.fullmatch(text)
     if match is None:
-        raise OrdersError(
-            f"{text!r} is no PARTITION:OFFSET of the dead-letter topic, such as 3:17; see `orders dlq list`",
-            ExitStatus.USAGE,
+        raise UsageError(
+            f"{text!r} is no PARTITION:OFFSET of the dead-letter topic, such as 3:17; see `orders dlq list`"
         )
     return Place(int(match["partition"]), int(match["offset"]))

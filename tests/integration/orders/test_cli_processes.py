@@ -10,7 +10,7 @@ import pytest
 
 from orders.errors import OrdersError
 from orders.local.supervision import FAST_FAILURES_MAX, Child, Supervisor
-from orders.processes.exit_status import ExitStatus
+from orders.processes.exit_status import ExitStatus, exit_status_of
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, group_members
 from tests.helpers.servers.proxy import Proxy
@@ -95,7 +95,7 @@ async def test_a_bridge_at_the_limit_of_dead_letters_is_not_started_again(system
     settings = {**system.settings, **LIMIT, "BRIDGE_GROUP_ID": f"{system.group_id}-limited"}
     with pytest.raises(OrdersError, match="not started again") as given_up:
         await supervisor([Child("bridge", ("bridge",))], tmp_path, said, **settings).run(asyncio.Event())
-    assert given_up.value.status is ExitStatus.NEEDS_A_PERSON
+    assert exit_status_of(given_up.value) is ExitStatus.NEEDS_A_PERSON
     assert said == []
     log = (tmp_path / "bridge.log").read_text()
     assert log.count("process.started") == 1
@@ -137,7 +137,7 @@ async def test_a_child_that_keeps_dying_is_given_up_with_a_sentence(tmp_path: Pa
     children = [Child("dying", ("settings",))]
     with pytest.raises(OrdersError, match=f"dying ended with status 0 {FAST_FAILURES_MAX} times in a row") as given_up:
         await supervisor(children, tmp_path, said).run(asyncio.Event())
-    assert given_up.value.status is ExitStatus.FAILURE
+    assert exit_status_of(given_up.value) is ExitStatus.FAILURE
     assert len(said) == FAST_FAILURES_MAX - 1
     assert "TEMPORAL_HOST=" in (tmp_path / "dying.log").read_text()
 
@@ -147,7 +147,7 @@ async def test_a_child_with_wrong_settings_is_not_started_again(tmp_path: Path) 
     children = [Child("wrong", ("bridge",))]
     with pytest.raises(OrdersError, match="wrong refuses its settings") as given_up:
         await supervisor(children, tmp_path, said, DB_PORT="x").run(asyncio.Event())
-    assert given_up.value.status is ExitStatus.USAGE
+    assert exit_status_of(given_up.value) is ExitStatus.USAGE
     assert said == []
     assert "DB_PORT is wrong" in (tmp_path / "wrong.log").read_text()
 

@@ -8,7 +8,7 @@ import pytest
 from bridge.config import BridgeConfig
 from orders.errors import WrongSettingsError
 from orders.processes.bridge import bridge_config
-from orders.processes.exit_status import ExitStatus
+from orders.processes.exit_status import ExitStatus, exit_status_of
 from orders.settings import Settings, load_settings
 from orders.settings.example import env_example
 from orders.settings.model import GROUPS, order_policy, order_run_timeout
@@ -34,7 +34,7 @@ def refusal_of(monkeypatch: pytest.MonkeyPatch, **settings: str) -> list[str]:
         monkeypatch.setenv(name, value)
     with pytest.raises(WrongSettingsError) as refused:
         load_settings()
-    assert refused.value.status is ExitStatus.USAGE
+    assert exit_status_of(refused.value) is ExitStatus.USAGE
     return str(refused.value).splitlines()
 
 
