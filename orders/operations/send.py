@@ -14,7 +14,6 @@ from orders.clients.temporal import temporal_unreachable
 from orders.errors import OrdersError, UnreachableError
 from orders.operations.bodies import body_fields
 from orders.settings import Settings
-from orders.settings.model import order_policy, order_run_timeout
 from schemas.event_types import EventType
 from schemas.inbound import InboundBody, InboundEvent
 
@@ -46,7 +45,8 @@ async def deliver(
         occurred_at=body.occurred_at or datetime.now(UTC),
         body=body_fields(body),
     )
-    dispatcher = Dispatcher(client, order_policy(settings), order_run_timeout(settings))
+    policy = settings.order_policy(search_attributes=settings.temporal_search_attributes)
+    dispatcher = Dispatcher(client, policy, settings.order_run_timeout)
     call = route(body.order_id, event_type, event)
     for _ in range(_ATTEMPTS):
         try:

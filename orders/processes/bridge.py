@@ -17,8 +17,7 @@ from orders.processes.exit_status import ExitStatus
 from orders.processes.health_checks import bridge_checks
 from orders.processes.health_server import health_server
 from orders.settings import Settings
-from orders.settings.model import failpoints, order_policy, order_run_timeout
-from orders.settings.types import _span
+from orders.settings.types import span
 
 log = structlog.get_logger("bridge")
 
@@ -74,19 +73,19 @@ def _bridge_config(settings: Settings) -> BridgeConfig:
         topics={topic: event_type for event_type, topic in settings.inbound_topics.items()},
         dead_letter_topic=settings.kafka_topic_dead_letters,
         kafka_security=kafka_security(settings),
-        policy=order_policy(settings),
-        run_timeout=order_run_timeout(settings),
+        policy=settings.order_policy(search_attributes=settings.temporal_search_attributes),
+        run_timeout=settings.order_run_timeout,
         limits=DecodeLimits(value_max_bytes=settings.bridge_value_max_bytes),
-        rpc_timeout=_span(settings.bridge_rpc_timeout_seconds),
+        rpc_timeout=span(settings.bridge_rpc_timeout_seconds),
         back_off=BackOff(
-            initial=_span(settings.bridge_retry_initial_interval_seconds),
-            maximum=_span(settings.bridge_retry_maximum_interval_seconds),
+            initial=span(settings.bridge_retry_initial_interval_seconds),
+            maximum=span(settings.bridge_retry_maximum_interval_seconds),
         ),
         group=GroupTimings(
-            session_timeout=_span(settings.bridge_session_timeout_seconds),
-            heartbeat_interval=_span(settings.bridge_heartbeat_interval_seconds),
-            rebalance_timeout=_span(settings.bridge_rebalance_timeout_seconds),
-            max_poll_interval=_span(settings.bridge_max_poll_interval_seconds),
+            session_timeout=span(settings.bridge_session_timeout_seconds),
+            heartbeat_interval=span(settings.bridge_heartbeat_interval_seconds),
+            rebalance_timeout=span(settings.bridge_rebalance_timeout_seconds),
+            max_poll_interval=span(settings.bridge_max_poll_interval_seconds),
         ),
         poll_records_max=settings.bridge_poll_records_max,
         engine=EngineLimits(
@@ -94,15 +93,15 @@ def _bridge_config(settings: Settings) -> BridgeConfig:
             bytes_held_max=settings.bridge_bytes_held_max,
             calls_in_flight_max=settings.bridge_calls_in_flight_max,
         ),
-        commit_interval=_span(settings.bridge_commit_interval_seconds),
-        commit_timeout=_span(settings.bridge_commit_timeout_seconds),
-        drain_timeout=_span(settings.bridge_drain_timeout_seconds),
+        commit_interval=span(settings.bridge_commit_interval_seconds),
+        commit_timeout=span(settings.bridge_commit_timeout_seconds),
+        drain_timeout=span(settings.bridge_drain_timeout_seconds),
         dead_letter_limits=DeadLetterLimits(
             in_a_row_max=settings.bridge_dead_letters_in_a_row_max,
             share_max=settings.bridge_dead_letters_share_max,
             share_window=settings.bridge_dead_letters_share_window,
         ),
-        probe_interval=_span(settings.bridge_probe_interval_seconds),
-        watchdog_timeout=_span(settings.bridge_watchdog_timeout_seconds),
-        failpoints=failpoints(settings),
+        probe_interval=span(settings.bridge_probe_interval_seconds),
+        watchdog_timeout=span(settings.bridge_watchdog_timeout_seconds),
+        failpoints=settings.parse_failpoints(),
     )

@@ -30,7 +30,6 @@ from orders.processes.health_server import health_server
 from orders.processes.versioning import deployment_config
 from orders.processes.workflow_threads import OneTurnAtATime
 from orders.settings import Settings
-from orders.settings.model import failpoints
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 
@@ -144,7 +143,7 @@ async def _workers(
             workers.append(_worker(client, settings, TaskQueue.ORDER, activities, threads))
         if TaskQueue.SHIPPING in queues:
             carrier = await resources.enter_async_context(carrier_gateway(settings, engine))
-            shipping = ShippingActivities(carrier, failpoints(settings))
+            shipping = ShippingActivities(carrier, settings.parse_failpoints())
             activities = [shipping.prepare_package, shipping.dispatch_carrier]
             workers.append(_worker(client, settings, TaskQueue.SHIPPING, activities, threads))
         yield workers
@@ -161,7 +160,7 @@ async def _order_activities(
     )
     resources.push_async_callback(publisher.close)
     gateway = await resources.enter_async_context(payment_gateway(settings, engine))
-    struck = failpoints(settings)
+    struck = settings.parse_failpoints()
     rules = OrderRules(amount_max=settings.order_amount_max)
     orders = OrderActivities(PostgresOrderStore(engine), publisher, rules, struck)
     payments = PaymentActivities(PostgresPaymentStore(engine), gateway, struck)

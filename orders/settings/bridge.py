@@ -1,9 +1,11 @@
 """Settings of the bridge."""
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
+from orders.settings.contradictions import too_short
 from orders.settings.types import Count, Name, OptionalPort, Seconds, SizeBytes
 
 
@@ -73,3 +75,37 @@ class BridgeSettings(BaseModel):
     bridge_watchdog_timeout_seconds: Seconds = Field(
         60, description="Without progress for so long, although both servers answer, the bridge ends to begin anew."
     )
+
+
+_NOT_LONGER: Final = (
+    ("bridge_retry_initial_interval_seconds", "bridge_retry_maximum_interval_seconds"),
+    ("bridge_session_timeout_seconds", "bridge_max_poll_interval_seconds"),
+)
+
+
+def contradictions(settings: BridgeSettings) -> Iterator[str]:
+    """A sentence for each pair of these settings that cannot both be meant."""
+    yield from too_short(settings, _NOT_LONGER)
+    if settings.bridge_heartbeat_interval_seconds * 3 > settings.bridge_session_timeout_seconds:
+        yield (
+            f"BRIDGE_HEARTBEAT_INTERVAL_SECONDS ({settings.bridge_heartbeat_interval_seconds:g}) is above a third of "
+            f"BRIDGE_SESSION_TIMEOUT_SECONDS ({settings.bridge_session_timeout_seconds:g})"
+        )
+    # A commit may be under way when the drain ends: it is waited for, and the last one comes after it.
+    letting_go = settings.bridge_drain_timeout_seconds + 2 * settings.bridge_commit_timeout_seconds
+    if letting_go >= settings.bridge_rebalance_timeout_seconds:
+        yield (
+            "BRIDGE_DRAIN_TIMEOUT_SECONDS and twice BRIDGE_COMMIT_TIMEOUT_SECONDS together "
+            f"({letting_go:g}) are not below BRIDGE_REBALANCE_TIMEOUT_SECONDS "
+            f"({settings.bridge_rebalance_timeout_seconds:g})"
+        )
+    patience = {
+        "BRIDGE_REBALANCE_TIMEOUT_SECONDS": settings.bridge_rebalance_timeout_seconds,
+        "twice BRIDGE_RPC_TIMEOUT_SECONDS": 2 * settings.bridge_rpc_timeout_seconds,
+    }
+    for name, seconds in patience.items():
+        if settings.bridge_watchdog_timeout_seconds <= seconds:
+            yield (
+                f"BRIDGE_WATCHDOG_TIMEOUT_SECONDS ({settings.bridge_watchdog_timeout_seconds:g}) is not above {name} "
+                f"({seconds:g})"
+            )

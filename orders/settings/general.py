@@ -1,16 +1,13 @@
-"""The settings of each part. A field's name in upper case is the setting's name; its description is its meaning.
+"""Settings of the installation as a whole."""
 
-The descriptions are what ``.env.example`` and docs/settings.md say: sentences for a person who runs the system.
-"""
-
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from orders.settings.types import (
-    Name,
-)
+from activities.failpoints import Failpoints
+from orders.settings.types import Name
 
 
 class Environment(StrEnum):
@@ -46,3 +43,24 @@ class GeneralSettings(BaseModel):
             "Refused in production."
         ),
     )
+
+    @property
+    def is_production(self) -> bool:
+        """Whether real orders are at stake, so that neither stand-ins nor failpoints are allowed."""
+        return self.orders_environment is Environment.PRODUCTION
+
+    def parse_failpoints(self) -> Failpoints:
+        """The failpoints that FAILPOINTS sets, with no hit counted yet.
+
+        Raises:
+            ValueError: FAILPOINTS is malformed, or set in production.
+        """
+        return Failpoints.parse(self.failpoints, production=self.is_production)
+
+
+def contradictions(settings: GeneralSettings) -> Iterator[str]:
+    """A sentence where FAILPOINTS is malformed, or set in production."""
+    try:
+        settings.parse_failpoints()
+    except ValueError as error:
+        yield str(error).replace("in production", "with ORDERS_ENVIRONMENT=production")

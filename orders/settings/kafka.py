@@ -1,10 +1,13 @@
 """Settings of Kafka."""
 
+from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
+from orders.settings.contradictions import half_a_pair, unused
 from orders.settings.types import Count, KafkaServers, Seconds, Topic
 from schemas.event_types import EventType
 
@@ -53,10 +56,35 @@ class KafkaSettings(BaseModel):
 
     @property
     def inbound_topics(self) -> dict[EventType, str]:
-        """The topic of each inbound event type."""
-        return {
-            EventType.ORDER_CREATED: self.kafka_topic_order_created,
-            EventType.ORDER_APPROVED: self.kafka_topic_order_approved,
-            EventType.ORDER_CANCELLED: self.kafka_topic_order_cancelled,
-            EventType.ORDER_ADDRESS_UPDATED: self.kafka_topic_order_address_updated,
-        }
+        """The topic of each inbound event type: the setting that has the event type in its name."""
+        return {one: getattr(self, f"kafka_topic_{one.value.replace('.', '_')}") for one in EventType}
+
+
+def contradictions(settings: KafkaSettings) -> Iterator[str]:
+    """A sentence for each pair of these settings that cannot both be meant."""
+    yield from _topics_of_one_name(settings)
+    protocol = settings.kafka_security_protocol
+    sasl = {name for name in KafkaSettings.model_fields if name.startswith("kafka_sasl_")}
+    ssl = {name for name in KafkaSettings.model_fields if name.startswith("kafka_ssl_")}
+    if protocol.startswith("SASL_"):
+        yield from (
+            f"KAFKA_SECURITY_PROTOCOL={protocol} needs {name.upper()}, which is not set"
+            for name in sorted(sasl)
+            if getattr(settings, name) is None
+        )
+    else:
+        yield from unused(settings, sasl, f"KAFKA_SECURITY_PROTOCOL={protocol}")
+    if not protocol.endswith("SSL"):
+        yield from unused(settings, ssl, f"KAFKA_SECURITY_PROTOCOL={protocol}")
+    yield from half_a_pair(settings, "kafka_ssl_cert_file", "kafka_ssl_key_file")
+
+
+def _topics_of_one_name(settings: KafkaSettings) -> Iterator[str]:
+    names = [name for name in KafkaSettings.model_fields if name.startswith("kafka_topic_")]
+    topics = [name for name in names if isinstance(getattr(settings, name), str)]
+    for first, second in combinations(topics, 2):
+        if getattr(settings, first) == getattr(settings, second):
+            yield (
+                f"{first.upper()} and {second.upper()} are both {getattr(settings, first)!r}: "
+                "each needs a topic of its own"
+            )

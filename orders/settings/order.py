@@ -1,9 +1,15 @@
-"""Settings of orders."""
+"""Settings of orders, and the policy that each workflow takes along."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
 
 from pydantic import BaseModel, Field
 
-from orders.settings.types import Seconds
+from orders.settings.contradictions import too_short
+from orders.settings.types import Seconds, span
 from schemas.base import AMOUNT_MAX
+from schemas.order import OrderPolicy
 
 
 class OrderSettings(BaseModel):
@@ -48,3 +54,40 @@ class OrderSettings(BaseModel):
     order_amount_max: int = Field(
         AMOUNT_MAX, ge=0, le=AMOUNT_MAX, description="Highest total, in minor units; an order above it is REJECTED."
     )
+
+    def order_policy(self, *, search_attributes: bool) -> OrderPolicy:
+        """What a workflow is told when it starts, so that it never reads the environment.
+
+        Args:
+            search_attributes: whether orders can be searched in Temporal, which is a setting of Temporal's.
+        """
+        return OrderPolicy(
+            approval_timeout=span(self.order_approval_timeout_seconds),
+            early_event_time_to_live=span(self.order_early_event_ttl_seconds),
+            shipping_attempts=self.order_shipping_attempts,
+            shipping_retry_delay=span(self.order_shipping_retry_delay_seconds),
+            activity_start_to_close=span(self.order_activity_start_to_close_seconds),
+            activity_schedule_to_close=span(self.order_activity_schedule_to_close_seconds),
+            retry_initial_interval=span(self.order_retry_initial_interval_seconds),
+            retry_maximum_interval=span(self.order_retry_maximum_interval_seconds),
+            search_attributes=search_attributes,
+        )
+
+    @property
+    def order_run_timeout(self) -> timedelta | None:
+        """The longest that a workflow run may take; None for no limit."""
+        return None if self.order_run_timeout_seconds is None else span(self.order_run_timeout_seconds)
+
+
+_NOT_LONGER: Final = (
+    ("order_activity_start_to_close_seconds", "order_activity_schedule_to_close_seconds"),
+    ("order_retry_initial_interval_seconds", "order_retry_maximum_interval_seconds"),
+    # A run that ends before its order could be approved, or its first event come, is cut off for no fault of its own.
+    ("order_approval_timeout_seconds", "order_run_timeout_seconds"),
+    ("order_early_event_ttl_seconds", "order_run_timeout_seconds"),
+)
+
+
+def contradictions(settings: OrderSettings) -> Iterator[str]:
+    """A sentence for each pair of these settings that cannot both be meant."""
+    yield from too_short(settings, _NOT_LONGER)

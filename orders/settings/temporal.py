@@ -1,9 +1,11 @@
 """Settings of Temporal."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
 
+from orders.settings.contradictions import half_a_pair, unused
 from orders.settings.types import CodecKeys, Name, Seconds, TemporalServer, WebAddress
 
 
@@ -44,3 +46,13 @@ class TemporalSettings(BaseModel):
     temporal_connect_timeout_seconds: Seconds = Field(
         5, description="How long a command tries to reach Temporal before it says that it cannot. Processes wait on."
     )
+
+
+def contradictions(settings: TemporalSettings) -> Iterator[str]:
+    """A sentence for each pair of these settings that cannot both be meant."""
+    if not settings.temporal_tls:
+        tls = {name for name in TemporalSettings.model_fields if name.startswith("temporal_tls_")}
+        yield from unused(settings, tls | {"temporal_api_key"}, "TEMPORAL_TLS=false")
+    if settings.temporal_codec_allow_unencrypted and settings.temporal_codec_keys is None:
+        yield "TEMPORAL_CODEC_ALLOW_UNENCRYPTED is set without TEMPORAL_CODEC_KEYS: nothing is encrypted anyway"
+    yield from half_a_pair(settings, "temporal_tls_client_cert_file", "temporal_tls_client_key_file")

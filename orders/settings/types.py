@@ -94,5 +94,6 @@ DeploymentName = Annotated[str, AfterValidator(_deployment_name)]
 """What precedes that dot, and so holds none."""
 
 
-def _span(seconds: float) -> timedelta:
+def span(seconds: float) -> timedelta:
+    """A length of time in seconds as a ``timedelta``, which is what the other rooms take."""
     return timedelta(seconds=seconds)

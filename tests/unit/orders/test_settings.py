@@ -11,7 +11,7 @@ from orders.processes.bridge import bridge_config
 from orders.processes.exit_status import ExitStatus, exit_status_of
 from orders.settings import Settings, load_settings
 from orders.settings.example import env_example
-from orders.settings.model import GROUPS, order_policy, order_run_timeout
+from orders.settings.model import GROUPS
 from schemas.event_types import EventType
 from schemas.order import OrderPolicy
 
@@ -249,8 +249,10 @@ def test_settings_cannot_be_changed_afterwards() -> None:
 
 def test_the_defaults_are_those_of_the_rooms_they_are_for() -> None:
     settings = load_settings()
-    assert order_policy(settings) == OrderPolicy(search_attributes=True)
-    assert order_run_timeout(settings) is None
+    assert settings.order_policy(search_attributes=settings.temporal_search_attributes) == OrderPolicy(
+        search_attributes=True
+    )
+    assert settings.order_run_timeout is None
     expected = BridgeConfig(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         kafka_security={"security_protocol": "PLAINTEXT"},
