@@ -1,17 +1,29 @@
 """``python -m orders``, and the console script."""
 
+import sys
+from typing import Final
+
+from orders.processes.exit_status import ExitStatus
 from orders.processes.leaving import leave
+from orders.processes.stop_signals import leave_if_told_while_starting
+
+PROCESSES: Final = frozenset({"bridge", "worker"})
+"""The commands that run until they are told to stop, which is their ordinary end: at any moment, with OK."""
 
 
 def main() -> None:
     """Runs the command line and leaves with its exit status."""
-    from orders.cli.app import app  # noqa: PLC0415 - imported here so that Ctrl-C during start-up is caught below
-
+    if set(sys.argv[1:2]) & PROCESSES:
+        leave_if_told_while_starting()
     try:
+        from orders.cli.app import app  # noqa: PLC0415 - imported here so that Ctrl-C during start-up is caught below
+
         app(prog_name="orders")
     except SystemExit as ended:
         leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
-    leave(0)
+    except KeyboardInterrupt:
+        leave(ExitStatus.INTERRUPTED)
+    leave(ExitStatus.OK)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from types import FrameType
 from typing import Final, NoReturn
 
 import structlog
@@ -14,9 +13,7 @@ import structlog
 from orders.errors import OrdersError
 from orders.processes.exit_status import ExitStatus
 from orders.processes.leaving import leave
-
-STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""SIGHUP as well: a closed terminal must not leave a process behind."""
+from orders.processes.stop_signals import last_words, take_stop_signals
 
 PARENT_VARIABLE: Final = "ORDERS_PARENT_PID"
 """Set by a supervisor for its children: they stop when it is gone, so that not even its kill -9 leaves them behind."""
@@ -29,30 +26,14 @@ _log = structlog.get_logger("orders.process")
 def stop_on_signals(stop: asyncio.Event, *, within_seconds: float) -> Iterator[None]:
     """Sets the event at the first signal to stop; at the second, or when stopping takes too long, leaves at once.
 
-    Handlers are the interpreter's own, not the loop's, so that a second signal ends the process even where something
-    blocks the loop.
+    Afterwards the signals do what they did before.
 
     Args:
         stop: set at the first signal.
-        within_seconds: how long after it the process may live.
+        within_seconds: how long after it the block may go on.
     """
-    loop = asyncio.get_running_loop()
-    timer = threading.Timer(within_seconds, _took_too_long, args=(within_seconds,))
-    timer.daemon = True
-
-    def begin_to_stop(name: str) -> None:
-        _log.info("process.stopping", signal=name, within_seconds=within_seconds)
-        stop.set()
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        # It may interrupt a line that is being logged, so nothing is logged here.
-        if timer.is_alive():
-            _last_words(f"second {signal.Signals(number).name}: ended at once")
-            leave(128 + number, flush=False)
-        timer.start()
-        loop.call_soon_threadsafe(begin_to_stop, signal.Signals(number).name)
-
-    before = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
+    timer = _timer(within_seconds)
+    before = take_stop_signals(_begin_to_stop(stop, timer))
     try:
         yield
     finally:
@@ -61,16 +42,32 @@ def stop_on_signals(stop: asyncio.Event, *, within_seconds: float) -> Iterator[N
             signal.signal(number, handler)
 
 
+def _timer(within_seconds: float) -> threading.Timer:
+    timer = threading.Timer(within_seconds, _took_too_long, args=(within_seconds,))
+    timer.daemon = True
+    return timer
+
+
+def _begin_to_stop(stop: asyncio.Event, timer: threading.Timer) -> Callable[[signal.Signals], None]:
+    """What the first signal does: it starts the timer, and has the loop set the event."""
+    loop = asyncio.get_running_loop()
+
+    def begin(name: str) -> None:
+        _log.info("process.stopping", signal=name, within_seconds=timer.interval)
+        stop.set()
+
+    def at_the_first(number: signal.Signals) -> None:
+        timer.start()
+        # A loop that is closed has nothing left to stop: the process is about to leave with a status of its own.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(begin, number.name)
+
+    return at_the_first
+
+
 def _took_too_long(within_seconds: float) -> NoReturn:
-    _last_words(f"stopping took longer than {within_seconds:g} s: ended without finishing")
+    last_words(f"stopping took longer than {within_seconds:g} s: ended without finishing")
     leave(ExitStatus.FAILURE, flush=False)
-
-
-def _last_words(sentence: str) -> None:
-    """Writes to standard error past every lock and buffer, whose holder may be what is stuck."""
-    with contextlib.suppress(OSError):
-        os.set_blocking(2, False)
-        os.write(2, f"orders: {sentence}\n".encode())
 
 
 async def run_until_stopped(
@@ -78,27 +75,30 @@ async def run_until_stopped(
 ) -> ExitStatus:
     """Runs a process's body until it ends or is told to stop, and returns the status to leave with.
 
+    The signals to stop are never given back: a second one ends the process at once also while it leaves, and the limit
+    holds until it has left.
+
     Args:
         name: what the process is, for the log.
         body: does the work, and returns soon after the event is set, with everything closed.
-        stop_within_seconds: how long it may take to stop; then the process leaves with FAILURE.
+        stop_within_seconds: how long the process may live after the first signal; then it leaves with FAILURE.
     """
     stop = asyncio.Event()
-    with stop_on_signals(stop, within_seconds=stop_within_seconds):
-        _log.info("process.started", process=name, pid=os.getpid())
-        watching = asyncio.create_task(_stop_when_orphaned(stop), name="parent watch")
-        try:
-            status = await body(stop)
-        except OrdersError:
-            raise  # Its sentence is for whoever started the process.
-        except Exception:  # noqa: BLE001 - see below
-            # The outermost edge of the process: whatever it was, the supervisor starts a new one, and the log says why.
-            _log.exception("process.failed", process=name)
-            status = ExitStatus.FAILURE
-        finally:
-            watching.cancel()
-        _log.info("process.stopped", process=name, status=int(status))
-        return status
+    take_stop_signals(_begin_to_stop(stop, _timer(stop_within_seconds)))
+    _log.info("process.started", process=name, pid=os.getpid())
+    watching = asyncio.create_task(_stop_when_orphaned(stop), name="parent watch")
+    try:
+        status = await body(stop)
+    except OrdersError:
+        raise  # Its sentence is for whoever started the process.
+    except Exception:  # noqa: BLE001 - see below
+        # The outermost edge of the process: whatever it was, the supervisor starts a new one, and the log says why.
+        _log.exception("process.failed", process=name)
+        status = ExitStatus.FAILURE
+    finally:
+        watching.cancel()
+    _log.info("process.stopped", process=name, status=int(status))
+    return status
 
 
 async def _stop_when_orphaned(stop: asyncio.Event) -> None:
