@@ -206,7 +206,7 @@ class RunningGateway:
 
     async def start(self) -> None:
         """Starts it; with the books and on the port that it had before."""
-        command = [sys.executable, "-m", "tests.helpers.gateway_server", str(self.folder), "--api-key", self.api_key]
+        command = [sys.executable, "-m", __spec__.name, str(self.folder), "--api-key", self.api_key]
         self._process = subprocess.Popen(  # noqa: ASYNC220 # It starts in a millisecond, and is waited for in a thread.
             [*command, "--port", str(self.port)], stdout=subprocess.PIPE, text=True
         )
