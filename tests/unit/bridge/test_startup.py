@@ -1,0 +1,86 @@
+"""Closing a Kafka client: whatever the client does, the bridge goes on, soon."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bridge.supervision import startup
+
+CLOSE_TIMEOUT = timedelta(seconds=0.2)
+
+
+@pytest.fixture
+def logs() -> Iterator[list[Any]]:
+    with capture_logs() as captured:
+        yield captured
+
+
+class CancelsItsOwnSender:
+    """As aiokafka's idempotent producer does that has no producer id yet, because Kafka went away."""
+
+    async def stop(self) -> None:
+        sender = asyncio.create_task(asyncio.Event().wait())
+        await asyncio.sleep(0)
+        sender.cancel()
+        await sender
+
+
+class KeepsCancellationToItself:
+    """As aiokafka's coordinator does while it waits for a broker."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+
+    async def stop(self) -> None:
+        while not self.released.is_set():
+            try:
+                await self.released.wait()
+            except asyncio.CancelledError:
+                continue
+
+
+class Fails:
+    async def stop(self) -> None:
+        raise ConnectionError
+
+
+class Closes:
+    async def stop(self) -> None:
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("client", "said"),
+    [(CancelsItsOwnSender(), ["CancelledError"]), (Fails(), ["ConnectionError"]), (Closes(), [])],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_client_that_fails_to_close_is_told_in_the_log_and_stops_nothing(
+    client: Any, said: list[str], logs: list[Any]
+) -> None:
+    await startup._close(client)
+    assert [line["error"] for line in logs] == said
+
+
+async def test_a_client_that_does_not_close_is_left_after_a_while(
+    logs: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(startup, "_CLOSE_TIMEOUT", CLOSE_TIMEOUT)
+    client = KeepsCancellationToItself()
+    async with asyncio.timeout(5):
+        await startup._close(client)
+    assert [line["error"] for line in logs] == ["TimeoutError"]
+    client.released.set()
+
+
+async def test_who_waits_for_a_client_to_close_can_be_cancelled() -> None:
+    client = KeepsCancellationToItself()
+    waiting = asyncio.create_task(startup._close(client))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    client.released.set()
