@@ -68,7 +68,7 @@ def application_error(error: Exception) -> ApplicationError:
 
 
 @contextmanager
-def told_to_temporal() -> Iterator[None]:
+def as_application_errors() -> Iterator[None]:
     """Turns what an activity's work raises into what Temporal is told; every activity's body stands in it."""
     try:
         yield

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from activities.ports import SequenceConflictError, StoredEvent
-from schemas.activity_io import SettledEvent
+from schemas.activity_io import EventOutcome
 from schemas.event_types import read_body
 from schemas.inbound import InboundEvent
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected, OutboundEvent
@@ -55,13 +55,13 @@ def unrecorded(
     return tuple(fresh)
 
 
-def outcomes_kept(settled: Iterable[SettledEvent]) -> tuple[SettledEvent, ...]:
+def outcomes_kept(outcomes: Iterable[EventOutcome]) -> tuple[EventOutcome, ...]:
     """The outcomes that are recorded: the first of each event id, and never that one was a duplicate.
 
     A duplicate may be answered while the first of its id is still held; that one's outcome is what counts.
     """
-    kept: dict[str, SettledEvent] = {}
-    for one in settled:
+    kept: dict[str, EventOutcome] = {}
+    for one in outcomes:
         if one.outcome is not InboundOutcome.DUPLICATE:
             kept.setdefault(one.event_id, one)
     return tuple(kept.values())
@@ -98,7 +98,7 @@ def _late_reason(order_id: str, event: InboundEvent, state: OrderState | None) -
     return ReasonCode.ORDER_CLOSED
 
 
-def settle_late(
+def answer_late(
     order_id: str,
     events: Sequence[InboundEvent],
     *,
@@ -106,7 +106,7 @@ def settle_late(
     state: OrderState | None,
     last_sequence: int,
     at: datetime,
-) -> tuple[tuple[SettledEvent, ...], tuple[OrderEventRejected, ...]]:
+) -> tuple[tuple[EventOutcome, ...], tuple[OrderEventRejected, ...]]:
     """Decides late events: the id of a decided one makes a duplicate, every other is rejected with the next number.
 
     Args:
@@ -118,7 +118,7 @@ def settle_late(
         at: when it is decided.
     """
     seen = set(decided)
-    settled: list[SettledEvent] = []
+    outcomes: list[EventOutcome] = []
     rejections: list[OrderEventRejected] = []
     for event in events:
         if event.event_id in seen:
@@ -128,7 +128,7 @@ def settle_late(
             rejection = late_rejection(order_id, last_sequence + len(rejections) + 1, event, state, at)
             rejections.append(rejection)
             outcome, reason = InboundOutcome.REJECTED, rejection.reason
-        settled.append(
-            SettledEvent(event_id=event.event_id, type=event.type, outcome=outcome, reason=reason, at=at),
+        outcomes.append(
+            EventOutcome(event_id=event.event_id, type=event.type, outcome=outcome, reason=reason, at=at),
         )
-    return tuple(settled), tuple(rejections)
+    return tuple(outcomes), tuple(rejections)

@@ -5,17 +5,17 @@ from typing import Final
 
 from temporalio import activity
 
-from activities.errors import told_to_temporal
+from activities.errors import as_application_errors
 from activities.failpoints import Failpoint, Failpoints
 from activities.ports import EventPublisher, OrderStore, StoredEvent
 from schemas.activity_io import (
+    AnswerLateEvents,
+    LateAnswers,
     LookUpOrder,
     MarkOrderShipped,
     OrderSnapshot,
     PublishEvents,
     ReceiveOrder,
-    SettledLateEvents,
-    SettleLateEvents,
     ValidateOrder,
     ValidationResult,
 )
@@ -53,13 +53,13 @@ class OrderActivities:
     @activity.defn
     async def look_up_order(self, request: LookUpOrder) -> OrderSnapshot:
         """What the database knows of the order: nothing, an interrupted life, or a finished one."""
-        with told_to_temporal():
+        with as_application_errors():
             return await self._store.look_up(request.order_id)
 
     @activity.defn
     async def receive_order(self, request: ReceiveOrder) -> None:
         """Keeps the order before anything is done for it."""
-        with told_to_temporal():
+        with as_application_errors():
             await self._store.receive(request.order_id, request.details)
 
     @activity.defn
@@ -72,7 +72,7 @@ class OrderActivities:
     @activity.defn
     async def mark_order_shipped(self, request: MarkOrderShipped) -> None:
         """Marks the order's row as shipped."""
-        with told_to_temporal():
+        with as_application_errors():
             await self._store.mark_shipped(request.order_id)
 
     @activity.defn
@@ -83,20 +83,20 @@ class OrderActivities:
         sequence, so the database ignores the repeat and consumers can. A batch without events publishes what an
         interrupted run left behind.
         """
-        with told_to_temporal():
+        with as_application_errors():
             await self._publish(batch.order_id, await self._store.record(batch))
 
     @activity.defn
-    async def settle_late_events(self, request: SettleLateEvents) -> SettledLateEvents:
+    async def answer_late_events(self, request: AnswerLateEvents) -> LateAnswers:
         """Answers events for an order whose life is over: a duplicate changes nothing, any other is rejected."""
         info = activity.info()
         # Not the clock: every attempt of this activity writes the same rows.
         at, origin = info.scheduled_time, f"signal:{info.workflow_run_id}:{info.activity_id}"
-        with told_to_temporal():
+        with as_application_errors():
             events = _identified(request.events, origin)
-            settled, stored = await self._store.settle_late(request.order_id, events, at)
+            outcomes, stored = await self._store.answer_late(request.order_id, events, at)
             await self._publish(request.order_id, stored)
-        return SettledLateEvents(settled=settled)
+        return LateAnswers(outcomes=outcomes)
 
     async def _publish(self, order_id: str, stored: tuple[StoredEvent, ...]) -> None:
         """Publishes consecutive events that begin at the first one not known to be published.

@@ -4,7 +4,7 @@ from typing import Final
 
 from temporalio import activity
 
-from activities.errors import told_to_temporal
+from activities.errors import as_application_errors
 from activities.failpoints import Failpoint, Failpoints
 from activities.ports import (
     GatewayContractError,
@@ -33,7 +33,7 @@ class PaymentActivities:
         After a crash anywhere it is repeated as it is: the claim stands, and what an earlier attempt came to is looked
         up before anything is asked again.
         """
-        with told_to_temporal():
+        with as_application_errors():
             claim = await self._payments.claim(charge)
             if not _is_claim_of(claim, charge):
                 return ChargeResult(status=PaymentStatus.DECLINED, reason=ReasonCode.PAYMENT_ID_CONFLICT)
@@ -41,7 +41,7 @@ class PaymentActivities:
                 payment = await self._charged(charge, known=None if claim.is_new else await self._known(claim))
                 _check_charge(payment, claim)
                 # A refund may have overtaken this attempt: what is recorded then stands, and is the answer.
-                claim = await self._settled(claim, payment)
+                claim = await self._record_outcome(claim, payment)
             return _charge_result(claim)
 
     @activity.defn
@@ -51,13 +51,13 @@ class PaymentActivities:
         The gateway decides between a charge still under way and this: it either gives that charge back, or declines it
         when it arrives.
         """
-        with told_to_temporal():
+        with as_application_errors():
             claim = await self._payments.claim_void(request.payment_id, request.order_id)
             if claim.order_id != request.order_id:
                 # The id is another order's, so nothing of this order was charged under it.
                 return RefundResult(status=PaymentStatus.VOIDED)
             if claim.status in (PaymentStatus.PENDING, PaymentStatus.CHARGED):
-                claim = await self._settled(claim, await self._given_back(claim))
+                claim = await self._record_outcome(claim, await self._given_back(claim))
             refunded = claim.status is PaymentStatus.REFUNDED
             return RefundResult(status=PaymentStatus.REFUNDED if refunded else PaymentStatus.VOIDED)
 
@@ -90,10 +90,10 @@ class PaymentActivities:
         _check_refund(payment, claim, known)
         return payment
 
-    async def _settled(self, claim: PaymentClaim, payment: GatewayPayment) -> PaymentClaim:
-        settled = await self._payments.settle(claim.payment_id, payment.status, payment.reason)
+    async def _record_outcome(self, claim: PaymentClaim, payment: GatewayPayment) -> PaymentClaim:
+        recorded = await self._payments.record_outcome(claim.payment_id, payment.status, payment.reason)
         await self._failpoints.reach(Failpoint.AFTER_SETTLEMENT)
-        return settled
+        return recorded
 
 
 _GIVEN_BACK: Final = (PaymentStatus.REFUNDED, PaymentStatus.VOIDED)

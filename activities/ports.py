@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from schemas.activity_io import ChargePayment, OrderSnapshot, PublishEvents, SettledEvent
+from schemas.activity_io import ChargePayment, EventOutcome, OrderSnapshot, PublishEvents
 from schemas.inbound import InboundEvent
 from schemas.order import Address, OrderDetails
 from schemas.states import PaymentStatus, ReasonCode
@@ -47,9 +47,9 @@ class OrderStore(Protocol):
         """
         ...
 
-    async def settle_late(
+    async def answer_late(
         self, order_id: str, events: tuple[InboundEvent, ...], at: datetime
-    ) -> "tuple[tuple[SettledEvent, ...], tuple[StoredEvent, ...]]":
+    ) -> "tuple[tuple[EventOutcome, ...], tuple[StoredEvent, ...]]":
         """Decides events for an order whose life is over, in one transaction, one order at a time.
 
         Args:
@@ -117,7 +117,7 @@ class PaymentStore(Protocol):
         """
         ...
 
-    async def settle(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> "PaymentClaim":
+    async def record_outcome(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> "PaymentClaim":
         """Records what the gateway said, unless what is recorded is later: a refund is never undone by a charge.
 
         Returns:

@@ -2,7 +2,7 @@
 
 from temporalio import activity
 
-from activities.errors import told_to_temporal
+from activities.errors import as_application_errors
 from activities.failpoints import Failpoint, Failpoints
 from activities.ports import CarrierGateway
 from schemas.activity_io import DispatchedCarrier, PreparedPackage, Shipment
@@ -18,7 +18,7 @@ class ShippingActivities:
     @activity.defn
     async def prepare_package(self, shipment: Shipment) -> PreparedPackage:
         """Prepares the package for its address."""
-        with told_to_temporal():
+        with as_application_errors():
             package_id = await self._carrier.prepare(shipment.order_id, shipment.address, shipment.attempt)
             await self._failpoints.reach(Failpoint.AFTER_PREPARATION)
         return PreparedPackage(package_id=package_id)
@@ -26,7 +26,7 @@ class ShippingActivities:
     @activity.defn
     async def dispatch_carrier(self, shipment: Shipment) -> DispatchedCarrier:
         """Hands the package to the carrier."""
-        with told_to_temporal():
+        with as_application_errors():
             tracking_id = await self._carrier.dispatch(shipment.order_id, shipment.address, shipment.attempt)
             await self._failpoints.reach(Failpoint.AFTER_DISPATCH)
         return DispatchedCarrier(tracking_id=tracking_id)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas.event_types import SIGNALS, EventType
+from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundEvent
 
 
@@ -22,4 +22,4 @@ class WorkflowCall:
 
 def route(order_id: str, event_type: EventType, event: InboundEvent) -> WorkflowCall:
     """The call for an event: every event type is a signal, and every order is a workflow under its own id."""
-    return WorkflowCall(workflow_id=order_id, signal=SIGNALS[event_type], event=event)
+    return WorkflowCall(workflow_id=order_id, signal=INBOUND[event_type].signal, event=event)

@@ -31,7 +31,7 @@ class OrderSnapshot(Model):
     """Where the last recorded transition led; None where `details` were kept and no transition was recorded yet."""
     last_sequence: int = 0
     """Of the audit table: numbers go on from here."""
-    settled_event_ids: tuple[str, ...] = Field(default=(), strict=False)
+    decided_event_ids: tuple[str, ...] = Field(default=(), strict=False)
     """Inbound events of this order that are already decided, of an order that is not over yet."""
     address_updated_at: Timestamp | None = None
     """Event time of the last address update that was applied."""
@@ -120,7 +120,7 @@ class MarkOrderShipped(Model):
     tracking_id: str | None = None
 
 
-class SettledEvent(Model):
+class EventOutcome(Model):
     """What became of one inbound event, for `inbound_events`."""
 
     event_id: str
@@ -145,13 +145,13 @@ class PublishEvents(Model):
 
     order_id: Identifier
     events: Annotated[tuple[OutboundEvent, ...], Field(strict=False)] = ()
-    settled: Annotated[tuple[SettledEvent, ...], Field(strict=False)] = ()
+    outcomes: Annotated[tuple[EventOutcome, ...], Field(strict=False)] = ()
     projection: OrderProjection | None = None
     """None where the order was never accepted."""
 
 
-class SettleLateEvents(Model):
-    """Parameter of ``settle_late_events``: events for an order whose life is over, decided from Postgres.
+class AnswerLateEvents(Model):
+    """Parameter of ``answer_late_events``: events for an order whose life is over, decided from Postgres.
 
     Each is a duplicate (nothing happens) or is recorded and published as an ``order.event_rejected``.
     """
@@ -160,10 +160,10 @@ class SettleLateEvents(Model):
     events: Annotated[tuple[InboundEvent, ...], Field(strict=False)]
 
 
-class SettledLateEvents(Model):
+class LateAnswers(Model):
     """What became of late events, in their order."""
 
-    settled: Annotated[tuple[SettledEvent, ...], Field(strict=False)] = ()
+    outcomes: Annotated[tuple[EventOutcome, ...], Field(strict=False)] = ()
 
 
 # Shipping -----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
-"""The inbound event types: one row for each."""
+"""The registry of inbound event types: what upstream may say happened, one row for each type."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -9,7 +11,7 @@ from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated, Orde
 
 
 class EventType(StrEnum):
-    """What upstream says happened; also the default topic names."""
+    """The name of each inbound event type, as ``ce_type`` carries it."""
 
     ORDER_CREATED = "order.created"
     ORDER_APPROVED = "order.approved"
@@ -17,33 +19,74 @@ class EventType(StrEnum):
     ORDER_ADDRESS_UPDATED = "order.address_updated"
 
 
-BODY_MODELS: dict[EventType, type[InboundBody]] = {
-    EventType.ORDER_CREATED: OrderCreated,
-    EventType.ORDER_APPROVED: OrderApproved,
-    EventType.ORDER_CANCELLED: OrderCancelled,
-    EventType.ORDER_ADDRESS_UPDATED: OrderAddressUpdated,
+@dataclass(frozen=True, slots=True)
+class InboundType:
+    """One row of the registry."""
+
+    body: type[InboundBody]
+    """Model of the message's body."""
+    signal: str
+    """Signal by which `OrderWorkflow` takes the event."""
+    topic: str
+    """Topic that carries the event unless a setting names another."""
+    example: Mapping[str, Any]
+    """A body of the published contract: an invented order, with nothing of a real person in it."""
+
+
+INBOUND: Final[Mapping[EventType, InboundType]] = {
+    EventType.ORDER_CREATED: InboundType(
+        body=OrderCreated,
+        signal="order_created",
+        topic="order.created",
+        example={
+            "order_id": "o-1001",
+            "payment_id": "p-1001",
+            "customer_id": "c-42",
+            "currency": "EUR",
+            "items": [{"sku": "mug-blue", "quantity": 2, "unit_amount": 1250}],
+            "amount": 2500,
+            "shipping_address": {
+                "street": "1 Example Street",
+                "city": "Utrecht",
+                "zip_code": "3511 AA",
+                "country": "NL",
+            },
+        },
+    ),
+    EventType.ORDER_APPROVED: InboundType(
+        body=OrderApproved,
+        signal="approve_order",
+        topic="order.approved",
+        example={"order_id": "o-1001", "approved_by": "ops-7"},
+    ),
+    EventType.ORDER_CANCELLED: InboundType(
+        body=OrderCancelled,
+        signal="cancel_order",
+        topic="order.cancelled",
+        example={"order_id": "o-1001", "cancelled_by": "c-42", "reason": "ordered twice"},
+    ),
+    EventType.ORDER_ADDRESS_UPDATED: InboundType(
+        body=OrderAddressUpdated,
+        signal="update_address",
+        topic="order.address_updated",
+        example={"order_id": "o-1001", "address": {"street": "2 Example Street"}},
+    ),
 }
-"""The body's model for each event type."""
+"""Every inbound event type: models, signals, topics and the contract's examples are read from here alone."""
+
+TYPE_OF_SIGNAL: Final[Mapping[str, EventType]] = {row.signal: event_type for event_type, row in INBOUND.items()}
+"""The event type that each signal of `OrderWorkflow` stands for."""
 
 
 def read_body(event: InboundEvent, order_id: str) -> InboundBody | None:
-    """The event's body, or None where it is not a valid one of this order.
+    """The event's body, or None where the body is not a valid one of this order.
 
-    A body without an order id means this order: a person who signals by hand has named it already.
+    A body without an order id means this order: a person who signals by hand has named the order already.
     """
     if event.malformed:
         return None
     try:
-        body = BODY_MODELS[EventType(event.type)].model_validate({"order_id": order_id, **event.body})
+        body = INBOUND[EventType(event.type)].body.model_validate({"order_id": order_id, **event.body})
     except (ValidationError, ValueError):
         return None
     return body if body.order_id == order_id else None
-
-
-SIGNALS: Final[dict[EventType, str]] = {
-    EventType.ORDER_CREATED: "order_created",
-    EventType.ORDER_APPROVED: "approve_order",
-    EventType.ORDER_CANCELLED: "cancel_order",
-    EventType.ORDER_ADDRESS_UPDATED: "update_address",
-}
-"""The signal of `OrderWorkflow` for each inbound event type."""

@@ -91,7 +91,7 @@ class InboundEvent(Model):
     occurred_at: Timestamp | None = None
     """When it happened upstream; None where nobody said."""
     body: dict[str, Any] = Field(default_factory=dict)
-    """The message's body, of the model in `BODY_MODELS`."""
+    """The message's body, of the model that `schemas.event_types.INBOUND` names for the type."""
     malformed: bool = False
     """Whether the payload was not an envelope at all; it is then answered as invalid."""
 

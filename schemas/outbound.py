@@ -1,8 +1,9 @@
-"""What is published on ``order.events``: one model for each type, CloudEvents headers, deterministic ids."""
+"""What is published on ``order.events``: the registry of outbound event types, CloudEvents headers, event ids."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid5
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -97,6 +98,71 @@ OUTBOUND_EVENT: TypeAdapter[OrderStateChanged | OrderAddressChanged | OrderEvent
 """Parses and serialises any published event."""
 
 
+@dataclass(frozen=True, slots=True)
+class OutboundRow:
+    """One row of the registry of outbound event types."""
+
+    body: type[OutboundBody]
+    """Model of the event's body."""
+    example: Mapping[str, Any]
+    """A body of the published contract; what is published looks to the byte like this."""
+
+
+OUTBOUND: Final[Mapping[OutboundType, OutboundRow]] = {
+    OutboundType.STATE_CHANGED: OutboundRow(
+        body=OrderStateChanged,
+        example={
+            "order_id": "o-1001",
+            "sequence": 3,
+            "previous_state": "VALIDATED",
+            "state": "APPROVED",
+            "occurred_at": "2026-01-31T12:00:00Z",
+            "cause": {"event_id": "order.approved:0:17", "type": "order.approved"},
+            "reason": None,
+            "type": "order.state_changed",
+            "payment_id": "p-1001",
+            "amount": 2500,
+            "currency": "EUR",
+            "tracking_id": None,
+        },
+    ),
+    OutboundType.ADDRESS_CHANGED: OutboundRow(
+        body=OrderAddressChanged,
+        example={
+            "order_id": "o-1001",
+            "sequence": 4,
+            "previous_state": "APPROVED",
+            "state": "APPROVED",
+            "occurred_at": "2026-01-31T12:00:01Z",
+            "cause": {"event_id": "order.address_updated:0:9", "type": "order.address_updated"},
+            "reason": None,
+            "type": "order.address_changed",
+            "address": {
+                "street": "2 Example Street",
+                "city": "Utrecht",
+                "state": None,
+                "zip_code": "3511 AA",
+                "country": "NL",
+            },
+        },
+    ),
+    OutboundType.EVENT_REJECTED: OutboundRow(
+        body=OrderEventRejected,
+        example={
+            "order_id": "o-1001",
+            "sequence": 10,
+            "previous_state": "COMPLETED",
+            "state": "COMPLETED",
+            "occurred_at": "2026-01-31T12:05:00Z",
+            "cause": {"event_id": "order.cancelled:0:3", "type": "order.cancelled"},
+            "reason": "order_closed",
+            "type": "order.event_rejected",
+        },
+    ),
+}
+"""Every outbound event type with its model and the contract's example."""
+
+
 def cloudevents_headers(event: OutboundBody, *, event_type: str, source: str) -> dict[str, str]:
     """The headers of an event in CloudEvents 1.0 binary mode (Kafka protocol binding, section 3.2).
 
@@ -116,11 +182,3 @@ def cloudevents_headers(event: OutboundBody, *, event_type: str, source: str) ->
         "ce_sequence": f"{event.sequence:010}",
         "content-type": CONTENT_TYPE,
     }
-
-
-OUTBOUND_MODELS: Final[Mapping[OutboundType, type[OutboundBody]]] = {
-    OutboundType.STATE_CHANGED: OrderStateChanged,
-    OutboundType.ADDRESS_CHANGED: OrderAddressChanged,
-    OutboundType.EVENT_REJECTED: OrderEventRejected,
-}
-"""The model of each published event type."""

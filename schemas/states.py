@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class OrderStep(StrEnum):
-    """Where a running workflow is; the ``status`` query shows it as ``state``."""
+    """Where a running workflow is; the ``status`` query shows it as ``step``."""
 
     AWAITING_ORDER = "AWAITING_ORDER"
     RECEIVING = "RECEIVING"

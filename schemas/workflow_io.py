@@ -37,10 +37,10 @@ class OrderStatus(Model):
     """Answer to the ``status`` query."""
 
     order_id: Identifier
-    state: OrderStep
+    step: OrderStep
     """Where the workflow is."""
-    order_state: OrderState | None = None
-    """The last state recorded and published, or waiting to be."""
+    state: OrderState | None = None
+    """Where the last transition led, which is recorded and published, or waits to be."""
     reason: ReasonCode | None = None
     waits_for: str | None = None
     """What has to happen next, in a few words for a person; None once over."""

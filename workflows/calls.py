@@ -1,4 +1,4 @@
-"""What an order asks of the world: its activities and its shipping attempts, one method each."""
+"""The calls of an order: its activities and its shipping attempts, one method each."""
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ChildWorkflowError, WorkflowAlreadyStartedError
@@ -7,6 +7,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.orders import OrderActivities
     from activities.payments import PaymentActivities
     from schemas.activity_io import (
+        AnswerLateEvents,
         ChargePayment,
         ChargeResult,
         LookUpOrder,
@@ -14,7 +15,6 @@ with workflow.unsafe.imports_passed_through():
         OrderSnapshot,
         ReceiveOrder,
         RefundPayment,
-        SettleLateEvents,
         ValidateOrder,
         ValidationResult,
     )
@@ -38,14 +38,14 @@ class OrderCalls:
             OrderActivities.look_up_order, LookUpOrder(order_id=self._order_id), **until_it_works(self._policy)
         )
 
-    async def settle_late(self, batch: SettleLateEvents) -> None:
-        """Has the database answer events of an order that is over."""
+    async def answer_late(self, batch: AnswerLateEvents) -> None:
+        """Has the database answer events of an order whose life is over."""
         await workflow.execute_activity_method(
-            OrderActivities.settle_late_events, batch, **until_it_works(self._policy)
+            OrderActivities.answer_late_events, batch, **until_it_works(self._policy)
         )
 
     async def receive(self, details: OrderDetails) -> None:
-        """Has the order kept."""
+        """Keeps the order in the database."""
         await workflow.execute_activity_method(
             OrderActivities.receive_order,
             ReceiveOrder(order_id=self._order_id, details=details),
@@ -86,7 +86,7 @@ class OrderCalls:
         )
 
     async def mark_shipped(self, tracking_id: str | None) -> None:
-        """Has the order's row say that it is shipped."""
+        """Marks the order's row in the database as shipped."""
         await workflow.execute_activity_method(
             OrderActivities.mark_order_shipped,
             MarkOrderShipped(order_id=self._order_id, tracking_id=tracking_id),
@@ -105,7 +105,7 @@ class OrderCalls:
                     task_queue=self._shipping_task_queue,
                     result_type=ShippingResult,
                     static_summary=f"order {self._order_id}, shipping attempt {attempt}",
-                    # A run that is terminated takes its attempt along: the run that resumes the order makes its own.
+                    # A terminated run takes its attempt along: the run that goes on with the order makes its own.
                     parent_close_policy=workflow.ParentClosePolicy.TERMINATE,
                 )
             except WorkflowAlreadyStartedError:

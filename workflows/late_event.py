@@ -4,7 +4,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.orders import OrderActivities
-    from schemas.activity_io import SettledLateEvents, SettleLateEvents
+    from schemas.activity_io import AnswerLateEvents, LateAnswers
     from schemas.workflow_io import LateEventInput
     from workflows.names import LATE_EVENT_WORKFLOW
     from workflows.policies import until_it_works
@@ -15,10 +15,10 @@ class LateEventWorkflow:
     """One late event. The database decides: a duplicate changes nothing, any other is refused and published."""
 
     @workflow.run
-    async def run(self, request: LateEventInput) -> SettledLateEvents:
-        """Settles the event; retried until the database and Kafka have it."""
+    async def run(self, request: LateEventInput) -> LateAnswers:
+        """Has the event answered; retried until the database and Kafka have the answer."""
         return await workflow.execute_activity_method(
-            OrderActivities.settle_late_events,
-            SettleLateEvents(order_id=request.order_id, events=(request.event,)),
+            OrderActivities.answer_late_events,
+            AnswerLateEvents(order_id=request.order_id, events=(request.event,)),
             **until_it_works(request.policy),
         )

@@ -1,4 +1,4 @@
-"""The way out of a workflow: one coroutine that hands everything that waits to ``publish_events``, batch by batch."""
+"""The way out of a workflow: one coroutine hands all decisions that wait to ``publish_events``, batch by batch."""
 
 from typing import Final
 
@@ -8,22 +8,21 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.errors import SEQUENCE_CONFLICT
     from activities.orders import OrderActivities
-    from schemas.activity_io import LookUpOrder
     from schemas.order import OrderPolicy
     from workflows.life.batches import next_fitting
-    from workflows.life.ledger import batch_was_published, next_batch, renumber
+    from workflows.life.ledger import batch_was_published, next_batch
     from workflows.life.state import OrderRunState
-    from workflows.patches import RECORDS_FIRST
     from workflows.policies import CONFLICTS_MAX, until_it_works
 
 ORDER_WRITTEN_ELSEWHERE: Final = "OrderWrittenElsewhere"
-"""Failure type of a run that cannot go on, as another run of the same order writes its events."""
+"""Failure type of a run that cannot go on, because another run of the same order writes the order's events."""
 
 
 class Publisher:
     """Publishes what the run decides, in order, one batch at a time.
 
-    One at a time, because the order of events is the order of batches; many in a batch, because each costs an activity.
+    One batch at a time, because the order of events is the order of batches. Many decisions in a batch, because each
+    batch costs an activity.
     """
 
     def __init__(self, state: OrderRunState, policy: OrderPolicy) -> None:
@@ -37,9 +36,9 @@ class Publisher:
         """Whether everything that was decided is recorded and acknowledged."""
         return not self._state.unpublished
 
-    async def recorded(self) -> None:
-        """Waits until every transition made so far is recorded and acknowledged, whatever else is still to be."""
-        await workflow.wait_condition(lambda: not self._state.has_unrecorded_transitions)
+    async def transitions_published(self) -> None:
+        """Waits until every transition made so far is recorded and acknowledged; other events may still wait."""
+        await workflow.wait_condition(lambda: not self._state.has_unpublished_transitions)
 
     async def run(self) -> None:
         """Publishes until the run is overtaken; mostly for ever.
@@ -59,7 +58,7 @@ class Publisher:
             )
         except ActivityError as error:
             if isinstance(error.cause, ApplicationError) and error.cause.type == SEQUENCE_CONFLICT:
-                await self._resolve(error)
+                self._note_conflict(error)
                 return
             # Nothing else may stop the way out: a failure that is not retried by the activity is retried here.
             workflow.logger.warning("order.events.publish_failed", exc_info=error)
@@ -67,28 +66,14 @@ class Publisher:
         else:
             batch_was_published(self._state, batch, size)
 
-    async def _resolve(self, error: ActivityError) -> None:
+    def _note_conflict(self, error: ActivityError) -> None:
         self._state.conflicts += 1
-        if not workflow.patched(RECORDS_FIRST):
-            await self._renumber(error)
-        elif self._state.conflicts > CONFLICTS_MAX:
+        if self._state.conflicts > CONFLICTS_MAX:
             raise self.written_elsewhere() from error
-        else:
-            self.is_overtaken = True
-
-    async def _renumber(self, error: ActivityError) -> None:
-        state = self._state
-        snapshot = await workflow.execute_activity_method(
-            OrderActivities.look_up_order, LookUpOrder(order_id=state.order_id), **until_it_works(self._policy)
-        )
-        ours = {entry.event.state for entry in state.unpublished if entry.event is not None}
-        ended_elsewhere = snapshot.state is not None and snapshot.state.is_final and snapshot.state not in ours
-        if ended_elsewhere or state.conflicts > CONFLICTS_MAX:
-            raise self.written_elsewhere() from error
-        renumber(state, snapshot)
+        self.is_overtaken = True
 
     def written_elsewhere(self) -> ApplicationError:
-        """Ends a run that cannot go on."""
+        """The failure of a run that cannot go on."""
         return ApplicationError(
             f"another run writes the events of order {self._state.order_id}; this one stopped so that the next event "
             "of the order starts a run that goes on from what is recorded",

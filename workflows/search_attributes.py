@@ -13,10 +13,10 @@ from temporalio.common import SearchAttributeKey, SearchAttributeUpdate, TypedSe
 from schemas.base import IDENTIFIER_PATTERN
 from workflows.life.state import OrderRunState
 
-ORDER_STATE: Final = SearchAttributeKey.for_keyword("OrderState")
-"""The step that the order is at: what the ``status`` query shows as ``state``."""
+ORDER_STEP: Final = SearchAttributeKey.for_keyword("OrderStep")
+"""The step that the order is at: what the ``status`` query shows as ``step``."""
 
-ORDER_STATE_SINCE: Final = SearchAttributeKey.for_datetime("OrderStateSince")
+ORDER_STEP_SINCE: Final = SearchAttributeKey.for_datetime("OrderStepSince")
 """When the run came to that step."""
 
 ORDER_CUSTOMER_ID: Final = SearchAttributeKey.for_keyword("OrderCustomerId")
@@ -25,8 +25,8 @@ ORDER_CUSTOMER_ID: Final = SearchAttributeKey.for_keyword("OrderCustomerId")
 ORDER_PAYMENT_ID: Final = SearchAttributeKey.for_keyword("OrderPaymentId")
 
 SEARCH_ATTRIBUTES: Final[tuple[SearchAttributeKey[Any], ...]] = (
-    ORDER_STATE,
-    ORDER_STATE_SINCE,
+    ORDER_STEP,
+    ORDER_STEP_SINCE,
     ORDER_CUSTOMER_ID,
     ORDER_PAYMENT_ID,
 )
@@ -50,13 +50,13 @@ def changed_attributes(
     updates: list[SearchAttributeUpdate[Any]] = [
         key.value_set(value) for key, value in _values(state).items() if shown.get(key) != value
     ]
-    if any(update.key == ORDER_STATE for update in updates):
-        updates.append(ORDER_STATE_SINCE.value_set(now))
+    if any(update.key == ORDER_STEP for update in updates):
+        updates.append(ORDER_STEP_SINCE.value_set(now))
     return updates
 
 
 def _values(state: OrderRunState) -> Mapping[SearchAttributeKey[str], str]:
-    values = {ORDER_STATE: str(state.step)}
+    values = {ORDER_STEP: str(state.step)}
     if state.details is not None:
         values[ORDER_PAYMENT_ID] = state.details.payment_id
         customer_id = state.details.customer_id

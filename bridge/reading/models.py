@@ -6,13 +6,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
-from schemas.event_types import BODY_MODELS, EventType
+from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundBody
 
 
 def _validate(fields: dict[str, Any], event_type: EventType) -> InboundBody:
     try:
-        return BODY_MODELS[event_type].model_validate(fields)
+        return INBOUND[event_type].body.model_validate(fields)
     except ValidationError as error:
         # `errors()` echoes input even with hide_input_in_errors: the input serves to name the mistake, never the text.
         first, *others = error.errors(include_url=False, include_context=False)

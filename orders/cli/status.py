@@ -39,8 +39,8 @@ def _print(view: OrderView, settings: Settings) -> None:
     order = view.status
     rows = {
         "order": order.order_id,
-        "state": order.state.value,
-        "recorded as": order.order_state,
+        "state": order.step.value,
+        "recorded as": order.state,
         "reason": order.reason,
         "waits for": order.waits_for,
         "run": view.run if view.failure is None else f"{view.run}: {view.failure}",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.event_types import EventType
+from schemas.event_types import INBOUND, EventType
 
 KEY_SEPARATOR: Final = "|"
 """Between key and value in a line; no order id holds it."""
@@ -49,15 +49,9 @@ def message_line(fields: dict[str, Any], *, keyed: bool) -> str:
 
 
 def example_messages(order_id: str) -> dict[EventType, dict[str, Any]]:
-    """A message of each type for one order."""
+    """A message of each type for one order: the contract's examples, with ids of this order's own."""
+    ids = {"order_id": order_id, "payment_id": f"pay-{order_id}"}
     return {
-        EventType.ORDER_CREATED: {
-            "order_id": order_id,
-            "payment_id": f"pay-{order_id}",
-            "items": [{"sku": "mug", "quantity": 2, "unit_amount": 1250}],
-            "shipping_address": {"street": "Rua Augusta 1", "city": "Lisbon", "zip_code": "1100-048", "country": "PT"},
-        },
-        EventType.ORDER_ADDRESS_UPDATED: {"order_id": order_id, "address": {"street": "Rua do Carmo 2"}},
-        EventType.ORDER_APPROVED: {"order_id": order_id, "approved_by": "ada"},
-        EventType.ORDER_CANCELLED: {"order_id": order_id, "reason": "ordered twice"},
+        event_type: {name: ids.get(name, value) for name, value in row.example.items()}
+        for event_type, row in INBOUND.items()
     }

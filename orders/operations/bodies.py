@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from orders.errors import UsageError
-from schemas.event_types import BODY_MODELS, EventType
+from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundBody
 
 
@@ -22,7 +22,7 @@ def build_body(event_type: EventType, fields: dict[str, Any]) -> InboundBody:
     """
     given = {name: value for name, value in fields.items() if value is not None}
     try:
-        return BODY_MODELS[event_type].model_validate(given)
+        return INBOUND[event_type].body.model_validate(given)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         raise RefusedBodyError("\n".join(_sentence(detail) for detail in details)) from None

@@ -74,8 +74,8 @@ async def _failure_of(client: Client, order_id: str, run: str) -> str | None:
 def _status_of_result(result: OrderResult) -> OrderStatus:
     return OrderStatus(
         order_id=result.order_id,
-        state=OrderStep(result.state),
-        order_state=result.state,
+        step=OrderStep(result.state),
+        state=result.state,
         reason=result.reason,
         address=result.address,
         tracking_id=result.tracking_id,
@@ -96,8 +96,8 @@ async def _view_in_database(settings: Settings, order_id: str) -> OrderView:
         "GONE",
         OrderStatus(
             order_id=order_id,
-            state=OrderStep(record.state) if record.state in FINAL_STATES else OrderStep.RECEIVING,
-            order_state=record.state,
+            step=OrderStep(record.state) if record.state in FINAL_STATES else OrderStep.RECEIVING,
+            state=record.state,
             reason=record.reason,
             payment_id=record.details.payment_id,
             amount=record.details.amount,

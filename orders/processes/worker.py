@@ -170,7 +170,7 @@ async def _order_activities(
         orders.validate_order,
         orders.mark_order_shipped,
         orders.publish_events,
-        orders.settle_late_events,
+        orders.answer_late_events,
         payments.charge_payment,
         payments.refund_payment,
     ]

@@ -6,8 +6,8 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from schemas.event_types import BODY_MODELS
-from schemas.outbound import OUTBOUND_MODELS
+from schemas.event_types import INBOUND
+from schemas.outbound import OUTBOUND
 from schemas.states import OrderState, ReasonCode
 
 CONTRACT_VERSION: Final = "1.0.0"
@@ -43,12 +43,10 @@ class ContractMessage:
 
 def contract_messages() -> list[ContractMessage]:
     """Every message, the inbound ones first."""
-    inbound = [
-        ContractMessage(event_type, model, event_type.value, "validation") for event_type, model in BODY_MODELS.items()
-    ]
+    inbound = [ContractMessage(event_type, row.body, row.topic, "validation") for event_type, row in INBOUND.items()]
     outbound = [
-        ContractMessage(event_type, model, ORDER_EVENTS_TOPIC, "serialization")
-        for event_type, model in OUTBOUND_MODELS.items()
+        ContractMessage(event_type, row.body, ORDER_EVENTS_TOPIC, "serialization")
+        for event_type, row in OUTBOUND.items()
     ]
     return inbound + outbound
 

@@ -23,7 +23,7 @@ from activities.adapters.kafka import KafkaEventPublisher
 from bridge.reading.event import DecodeLimits, decode
 from bridge.record import Record
 from schemas.contract.examples import EXAMPLES
-from schemas.event_types import BODY_MODELS, EventType
+from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundEvent
 from schemas.outbound import OUTBOUND_EVENT, OutboundType, outbound_event_id
 from stack.endpoints import Endpoints
@@ -48,7 +48,7 @@ class Sent:
 
     @property
     def body(self) -> dict[str, Any]:
-        return EXAMPLES[self.event_type]
+        return dict(EXAMPLES[self.event_type])
 
     @property
     def data(self) -> Any:
@@ -118,7 +118,7 @@ def read_by_the_bridge(topic: str, value: bytes | None, headers: dict[str, bytes
 
 
 def meant(sent: Sent) -> InboundEvent:
-    body = BODY_MODELS[sent.event_type].model_validate(sent.body)
+    body = INBOUND[sent.event_type].body.model_validate(sent.body)
     return InboundEvent(
         event_id=f"{sent.attributes['source']}|{sent.attributes['id']}",
         type=sent.event_type.value,

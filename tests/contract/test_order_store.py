@@ -16,9 +16,9 @@ from tests.helpers.messages.journal_entries import (
     NOON,
     batch,
     ended,
+    outcome_of,
     reached,
     received_and_validated,
-    settled,
 )
 
 
@@ -58,7 +58,7 @@ async def test_an_interrupted_order_is_remembered_with_all_that_its_next_run_nee
                 address=moved.address,
             ),
         ),
-        settled=(settled("e-1"), settled("e-2")),
+        outcomes=(outcome_of("e-1"), outcome_of("e-2")),
         projection=OrderProjection(
             state=OrderState.RECEIVED,
             details=moved,
@@ -71,7 +71,7 @@ async def test_an_interrupted_order_is_remembered_with_all_that_its_next_run_nee
 
     snapshot = await store.look_up(order_id)
 
-    assert snapshot.model_copy(update={"settled_event_ids": ()}) == OrderSnapshot(
+    assert snapshot.model_copy(update={"decided_event_ids": ()}) == OrderSnapshot(
         details=moved,
         state=OrderState.RECEIVED,
         last_sequence=2,
@@ -79,16 +79,16 @@ async def test_an_interrupted_order_is_remembered_with_all_that_its_next_run_nee
         tracking_id="t-1",
         reason=ReasonCode.CANCELLED_BY_REQUEST,
     )
-    assert set(snapshot.settled_event_ids) == {"e-1", "e-2"}
+    assert set(snapshot.decided_event_ids) == {"e-1", "e-2"}
 
 
-async def test_a_finished_order_does_not_carry_its_settled_events(store: OrderStore, order_id: str) -> None:
+async def test_a_finished_order_does_not_carry_its_decided_events(store: OrderStore, order_id: str) -> None:
     await ended(store, order_id)
 
     snapshot = await store.look_up(order_id)
 
     assert (snapshot.state, snapshot.last_sequence) == (OrderState.CANCELLED, 3)
-    assert snapshot.settled_event_ids == ()
+    assert snapshot.decided_event_ids == ()
 
 
 async def test_what_is_recorded_is_returned_to_the_byte_until_it_is_published(store: OrderStore, order_id: str) -> None:
@@ -148,7 +148,7 @@ async def test_another_event_under_a_sequence_or_a_gap_is_a_conflict_and_changes
     known = await store.look_up(order_id)
 
     with pytest.raises(SequenceConflictError, match=f"sequence {sequence}"):
-        await store.record(batch(order_id, reached(order_id, sequence, state), settled=(settled("e-9"),)))
+        await store.record(batch(order_id, reached(order_id, sequence, state), outcomes=(outcome_of("e-9"),)))
 
     assert await store.record(PublishEvents(order_id=order_id)) == before
     assert await store.look_up(order_id) == known
@@ -202,26 +202,26 @@ async def test_marking_an_unknown_order_shipped_does_nothing(store: OrderStore, 
 
 async def test_the_first_outcome_of_an_event_stays_and_a_duplicate_is_none(store: OrderStore, order_id: str) -> None:
     # The duplicate may be answered while the first is still held.
-    await store.record(batch(order_id, settled=(settled("e-1", InboundOutcome.DUPLICATE),)))
-    assert (await store.look_up(order_id)).settled_event_ids == ()
+    await store.record(batch(order_id, outcomes=(outcome_of("e-1", InboundOutcome.DUPLICATE),)))
+    assert (await store.look_up(order_id)).decided_event_ids == ()
 
-    await store.record(batch(order_id, settled=(settled("e-1"), settled("e-1", InboundOutcome.REJECTED))))
+    await store.record(batch(order_id, outcomes=(outcome_of("e-1"), outcome_of("e-1", InboundOutcome.REJECTED))))
 
-    assert (await store.look_up(order_id)).settled_event_ids == ("e-1",)
+    assert (await store.look_up(order_id)).decided_event_ids == ("e-1",)
 
 
 async def test_an_event_id_of_four_thousand_bytes_is_kept(store: OrderStore, order_id: str) -> None:
     # Random, since Postgres compresses what it can before it measures.
     event_id = "".join(chr(0x10000 + secrets.randbelow(0x8000)) for _ in range(1000))
 
-    await store.record(batch(order_id, settled=(settled(event_id),)))
+    await store.record(batch(order_id, outcomes=(outcome_of(event_id),)))
 
-    assert (await store.look_up(order_id)).settled_event_ids == (event_id,)
+    assert (await store.look_up(order_id)).decided_event_ids == (event_id,)
 
 
 async def test_overlapping_batches_at_once_leave_each_event_once(store: OrderStore, order_id: str) -> None:
     events = [reached(order_id, sequence, OrderState.RECEIVED) for sequence in range(1, 8)]
-    batches = [batch(order_id, *events[:length], settled=(settled("e-1"),)) for length in range(1, 8)] * 3
+    batches = [batch(order_id, *events[:length], outcomes=(outcome_of("e-1"),)) for length in range(1, 8)] * 3
 
     outcomes = await asyncio.gather(*(store.record(one) for one in batches[:20]))
 

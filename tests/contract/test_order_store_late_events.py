@@ -14,9 +14,9 @@ from tests.helpers.messages.journal_entries import DETAILS, NOON, batch, ended, 
 async def test_a_late_event_is_rejected_once_and_then_a_duplicate(store: OrderStore, order_id: str) -> None:
     await ended(store, order_id)
 
-    first, stored = await store.settle_late(order_id, (late("e-9"),), NOON)
+    first, stored = await store.answer_late(order_id, (late("e-9"),), NOON)
     await store.mark_published(order_id, 4)
-    again = await store.settle_late(order_id, (late("e-9"),), NOON)
+    again = await store.answer_late(order_id, (late("e-9"),), NOON)
 
     assert [(one.outcome, one.reason) for one in first] == [(InboundOutcome.REJECTED, ReasonCode.ORDER_CLOSED)]
     assert [OUTBOUND_EVENT.validate_json(event.payload_json) for event in stored] == [
@@ -38,7 +38,7 @@ async def test_a_late_event_is_rejected_once_and_then_a_duplicate(store: OrderSt
 async def test_a_late_repeat_of_an_event_that_was_applied_is_a_duplicate(store: OrderStore, order_id: str) -> None:
     await ended(store, order_id)
 
-    decided, stored = await store.settle_late(order_id, (late("e-1"), late("e-2"), late("e-2")), NOON)
+    decided, stored = await store.answer_late(order_id, (late("e-1"), late("e-2"), late("e-2")), NOON)
 
     outcomes = [one.outcome for one in decided]
     assert outcomes == [InboundOutcome.DUPLICATE, InboundOutcome.REJECTED, InboundOutcome.DUPLICATE]
@@ -48,34 +48,34 @@ async def test_a_late_repeat_of_an_event_that_was_applied_is_a_duplicate(store: 
 async def test_the_same_event_id_of_another_order_is_another_event(store: OrderStore, order_id: str) -> None:
     await ended(store, order_id)
     await ended(store, f"{order_id}-2")
-    await store.settle_late(order_id, (late("e-9"),), NOON)
+    await store.answer_late(order_id, (late("e-9"),), NOON)
 
-    decided, _ = await store.settle_late(f"{order_id}-2", (late("e-9"),), NOON)
+    decided, _ = await store.answer_late(f"{order_id}-2", (late("e-9"),), NOON)
 
     assert [one.outcome for one in decided] == [InboundOutcome.REJECTED]
 
 
 async def test_a_crash_after_the_commit_leaves_nothing_unpublished(store: OrderStore, order_id: str) -> None:
     await ended(store, order_id)
-    await store.settle_late(order_id, (late("e-8"),), NOON)  # And no mark_published follows.
+    await store.answer_late(order_id, (late("e-8"),), NOON)  # And no mark_published follows.
 
-    _, stored = await store.settle_late(order_id, (late("e-9"),), NOON)
+    _, stored = await store.answer_late(order_id, (late("e-9"),), NOON)
 
     assert [event.sequence for event in stored] == [4, 5]
 
 
 async def test_a_late_event_of_an_unknown_order_is_rejected_as_such(store: OrderStore, order_id: str) -> None:
-    decided, stored = await store.settle_late(order_id, (late("e-1"),), NOON)
+    decided, stored = await store.answer_late(order_id, (late("e-1"),), NOON)
 
     assert [one.reason for one in decided] == [ReasonCode.UNKNOWN_ORDER]
     assert [event.sequence for event in stored] == [1]
     snapshot = await store.look_up(order_id)
     assert (snapshot.details, snapshot.state, snapshot.last_sequence) == (None, None, 1)
-    assert snapshot.settled_event_ids == ("e-1",)
+    assert snapshot.decided_event_ids == ("e-1",)
 
 
 async def test_an_order_may_begin_after_answers_to_its_orphans(store: OrderStore, order_id: str) -> None:
-    await store.settle_late(order_id, (late("e-1"), late("e-2")), NOON)
+    await store.answer_late(order_id, (late("e-1"), late("e-2")), NOON)
     await store.receive(order_id, DETAILS)
 
     stored = await store.record(batch(order_id, reached(order_id, 3, OrderState.RECEIVED)))
@@ -87,7 +87,7 @@ async def test_an_order_may_begin_after_answers_to_its_orphans(store: OrderStore
 async def test_a_malformed_late_event_is_rejected_as_invalid(store: OrderStore, order_id: str) -> None:
     await ended(store, order_id)
 
-    decided, _ = await store.settle_late(order_id, (InboundEvent(event_id="e-9", malformed=True),), NOON)
+    decided, _ = await store.answer_late(order_id, (InboundEvent(event_id="e-9", malformed=True),), NOON)
 
     assert [one.reason for one in decided] == [ReasonCode.INVALID]
 
@@ -96,10 +96,10 @@ async def test_thirty_late_events_at_once_are_numbered_without_gaps(store: Order
     await ended(store, order_id)
 
     outcomes = await asyncio.gather(
-        *(store.settle_late(order_id, (late(f"e-{number % 25}"),), NOON) for number in range(100, 130))
+        *(store.answer_late(order_id, (late(f"e-{number % 25}"),), NOON) for number in range(100, 130))
     )
 
-    decided = [one for settled, _ in outcomes for one in settled]
+    decided = [one for answers, _ in outcomes for one in answers]
     # Five ids came twice, and e-1 was decided before, in both its comings.
     assert [one.outcome for one in decided].count(InboundOutcome.REJECTED) == 24
     assert [one.outcome for one in decided].count(InboundOutcome.DUPLICATE) == 6

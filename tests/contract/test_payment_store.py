@@ -38,7 +38,7 @@ def charge() -> ChargePayment:
 async def test_an_id_that_was_never_claimed_is_not_found(store: PaymentStore, charge: ChargePayment) -> None:
     assert await store.find(charge.payment_id) is None
     with pytest.raises(LookupError):
-        await store.settle(charge.payment_id, PaymentStatus.CHARGED, None)
+        await store.record_outcome(charge.payment_id, PaymentStatus.CHARGED, None)
 
 
 async def test_a_claim_is_pending_and_stays_with_its_order(store: PaymentStore, charge: ChargePayment) -> None:
@@ -61,13 +61,13 @@ async def test_of_orders_that_claim_one_id_at_once_one_wins(store: PaymentStore,
 
 
 @pytest.mark.parametrize(("before", "after"), list(itertools.product(PaymentStatus, PaymentStatus)))
-async def test_what_is_settled_moves_forward_only(
+async def test_what_is_recorded_of_a_payment_moves_forward_only(
     store: PaymentStore, charge: ChargePayment, before: PaymentStatus, after: PaymentStatus
 ) -> None:
     await store.claim(charge)
-    await store.settle(charge.payment_id, before, None)
+    await store.record_outcome(charge.payment_id, before, None)
 
-    claim = await store.settle(charge.payment_id, after, None)
+    claim = await store.record_outcome(charge.payment_id, after, None)
 
     assert claim.status is (after if after in ALLOWED[before] else before)
     assert claim == await store.find(charge.payment_id)
@@ -76,7 +76,7 @@ async def test_what_is_settled_moves_forward_only(
 async def test_the_reason_of_a_refusal_is_kept(store: PaymentStore, charge: ChargePayment) -> None:
     await store.claim(charge)
 
-    claim = await store.settle(charge.payment_id, PaymentStatus.DECLINED, ReasonCode.CARD_DECLINED)
+    claim = await store.record_outcome(charge.payment_id, PaymentStatus.DECLINED, ReasonCode.CARD_DECLINED)
 
     assert (claim.status, claim.reason) == (PaymentStatus.DECLINED, ReasonCode.CARD_DECLINED)
     assert claim == await store.claim(charge)
@@ -89,7 +89,7 @@ async def test_an_id_that_is_voided_before_it_is_claimed_can_never_be(
 
     assert (voided.status, voided.order_id) == (PaymentStatus.VOIDED, "o-1")
     assert await store.claim(charge) == voided
-    assert await store.settle(charge.payment_id, PaymentStatus.CHARGED, None) == voided
+    assert await store.record_outcome(charge.payment_id, PaymentStatus.CHARGED, None) == voided
 
 
 async def test_voiding_leaves_a_claim_as_it_is(store: PaymentStore, charge: ChargePayment) -> None:

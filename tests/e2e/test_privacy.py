@@ -21,7 +21,7 @@ from temporalio.converter import DataConverter
 from orders.clients.payload_codec import AesGcmCodec
 from orders.processes.exit_status import ExitStatus
 from orders.settings.codec_keys import parse_codec_keys
-from schemas.event_types import SIGNALS, EventType
+from schemas.event_types import INBOUND, EventType
 from stack import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.servers.gateway_server import running_gateway
@@ -155,8 +155,9 @@ async def play(system: OrderSystem, reader: Client, plain: Client) -> list[str]:
     for order_id in (completed, cancelled):
         await system.wait_until_states(order_id, "RECEIVED", "VALIDATED", within_seconds=30)
     # By hand: without encryption, and with a body that is no event.
-    await plain.get_workflow_handle(completed).signal(SIGNALS[EventType.ORDER_APPROVED], {"body": {"note": "plain"}})
-    await reader.get_workflow_handle(completed).signal(SIGNALS[EventType.ORDER_APPROVED], [PERSONAL["note"]])
+    approve = INBOUND[EventType.ORDER_APPROVED].signal
+    await plain.get_workflow_handle(completed).signal(approve, {"body": {"note": "plain"}})
+    await reader.get_workflow_handle(completed).signal(approve, [PERSONAL["note"]])
     approval = {"order_id": completed, "approved_by": PERSONAL["approved_by"], "note": PERSONAL["note"]}
     await send(system, EventType.ORDER_APPROVED, approval)
     told = []

@@ -24,7 +24,7 @@ from activities.ports import (
     ShipmentRefusedError,
     StoredEvent,
 )
-from schemas.activity_io import ChargePayment, OrderProjection, OrderSnapshot, PublishEvents, SettledEvent
+from schemas.activity_io import ChargePayment, EventOutcome, OrderProjection, OrderSnapshot, PublishEvents
 from schemas.inbound import InboundEvent
 from schemas.order import Address, OrderDetails
 from schemas.outbound import OUTBOUND_EVENT, OutboundEvent, OutboundType
@@ -85,7 +85,7 @@ class _Order:
     projected_sequence: int = 0
     last_published_sequence: int = 0
     events: list[StoredEvent] = field(default_factory=list)
-    settled: dict[str, SettledEvent] = field(default_factory=dict)
+    outcomes: dict[str, EventOutcome] = field(default_factory=dict)
 
     @property
     def last_sequence(self) -> int:
@@ -102,7 +102,7 @@ class _Order:
 
 
 class InMemoryOrderStore(Unreliable, OrderStore):
-    """Orders in a dictionary. `orders`, `events_of` and `settled_of` show what is kept."""
+    """Orders in a dictionary. `orders`, `events_of` and `outcomes_of` show what is kept."""
 
     default_failure = staticmethod(lambda: DatabaseUnavailableError("the database does not answer"))
 
@@ -118,9 +118,9 @@ class InMemoryOrderStore(Unreliable, OrderStore):
         """The states that the order's transitions led to, in order."""
         return [event.state for event in self.events_of(order_id) if event.type is OutboundType.STATE_CHANGED]
 
-    def settled_of(self, order_id: str) -> dict[str, SettledEvent]:
+    def outcomes_of(self, order_id: str) -> dict[str, EventOutcome]:
         """What became of each inbound event, by id."""
-        return self.orders[order_id].settled
+        return self.orders[order_id].outcomes
 
     async def look_up(self, order_id: str) -> OrderSnapshot:
         await self._enter("look_up")
@@ -132,7 +132,7 @@ class InMemoryOrderStore(Unreliable, OrderStore):
             details=order.details,
             state=state,
             last_sequence=order.last_sequence,
-            settled_event_ids=() if over else tuple(order.settled),
+            decided_event_ids=() if over else tuple(order.outcomes),
             address_updated_at=projection.address_updated_at if projection else None,
             tracking_id=projection.tracking_id if projection else None,
             reason=projection.reason if projection else None,
@@ -158,8 +158,8 @@ class InMemoryOrderStore(Unreliable, OrderStore):
         recorded = {event.sequence: event.payload_json for event in order.events}
         fresh = journal.unrecorded(batch.order_id, batch.events, recorded, order.last_sequence)
         order.events.extend(journal.stored(event) for event in fresh)
-        for settled in journal.outcomes_kept(batch.settled):
-            order.settled.setdefault(settled.event_id, settled)
+        for outcome in journal.outcomes_kept(batch.outcomes):
+            order.outcomes.setdefault(outcome.event_id, outcome)
         if batch.projection is not None and batch.events:
             self._project(order, batch.projection, batch.events[-1].sequence)
         self._leave("record")
@@ -172,23 +172,23 @@ class InMemoryOrderStore(Unreliable, OrderStore):
         if not (order.state is OrderState.SHIPPED and projection.state is not OrderState.COMPLETED):
             order.state = projection.state or order.state or OrderState.RECEIVED
 
-    async def settle_late(
+    async def answer_late(
         self, order_id: str, events: tuple[InboundEvent, ...], at: datetime
-    ) -> tuple[tuple[SettledEvent, ...], tuple[StoredEvent, ...]]:
-        await self._enter("settle_late")
+    ) -> tuple[tuple[EventOutcome, ...], tuple[StoredEvent, ...]]:
+        await self._enter("answer_late")
         order = self.orders[order_id]
-        settled, rejections = journal.settle_late(
+        outcomes, rejections = journal.answer_late(
             order_id,
             events,
-            decided=set(order.settled),
+            decided=set(order.outcomes),
             state=order.recorded_state,
             last_sequence=order.last_sequence,
             at=at,
         )
         order.events.extend(journal.stored(event) for event in rejections)
-        order.settled.update({one.event_id: one for one in journal.outcomes_kept(settled)})
-        self._leave("settle_late")
-        return settled, order.unpublished
+        order.outcomes.update({one.event_id: one for one in journal.outcomes_kept(outcomes)})
+        self._leave("answer_late")
+        return outcomes, order.unpublished
 
     async def mark_published(self, order_id: str, sequence: int) -> None:
         await self._enter("mark_published")
@@ -247,14 +247,14 @@ class InMemoryPaymentStore(Unreliable, PaymentStore):
         self._leave("claim")
         return replace(claim, is_new=is_new)
 
-    async def settle(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> PaymentClaim:
-        await self._enter("settle")
+    async def record_outcome(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> PaymentClaim:
+        await self._enter("record_outcome")
         if payment_id not in self.claims:
             raise LookupError("the payment id was never claimed")
         claim = self.claims[payment_id]
         if status in _MAY_FOLLOW.get(claim.status, frozenset()):
             self.claims[payment_id] = replace(claim, status=status, reason=reason)
-        self._leave("settle")
+        self._leave("record_outcome")
         return self.claims[payment_id]
 
     async def claim_void(self, payment_id: str, order_id: str) -> PaymentClaim:

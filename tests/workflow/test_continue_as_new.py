@@ -10,14 +10,14 @@ from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.testing import WorkflowEnvironment
 
-from schemas.event_types import SIGNALS
+from schemas.event_types import INBOUND
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState, OrderStep
 from stack.endpoints import Endpoints
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER
-from workflows.search_attributes import ORDER_PAYMENT_ID, ORDER_STATE
+from workflows.search_attributes import ORDER_PAYMENT_ID, ORDER_STEP
 
 # The server suggests to continue at 4 MiB of history, which a few hundred updates of the longest texts come to.
 UPDATES = 700
@@ -51,7 +51,7 @@ async def test_hundreds_of_long_address_updates_are_carried_over_and_the_order_c
             long_fields = dict.fromkeys(("city", "state", "zip_code", "country"), LONG_TEXT)
             body = {"order_id": order_id, "address": {"street": str(number), **long_fields}}
             event = InboundEvent(event_id=f"update-{number}", type=ADDRESS, body=body)
-            await handle.signal(SIGNALS[ADDRESS], event)
+            await handle.signal(INBOUND[ADDRESS].signal, event)
             bench.sent[order_id].add(event.event_id)
 
     async def has_continued() -> bool:
@@ -68,7 +68,7 @@ async def test_hundreds_of_long_address_updates_are_carried_over_and_the_order_c
     assert story.count("address") == UPDATES
     assert story.count("RECEIVED") == story.count("COMPLETED") == 1
     attributes = (await handle.describe()).typed_search_attributes
-    assert attributes.get(ORDER_STATE) == "COMPLETED"
+    assert attributes.get(ORDER_STEP) == "COMPLETED"
     assert attributes.get(ORDER_PAYMENT_ID) == f"pay-{order_id}", "set by the first run, and carried over"
 
 

@@ -170,7 +170,7 @@ async def test_invalid_events_are_refused_at_every_step(bench: Bench, order_id: 
         await bench.send(order_id, CREATED, payment_id=7),
         await bench.send(order_id, APPROVED, note="\x00"),
     ]
-    await assert_eventually(lambda: len(bench.store.settled_of(order_id)) == 2 + len(invalid))
+    await assert_eventually(lambda: len(bench.store.outcomes_of(order_id)) == 2 + len(invalid))
     go_on()
     await bench.result(order_id)
     assert [bench.outcome(order_id, event_id) for event_id in invalid] == ["invalid"] * 4

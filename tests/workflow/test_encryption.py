@@ -51,7 +51,7 @@ async def awaits_approval(bench: Bench, order_id: str) -> None:
     """Waits until it does."""
 
     async def is_there() -> bool:
-        return (await bench.status(order_id)).state is OrderStep.AWAITING_MANUAL_APPROVAL
+        return (await bench.status(order_id)).step is OrderStep.AWAITING_MANUAL_APPROVAL
 
     await assert_eventually(is_there, PATIENCE_SECONDS, "the order awaits approval")
 

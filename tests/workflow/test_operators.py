@@ -24,7 +24,7 @@ OPEN_STEPS = [
 async def test_the_status_says_what_the_order_waits_for(bench: Bench, order_id: str, step: OrderStep) -> None:
     go_on = await bench.brought_to(order_id, step)
     status = await bench.status(order_id)
-    assert status.state is step
+    assert status.step is step
     assert status.waits_for
     go_on()
     await bench.send(order_id, CREATED, f"created-{order_id}")

@@ -10,8 +10,8 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
 from activities.ports import SequenceConflictError
-from schemas.activity_io import OrderProjection, PublishEvents, SettledLateEvents
-from schemas.event_types import SIGNALS, EventType
+from schemas.activity_io import LateAnswers, OrderProjection, PublishEvents
+from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundEvent
 from schemas.outbound import OrderStateChanged
 from schemas.states import OrderState, OrderStep
@@ -100,7 +100,8 @@ async def test_an_order_that_was_kept_but_never_recorded_is_received_by_the_next
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
     assert bench.story(order_id) == STRAIGHT_ROAD
-    # The run that took `created` on was ended before it settled it: upstream sends it again or it stays unsettled.
+    # The run that took `created` on was ended before its outcome was recorded: upstream sends it again, or nobody
+    # ever decides it.
     bench.sent[order_id].discard("created")
 
 
@@ -268,24 +269,24 @@ async def test_a_finished_order_answers_in_a_new_run_and_nothing_takes_effect(be
     await bench.send(order_id, CREATED, "created")
     await bench.send(order_id, APPROVED, "approved")
     await bench.result(order_id)
-    gate = bench.store.hold("settle_late")
+    gate = bench.store.hold("answer_late")
     handle = await bench.client.start_workflow(
         ORDER_WORKFLOW,
         OrderWorkflowInput(order_id=order_id, shipping_task_queue=bench.shipping_queue),
         id=order_id,
         task_queue=bench.order_queue,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        start_signal=SIGNALS[CREATED],
+        start_signal=INBOUND[CREATED].signal,
         start_signal_args=[InboundEvent(event_id="created", type=CREATED)],
     )
     await bench.send(order_id, APPROVED, "approved")
-    await assert_eventually(bench.store.reached["settle_late"].is_set)
+    await assert_eventually(bench.store.reached["answer_late"].is_set)
     late = [await bench.send(order_id, event_type) for event_type in EventType]
     status = await bench.status(order_id)
     gate.set()
     await handle.result()
     result = await bench.result(order_id)
-    assert (status.state, result.state) == (OrderStep.COMPLETED, OrderState.COMPLETED)
+    assert (status.step, result.state) == (OrderStep.COMPLETED, OrderState.COMPLETED)
     assert bench.story(order_id) == [*STRAIGHT_ROAD, *["order_closed"] * 4]
     assert [bench.outcome(order_id, event_id) for event_id in late] == ["order_closed"] * 4
     assert bench.gateway.ledger == {("charge", f"pay-{order_id}"): 1}
@@ -302,7 +303,7 @@ async def test_a_late_event_is_answered_by_a_workflow_of_its_own(bench: Bench, o
             LateEventInput(order_id=order_id, event=InboundEvent(event_id=event_id, type=CANCELLED)),
             id=f"late:{order_id}:{event_id}",
             task_queue=bench.order_queue,
-            result_type=SettledLateEvents,
+            result_type=LateAnswers,
         )
-        assert [one.event_id for one in outcome.settled] == [event_id]
+        assert [one.event_id for one in outcome.outcomes] == [event_id]
     assert bench.story(order_id) == ["RECEIVED", "CANCELLED", "order_closed"]

@@ -5,28 +5,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from schemas.event_types import EventType
+from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundEvent
 from schemas.order import OrderDetails
-from schemas.states import OrderState, OrderStep
+from schemas.states import OrderStep
 from workflows.life.rules import decide
 from workflows.life.state import OrderRunState
-from workflows.life.steps import RULES, Verdict
+from workflows.life.steps import STEPS, Verdict
 
 _ORDER_ID: Final = "o-1"
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
-_VALID_BODIES: Final[dict[EventType, dict[str, object]]] = {
-    EventType.ORDER_CREATED: {"payment_id": "p-1"},
-    EventType.ORDER_APPROVED: {},
-    EventType.ORDER_CANCELLED: {},
-    EventType.ORDER_ADDRESS_UPDATED: {"address": {"city": "Oslo"}},
-}
-
 _BEFORE: Final = """\
 # What an event does at each step
 
-For every step of an order (the `status` query's `state`) and every inbound event, what happens to a valid event that
+For every step of an order (the `status` query's `step`) and every inbound event, what happens to a valid event that
 was not seen before. This file is computed from the rules: `make contract` writes it, and a test compares.
 
 - **applied**: the event has its effect, and a transition or `order.address_changed` names it as its cause.
@@ -53,7 +46,7 @@ And beside it:
 - Without `order.created` within the time to live the held events are refused as `unknown_order`, and the run fails, so
   that a later `order.created` starts the order. Of more than 500 events that wait for one order, the rest is refused at
   once with the same reason.
-- A run that takes up an interrupted order at `APPROVED` or later no longer cancels it, and at `PAID` or later no longer
+- A run that recovers an interrupted order at `APPROVED` or later no longer cancels it, and at `PAID` or later no longer
   changes its address: the run before it may have scheduled the charge, or started to ship.
 - After an order's life each event is answered from the database: a duplicate changes nothing, any other is refused as
   `order_closed`, or as `invalid`.
@@ -64,24 +57,23 @@ def render() -> str:
     """The whole page, as it stands in docs."""
     head = ["step", *(f"`{event_type}`" for event_type in EventType)]
     rows = [head, ["---"] * len(head)]
-    rows += [[str(step), *(_cell(step, event_type) for event_type in EventType)] for step in RULES]
+    rows += [[str(step), *(_cell(step, event_type) for event_type in EventType)] for step in STEPS]
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
     return f"{_BEFORE}{table}{_AFTER}"
 
 
 def state_at(step: OrderStep) -> OrderRunState:
-    """A run at a step, as far as the rules look at it."""
+    """The state of a run at a step, as far as the rules look at it."""
     state = OrderRunState(order_id=_ORDER_ID, step=step, is_looked_up=True)
+    state.state = next(iter(STEPS[step].transitions), None)
     if step not in (OrderStep.AWAITING_ORDER, OrderStep.ORPHANED):
         state.details = OrderDetails(payment_id="p-1")
-    if step is OrderStep.AWAITING_MANUAL_APPROVAL:
-        state.order_state = OrderState.VALIDATED
     return state
 
 
 def valid_event(event_type: EventType, event_id: str = "e-1") -> InboundEvent:
-    """A valid event of a type."""
-    body = {"order_id": _ORDER_ID, **_VALID_BODIES[event_type]}
+    """A valid event of a type: the contract's example, for the order `o-1`."""
+    body = {**INBOUND[event_type].example, "order_id": _ORDER_ID}
     return InboundEvent(event_id=event_id, type=event_type.value, body=body)
 
 

@@ -1,42 +1,37 @@
 """Makes events, numbers them, and keeps what waits to be published. Pure: it changes the state it is given, only."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from schemas.activity_io import OrderProjection, OrderSnapshot, PublishEvents, SettledEvent
+from schemas.activity_io import EventOutcome, OrderProjection, PublishEvents
 from schemas.event_types import EventType
 from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated, OrderCreated
 from schemas.order import Address, OrderDetails
-from schemas.outbound import (
-    Cause,
-    OrderAddressChanged,
-    OrderEventRejected,
-    OrderStateChanged,
-)
+from schemas.outbound import Cause, OrderAddressChanged, OrderEventRejected, OrderStateChanged, OutboundEvent
 from schemas.states import InboundOutcome, OrderState, OrderStep, ReasonCode
 from workflows.life.rules import decide, event_time
 from workflows.life.state import OrderRunState, Unpublished
-from workflows.life.steps import Verdict
+from workflows.life.steps import STEPS, Verdict
 
 _SHIPPING_PATH: Final = (OrderState.PAID, OrderState.PACKAGE_PREPARED, OrderState.CARRIER_DISPATCHED)
 """The states that an order passes while it ships, in their order."""
 
 
-def settle_inbox(state: OrderRunState, now: datetime) -> None:
+def answer_inbox(state: OrderRunState, now: datetime) -> None:
     """Decides every event in the inbox, in order of arrival."""
     while state.inbox:
-        # One by one, as an event that ends the order puts what was held back before all that came later.
-        settle(state, state.inbox.pop(0), now)
+        # One by one, as an event that ends the order puts the held events before all that came later.
+        answer(state, state.inbox.pop(0), now)
 
 
-def settle(state: OrderRunState, event: InboundEvent, now: datetime) -> None:
+def answer(state: OrderRunState, event: InboundEvent, now: datetime) -> None:
     """Decides one event and does what the decision says."""
     decision = decide(state, event, now)
     if decision.verdict is Verdict.HOLD:
         state.held.append(event)
     elif decision.verdict is Verdict.DUPLICATE:
-        state.unpublished.append(Unpublished(settled=_settled(cause_of(event), InboundOutcome.DUPLICATE, now)))
+        _note_duplicate(state, event, now)
     elif decision.reason is not None:
         reject(state, event, decision.reason, now)
     elif decision.body is not None:
@@ -48,18 +43,16 @@ def reject(state: OrderRunState, event: InboundEvent, reason: ReasonCode, now: d
     """Refuses an event, visibly."""
     _note_decided(state, event)
     cause = cause_of(event)
-    state.last_sequence += 1
     rejected = OrderEventRejected(
         order_id=state.order_id,
-        sequence=state.last_sequence,
-        previous_state=state.order_state,
-        state=state.order_state,
+        sequence=state.last_sequence + 1,
+        previous_state=state.state,
+        state=state.state,
         occurred_at=now,
         cause=cause,
         reason=reason,
     )
-    settled = _settled(cause, InboundOutcome.REJECTED, now, reason)
-    state.unpublished.append(Unpublished(event=rejected, settled=settled))
+    _add(state, rejected, _outcome(cause, InboundOutcome.REJECTED, now, reason))
 
 
 def reject_held(state: OrderRunState, reason: ReasonCode, now: datetime) -> None:
@@ -67,17 +60,22 @@ def reject_held(state: OrderRunState, reason: ReasonCode, now: datetime) -> None
     held, state.held = state.held, []
     for event in held:
         if state.has_decided(event.event_id):
-            settled = _settled(cause_of(event), InboundOutcome.DUPLICATE, now)
-            state.unpublished.append(Unpublished(settled=settled))
+            _note_duplicate(state, event, now)
         else:
             reject(state, event, reason, now)
 
 
 def accept_order(state: OrderRunState, details: OrderDetails, cause: Cause | None) -> None:
-    """Takes the order on; the event that says so is made when it has been received."""
+    """Takes the order on. The transition that says so is made when the order has been received.
+
+    Args:
+        state: the run's.
+        details: what is ordered.
+        cause: the ``order.created``; None where the order is kept in the database already.
+    """
     state.details = details
     state.created_by = cause
-    state.recorded = OrderProjection(details=details)
+    state.row = OrderProjection(details=details)
     state.step = OrderStep.RECEIVING
 
 
@@ -97,13 +95,18 @@ def change_state(
         now: the workflow's time.
         reason: why the order took this branch; None on the straight road.
         cause: the inbound event that is applied by it; None where time or our own work led to it.
+
+    Raises:
+        AssertionError: `STEPS` has no such transition. A defect of ours: the workflow task fails, the order stands
+            still where operators see it, and goes on when the defect is mended.
     """
+    if to not in STEPS[state.step].transitions.get(state.state, ()):
+        raise AssertionError(f"an order at {state.step} does not come from {state.state} to {to}")
     details = state.details
-    state.last_sequence += 1
     changed = OrderStateChanged(
         order_id=state.order_id,
-        sequence=state.last_sequence,
-        previous_state=state.order_state,
+        sequence=state.last_sequence + 1,
+        previous_state=state.state,
         state=to,
         occurred_at=now,
         cause=cause,
@@ -113,23 +116,22 @@ def change_state(
         currency=details.currency if details else None,
         tracking_id=state.tracking_id,
     )
-    settled = _settled(cause, InboundOutcome.APPLIED, now) if cause else None
-    state.unpublished.append(Unpublished(event=changed, settled=settled))
-    state.order_state = to
+    _add(state, changed, _outcome(cause, InboundOutcome.APPLIED, now) if cause else None)
+    state.state = to
     state.reason = reason
     if to.is_final:
-        # What was held for later has no later any more.
+        # The events that were held for later have no later any more.
         state.step = OrderStep(to.value)
         state.release_held()
 
 
 def reach_milestone(state: OrderRunState, milestone: OrderState, tracking_id: str | None, now: datetime) -> None:
     """Makes the transitions up to a shipping milestone; one that was reached before is nothing new."""
-    if state.step is not OrderStep.SHIPPING or state.order_state not in _SHIPPING_PATH:
+    if state.step is not OrderStep.SHIPPING or state.state not in _SHIPPING_PATH:
         return
     if milestone not in _SHIPPING_PATH:
         return
-    here, there = _SHIPPING_PATH.index(state.order_state), _SHIPPING_PATH.index(milestone)
+    here, there = _SHIPPING_PATH.index(state.state), _SHIPPING_PATH.index(milestone)
     for reached in _SHIPPING_PATH[here + 1 : there + 1]:
         if reached is OrderState.CARRIER_DISPATCHED:
             state.tracking_id = tracking_id
@@ -137,65 +139,23 @@ def reach_milestone(state: OrderRunState, milestone: OrderState, tracking_id: st
 
 
 def next_batch(state: OrderRunState, batch_max: int) -> PublishEvents:
-    """The oldest of what waits, with the order as it is after exactly these events."""
+    """The oldest decisions that wait, with the order's row as it is after exactly these."""
     entries = state.unpublished[:batch_max]
     return PublishEvents(
         order_id=state.order_id,
         events=tuple(entry.event for entry in entries if entry.event is not None),
-        settled=tuple(entry.settled for entry in entries if entry.settled is not None),
-        projection=_projection_after(state.recorded, entries),
+        outcomes=tuple(entry.outcome for entry in entries if entry.outcome is not None),
+        projection=_row_after(state.row, entries),
     )
 
 
 def batch_was_published(state: OrderRunState, batch: PublishEvents, size: int) -> None:
-    """Drops what is recorded and acknowledged."""
-    state.recorded = batch.projection or state.recorded
-    for one in batch.settled:
+    """Drops the decisions of a batch that is recorded and acknowledged."""
+    state.row = batch.projection or state.row
+    for one in batch.outcomes:
         if one.outcome is not InboundOutcome.DUPLICATE:
-            state.unrecorded.pop(one.event_id, None)
+            state.undelivered_outcomes.pop(one.event_id, None)
     del state.unpublished[:size]
-
-
-def renumber(state: OrderRunState, snapshot: OrderSnapshot) -> None:
-    """Puts what is not recorded behind what another run has recorded meanwhile; for runs without `RECORDS_FIRST`.
-
-    A transition that the other run made as well, and an event that it settled, are dropped: they are recorded.
-    """
-    made = [entry.event.state for entry in state.unpublished if isinstance(entry.event, OrderStateChanged)]
-    overtaken = made[: made.index(snapshot.state) + 1] if snapshot.state in made else []
-    sequence, previous = snapshot.last_sequence, snapshot.state
-    kept: list[Unpublished] = []
-    for entry in state.unpublished:
-        if entry.settled is not None and entry.settled.event_id in snapshot.settled_event_ids:
-            continue
-        event = entry.event
-        if isinstance(event, OrderStateChanged) and event.state in overtaken:
-            continue
-        if event is None:
-            kept.append(entry)
-            continue
-        sequence += 1
-        after = event.state if isinstance(event, OrderStateChanged) else previous
-        moved = event.model_copy(update={"sequence": sequence, "previous_state": previous, "state": after})
-        kept.append(entry.model_copy(update={"event": moved}))
-        previous = after
-    state.unpublished = kept
-    state.last_sequence = sequence
-    if snapshot.details is not None:
-        state.recorded = projection_of(snapshot)
-
-
-def projection_of(snapshot: OrderSnapshot) -> OrderProjection | None:
-    """The order's row as the database has it; None where it has none."""
-    if snapshot.details is None:
-        return None
-    return OrderProjection(
-        state=snapshot.state,
-        details=snapshot.details,
-        address_updated_at=snapshot.address_updated_at,
-        tracking_id=snapshot.tracking_id,
-        reason=snapshot.reason,
-    )
 
 
 def cause_of(event: InboundEvent) -> Cause:
@@ -203,25 +163,11 @@ def cause_of(event: InboundEvent) -> Cause:
     return Cause(event_id=event.event_id, type=event.type)
 
 
-def _note_decided(state: OrderRunState, event: InboundEvent) -> None:
-    state.remember(event.event_id)
-    state.unrecorded[event.event_id] = event
+# What an event does when it is applied -------------------------------------------------------------------------------
 
 
-def _apply(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> None:
-    cause = cause_of(event)
-    if isinstance(body, OrderCreated):
-        accept_order(state, _details(body), cause)
-    elif isinstance(body, OrderAddressUpdated):
-        _change_address(state, cause, body, event_time(event, body, now), now)
-    elif event.type == EventType.ORDER_APPROVED:
-        change_state(state, OrderState.APPROVED, now, cause=cause)
-    else:
-        change_state(state, OrderState.CANCELLED, now, reason=ReasonCode.CANCELLED_BY_REQUEST, cause=cause)
-
-
-def _details(body: OrderCreated) -> OrderDetails:
-    return OrderDetails(
+def _order_created(state: OrderRunState, event: InboundEvent, body: OrderCreated, now: datetime) -> None:  # noqa: ARG001
+    details = OrderDetails(
         payment_id=body.payment_id,
         customer_id=body.customer_id,
         currency=body.currency,
@@ -229,35 +175,84 @@ def _details(body: OrderCreated) -> OrderDetails:
         items=body.items,
         address=body.shipping_address or Address(),
     )
+    accept_order(state, details, cause_of(event))
 
 
-def _change_address(
-    state: OrderRunState, cause: Cause, body: OrderAddressUpdated, updated_at: datetime, now: datetime
-) -> None:
+def _order_approved(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> None:  # noqa: ARG001
+    change_state(state, OrderState.APPROVED, now, cause=cause_of(event))
+
+
+def _order_cancelled(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> None:  # noqa: ARG001
+    reason = ReasonCode.CANCELLED_BY_REQUEST
+    change_state(state, OrderState.CANCELLED, now, reason=reason, cause=cause_of(event))
+
+
+def _address_updated(state: OrderRunState, event: InboundEvent, body: OrderAddressUpdated, now: datetime) -> None:
     if state.details is None:
         raise AssertionError("the rules apply an address to a known order only")
     address = state.details.address.merged_with(body.address)
     state.details = state.details.model_copy(update={"address": address})
-    state.address_updated_at = updated_at
-    state.last_sequence += 1
+    state.address_updated_at = event_time(event, body, now)
+    cause = cause_of(event)
     changed = OrderAddressChanged(
         order_id=state.order_id,
-        sequence=state.last_sequence,
-        previous_state=state.order_state,
-        state=state.order_state,
+        sequence=state.last_sequence + 1,
+        previous_state=state.state,
+        state=state.state,
         occurred_at=now,
         cause=cause,
         address=address,
     )
-    settled = _settled(cause, InboundOutcome.APPLIED, now)
-    state.unpublished.append(Unpublished(event=changed, settled=settled, address_updated_at=updated_at))
+    _add(state, changed, _outcome(cause, InboundOutcome.APPLIED, now), address_updated_at=state.address_updated_at)
 
 
-def _settled(cause: Cause, outcome: InboundOutcome, now: datetime, reason: ReasonCode | None = None) -> SettledEvent:
-    return SettledEvent(event_id=cause.event_id, type=cause.type, outcome=outcome, reason=reason, at=now)
+Effect = Callable[[OrderRunState, InboundEvent, Any, datetime], None]
+"""Applies an event. The body is of the model that `INBOUND` has for the event's type."""
+
+EFFECTS: Final[Mapping[EventType, Effect]] = {
+    EventType.ORDER_CREATED: _order_created,
+    EventType.ORDER_APPROVED: _order_approved,
+    EventType.ORDER_CANCELLED: _order_cancelled,
+    EventType.ORDER_ADDRESS_UPDATED: _address_updated,
+}
+"""What each type of event does where a step's rule applies it."""
 
 
-def _projection_after(base: OrderProjection | None, entries: Iterable[Unpublished]) -> OrderProjection | None:
+def _apply(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> None:
+    effect = EFFECTS.get(EventType(event.type))
+    if effect is None:
+        raise AssertionError(f"the rules apply {event.type}, and no effect is known of it")
+    effect(state, event, body, now)
+
+
+# Keeping what was decided --------------------------------------------------------------------------------------------
+
+
+def _add(
+    state: OrderRunState,
+    event: OutboundEvent,
+    outcome: EventOutcome | None,
+    *,
+    address_updated_at: datetime | None = None,
+) -> None:
+    state.last_sequence = event.sequence
+    state.unpublished.append(Unpublished(event=event, outcome=outcome, address_updated_at=address_updated_at))
+
+
+def _note_decided(state: OrderRunState, event: InboundEvent) -> None:
+    state.remember(event.event_id)
+    state.undelivered_outcomes[event.event_id] = event
+
+
+def _note_duplicate(state: OrderRunState, event: InboundEvent, now: datetime) -> None:
+    state.unpublished.append(Unpublished(outcome=_outcome(cause_of(event), InboundOutcome.DUPLICATE, now)))
+
+
+def _outcome(cause: Cause, outcome: InboundOutcome, now: datetime, reason: ReasonCode | None = None) -> EventOutcome:
+    return EventOutcome(event_id=cause.event_id, type=cause.type, outcome=outcome, reason=reason, at=now)
+
+
+def _row_after(base: OrderProjection | None, entries: Iterable[Unpublished]) -> OrderProjection | None:
     """Folds events over the order's row, so that row and audit table agree after every batch."""
     if base is None:
         return None

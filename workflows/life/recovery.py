@@ -1,27 +1,37 @@
-"""Takes up an order from what the database knows of it. Pure."""
+"""Recovers an order from what the database knows of it. Pure."""
 
-from schemas.activity_io import OrderSnapshot
+from schemas.activity_io import OrderProjection, OrderSnapshot
 from schemas.states import OrderStep
-from workflows.life.ledger import projection_of
 from workflows.life.state import OrderRunState
 from workflows.life.steps import NEXT_STEPS
 
 
-def take_up(state: OrderRunState, snapshot: OrderSnapshot) -> None:
-    """Sets the run to where the recorded events end: numbers, decided events and step go on from there."""
+def recover(state: OrderRunState, snapshot: OrderSnapshot) -> None:
+    """Sets the run to where the recorded events end: numbers, decided events and step go on from there.
+
+    Args:
+        state: of a run that has decided nothing yet.
+        snapshot: what the database knows of the order.
+    """
     state.is_looked_up = True
     state.last_sequence = snapshot.last_sequence
-    for event_id in snapshot.settled_event_ids:
+    for event_id in snapshot.decided_event_ids:
         state.remember(event_id)
-    # Without a number the state is a row's default and not a transition that was recorded.
+    # Without a number the state is the row's default, and no transition was recorded.
     if snapshot.details is None or snapshot.state is None or snapshot.last_sequence == 0:
         return
     state.details = snapshot.details
-    state.order_state = snapshot.state
+    state.state = snapshot.state
     state.reason = snapshot.reason
     state.address_updated_at = snapshot.address_updated_at
     state.tracking_id = snapshot.tracking_id
-    state.recorded = projection_of(snapshot)
+    state.row = OrderProjection(
+        state=snapshot.state,
+        details=snapshot.details,
+        address_updated_at=snapshot.address_updated_at,
+        tracking_id=snapshot.tracking_id,
+        reason=snapshot.reason,
+    )
     if snapshot.state.is_final:
         state.is_late = True
         state.step = OrderStep(snapshot.state.value)

@@ -1,4 +1,4 @@
-"""The rules: what each inbound event does at each step. Pure; the state-event table in docs is made from them."""
+"""Decides what an inbound event does, by the rules of the table of steps. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,9 +6,9 @@ from typing import Final
 
 from schemas.event_types import EventType, read_body
 from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated
-from schemas.states import OrderState, OrderStep, ReasonCode
+from schemas.states import OrderState, ReasonCode
 from workflows.life.state import OrderRunState
-from workflows.life.steps import RULES, Verdict
+from workflows.life.steps import STEPS, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +23,24 @@ class Decision:
 
 
 HELD_EVENTS_MAX: Final = 500
-"""Events that wait for their order. More are refused as of an unknown order: they must fit into one payload (2 MiB)."""
+"""Most events that wait for their order: all of them must fit into one payload (2 MiB). Events beyond this are refused
+as of an unknown order."""
 
 
 def decide(state: OrderRunState, event: InboundEvent, now: datetime) -> Decision:
-    """Decides an event; changes nothing.
+    """Decides an event, and changes nothing.
 
     Args:
         state: the run's.
         event: with its id and type filled in.
         now: the workflow's time, which stands for the event's own where that is unknown.
     """
-    if state.step is OrderStep.RECEIVING:
+    if STEPS[state.step].holds_everything:
         return Decision(Verdict.HOLD)
     if state.has_decided(event.event_id):
         return Decision(Verdict.DUPLICATE)
     if state.is_holding(event.event_id):
-        # It waits behind the first of its id, which is the one that counts, whatever this one says.
+        # The first event of an id counts; this one waits behind it, whatever it says.
         return Decision(Verdict.HOLD if len(state.held) < HELD_EVENTS_MAX else Verdict.DUPLICATE)
     body = read_body(event, state.order_id)
     if body is None:
@@ -48,12 +49,12 @@ def decide(state: OrderRunState, event: InboundEvent, now: datetime) -> Decision
 
 
 def _decide_valid(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> Decision:
-    rule = RULES[state.step][EventType(event.type)]
+    rule = STEPS[state.step].rules[EventType(event.type)]
     if rule is Verdict.HOLD and len(state.held) >= HELD_EVENTS_MAX:
         rule = ReasonCode.UNKNOWN_ORDER
     elif isinstance(body, OrderAddressUpdated) and rule is Verdict.APPLY and _is_stale(state, event, body, now):
         rule = ReasonCode.STALE
-    elif event.type == EventType.ORDER_APPROVED and rule is Verdict.APPLY and state.order_state is OrderState.APPROVED:
+    elif event.type == EventType.ORDER_APPROVED and rule is Verdict.APPLY and state.state is OrderState.APPROVED:
         # A second approval, decided in the same moment as the first.
         rule = ReasonCode.ALREADY_APPROVED
     if isinstance(rule, ReasonCode):
@@ -62,7 +63,7 @@ def _decide_valid(state: OrderRunState, event: InboundEvent, body: InboundBody, 
 
 
 def event_time(event: InboundEvent, body: InboundBody, now: datetime) -> datetime:
-    """When the event happened, as far as anybody said; else now."""
+    """When the event happened: what the envelope says, else what the body says, else now."""
     return event.occurred_at or body.occurred_at or now
 
 

@@ -6,53 +6,53 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.activity_io import OrderProjection, SettledEvent
+from schemas.activity_io import EventOutcome, OrderProjection
 from schemas.base import Timestamp
 from schemas.inbound import InboundEvent
 from schemas.order import OrderDetails
 from schemas.outbound import Cause, OrderStateChanged, OutboundEvent
 from schemas.states import OrderState, OrderStep, ReasonCode
 from schemas.workflow_io import OrderWorkflowInput, ShippingMilestone
-from workflows.life.steps import END_STEPS
+from workflows.life.steps import STEPS
 
 SEEN_EVENTS_MAX: Final = 10_000
-"""Events a run remembers, the newest ones: as many as Temporal takes in signals per run. For older ones the event time
-of an address decides, and `inbound_events` in the database."""
+"""Most event ids that a run remembers, the newest ones: as many as Temporal takes signals in one run. Of older events
+the table `inbound_events` keeps the outcome, and an old address is stale by its event time."""
 
 SEEN_KEY_MAX_CHARS: Final = 64
 """Longer event ids are remembered by their hash, so that all of them fit into one payload."""
 
 
 class Unpublished(BaseModel):
-    """A decision that is made and waits for the publisher: an event, what became of an inbound one, or both.
+    """A decision that waits for the publisher: an event to publish, the outcome of an inbound event, or both.
 
-    They stand together because they must be recorded together: recorded apart, a crash between the two would make an
-    event that was applied look new, or one that was not look done.
+    An event and the outcome of its cause are recorded together. Recorded apart, a crash between the two would make an
+    applied event look new, or an event that was not applied look done.
     """
 
     model_config = ConfigDict(frozen=True)
 
     event: OutboundEvent | None = None
-    settled: SettledEvent | None = None
+    outcome: EventOutcome | None = None
     address_updated_at: Timestamp | None = None
     """Event time of the update, where `event` changes the address."""
 
 
 class OrderRunState(BaseModel):
-    """The whole state of a run. Only `workflows.life.ledger` and the run itself change it."""
+    """The whole state of a run. Only `workflows.life` and the run itself change it."""
 
     order_id: str
     step: OrderStep = OrderStep.AWAITING_ORDER
     is_looked_up: bool = False
-    """Whether the database has been asked for what it knows of the order; nothing is decided before."""
+    """Whether the order was looked up in the database. Nothing is decided before that."""
     is_late: bool = False
-    """Whether the order's life was over before this run began: the database answers every event."""
+    """Whether the order's life was over before this run began. Then the database answers every event."""
 
     # The order.
     details: OrderDetails | None = None
     created_by: Cause | None = None
-    """The ``order.created`` that is being received; None for an order taken up from the database."""
-    order_state: OrderState | None = None
+    """The ``order.created`` that is being received; None for an order that was recovered from the database."""
+    state: OrderState | None = None
     """The last transition made, published or not."""
     reason: ReasonCode | None = None
     address_updated_at: Timestamp | None = None
@@ -62,11 +62,11 @@ class OrderRunState(BaseModel):
 
     # Events in.
     inbox: list[InboundEvent] = Field(default_factory=list)
-    """Arrived and not yet looked at."""
+    """Events that arrived and were not looked at yet."""
     held: list[InboundEvent] = Field(default_factory=list)
-    """Came too early; they go back to the inbox, in their order, when their time has come."""
+    """Events that came too early; they go back to the inbox, in their order, when their time has come."""
     milestones: list[ShippingMilestone] = Field(default_factory=list)
-    """Told by a shipping attempt and not yet looked at."""
+    """Milestones told by a shipping attempt and not looked at yet."""
     seen: dict[str, None] = Field(default_factory=dict)
     """Keys of the ids of the events that are decided. A dict for its order: a set's differs from process to process."""
 
@@ -74,10 +74,10 @@ class OrderRunState(BaseModel):
     last_sequence: int = 0
     """The number of the last event made."""
     unpublished: list[Unpublished] = Field(default_factory=list)
-    recorded: OrderProjection | None = None
-    """The order as the database has it, after the last batch that was published; None while the order is unknown."""
-    unrecorded: dict[str, InboundEvent] = Field(default_factory=dict)
-    """Events, by their id, whose decision waits in `unpublished`: what would be lost without it."""
+    row: OrderProjection | None = None
+    """The order's row in the database after the last published batch; None while the order is unknown."""
+    undelivered_outcomes: dict[str, InboundEvent] = Field(default_factory=dict)
+    """Inbound events, by their id, whose outcome waits in `unpublished`. A new beginning decides them again."""
     conflicts: int = 0
     """How often another run's events stood under our numbers."""
 
@@ -89,16 +89,23 @@ class OrderRunState(BaseModel):
     @property
     def is_ended(self) -> bool:
         """Whether nothing is left to do but to answer and to publish."""
-        return self.step in END_STEPS
+        return STEPS[self.step].is_end
 
     @property
-    def has_unrecorded_transitions(self) -> bool:
+    def deadline(self) -> datetime | None:
+        """Until when the present step waits; None where it waits without limit, or has not begun to wait."""
+        name = STEPS[self.step].deadline
+        deadline: datetime | None = getattr(self, name) if name else None
+        return deadline
+
+    @property
+    def has_unpublished_transitions(self) -> bool:
         """Whether the database may not know yet what state the order is in."""
         return any(isinstance(entry.event, OrderStateChanged) for entry in self.unpublished)
 
     @property
     def held_events(self) -> int:
-        """Events that are not decided."""
+        """Number of events that are not decided."""
         return len(self.inbox) + len(self.held)
 
     def has_decided(self, event_id: str) -> bool:
@@ -119,14 +126,17 @@ class OrderRunState(BaseModel):
         """Puts the events that came too early back in front of the inbox."""
         self.inbox, self.held = [*self.held, *self.inbox], []
 
-    def seconds_left(self, deadline: datetime | None, now: datetime) -> float:
-        """Seconds until the deadline, never negative; 0 without one."""
-        return 0.0 if deadline is None else max(0.0, (deadline - now).total_seconds())
+    def seconds_left(self, now: datetime) -> float:
+        """Seconds until the step's deadline, never negative; 0 without a deadline."""
+        return 0.0 if self.deadline is None else max(0.0, (self.deadline - now).total_seconds())
 
 
-def begun_again(state: OrderRunState) -> OrderRunState:
-    """A run that knows nothing but the events that are not settled, to decide them by what is recorded by now."""
-    undecided = [*state.unrecorded.values(), *state.held, *state.inbox]
+def with_undecided_only(state: OrderRunState) -> OrderRunState:
+    """A state with nothing but the events whose outcome is not recorded; all else is looked up anew.
+
+    For a run whose decisions were overtaken by another run: the same events are decided again, by the records.
+    """
+    undecided = [*state.undelivered_outcomes.values(), *state.held, *state.inbox]
     return OrderRunState(order_id=state.order_id, inbox=undecided, conflicts=state.conflicts)
 
 
@@ -144,5 +154,5 @@ def _seen_key(event_id: str) -> str:
 class OrderRunInput(OrderWorkflowInput):
     """What the workflow takes: what a starter sends, and the state of the run that it continues."""
 
-    resumed: OrderRunState | None = None
-    """None for a first run."""
+    continued: OrderRunState | None = None
+    """State of the run that this one continues; None for a first run."""

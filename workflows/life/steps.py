@@ -1,14 +1,12 @@
-"""The table of steps: where a run can be, and what each event does there. Pure."""
+"""The table of steps: where a run can be, one row for each step. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Final
+from typing import Final, Literal
 
 from schemas.event_types import EventType
-from schemas.states import FINAL_STATES, OrderState, OrderStep, ReasonCode
-
-END_STEPS: Final = frozenset({OrderStep(state.value) for state in FINAL_STATES} | {OrderStep.ORPHANED})
-"""The steps in which a run has nothing more to do than to answer and to publish."""
+from schemas.states import OrderState, OrderStep, ReasonCode
 
 
 class Verdict(Enum):
@@ -16,17 +14,53 @@ class Verdict(Enum):
 
     APPLY = auto()
     HOLD = auto()
-    """It came too early: it is looked at again later, in its turn."""
+    """The event came too early: it is looked at again later, in its turn."""
     DUPLICATE = auto()
-    """It was decided before: nothing happens again."""
+    """The event was decided before: nothing happens again."""
     REJECT = auto()
 
 
 Rule = Verdict | ReasonCode
 """What a step does with a type of event: applies it, holds it, or refuses it for this reason."""
 
+_APPLY, _HOLD = Verdict.APPLY, Verdict.HOLD
 
-def _row(created: Rule, approved: Rule, cancelled: Rule, address_updated: Rule) -> Mapping[EventType, Rule]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One row of the table: all that is said of a step, but for the work done there."""
+
+    rules: Mapping[EventType, Rule]
+    """For each type of event, what happens here to a valid event that was not seen before."""
+    method: str | None = None
+    """The method of `workflows.walk.Walk` that does the step's work; None where there is none to do."""
+    transitions: Mapping[OrderState | None, tuple[OrderState, ...]] = field(default_factory=dict)
+    """From each state that the order can be in at this step, the states that it may come to here.
+
+    No other transition is ever made. A run that finds its order in one of the states of the left side, left there by a
+    run that did not finish, goes on at this step: see `NEXT_STEPS`.
+    """
+    waits_for: str | None = None
+    """What has to happen here, for a person; None at an end."""
+    deadline: Literal["order_deadline", "approval_deadline"] | None = None
+    """The field of `OrderRunState` that says until when the step waits; None where it waits without limit."""
+    publishes_first: bool = False
+    """Whether the step's work begins only after every transition so far is recorded and published.
+
+    A run that takes up the order goes on from the records. Were the charge made before APPROVED is recorded, the next
+    run could let the order expire, or be cancelled, and the money would stay taken.
+    """
+    is_end: bool = False
+    """Whether nothing is left to do here but to answer and to publish."""
+
+    @property
+    def holds_everything(self) -> bool:
+        """Whether no event is even looked at here: a duplicate or an invalid event waits as all others do."""
+        return all(rule is Verdict.HOLD for rule in self.rules.values())
+
+
+def _rules(created: Rule, approved: Rule, cancelled: Rule, address_updated: Rule) -> Mapping[EventType, Rule]:
+    """The columns of the table: one for each inbound event type."""
     return {
         EventType.ORDER_CREATED: created,
         EventType.ORDER_APPROVED: approved,
@@ -35,65 +69,97 @@ def _row(created: Rule, approved: Rule, cancelled: Rule, address_updated: Rule) 
     }
 
 
-_APPLY, _HOLD = Verdict.APPLY, Verdict.HOLD
-
-
-_SHIPPED = _row(
+_PAID_FOR: Final = _rules(
     ReasonCode.DUPLICATE_ORDER, ReasonCode.ALREADY_APPROVED, ReasonCode.ALREADY_CHARGED, ReasonCode.ALREADY_SHIPPING
 )
+_END: Final = Step(rules=dict.fromkeys(EventType, ReasonCode.ORDER_CLOSED), is_end=True)
 
 
-_CLOSED = _row(ReasonCode.ORDER_CLOSED, ReasonCode.ORDER_CLOSED, ReasonCode.ORDER_CLOSED, ReasonCode.ORDER_CLOSED)
-
-
-RULES: Final[Mapping[OrderStep, Mapping[EventType, Rule]]] = {
-    OrderStep.AWAITING_ORDER: _row(_APPLY, _HOLD, _HOLD, _HOLD),
-    # Everything waits until the order is received, so that its first event is the one that says so.
-    OrderStep.RECEIVING: _row(_HOLD, _HOLD, _HOLD, _HOLD),
-    OrderStep.VALIDATING: _row(ReasonCode.DUPLICATE_ORDER, _HOLD, _APPLY, _APPLY),
-    OrderStep.AWAITING_MANUAL_APPROVAL: _row(ReasonCode.DUPLICATE_ORDER, _APPLY, _APPLY, _APPLY),
-    OrderStep.CHARGING_PAYMENT: _row(
-        ReasonCode.DUPLICATE_ORDER, ReasonCode.ALREADY_APPROVED, ReasonCode.ALREADY_CHARGED, _APPLY
+STEPS: Final[Mapping[OrderStep, Step]] = {
+    OrderStep.AWAITING_ORDER: Step(
+        method="await_order",
+        rules=_rules(_APPLY, _HOLD, _HOLD, _HOLD),
+        waits_for="order.created",
+        deadline="order_deadline",
     ),
-    OrderStep.SHIPPING: _SHIPPED,
-    OrderStep.REFUNDING_PAYMENT: _SHIPPED,
-    OrderStep.MARKING_SHIPPED: _SHIPPED,
-    OrderStep.COMPLETED: _CLOSED,
-    OrderStep.REJECTED: _CLOSED,
-    OrderStep.CANCELLED: _CLOSED,
-    OrderStep.EXPIRED: _CLOSED,
-    OrderStep.PAYMENT_DECLINED: _CLOSED,
-    OrderStep.REFUNDED: _CLOSED,
-    # Until the run has failed its order may still come.
-    OrderStep.ORPHANED: _row(_APPLY, ReasonCode.UNKNOWN_ORDER, ReasonCode.UNKNOWN_ORDER, ReasonCode.UNKNOWN_ORDER),
+    OrderStep.RECEIVING: Step(
+        method="receive",
+        # Everything waits until the order is received, so that its first event is the one that says so.
+        rules=_rules(_HOLD, _HOLD, _HOLD, _HOLD),
+        transitions={None: (OrderState.RECEIVED,)},
+        waits_for="the database to keep the order",
+    ),
+    OrderStep.VALIDATING: Step(
+        method="validate",
+        rules=_rules(ReasonCode.DUPLICATE_ORDER, _HOLD, _APPLY, _APPLY),
+        transitions={OrderState.RECEIVED: (OrderState.VALIDATED, OrderState.REJECTED, OrderState.CANCELLED)},
+        waits_for="the order to be validated",
+    ),
+    OrderStep.AWAITING_MANUAL_APPROVAL: Step(
+        method="await_approval",
+        rules=_rules(ReasonCode.DUPLICATE_ORDER, _APPLY, _APPLY, _APPLY),
+        transitions={
+            OrderState.VALIDATED: (OrderState.APPROVED, OrderState.CANCELLED, OrderState.EXPIRED),
+            # A cancel that is decided in the same moment as the approval before it.
+            OrderState.APPROVED: (OrderState.CANCELLED,),
+        },
+        waits_for="a person to approve or cancel the order",
+        deadline="approval_deadline",
+    ),
+    OrderStep.CHARGING_PAYMENT: Step(
+        method="charge",
+        rules=_rules(ReasonCode.DUPLICATE_ORDER, ReasonCode.ALREADY_APPROVED, ReasonCode.ALREADY_CHARGED, _APPLY),
+        transitions={OrderState.APPROVED: (OrderState.PAID, OrderState.PAYMENT_DECLINED)},
+        waits_for="the payment provider",
+        publishes_first=True,
+    ),
+    OrderStep.SHIPPING: Step(
+        method="ship",
+        rules=_PAID_FOR,
+        transitions={
+            OrderState.PAID: (OrderState.PACKAGE_PREPARED, OrderState.SHIPPING_FAILED),
+            OrderState.PACKAGE_PREPARED: (OrderState.CARRIER_DISPATCHED, OrderState.SHIPPING_FAILED),
+        },
+        waits_for="the carrier",
+        publishes_first=True,
+    ),
+    OrderStep.REFUNDING_PAYMENT: Step(
+        method="refund",
+        rules=_PAID_FOR,
+        transitions={OrderState.SHIPPING_FAILED: (OrderState.REFUNDED,)},
+        waits_for="the payment provider to give the money back",
+        publishes_first=True,
+    ),
+    OrderStep.MARKING_SHIPPED: Step(
+        method="mark_shipped",
+        rules=_PAID_FOR,
+        transitions={
+            OrderState.CARRIER_DISPATCHED: (OrderState.SHIPPED,),
+            OrderState.SHIPPED: (OrderState.COMPLETED,),
+        },
+        waits_for="the database to mark the order as shipped",
+    ),
+    OrderStep.COMPLETED: _END,
+    OrderStep.REJECTED: _END,
+    OrderStep.CANCELLED: _END,
+    OrderStep.EXPIRED: _END,
+    OrderStep.PAYMENT_DECLINED: _END,
+    OrderStep.REFUNDED: _END,
+    OrderStep.ORPHANED: Step(
+        method="stay_orphaned",
+        # Until the run has failed its order may still come.
+        rules=_rules(_APPLY, ReasonCode.UNKNOWN_ORDER, ReasonCode.UNKNOWN_ORDER, ReasonCode.UNKNOWN_ORDER),
+        is_end=True,
+    ),
 }
-"""For each step and each type of event, what happens to a valid event that was not seen before."""
+"""Every step. Rules, recovery, views and the walk read this table, and no other says anything of a step."""
 
 
-NEXT_STEPS: Final[dict[OrderState, OrderStep]] = {
-    OrderState.RECEIVED: OrderStep.VALIDATING,
-    OrderState.VALIDATED: OrderStep.AWAITING_MANUAL_APPROVAL,
-    # The ended run may have scheduled the charge, or the first shipping attempt: from here on its windows are shut.
-    OrderState.APPROVED: OrderStep.CHARGING_PAYMENT,
-    OrderState.PAID: OrderStep.SHIPPING,
-    OrderState.PACKAGE_PREPARED: OrderStep.SHIPPING,
-    OrderState.CARRIER_DISPATCHED: OrderStep.MARKING_SHIPPED,
-    OrderState.SHIPPED: OrderStep.MARKING_SHIPPED,
-    OrderState.SHIPPING_FAILED: OrderStep.REFUNDING_PAYMENT,
+NEXT_STEPS: Final[Mapping[OrderState, OrderStep]] = {
+    state: step for step, row in STEPS.items() for state in row.transitions if state is not None
 }
-"""Where a run goes on that finds its order in this recorded state, left there by a run that did not finish."""
+"""Where a run goes on that finds its order in this recorded state, left there by a run that did not finish.
 
-
-_WAITS_FOR: Final[dict[OrderStep, str]] = {
-    OrderStep.AWAITING_ORDER: "order.created",
-    OrderStep.RECEIVING: "the database to keep the order",
-    OrderStep.VALIDATING: "the order to be validated",
-    OrderStep.AWAITING_MANUAL_APPROVAL: "a person to approve or cancel the order",
-    OrderStep.CHARGING_PAYMENT: "the payment provider",
-    OrderStep.SHIPPING: "the carrier",
-    OrderStep.REFUNDING_PAYMENT: "the payment provider to give the money back",
-    OrderStep.MARKING_SHIPPED: "the database to mark the order as shipped",
-}
-
-
-_AFTER_THE_RECORDS: Final = (OrderStep.CHARGING_PAYMENT, OrderStep.SHIPPING, OrderStep.REFUNDING_PAYMENT)
+Of two steps that know a state the later one counts: the ended run may have scheduled what the later step does, so the
+windows of the earlier one are shut.
+"""

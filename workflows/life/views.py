@@ -1,11 +1,11 @@
-"""How a run looks from outside: its status, its result, and a line for the Temporal UI. Pure."""
+"""What a run shows of itself: its status, its result, and a line for the Temporal UI. Pure."""
 
 from typing import Final
 
 from schemas.states import OrderState, OrderStep
 from schemas.workflow_io import OrderResult, OrderStatus
 from workflows.life.state import OrderRunState
-from workflows.life.steps import _AFTER_THE_RECORDS, _WAITS_FOR
+from workflows.life.steps import STEPS
 
 
 def status_of(state: OrderRunState) -> OrderStatus:
@@ -13,8 +13,8 @@ def status_of(state: OrderRunState) -> OrderStatus:
     details = state.details
     return OrderStatus(
         order_id=state.order_id,
-        state=state.step,
-        order_state=state.order_state,
+        step=state.step,
+        state=state.state,
         reason=state.reason,
         waits_for=_waits_for_now(state),
         approved=is_approved(state),
@@ -31,11 +31,11 @@ def status_of(state: OrderRunState) -> OrderStatus:
 
 def result_of(state: OrderRunState) -> OrderResult:
     """What the workflow returns, once its order has reached a final state."""
-    if state.order_state is None:
-        raise AssertionError("only an order that was received comes to a result")
+    if state.state is None:
+        raise AssertionError("an order that was never received has no result")
     return OrderResult(
         order_id=state.order_id,
-        state=state.order_state,
+        state=state.state,
         reason=state.reason,
         address=state.details.address if state.details else None,
         tracking_id=state.tracking_id,
@@ -44,20 +44,20 @@ def result_of(state: OrderRunState) -> OrderResult:
 
 
 def waits_for(state: OrderRunState) -> str | None:
-    """What has to happen next, for a person; None once nothing has."""
+    """What has to happen next, for a person; None once nothing has to."""
     if state.is_ended:
         return "its last events to be published" if state.unpublished else None
-    text = _WAITS_FOR[state.step]
-    if state.step in (OrderStep.AWAITING_ORDER, OrderStep.AWAITING_MANUAL_APPROVAL):
-        deadline = state.order_deadline if state.step is OrderStep.AWAITING_ORDER else state.approval_deadline
-        return f"{text}, until {deadline:%Y-%m-%dT%H:%M:%SZ}" if deadline else text
-    return text
+    text = STEPS[state.step].waits_for
+    return f"{text}, until {state.deadline:%Y-%m-%dT%H:%M:%SZ}" if state.deadline else text
 
 
 def _waits_for_now(state: OrderRunState) -> str | None:
-    """As `waits_for`, and whether the records have to come first; the Temporal UI's line is not renewed so often."""
+    """As `waits_for`, and whether the step waits for its records first.
+
+    The line of the Temporal UI leaves the second part out, as it is not renewed when the records are out.
+    """
     waiting = waits_for(state)
-    if state.step in _AFTER_THE_RECORDS and state.has_unrecorded_transitions:
+    if STEPS[state.step].publishes_first and state.has_unpublished_transitions:
         return f"its events to be recorded and published, and then for {waiting}"
     return waiting
 
@@ -73,7 +73,7 @@ def summary_of(state: OrderRunState) -> str:
 
 def is_approved(state: OrderRunState) -> bool:
     """Whether the order's approval was applied."""
-    return state.order_state not in _NOT_APPROVED
+    return state.state not in _NOT_APPROVED
 
 
 _NOT_APPROVED: Final = frozenset(
@@ -86,4 +86,4 @@ _NOT_APPROVED: Final = frozenset(
         OrderState.EXPIRED,
     }
 )
-"""A cancelled order may have been approved in the same moment; its approval no longer counts."""
+"""States in which no approval counts. A cancelled order may have been approved in the moment of the cancel."""

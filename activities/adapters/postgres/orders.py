@@ -18,15 +18,15 @@ from activities.adapters.postgres import rows
 from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.schema import events, inbound_events, journals, orders
 from activities.ports import OrderStore, StoredEvent
-from schemas.activity_io import OrderProjection, OrderSnapshot, PublishEvents, SettledEvent
+from schemas.activity_io import EventOutcome, OrderProjection, OrderSnapshot, PublishEvents
 from schemas.inbound import InboundEvent
 from schemas.order import OrderDetails
 from schemas.outbound import OutboundEvent, OutboundType
 from schemas.states import FINAL_STATES, OrderState
 
-SETTLED_EVENTS_MAX: Final = 10_000
+DECIDED_EVENTS_MAX: Final = 10_000
 """Most event ids that a snapshot carries, the newest: Temporal's own limit of signals in a run, so no run saw more."""
-SETTLED_BYTES_MAX: Final = 1_000_000
+DECIDED_BYTES_MAX: Final = 1_000_000
 """Most bytes of event ids that a snapshot carries: half of what Temporal takes as one payload."""
 
 
@@ -41,14 +41,14 @@ class PostgresOrderStore(OrderStore):
         async with transaction(self._engine) as connection:
             found = (await connection.execute(_ORDER_AND_JOURNAL, {"order_id": order_id})).mappings().one()
             state = rows.state_of(found["last_state_payload"])
-            settled: tuple[str, ...] = ()
+            decided: tuple[str, ...] = ()
             if found["journal_sequence"] is not None and not (state is not None and state.is_final):
-                settled = await _settled_event_ids(connection, order_id)
+                decided = await _decided_event_ids(connection, order_id)
         return OrderSnapshot(
             details=rows.details(found) if found["id"] is not None else None,
             state=state,
             last_sequence=found["journal_sequence"] or 0,
-            settled_event_ids=settled,
+            decided_event_ids=decided,
             address_updated_at=found["address_updated_at"],
             tracking_id=found["tracking_id"],
             reason=rows.reason_of(found["reason"]),
@@ -78,7 +78,7 @@ class PostgresOrderStore(OrderStore):
             recorded = await _payloads(connection, batch, last_sequence)
             fresh = journal.unrecorded(batch.order_id, batch.events, recorded, last_sequence)
             await _append(connection, batch.order_id, fresh)
-            await _record_outcomes(connection, batch.order_id, batch.settled)
+            await _record_outcomes(connection, batch.order_id, batch.outcomes)
             if batch.projection is not None and batch.events:
                 sequence = batch.events[-1].sequence
                 await _project(connection, batch.order_id, batch.projection, sequence)
@@ -87,14 +87,14 @@ class PostgresOrderStore(OrderStore):
                 return tuple(journal.stored(event) for event in fresh)
             return await _after(connection, batch.order_id, last_published)
 
-    async def settle_late(
+    async def answer_late(
         self, order_id: str, events: tuple[InboundEvent, ...], at: datetime
-    ) -> tuple[tuple[SettledEvent, ...], tuple[StoredEvent, ...]]:
+    ) -> tuple[tuple[EventOutcome, ...], tuple[StoredEvent, ...]]:
         """See the port."""
         async with transaction(self._engine) as connection:
             last_sequence, last_published = await _lock_journal(connection, order_id)
             found = (await connection.execute(_ORDER_AND_JOURNAL, {"order_id": order_id})).mappings().one()
-            settled, rejections = journal.settle_late(
+            outcomes, rejections = journal.answer_late(
                 order_id,
                 events,
                 decided=await _decided(connection, order_id, events),
@@ -103,7 +103,7 @@ class PostgresOrderStore(OrderStore):
                 at=at,
             )
             await _append(connection, order_id, rejections)
-            await _record_outcomes(connection, order_id, settled)
+            await _record_outcomes(connection, order_id, outcomes)
             if rejections:
                 moved = orders.c.last_sequence.between(1, rejections[-1].sequence - 1)
                 await connection.execute(
@@ -111,7 +111,7 @@ class PostgresOrderStore(OrderStore):
                     .where(orders.c.id == order_id, moved)
                     .values(last_sequence=rejections[-1].sequence, updated_at=func.now())
                 )
-            return settled, await _after(connection, order_id, last_published)
+            return outcomes, await _after(connection, order_id, last_published)
 
     async def mark_published(self, order_id: str, sequence: int) -> None:
         """See the port."""
@@ -139,18 +139,18 @@ _ORDER_AND_JOURNAL = select(
 ).select_from(select(literal(1)).subquery().outerjoin(orders, orders.c.id == rows.ORDER_ID))
 
 
-async def _settled_event_ids(connection: AsyncConnection, order_id: str) -> tuple[str, ...]:
+async def _decided_event_ids(connection: AsyncConnection, order_id: str) -> tuple[str, ...]:
     """The newest of the order's decided inbound events, as many as a snapshot may carry."""
     statement = (
         select(inbound_events.c.event_id)
         .where(inbound_events.c.order_id == order_id)
         .order_by(inbound_events.c.ts.desc())
-        .limit(SETTLED_EVENTS_MAX)
+        .limit(DECIDED_EVENTS_MAX)
     )
     kept, size = [], 0
     for event_id in (await connection.execute(statement)).scalars():
         size += len(event_id.encode())
-        if size > SETTLED_BYTES_MAX:
+        if size > DECIDED_BYTES_MAX:
             break
         kept.append(event_id)
     return tuple(kept)
@@ -193,10 +193,10 @@ async def _append(connection: AsyncConnection, order_id: str, fresh: Sequence[Ou
     await connection.execute(update(journals).where(journals.c.order_id == order_id).values(last_sequence=last))
 
 
-async def _record_outcomes(connection: AsyncConnection, order_id: str, settled: Sequence[SettledEvent]) -> None:
-    kept = journal.outcomes_kept(settled)
+async def _record_outcomes(connection: AsyncConnection, order_id: str, outcomes: Sequence[EventOutcome]) -> None:
+    kept = journal.outcomes_kept(outcomes)
     if kept:
-        await connection.execute(rows.INSERT_INBOUND_EVENTS, rows.settled_arrays(order_id, kept))
+        await connection.execute(rows.INSERT_INBOUND_EVENTS, rows.outcome_arrays(order_id, kept))
 
 
 async def _decided(connection: AsyncConnection, order_id: str, late: Sequence[InboundEvent]) -> set[str]:

@@ -32,8 +32,8 @@ class PostgresPaymentStore(PaymentStore):
             is_new = (await connection.execute(statement)).one_or_none() is not None
             return replace(await _existing(connection, charge.payment_id), is_new=is_new)
 
-    async def settle(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> PaymentClaim:
-        """The row's own state decides whether it moves, so that two settling at once cannot undo each other."""
+    async def record_outcome(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> PaymentClaim:
+        """The row's own state decides whether it moves, so that two outcomes at once cannot undo each other."""
         statement = (
             update(payments)
             .where(payments.c.payment_id == payment_id, _may_become(status))

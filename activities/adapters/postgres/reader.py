@@ -14,7 +14,7 @@ from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.payments import claim_of
 from activities.adapters.postgres.schema import events, inbound_events, journals, orders, payments
 from activities.ports import PaymentClaim, StoredEvent
-from schemas.activity_io import SettledEvent
+from schemas.activity_io import EventOutcome
 from schemas.order import OrderDetails
 from schemas.states import OrderState, ReasonCode
 
@@ -104,7 +104,7 @@ class OrderReader:
             found = (await connection.execute(statement)).all()
         return tuple(StoredEvent(order_id=order_id, sequence=row[0], type=row[1], payload_json=row[2]) for row in found)
 
-    async def inbound_events(self, order_id: str, limit: int = PAGE_MAX) -> tuple[SettledEvent, ...]:
+    async def inbound_events(self, order_id: str, limit: int = PAGE_MAX) -> tuple[EventOutcome, ...]:
         """What became of the order's inbound events, by time, the newest where there are more than `limit`."""
         statement = (
             select(inbound_events)
@@ -114,16 +114,16 @@ class OrderReader:
         )
         async with transaction(self._engine) as connection:
             found = (await connection.execute(statement)).mappings().all()
-        return tuple(_settled(row) for row in reversed(found))
+        return tuple(_outcome(row) for row in reversed(found))
 
-    async def inbound_event(self, order_id: str, event_id: str) -> SettledEvent | None:
+    async def inbound_event(self, order_id: str, event_id: str) -> EventOutcome | None:
         """What became of one inbound event; None where it is not decided yet, or was never seen."""
         statement = select(inbound_events).where(
             inbound_events.c.order_id == order_id, inbound_events.c.event_digest == rows.digest(event_id)
         )
         async with transaction(self._engine) as connection:
             row = (await connection.execute(statement)).mappings().one_or_none()
-        return None if row is None else _settled(row)
+        return None if row is None else _outcome(row)
 
     async def payment(self, payment_id: str) -> PaymentClaim | None:
         """The payment's row; None where the id was never claimed."""
@@ -146,8 +146,8 @@ def _order_record(row: RowMapping) -> OrderRecord:
     )
 
 
-def _settled(row: RowMapping) -> SettledEvent:
+def _outcome(row: RowMapping) -> EventOutcome:
     # By way of JSON, where the model's strictness allows words for enums.
     names = ("event_id", "type", "outcome", "reason")
     values = {name: row[name] for name in names} | {"at": row["ts"].isoformat()}
-    return SettledEvent.model_validate_json(json.dumps(values))
+    return EventOutcome.model_validate_json(json.dumps(values))

@@ -10,7 +10,7 @@ from sqlalchemy.types import TypeEngine
 
 from activities import journal
 from activities.adapters.postgres.schema import events, inbound_events
-from schemas.activity_io import SettledEvent
+from schemas.activity_io import EventOutcome
 from schemas.order import Address, Item, OrderDetails
 from schemas.outbound import OUTBOUND_EVENT, OutboundEvent, outbound_event_id
 from schemas.states import OrderState, ReasonCode
@@ -102,7 +102,7 @@ INSERT_INBOUND_EVENTS: Final = _insert_from_arrays(
         "ts": (DateTime(timezone=True), None),
     },
 )
-"""Keeps the first outcome of each inbound event; see `settled_arrays`."""
+"""Keeps the first outcome of each inbound event; see `outcome_arrays`."""
 
 
 def event_arrays(fresh: Sequence[OutboundEvent]) -> dict[str, list[Any]]:
@@ -118,14 +118,14 @@ def event_arrays(fresh: Sequence[OutboundEvent]) -> dict[str, list[Any]]:
     }
 
 
-def settled_arrays(order_id: str, settled: Sequence[SettledEvent]) -> dict[str, list[Any]]:
+def outcome_arrays(order_id: str, outcomes: Sequence[EventOutcome]) -> dict[str, list[Any]]:
     """The parameters of `INSERT_INBOUND_EVENTS`."""
     return {
-        "order_id": [order_id] * len(settled),
-        "event_digest": [digest(one.event_id) for one in settled],
-        "event_id": [one.event_id for one in settled],
-        "type": [one.type for one in settled],
-        "outcome": [str(one.outcome) for one in settled],
-        "reason": [None if one.reason is None else str(one.reason) for one in settled],
-        "ts": [one.at for one in settled],
+        "order_id": [order_id] * len(outcomes),
+        "event_digest": [digest(one.event_id) for one in outcomes],
+        "event_id": [one.event_id for one in outcomes],
+        "type": [one.type for one in outcomes],
+        "outcome": [str(one.outcome) for one in outcomes],
+        "reason": [None if one.reason is None else str(one.reason) for one in outcomes],
+        "ts": [one.at for one in outcomes],
     }

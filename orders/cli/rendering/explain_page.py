@@ -35,12 +35,13 @@ def page(known: Explanation) -> Iterator[str]:
 
 
 def _where(known: Explanation) -> str:
-    """Its state in a word, from whoever knows best."""
+    """Where the order is, in a word: its step while a run can say, else its recorded state."""
     status = known.temporal.status if known.temporal else None
     row = known.database.order if known.database else None
-    for best in (status, row):
-        if best is not None:
-            return _text(best.state.value + (f" ({best.reason.value})" if best.reason else ""))
+    if status is not None:
+        return _text(status.step.value + (f" ({status.reason.value})" if status.reason else ""))
+    if row is not None:
+        return _text(row.state.value + (f" ({row.reason.value})" if row.reason else ""))
     return "no state recorded"
 
 

@@ -7,7 +7,7 @@ from activities.ports import DatabaseUnavailableError, PaymentClaim, StoredEvent
 from orders.clients.database import order_reader, postgres_unreachable
 from orders.errors import UnreachableError
 from orders.settings import Settings
-from schemas.activity_io import SettledEvent
+from schemas.activity_io import EventOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class DatabaseSide:
     journal: JournalRecord | None
     events: tuple[StoredEvent, ...]
     """The audit table's rows, in order."""
-    inbound: tuple[SettledEvent, ...]
+    inbound: tuple[EventOutcome, ...]
     """What became of inbound events, by time."""
     payment: PaymentClaim | None
     cut: bool

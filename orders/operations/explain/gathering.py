@@ -10,7 +10,7 @@ from orders.operations.explain.database_side import DatabaseSide, look_in_postgr
 from orders.operations.explain.kafka_side import KafkaSide, NamingRecord, look_in_kafka
 from orders.operations.explain.temporal_side import TemporalSide, look_in_temporal
 from orders.settings import Settings
-from schemas.activity_io import SettledEvent
+from schemas.activity_io import EventOutcome
 
 Side = TypeVar("Side")
 
@@ -55,7 +55,7 @@ class Explanation:
         return "handed to the workflow; not decided yet" if record.taken else "not decided yet"
 
     @property
-    def _settled(self) -> dict[str, SettledEvent]:
+    def _settled(self) -> dict[str, EventOutcome]:
         return {one.event_id: one for one in self.database.inbound} if self.database else {}
 
     @property

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from activities.ports import OrderStore, StoredEvent
-from schemas.activity_io import OrderProjection, PublishEvents, SettledEvent
+from schemas.activity_io import EventOutcome, OrderProjection, PublishEvents
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.order import Address, Item, OrderDetails
@@ -34,14 +34,14 @@ def reached(order_id: str, sequence: int, state: OrderState, previous: OrderStat
     )
 
 
-def settled(event_id: str, outcome: InboundOutcome = InboundOutcome.APPLIED) -> SettledEvent:
-    return SettledEvent(event_id=event_id, type=EventType.ORDER_APPROVED, outcome=outcome, at=NOON)
+def outcome_of(event_id: str, outcome: InboundOutcome = InboundOutcome.APPLIED) -> EventOutcome:
+    return EventOutcome(event_id=event_id, type=EventType.ORDER_APPROVED, outcome=outcome, at=NOON)
 
 
-def batch(order_id: str, *events: OutboundEvent, settled: tuple[SettledEvent, ...] = ()) -> PublishEvents:
+def batch(order_id: str, *events: OutboundEvent, outcomes: tuple[EventOutcome, ...] = ()) -> PublishEvents:
     states = [event.state for event in events if isinstance(event, OrderStateChanged)]
     projection = OrderProjection(state=states[-1], details=DETAILS) if states else None
-    return PublishEvents(order_id=order_id, events=events, settled=settled, projection=projection)
+    return PublishEvents(order_id=order_id, events=events, outcomes=outcomes, projection=projection)
 
 
 async def received_and_validated(store: OrderStore, order_id: str) -> tuple[StoredEvent, ...]:
@@ -51,7 +51,7 @@ async def received_and_validated(store: OrderStore, order_id: str) -> tuple[Stor
             order_id,
             reached(order_id, 1, OrderState.RECEIVED),
             reached(order_id, 2, OrderState.VALIDATED, OrderState.RECEIVED),
-            settled=(settled("e-1"),),
+            outcomes=(outcome_of("e-1"),),
         )
     )
 

@@ -6,7 +6,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.testing import WorkflowEnvironment
 
-from schemas.event_types import SIGNALS
+from schemas.event_types import INBOUND
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState
 from schemas.workflow_io import OrderResult, OrderWorkflowInput
@@ -40,7 +40,7 @@ async def test_a_burst_of_large_late_events_is_answered(endpoints: Endpoints) ->
             task_queue=bench.order_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            start_signal=SIGNALS[CREATED],
+            start_signal=INBOUND[CREATED].signal,
             start_signal_args=[again],
             result_type=OrderResult,
         )

@@ -21,7 +21,7 @@ from activities.adapters.postgres import (
 from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.reader import JournalRecord
 from activities.ports import DatabaseUnavailableError, PaymentClaim
-from schemas.activity_io import ChargePayment, OrderProjection, PublishEvents, SettledEvent
+from schemas.activity_io import ChargePayment, EventOutcome, OrderProjection, PublishEvents
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.order import Address, Item, OrderDetails
@@ -289,7 +289,7 @@ async def test_late_answers_move_the_rows_sequence_and_nothing_else(engine: Asyn
     store, reader = PostgresOrderStore(engine), OrderReader(engine)
     await store.record(batch(order_id, OrderState.RECEIVED, OrderState.CANCELLED))
 
-    await store.settle_late(order_id, (InboundEvent(event_id="e-9", type=EventType.ORDER_APPROVED),), NOON)
+    await store.answer_late(order_id, (InboundEvent(event_id="e-9", type=EventType.ORDER_APPROVED),), NOON)
 
     order = await reader.order(order_id)
     assert order is not None
@@ -299,14 +299,14 @@ async def test_late_answers_move_the_rows_sequence_and_nothing_else(engine: Asyn
 
 async def test_the_reader_tells_all_that_is_known_of_an_order(engine: AsyncEngine, order_id: str) -> None:
     store, reader = PostgresOrderStore(engine), OrderReader(engine)
-    settled = SettledEvent(
+    outcome = EventOutcome(
         event_id="e-1",
         type=EventType.ORDER_CANCELLED,
         outcome=InboundOutcome.REJECTED,
         reason=ReasonCode.ALREADY_CHARGED,
         at=NOON,
     )
-    recorded = batch(order_id, OrderState.RECEIVED, OrderState.PAID).model_copy(update={"settled": (settled,)})
+    recorded = batch(order_id, OrderState.RECEIVED, OrderState.PAID).model_copy(update={"outcomes": (outcome,)})
     stored = await store.record(recorded)
     await store.mark_published(order_id, 1)
     payment_id = f"p-{order_id}"
@@ -323,8 +323,8 @@ async def test_the_reader_tells_all_that_is_known_of_an_order(engine: AsyncEngin
     assert await reader.events(order_id) == stored
     assert await reader.events(order_id, after_sequence=1) == stored[1:]
     assert await reader.events(order_id, limit=1) == stored[:1]
-    assert await reader.inbound_events(order_id) == (settled,)
-    assert await reader.inbound_event(order_id, "e-1") == settled
+    assert await reader.inbound_events(order_id) == (outcome,)
+    assert await reader.inbound_event(order_id, "e-1") == outcome
     assert await reader.inbound_event(order_id, "e-2") is None
     assert await reader.payment(payment_id) == PaymentClaim(
         payment_id=payment_id, order_id=order_id, amount=1250, currency="EUR", status=PaymentStatus.PENDING
@@ -334,13 +334,13 @@ async def test_the_reader_tells_all_that_is_known_of_an_order(engine: AsyncEngin
     assert await reader.payment("p-nobody-knows") is None
 
 
-async def test_a_snapshot_carries_no_more_settled_ids_than_temporal_takes(
+async def test_a_snapshot_carries_no_more_decided_ids_than_temporal_takes(
     engine: AsyncEngine, order_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.adapters.postgres.orders.SETTLED_BYTES_MAX", 30)
+    monkeypatch.setattr("activities.adapters.postgres.orders.DECIDED_BYTES_MAX", 30)
     store = PostgresOrderStore(engine)
-    settled = tuple(
-        SettledEvent(
+    outcomes = tuple(
+        EventOutcome(
             event_id=f"event-{number:04}",
             type=EventType.ORDER_APPROVED,
             outcome=InboundOutcome.APPLIED,
@@ -348,8 +348,8 @@ async def test_a_snapshot_carries_no_more_settled_ids_than_temporal_takes(
         )
         for number in range(10)
     )
-    await store.record(PublishEvents(order_id=order_id, settled=settled))
+    await store.record(PublishEvents(order_id=order_id, outcomes=outcomes))
 
     snapshot = await store.look_up(order_id)
 
-    assert snapshot.settled_event_ids == ("event-0009", "event-0008", "event-0007")
+    assert snapshot.decided_event_ids == ("event-0009", "event-0008", "event-0007")

@@ -57,7 +57,7 @@ async def test_an_order_goes_by_kafka_from_produce_to_events(system: OrderSystem
     reached = await run_json(system, "wait", order_id, "--state", "validated", "--timeout", "30")
     assert reached == {"order_id": order_id, "state": "VALIDATED"}
     waiting = await run_json(system, "status", order_id)
-    assert (waiting["run"], waiting["state"]) == ("RUNNING", "AWAITING_MANUAL_APPROVAL")
+    assert (waiting["run"], waiting["step"], waiting["state"]) == ("RUNNING", "AWAITING_MANUAL_APPROVAL", "VALIDATED")
     await run_json(system, "produce", "address-updated", order_id, "--city", "Porto", "--encoding", "structured")
     await run_json(system, "produce", "approved", order_id, "--encoding", "binary", "--no-key")
     assert (await run_json(system, "wait", order_id))["state"] == "COMPLETED"
@@ -77,7 +77,7 @@ async def test_an_order_goes_straight_to_temporal_and_a_late_event_is_told_so(
 ) -> None:
     assert (await run_json(system, "approve", order_id))["outcome"] == "delivered"
     held = await run_json(system, "status", order_id)
-    assert (held["state"], held["held_events"]) == ("AWAITING_ORDER", 1)
+    assert (held["step"], held["state"], held["held_events"]) == ("AWAITING_ORDER", None, 1)
     await run_json(system, "start", order_id, "--payment-id", f"p-{order_id}", "--item", "mug:2:1250")
     assert (await run_json(system, "wait", order_id, "--timeout", "30"))["state"] == "COMPLETED"
     late = await run_json(system, "cancel", order_id, "--event-id", "late-1")

@@ -62,7 +62,7 @@ async def test_an_order_that_waits_for_approval_says_so_and_shows_where_it_came_
     (letter,) = known["kafka"]["dead_letters"]
     assert letter["error_code"] == "json_truncated"
     assert records[broken.topic]["outcome"] == f"set aside (json_truncated) at {letter['at']}"
-    assert known["temporal"]["status"]["state"] == "AWAITING_MANUAL_APPROVAL"
+    assert known["temporal"]["status"]["step"] == "AWAITING_MANUAL_APPROVAL"
     assert [run["status"] for run in known["temporal"]["runs"]] == ["RUNNING"]
     assert any("approv" in sentence for sentence in known["waits_for"])
     assert [event["state"] for event in known["database"]["events"]] == ["RECEIVED", "VALIDATED"]

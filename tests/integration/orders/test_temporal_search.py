@@ -85,7 +85,7 @@ async def test_several_may_register_at_once(endpoints: Endpoints, client: Client
 
 async def test_an_attribute_of_another_type_is_somebody_elses(endpoints: Endpoints, client: Client) -> None:
     await add(client, OrderState=TEXT)
-    with pytest.raises(OrdersError, match=r"has a search attribute OrderState that is not a Keyword"):
+    with pytest.raises(OrdersError, match=r"has a search attribute OrderStep that is not a Keyword"):
         await ensure_search_attributes(settings_of(endpoints, client))
 
 
@@ -132,8 +132,8 @@ async def test_without_the_right_to_register_it_is_said_who_has_to_type_what(low
     assert typed is not None, refused.value
     assert typed[1] == lowly.namespace
     assert re.findall(r"--name (\S+) --type (\S+)", typed[2]) == [
-        ("OrderState", "Keyword"),
-        ("OrderStateSince", "Datetime"),
+        ("OrderStep", "Keyword"),
+        ("OrderStepSince", "Datetime"),
         ("OrderCustomerId", "Keyword"),
         ("OrderPaymentId", "Keyword"),
     ]
@@ -147,7 +147,7 @@ async def test_without_the_right_to_register_those_of_somebody_else_will_do(clie
 async def test_without_search_nothing_is_registered_and_nothing_missed(endpoints: Endpoints, client: Client) -> None:
     settings = settings_of(endpoints, client, with_search=False)
     assert await ensure_search_attributes(settings) == ()
-    with pytest.raises(WrongSettingsError, match="lacks the search attributes OrderState, "):
+    with pytest.raises(WrongSettingsError, match="lacks the search attributes OrderStep, "):
         await require_search_attributes(client)
 
 
@@ -181,7 +181,7 @@ async def test_an_order_that_waits_is_found_by_what_the_operators_page_says(clie
         assert "Begun by `order.created`" in details
         assert "0:05:00 for approval" in details
         status = await client.get_workflow_handle(order_id).query(STATUS_QUERY)
-        assert description.typed_search_attributes[SEARCH_ATTRIBUTES[0]] == status["state"]
+        assert description.typed_search_attributes[SEARCH_ATTRIBUTES[0]] == status["step"]
         await client.get_workflow_handle(order_id).terminate()
 
         async def is_left_out() -> bool:

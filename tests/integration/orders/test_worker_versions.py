@@ -8,7 +8,7 @@ from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionR
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from schemas.event_types import SIGNALS, EventType
+from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundEvent
 from schemas.order import OrderPolicy
 from schemas.states import OrderState
@@ -39,7 +39,8 @@ async def test_an_order_ends_on_the_build_it_began_on_and_new_ones_go_to_the_cur
         new = await _start(system, "o-new")
         await _awaits_approval(system, "o-new")
         for handle in (old, new):
-            await handle.signal(SIGNALS[EventType.ORDER_APPROVED], InboundEvent(event_id=f"approved-{handle.id}"))
+            approve = INBOUND[EventType.ORDER_APPROVED].signal
+            await handle.signal(approve, InboundEvent(event_id=f"approved-{handle.id}"))
             assert (await handle.result()).state is OrderState.COMPLETED
 
         assert await _builds_of(system, "o-old") == {"orders.build-1.0"}
@@ -87,7 +88,7 @@ async def _start(system: OrderSystem, order_id: str) -> WorkflowHandle[object, O
         id=order_id,
         task_queue=TASK_QUEUES[0],
         result_type=OrderResult,
-        start_signal=SIGNALS[EventType.ORDER_CREATED],
+        start_signal=INBOUND[EventType.ORDER_CREATED].signal,
         start_signal_args=[event],
     )
 

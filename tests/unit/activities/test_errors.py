@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from activities.adapters.postgres.errors import database_error
-from activities.errors import NON_RETRYABLE, application_error, told_to_temporal
+from activities.errors import NON_RETRYABLE, application_error, as_application_errors
 from activities.ports import (
     DatabaseUnavailableError,
     GatewayContractError,
@@ -50,7 +50,7 @@ def test_a_provider_is_left_alone_for_as_long_as_it_asks() -> None:
 
 
 def test_the_cause_of_an_error_stays_here() -> None:
-    with pytest.raises(ApplicationError) as failed, told_to_temporal():
+    with pytest.raises(ApplicationError) as failed, as_application_errors():
         raise DatabaseUnavailableError("down") from ValueError(SECRET)
 
     assert failed.value.__cause__ is None
@@ -58,7 +58,7 @@ def test_the_cause_of_an_error_stays_here() -> None:
 
 
 def test_of_a_defect_the_log_says_where_and_not_what() -> None:
-    with structlog.testing.capture_logs() as logged, pytest.raises(ApplicationError), told_to_temporal():
+    with structlog.testing.capture_logs() as logged, pytest.raises(ApplicationError), as_application_errors():
         raise KeyError(SECRET)
 
     (entry,) = logged
@@ -68,7 +68,7 @@ def test_of_a_defect_the_log_says_where_and_not_what() -> None:
 
 
 def test_an_outage_is_no_defect() -> None:
-    with structlog.testing.capture_logs() as logged, pytest.raises(ApplicationError), told_to_temporal():
+    with structlog.testing.capture_logs() as logged, pytest.raises(ApplicationError), as_application_errors():
         raise DatabaseUnavailableError("down")
 
     assert not logged
@@ -76,7 +76,7 @@ def test_an_outage_is_no_defect() -> None:
 
 @pytest.mark.parametrize("error", [ApplicationError("mine", type="Mine"), CancelledError()])
 def test_what_is_meant_for_temporal_already_passes_as_it_is(error: Exception) -> None:
-    with pytest.raises(type(error)) as failed, told_to_temporal():
+    with pytest.raises(type(error)) as failed, as_application_errors():
         raise error
 
     assert failed.value is error

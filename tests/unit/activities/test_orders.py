@@ -10,12 +10,12 @@ from temporalio.testing import ActivityEnvironment
 from activities.errors import DATABASE_UNAVAILABLE, KAFKA_UNAVAILABLE, SEQUENCE_CONFLICT
 from activities.orders import PUBLISHED_AT_ONCE_MAX, OrderActivities, OrderRules
 from schemas.activity_io import (
+    AnswerLateEvents,
     LookUpOrder,
     MarkOrderShipped,
     OrderProjection,
     PublishEvents,
     ReceiveOrder,
-    SettleLateEvents,
     ValidateOrder,
 )
 from schemas.inbound import InboundEvent
@@ -169,21 +169,21 @@ async def test_an_amount_above_the_limit_is_not_valid(activities: OrderActivitie
     assert result.reason == (None if valid else ReasonCode.AMOUNT_OVER_LIMIT)
 
 
-def late(*event_ids: str) -> SettleLateEvents:
+def late(*event_ids: str) -> AnswerLateEvents:
     events = tuple(InboundEvent(event_id=event_id, type="order.cancelled") for event_id in event_ids)
-    return SettleLateEvents(order_id=ORDER_ID, events=events)
+    return AnswerLateEvents(order_id=ORDER_ID, events=events)
 
 
 async def test_a_late_event_is_answered_and_published_once(
     activities: OrderActivities, store: InMemoryOrderStore, publisher: RecordingPublisher
 ) -> None:
-    first = await run(activities.settle_late_events, late("e-1"))
-    again = await run(activities.settle_late_events, late("e-1"))
+    first = await run(activities.answer_late_events, late("e-1"))
+    again = await run(activities.answer_late_events, late("e-1"))
 
-    assert [one.outcome for one in first.settled] == [InboundOutcome.REJECTED]
-    assert [one.outcome for one in again.settled] == [InboundOutcome.DUPLICATE]
+    assert [one.outcome for one in first.outcomes] == [InboundOutcome.REJECTED]
+    assert [one.outcome for one in again.outcomes] == [InboundOutcome.DUPLICATE]
     assert published(publisher) == [1]
-    assert set(store.settled_of(ORDER_ID)) == {"e-1"}
+    assert set(store.outcomes_of(ORDER_ID)) == {"e-1"}
 
 
 async def test_a_repeated_attempt_at_a_late_event_publishes_what_the_first_recorded(
@@ -193,8 +193,8 @@ async def test_a_repeated_attempt_at_a_late_event_publishes_what_the_first_recor
     environment = ActivityEnvironment()
 
     with pytest.raises(ApplicationError):
-        await run(activities.settle_late_events, late("e-1"), environment)
-    await run(activities.settle_late_events, late("e-1"), environment)
+        await run(activities.answer_late_events, late("e-1"), environment)
+    await run(activities.answer_late_events, late("e-1"), environment)
 
     assert published(publisher) == [1]
 
@@ -206,8 +206,8 @@ async def test_signals_sent_by_hand_get_an_id_that_is_the_same_in_every_attempt(
     environment = ActivityEnvironment()
 
     with pytest.raises(ApplicationError):
-        await run(activities.settle_late_events, late("", ""), environment)
-    await run(activities.settle_late_events, late("", ""), environment)
+        await run(activities.answer_late_events, late("", ""), environment)
+    await run(activities.answer_late_events, late("", ""), environment)
 
     assert published(publisher) == [1, 2], "two events without an id are two"
-    assert len(store.settled_of(ORDER_ID)) == 2
+    assert len(store.outcomes_of(ORDER_ID)) == 2

@@ -60,9 +60,9 @@ async def test_a_crash_anywhere_in_a_charge_leads_to_one_charge(
         case "after the gateway":
             gateway.lose_next_answers(1, "charge")
         case "before it is recorded":
-            payments.fail_next(1, "settle")
+            payments.fail_next(1, "record_outcome")
         case _:
-            payments.lose_next_answers(1, "settle")
+            payments.lose_next_answers(1, "record_outcome")
 
     with pytest.raises(ApplicationError) as failed:
         await run(activities.charge_payment, CHARGE)
@@ -123,7 +123,7 @@ async def test_a_crash_in_a_refund_leads_to_one_refund(
     if where == "after the gateway":
         gateway.lose_next_answers(1, "refund")
     else:
-        payments.fail_next(1, "settle")
+        payments.fail_next(1, "record_outcome")
 
     with pytest.raises(ApplicationError):
         await run(activities.refund_payment, REFUND)
@@ -181,9 +181,9 @@ async def test_a_charge_still_under_way_that_arrives_after_the_void_is_declined(
 async def test_a_charge_that_is_recorded_after_its_refund_does_not_undo_it(
     activities: PaymentActivities, payments: InMemoryPaymentStore, gateway: FakePaymentGateway
 ) -> None:
-    held = payments.hold("settle")
+    held = payments.hold("record_outcome")
     charging = asyncio.create_task(run(activities.charge_payment, CHARGE))
-    await payments.reached["settle"].wait()
+    await payments.reached["record_outcome"].wait()
     refunding = asyncio.create_task(run(activities.refund_payment, REFUND))
     await gateway.reached["refund"].wait()
     held.set()

@@ -44,7 +44,7 @@ def test_nothing_is_committable_before_something_is_delivered(tracker: OffsetTra
     assert tracker.committable() == {}
 
 
-def test_the_lowest_unsettled_offset_is_committable(tracker: OffsetTracker) -> None:
+def test_the_lowest_unoutcomes_offset_is_committable(tracker: OffsetTracker) -> None:
     tickets = deliver(tracker, 5, 6, 7)
     tracker.settle(tickets[1])
     assert committable(tracker) == {P0: 5}

@@ -17,14 +17,14 @@ from orders.operations.explain.documents import as_json
 from orders.operations.explain.gathering import Explanation
 from orders.operations.explain.kafka_side import KafkaSide, NamingRecord, newest
 from orders.operations.explain.temporal_side import PendingActivity, TemporalSide
-from schemas.activity_io import SettledEvent
+from schemas.activity_io import EventOutcome
 from schemas.states import InboundOutcome, OrderStep, ReasonCode
 from schemas.workflow_io import OrderStatus
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 RECORD = NamingRecord("order.created", 0, 7, 1_769_860_800_000, "e-1", None, taken=True)
 LETTER = Summary("2:3", 1_769_860_800_000, "order.created:0:7", "json", "json_invalid", "m", b"o-1", False, 0)
-SETTLED = SettledEvent(
+SETTLED = EventOutcome(
     event_id="e-1", type="order.created", outcome=InboundOutcome.REJECTED, reason=ReasonCode.STALE, at=NOW
 )
 NOTHING_STORED = DatabaseSide(None, None, (), (), None, cut=False)
@@ -68,7 +68,7 @@ def test_what_became_of_a_record_is_told_by_whoever_knows() -> None:
 
 
 def test_what_it_waits_for_is_said_by_each_side() -> None:
-    status = OrderStatus(order_id="o-1", state=OrderStep.CHARGING_PAYMENT, waits_for="the payment provider")
+    status = OrderStatus(order_id="o-1", step=OrderStep.CHARGING_PAYMENT, waits_for="the payment provider")
     pending = PendingActivity("charge_payment", 5, "gateway timed out", NOW)
     explanation = known(
         replace(RECORD, taken=False),

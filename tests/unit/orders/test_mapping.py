@@ -12,7 +12,7 @@ from bridge.reading.event import DecodedRecord, DecodeLimits, decode
 from bridge.reading.json_text import DEPTH_MAX, parse_object
 from bridge.record import Header, Record
 from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
-from schemas.event_types import BODY_MODELS, EventType
+from schemas.event_types import INBOUND, EventType
 from schemas.inbound import OrderCreated
 
 TOPICS = {event_type.value: event_type for event_type in EventType}
@@ -46,7 +46,7 @@ def binary(**attributes: str) -> tuple[Header, ...]:
 def test_bare_json_of_every_topic_is_read(event_type: EventType) -> None:
     result = decoded(BODIES[event_type], topic=event_type.value)
     assert (result.order_id, result.event_type, result.event.type) == ("o-1", event_type, event_type.value)
-    assert type(result.body) is BODY_MODELS[event_type]
+    assert type(result.body) is INBOUND[event_type].body
 
 
 @pytest.mark.parametrize("event_type", EventType)
@@ -62,7 +62,7 @@ def test_the_envelope_carries_the_same_body_in_every_encoding(event_type: EventT
         result = decoded(body, headers=headers, topic=event_type.value)
     assert result.event.type == event_type.value
     # What the workflow reads again from the envelope is what was validated here.
-    assert BODY_MODELS[event_type].model_validate(result.event.body) == result.body
+    assert INBOUND[event_type].body.model_validate(result.event.body) == result.body
     assert not result.event.malformed
 
 

@@ -14,7 +14,7 @@ from orders.local.console_producer import ConsoleProducer, example_messages
 from orders.local.log_lines import readable_line
 from orders.operations.bodies import body_fields, build_body
 from orders.operations.messages import Encoding, encode_message, order_id_in
-from schemas.event_types import BODY_MODELS, EventType
+from schemas.event_types import INBOUND, EventType
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -80,7 +80,7 @@ def test_a_printed_line_survives_the_shell(event_type: EventType, *, keyed: bool
 
 def test_the_examples_keep_the_contract() -> None:
     for event_type, fields in example_messages("o-1").items():
-        BODY_MODELS[event_type].model_validate_json(json.dumps(fields))
+        INBOUND[event_type].body.model_validate_json(json.dumps(fields))
 
 
 def test_a_log_line_is_shortened_for_a_person() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from schemas.contract.__main__ import documents, render
 from schemas.contract.examples import EXAMPLES
-from schemas.event_types import BODY_MODELS, EventType
-from schemas.outbound import OUTBOUND_MODELS, OutboundType
+from schemas.event_types import INBOUND, EventType
+from schemas.outbound import OUTBOUND, OutboundType
 
 CONTRACT = Path(__file__).parents[3] / "docs" / "contract"
 DOCUMENTS = documents()
@@ -42,13 +42,13 @@ def test_a_schema_that_is_none_is_refused_by_its_metaschema() -> None:
 
 @pytest.mark.parametrize("event_type", EventType)
 def test_every_inbound_example_is_accepted(event_type: EventType) -> None:
-    BODY_MODELS[event_type].model_validate_json(json.dumps(EXAMPLES[event_type]))
+    INBOUND[event_type].body.model_validate_json(json.dumps(EXAMPLES[event_type]))
 
 
 @pytest.mark.parametrize("event_type", OutboundType)
 def test_every_outbound_example_is_published_to_the_byte(event_type: OutboundType) -> None:
     example = json.dumps(EXAMPLES[event_type], separators=(",", ":"))
-    assert OUTBOUND_MODELS[event_type].model_validate_json(example).model_dump_json() == example
+    assert OUTBOUND[event_type].body.model_validate_json(example).model_dump_json() == example
 
 
 def test_the_schema_refuses_what_the_model_refuses() -> None:

@@ -14,8 +14,8 @@ from bridge.record import Header, Record
 from bridge.refusal import DecodeErrorCode, DecodeStage
 from schemas.contract.__main__ import documents
 from schemas.contract.examples import EXAMPLE_SOURCE, EXAMPLES, INBOUND_ATTRIBUTES
-from schemas.event_types import BODY_MODELS, EventType
-from schemas.outbound import OUTBOUND_EVENT, OUTBOUND_MODELS, OutboundType, cloudevents_headers
+from schemas.event_types import INBOUND, EventType
+from schemas.outbound import OUTBOUND, OUTBOUND_EVENT, OutboundType, cloudevents_headers
 from tests.helpers.messages.messages import Encoding, message_of
 
 TOPICS = {event_type.value: event_type for event_type in EventType}
@@ -38,12 +38,12 @@ def asyncapi_examples(*, inbound: bool) -> list[Any]:
 @pytest.mark.parametrize("encoding", Encoding)
 @pytest.mark.parametrize("event_type", EventType)
 def test_every_inbound_example_is_decoded_in_every_encoding(event_type: EventType, encoding: Encoding) -> None:
-    body = EXAMPLES[event_type]
+    body = dict(EXAMPLES[event_type])
     message = message_of(event_type, body, encoding=encoding, event_id="e-1")
     read = decoded(event_type.value, message.value, message.key, message.headers)
     assert (read.order_id, read.event_type) == (body["order_id"], event_type)
     assert read.body.model_dump(mode="json", exclude_unset=True, exclude={"event_id"}) == body
-    assert BODY_MODELS[event_type].model_validate(read.event.body) == read.body
+    assert INBOUND[event_type].body.model_validate(read.event.body) == read.body
 
 
 @pytest.mark.parametrize(("name", "example"), asyncapi_examples(inbound=True))
@@ -75,7 +75,7 @@ def test_every_example_of_the_asyncapi_document_satisfies_its_schemas(name: str,
 @pytest.mark.parametrize("event_type", OutboundType)
 def test_every_outbound_example_is_what_the_publisher_sends(event_type: OutboundType) -> None:
     """`KafkaEventPublisher` takes the value from the journal's event and the headers from `cloudevents_headers`."""
-    (example,) = ASYNCAPI["components"]["messages"][OUTBOUND_MODELS[event_type].__name__]["examples"]
+    (example,) = ASYNCAPI["components"]["messages"][OUTBOUND[event_type].body.__name__]["examples"]
     event = OUTBOUND_EVENT.validate_json(json.dumps(EXAMPLES[event_type]))
     assert json.loads(journal.stored(event).payload_json) == example["payload"] == EXAMPLES[event_type]
     assert cloudevents_headers(event, event_type=event_type, source=EXAMPLE_SOURCE) == example["headers"]

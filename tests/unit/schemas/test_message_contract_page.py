@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from schemas.contract.messages import CONTRACT_VERSION
-from schemas.event_types import BODY_MODELS, EventType
+from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundBody
-from schemas.outbound import OUTBOUND_MODELS, OrderStateChanged, OutboundType, cloudevents_headers
+from schemas.outbound import OUTBOUND, OrderStateChanged, OutboundType, cloudevents_headers
 from schemas.states import OrderState, ReasonCode
 
 PAGE = (Path(__file__).parents[3] / "docs" / "message-contract.md").read_text()
@@ -42,7 +42,7 @@ def json_objects() -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("event_type", EventType)
 def test_every_message_in_is_listed_with_its_fields(event_type: EventType) -> None:
     (row,) = (row for row in table(IN, "topic") if named(row[0]) == {event_type.value})
-    fields = BODY_MODELS[event_type].model_fields
+    fields = INBOUND[event_type].body.model_fields
     always = {name for name, field in fields.items() if field.is_required()}
     own = set(fields) - set(InboundBody.model_fields)
     assert named(row[2]) == always
@@ -53,7 +53,7 @@ def test_every_example_of_the_page_is_a_message() -> None:
     found = list(json_objects())
     assert len(found) >= len(EventType) + 1
     for document in found:
-        fitting = [model for model in BODY_MODELS.values() if set(document) <= set(model.model_fields)]
+        fitting = [row.body for row in INBOUND.values() if set(document) <= set(row.body.model_fields)]
         assert fitting, document
         assert any(_is_read(model, document) for model in fitting), document
 
@@ -75,7 +75,7 @@ def test_every_header_out_is_listed() -> None:
 
 
 def test_every_field_out_is_listed() -> None:
-    fields = {name for model in OUTBOUND_MODELS.values() for name in model.model_fields}
+    fields = {name for model in (row.body for row in OUTBOUND.values()) for name in model.model_fields}
     assert set.union(*(named(row[0]) for row in table(OUT, "field"))) == fields
 
 

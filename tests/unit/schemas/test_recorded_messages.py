@@ -10,10 +10,12 @@ import pytest
 from activities import journal
 from schemas.contract.__main__ import documents
 from schemas.event_types import EventType
-from schemas.outbound import OUTBOUND_EVENT, OUTBOUND_MODELS, OutboundType, cloudevents_headers
+from schemas.outbound import OUTBOUND as OUTBOUND_TYPES
+from schemas.outbound import OUTBOUND_EVENT, OutboundType, cloudevents_headers
 from schemas.states import OrderState, ReasonCode
 from tests.contract.messages_to_record import inbound_messages, outbound_events
 from tests.contract.recorded_messages import CONTRACT, INBOUND, OUTBOUND, as_recorded, read_by_the_bridge, recorded
+from tests.helpers.messages.comparison import differences
 
 SENT = recorded(INBOUND)
 PUBLISHED = recorded(OUTBOUND)
@@ -21,17 +23,6 @@ CONTRACTS: dict[str, dict[str, Any]] = {
     "today's": documents()["asyncapi.json"],
     "version 1's": json.loads(CONTRACT.read_text()),
 }
-
-
-def differences(present: object, then: object, path: str = "") -> list[str]:
-    """What is no longer as it was then; what came to it since is no difference."""
-    if isinstance(then, dict) and isinstance(present, dict):
-        return [
-            found for name, value in then.items() for found in differences(present.get(name), value, f"{path}.{name}")
-        ]
-    if isinstance(then, list) and isinstance(present, list) and len(then) == len(present):
-        return [found for one, other in zip(present, then, strict=True) for found in differences(one, other, path)]
-    return [] if present == then else [f"{path}: {then!r} then, {present!r} now"]
 
 
 @pytest.mark.parametrize("name", SENT)
@@ -62,7 +53,7 @@ def test_an_event_of_version_1_would_be_published_alike_today_and_for_its_reader
 
 
 def satisfies(document: dict[str, Any], headers: dict[str, str], payload: dict[str, Any]) -> None:
-    name = OUTBOUND_MODELS[OutboundType(payload["type"])].__name__
+    name = OUTBOUND_TYPES[OutboundType(payload["type"])].body.__name__
     for part, content in (("headers", headers), ("payload", payload)):
         schema = {"$ref": f"#/components/messages/{name}/{part}", **document}
         jsonschema.Draft202012Validator(schema).validate(content)

@@ -1,22 +1,31 @@
 """The state of a run under any sequence of events and steps: numbers, batches, and what continue-as-new carries."""
 
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.activity_io import OrderProjection, OrderSnapshot, SettleLateEvents
+from schemas.activity_io import AnswerLateEvents, OrderProjection, OrderSnapshot
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
-from schemas.outbound import OrderStateChanged, OutboundEvent
+from schemas.outbound import OutboundEvent
 from schemas.states import FINAL_STATES, InboundOutcome, OrderState, OrderStep, ReasonCode
 from workflows.life.batches import BATCH_BYTES_MAX, BATCH_MAX, next_fitting
-from workflows.life.event_table import valid_event
-from workflows.life.ledger import batch_was_published, change_state, next_batch, reach_milestone, renumber, settle_inbox
-from workflows.life.recovery import take_up
-from workflows.life.state import SEEN_EVENTS_MAX, OrderRunInput, OrderRunState, begun_again
-from workflows.life.steps import NEXT_STEPS
+from workflows.life.event_table import state_at, valid_event
+from workflows.life.ledger import (
+    EFFECTS,
+    Effect,
+    answer_inbox,
+    batch_was_published,
+    change_state,
+    next_batch,
+    reach_milestone,
+)
+from workflows.life.recovery import recover
+from workflows.life.state import SEEN_EVENTS_MAX, OrderRunInput, OrderRunState, with_undecided_only
+from workflows.life.steps import NEXT_STEPS, STEPS
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STEP_FORWARD = "step forward"
@@ -27,21 +36,25 @@ plays = st.lists(st.one_of(arrivals, st.just(STEP_FORWARD)), max_size=40)
 def step_forward(state: OrderRunState) -> None:
     """What the run does next on the straight road."""
     following = {
-        OrderStep.RECEIVING: (OrderState.RECEIVED, OrderStep.VALIDATING),
-        OrderStep.VALIDATING: (OrderState.VALIDATED, OrderStep.AWAITING_MANUAL_APPROVAL),
-        OrderStep.CHARGING_PAYMENT: (OrderState.PAID, OrderStep.SHIPPING),
-        OrderStep.MARKING_SHIPPED: (OrderState.COMPLETED, None),
+        OrderState.RECEIVED: OrderState.VALIDATED,
+        OrderState.APPROVED: OrderState.PAID,
+        OrderState.CARRIER_DISPATCHED: OrderState.SHIPPED,
+        OrderState.SHIPPED: OrderState.COMPLETED,
     }
-    if state.step in following:
-        to, step = following[state.step]
-        change_state(state, to, NOW, cause=state.created_by if to is OrderState.RECEIVED else None)
-        state.step = step or state.step
+    if state.step is OrderStep.RECEIVING:
+        change_state(state, OrderState.RECEIVED, NOW, cause=state.created_by)
+        state.step = OrderStep.VALIDATING
         state.release_held()
-    elif state.order_state is OrderState.APPROVED and state.step is OrderStep.AWAITING_MANUAL_APPROVAL:
+    elif state.state is OrderState.APPROVED and state.step is OrderStep.AWAITING_MANUAL_APPROVAL:
         state.step = OrderStep.CHARGING_PAYMENT
     elif state.step is OrderStep.SHIPPING:
         reach_milestone(state, OrderState.CARRIER_DISPATCHED, "track", NOW)
         state.step = OrderStep.MARKING_SHIPPED
+    elif state.state in following:
+        change_state(state, following[state.state], NOW)
+        if not state.is_ended:
+            state.step = NEXT_STEPS[state.state]
+            state.release_held()
 
 
 def played(play: list[tuple[EventType, str] | str]) -> OrderRunState:
@@ -52,7 +65,7 @@ def played(play: list[tuple[EventType, str] | str]) -> OrderRunState:
         else:
             event_type, event_id = move
             state.inbox.append(valid_event(event_type, event_id))
-        settle_inbox(state, NOW + timedelta(seconds=number))
+        answer_inbox(state, NOW + timedelta(seconds=number))
     return state
 
 
@@ -67,16 +80,16 @@ def test_numbers_have_no_gap_and_each_event_starts_where_the_one_before_ended(
     for event in events:
         assert event.previous_state == previous
         previous = event.state
-    assert previous == state.order_state
+    assert previous == state.state
 
 
 @given(plays)
-def test_every_event_is_held_or_settled_and_takes_effect_once(play: list[tuple[EventType, str] | str]) -> None:
+def test_every_event_is_held_or_decided_and_takes_effect_once(play: list[tuple[EventType, str] | str]) -> None:
     state = played(play)
-    settled = [entry.settled for entry in state.unpublished if entry.settled is not None]
+    outcomes = [entry.outcome for entry in state.unpublished if entry.outcome is not None]
     waiting = len(state.held) + (state.step is OrderStep.RECEIVING)
-    assert len(settled) + waiting == sum(not isinstance(move, str) for move in play)
-    effects = [one.event_id for one in settled if one.outcome is not InboundOutcome.DUPLICATE]
+    assert len(outcomes) + waiting == sum(not isinstance(move, str) for move in play)
+    effects = [one.event_id for one in outcomes if one.outcome is not InboundOutcome.DUPLICATE]
     assert len(effects) == len(set(effects))
 
 
@@ -99,7 +112,7 @@ def test_batches_of_any_size_lead_to_the_row_of_the_whole(play: list[tuple[Event
 
 @given(plays)
 def test_continue_as_new_carries_everything(play: list[tuple[EventType, str] | str]) -> None:
-    request = OrderRunInput(order_id="o-1", resumed=played(play))
+    request = OrderRunInput(order_id="o-1", continued=played(play))
     assert OrderRunInput.model_validate_json(request.model_dump_json()) == request
 
 
@@ -111,9 +124,9 @@ def test_who_begins_again_has_every_event_that_is_not_recorded(
     size = min(published, len(state.unpublished))
     batch = next_batch(state, size)
     batch_was_published(state, batch, size)
-    again = begun_again(state)
+    again = with_undecided_only(state)
     assert (again.step, again.is_looked_up, again.unpublished) == (OrderStep.AWAITING_ORDER, False, [])
-    recorded = {one.event_id for one in batch.settled if one.outcome is not InboundOutcome.DUPLICATE}
+    recorded = {one.event_id for one in batch.outcomes if one.outcome is not InboundOutcome.DUPLICATE}
     sent = {move[1] for move in play if not isinstance(move, str)}
     assert {event.event_id for event in again.inbox} == sent - recorded
     assert len(again.inbox) <= len(play)
@@ -124,13 +137,13 @@ def test_a_batch_of_the_largest_texts_fits_into_what_temporal_takes() -> None:
     state = OrderRunState(order_id="o-1", is_looked_up=True)
     items = [{"sku": "s" * 470, "quantity": 1, "unit_amount": 1}] * 1_000
     state.inbox.append(InboundEvent(event_id="c", type="order.created", body={"payment_id": "p", "items": items}))
-    settle_inbox(state, NOW)
+    answer_inbox(state, NOW)
     step_forward(state)
     for number in range(BATCH_MAX):
         address = dict.fromkeys(("street", "city", "state", "zip_code", "country"), "\x01" * 1_000)
         event_id = f"{number:03}" + "\x01" * 509
         state.inbox.append(InboundEvent(event_id=event_id, type="order.address_updated", body={"address": address}))
-    settle_inbox(state, NOW)
+    answer_inbox(state, NOW)
     sizes = []
     while state.unpublished:
         batch, size = next_fitting(len(state.unpublished), lambda count: next_batch(state, count))
@@ -142,34 +155,18 @@ def test_a_batch_of_the_largest_texts_fits_into_what_temporal_takes() -> None:
 
 def test_what_is_too_large_for_any_batch_goes_alone() -> None:
     large = InboundEvent(event_id="e", type="order.created", body={"note": "n" * BATCH_BYTES_MAX})
-    batch, size = next_fitting(7, lambda count: SettleLateEvents(order_id="o-1", events=(large,) * count))
+    batch, size = next_fitting(7, lambda count: AnswerLateEvents(order_id="o-1", events=(large,) * count))
     assert (len(batch.events), size) == (1, 1)
 
 
-@given(plays, st.integers(1, 5), st.integers(0, 8))
-def test_renumbering_puts_what_is_not_recorded_behind_what_is(
-    play: list[tuple[EventType, str] | str], more: int, kept: int
-) -> None:
-    state = played(play)
-    transitions = [entry.event for entry in state.unpublished if isinstance(entry.event, OrderStateChanged)]
-    recorded_state = transitions[min(kept, len(transitions) - 1)].state if transitions else None
-    before = [entry.event.state for entry in state.unpublished if isinstance(entry.event, OrderStateChanged)]
-    snapshot = OrderSnapshot(details=state.details, state=recorded_state, last_sequence=more)
-    renumber(state, snapshot)
-    events = [entry.event for entry in state.unpublished if entry.event is not None]
-    assert [event.sequence for event in events] == list(range(more + 1, state.last_sequence + 1))
-    after = [event.state for event in events if isinstance(event, OrderStateChanged)]
-    assert after == (before[before.index(recorded_state) + 1 :] if recorded_state in before else before)
-
-
 @pytest.mark.parametrize("state", list(OrderState))
-def test_a_run_takes_up_an_order_at_every_recorded_state(state: OrderState) -> None:
+def test_a_run_recovers_an_order_at_every_recorded_state(state: OrderState) -> None:
     details = played([(EventType.ORDER_CREATED, "e")]).details
     run = OrderRunState(order_id="o-1")
-    take_up(run, OrderSnapshot(details=details, state=state, last_sequence=4, settled_event_ids=("e",)))
-    assert (run.last_sequence, run.order_state, list(run.seen)) == (4, state, ["e"])
+    recover(run, OrderSnapshot(details=details, state=state, last_sequence=4, decided_event_ids=("e",)))
+    assert (run.last_sequence, run.state, list(run.seen)) == (4, state, ["e"])
     assert run.is_late is state.is_final
-    assert run.recorded == OrderProjection(state=state, details=run.details) if run.details else False
+    assert run.row == OrderProjection(state=state, details=run.details) if run.details else False
 
 
 def test_every_state_that_is_not_final_has_a_step_to_go_on_at() -> None:
@@ -177,15 +174,15 @@ def test_every_state_that_is_not_final_has_a_step_to_go_on_at() -> None:
 
 
 @pytest.mark.parametrize("state", [None, OrderState.RECEIVED])
-def test_an_order_of_which_nothing_is_recorded_is_not_taken_up(state: OrderState | None) -> None:
+def test_an_order_of_which_nothing_is_recorded_is_not_recovered(state: OrderState | None) -> None:
     details = played([(EventType.ORDER_CREATED, "e")]).details
     run = OrderRunState(order_id="o-1")
-    take_up(run, OrderSnapshot(details=details, state=state, last_sequence=0))
-    assert (run.step, run.order_state) == (OrderStep.AWAITING_ORDER, None)
+    recover(run, OrderSnapshot(details=details, state=state, last_sequence=0))
+    assert (run.step, run.state) == (OrderStep.AWAITING_ORDER, None)
 
 
 def test_a_milestone_reached_twice_is_one_transition() -> None:
-    state = OrderRunState(order_id="o-1", step=OrderStep.SHIPPING, order_state=OrderState.PAID)
+    state = OrderRunState(order_id="o-1", step=OrderStep.SHIPPING, state=OrderState.PAID)
     for _ in range(2):
         reach_milestone(state, OrderState.PACKAGE_PREPARED, None, NOW)
     for _ in range(2):
@@ -200,9 +197,9 @@ def test_a_milestone_reached_twice_is_one_transition() -> None:
 
 @pytest.mark.parametrize("milestone", [state for state in OrderState if state not in NEXT_STEPS or "SHIP" in state])
 def test_a_state_that_is_no_milestone_is_ignored(milestone: OrderState) -> None:
-    state = OrderRunState(order_id="o-1", step=OrderStep.SHIPPING, order_state=OrderState.PAID)
+    state = OrderRunState(order_id="o-1", step=OrderStep.SHIPPING, state=OrderState.PAID)
     reach_milestone(state, milestone, "forged", NOW)
-    assert (state.order_state, state.unpublished) == (OrderState.PAID, [])
+    assert (state.state, state.unpublished) == (OrderState.PAID, [])
 
 
 def test_the_events_remembered_are_bounded_and_the_newest() -> None:
@@ -226,7 +223,44 @@ def test_what_was_held_is_refused_when_the_order_ends() -> None:
     state = played([(EventType.ORDER_APPROVED, "a"), (EventType.ORDER_CREATED, "c"), STEP_FORWARD])
     assert [event.event_id for event in state.held] == ["a"]
     change_state(state, OrderState.REJECTED, NOW, reason=ReasonCode.AMOUNT_OVER_LIMIT)
-    settle_inbox(state, NOW)
-    last = state.unpublished[-1].settled
+    answer_inbox(state, NOW)
+    last = state.unpublished[-1].outcome
     assert last is not None
     assert (last.event_id, last.reason) == ("a", ReasonCode.ORDER_CLOSED)
+
+
+def test_every_type_of_event_has_its_effect() -> None:
+    assert set(EFFECTS) == set(EventType)
+
+
+def test_an_event_that_is_applied_without_a_known_effect_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a cancel: the workflow task fails, and the order stands still until the effect is there."""
+    monkeypatch.delitem(cast("dict[EventType, Effect]", EFFECTS), EventType.ORDER_APPROVED)
+    state = state_at(OrderStep.AWAITING_MANUAL_APPROVAL)
+    state.inbox.append(valid_event(EventType.ORDER_APPROVED))
+    with pytest.raises(AssertionError, match=r"apply order\.approved, and no effect"):
+        answer_inbox(state, NOW)
+
+
+@pytest.mark.parametrize("step", OrderStep)
+@pytest.mark.parametrize("before", [None, *OrderState])
+def test_only_the_transitions_of_the_table_are_made(step: OrderStep, before: OrderState | None) -> None:
+    for to in OrderState:
+        state = OrderRunState(order_id="o-1", step=step, state=before)
+        if to in STEPS[step].transitions.get(before, ()):
+            change_state(state, to, NOW)
+            assert state.state is to
+        else:
+            with pytest.raises(AssertionError, match=f"an order at {step} does not come from {before} to {to}"):
+                change_state(state, to, NOW)
+            assert (state.state, state.unpublished) == (before, [])
+
+
+def test_every_state_is_reached_and_every_order_can_end() -> None:
+    ways = {(before, to) for row in STEPS.values() for before, after in row.transitions.items() for to in after}
+    assert {to for _, to in ways} == set(OrderState)
+    assert {before for before, _ in ways} == {None, *OrderState} - FINAL_STATES, "a final state is the last"
+    ending: set[OrderState | None] = set(FINAL_STATES)
+    for _ in OrderState:
+        ending |= {before for before, to in ways if to in ending}
+    assert ending == {None, *OrderState}

@@ -1,16 +1,19 @@
 """The rules as a table, written out a second time, and the page that is made from them."""
 
 from datetime import UTC, datetime, timedelta
+from inspect import iscoroutinefunction
 from pathlib import Path
 
 import pytest
 
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
-from schemas.states import OrderState, OrderStep, ReasonCode
+from schemas.states import FINAL_STATES, OrderState, OrderStep, ReasonCode
 from workflows.life.event_table import render, state_at, valid_event
 from workflows.life.rules import HELD_EVENTS_MAX, decide
-from workflows.life.steps import RULES, Verdict
+from workflows.life.state import OrderRunState
+from workflows.life.steps import STEPS, Verdict
+from workflows.walk import Walk
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PAGE = Path(__file__).parents[3] / "docs" / "contract" / "state-event-table.md"
@@ -39,8 +42,46 @@ def test_the_page_in_docs_is_made_from_the_rules() -> None:
     assert PAGE.read_text() == render(), "renew it: make contract"
 
 
-def test_every_step_has_its_row() -> None:
-    assert set(RULES) == set(OrderStep)
+def test_every_step_has_its_row_and_every_row_a_rule_for_each_type_of_event() -> None:
+    assert set(STEPS) == set(OrderStep)
+    assert all(set(row.rules) == set(EventType) for row in STEPS.values())
+
+
+def test_the_ends_are_the_final_states_and_the_orphan() -> None:
+    ends = {step for step, row in STEPS.items() if row.is_end}
+    assert ends == {OrderStep(state.value) for state in FINAL_STATES} | {OrderStep.ORPHANED}
+
+
+def test_every_step_but_an_end_says_what_it_waits_for() -> None:
+    assert {step for step, row in STEPS.items() if row.waits_for is None} == {
+        step for step, row in STEPS.items() if row.is_end
+    }
+
+
+def test_a_step_that_moves_money_or_goods_publishes_first() -> None:
+    """I6: what led to the effect is in the records before the effect, or a later run could decide otherwise."""
+    assert {step for step, row in STEPS.items() if row.publishes_first} == {
+        OrderStep.CHARGING_PAYMENT,
+        OrderStep.SHIPPING,
+        OrderStep.REFUNDING_PAYMENT,
+    }
+
+
+def test_each_step_with_work_has_a_method_of_the_walk_and_the_walk_no_other() -> None:
+    named = [row.method for row in STEPS.values() if row.method is not None]
+    of_no_step = {"look_up", "answer_as_late"}
+    public = {name for name, member in vars(Walk).items() if iscoroutinefunction(member) and not name.startswith("_")}
+    assert len(named) == len(set(named))
+    assert set(named) == public - of_no_step
+
+
+def test_a_step_waits_until_the_time_that_its_row_names() -> None:
+    times = {"order_deadline": NOW, "approval_deadline": NOW + timedelta(days=1)}
+    found = {step: OrderRunState(order_id="o-1", step=step, **times).deadline for step in OrderStep}
+    assert found == dict.fromkeys(OrderStep) | {
+        OrderStep.AWAITING_ORDER: times["order_deadline"],
+        OrderStep.AWAITING_MANUAL_APPROVAL: times["approval_deadline"],
+    }
 
 
 @pytest.mark.parametrize("step", [step for step in OrderStep if step is not OrderStep.RECEIVING])
@@ -99,7 +140,7 @@ def test_an_address_is_stale_by_its_event_time(seconds: int | None, reason: Reas
 
 def test_a_second_approval_in_the_same_moment_is_refused_and_a_cancel_is_not() -> None:
     state = state_at(OrderStep.AWAITING_MANUAL_APPROVAL)
-    state.order_state = OrderState.APPROVED
+    state.state = OrderState.APPROVED
     assert decide(state, valid_event(EventType.ORDER_APPROVED), NOW).reason is ReasonCode.ALREADY_APPROVED
     assert decide(state, valid_event(EventType.ORDER_CANCELLED), NOW).verdict is Verdict.APPLY
 

@@ -12,8 +12,8 @@ from workflows.life.state import OrderRunState
 from workflows.search_attributes import (
     ORDER_CUSTOMER_ID,
     ORDER_PAYMENT_ID,
-    ORDER_STATE,
-    ORDER_STATE_SINCE,
+    ORDER_STEP,
+    ORDER_STEP_SINCE,
     SEARCH_ATTRIBUTES,
     changed_attributes,
 )
@@ -34,14 +34,14 @@ def order(customer_id: str | None = "c-42") -> OrderRunState:
 
 
 def test_a_run_without_an_order_shows_its_step_alone() -> None:
-    assert changed(OrderRunState(order_id="o-1")) == {ORDER_STATE: "AWAITING_ORDER", ORDER_STATE_SINCE: NOW}
+    assert changed(OrderRunState(order_id="o-1")) == {ORDER_STEP: "AWAITING_ORDER", ORDER_STEP_SINCE: NOW}
 
 
 def test_an_order_shows_all_of_them() -> None:
     shown = changed(order())
     assert shown == {
-        ORDER_STATE: "AWAITING_MANUAL_APPROVAL",
-        ORDER_STATE_SINCE: NOW,
+        ORDER_STEP: "AWAITING_MANUAL_APPROVAL",
+        ORDER_STEP_SINCE: NOW,
         ORDER_CUSTOMER_ID: "c-42",
         ORDER_PAYMENT_ID: "p-1",
     }
@@ -57,7 +57,7 @@ def test_the_time_moves_with_the_step_only() -> None:
     later = NOW + timedelta(seconds=9)
     assert changed(order("c-43"), shown, later) == {ORDER_CUSTOMER_ID: "c-43"}
     moved = order().model_copy(update={"step": OrderStep.CHARGING_PAYMENT})
-    assert changed(moved, shown, later) == {ORDER_STATE: "CHARGING_PAYMENT", ORDER_STATE_SINCE: later}
+    assert changed(moved, shown, later) == {ORDER_STEP: "CHARGING_PAYMENT", ORDER_STEP_SINCE: later}
 
 
 @pytest.mark.parametrize("customer_id", ["ada@example.org", "+4712345678", "Ada Lovelace", "", "c" * 129, "c-1\n", "é"])

@@ -22,7 +22,7 @@ from activities.payments import PaymentActivities
 from activities.shipping import ShippingActivities
 from orders.processes.workflow_threads import OneTurnAtATime
 from schemas.activity_io import ValidateOrder, ValidationResult
-from schemas.event_types import SIGNALS, EventType
+from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundEvent
 from schemas.order import OrderPolicy
 from schemas.outbound import OutboundEvent
@@ -106,7 +106,7 @@ class Bench:
             occurred_at=occurred_at,
             body=_body(event_type, to, body),
         )
-        await self.signal_with_start(to, SIGNALS[event_type], [event])
+        await self.signal_with_start(to, INBOUND[event_type].signal, [event])
         self.sent.setdefault(to, set()).add(event.event_id)
         return event.event_id
 
@@ -173,7 +173,7 @@ class Bench:
 
         async def is_there() -> OrderStatus | None:
             status = await self.status(order_id)
-            return status if status.state is step else None
+            return status if status.step is step else None
 
         status = await assert_eventually(is_there, message=f"{order_id} reaches {step}")
         assert status is not None
@@ -198,8 +198,8 @@ class Bench:
 
     def outcome(self, order_id: str, event_id: str) -> str:
         """What became of an inbound event: ``applied``, or the reason of its refusal."""
-        settled = self.store.settled_of(order_id)[event_id]
-        return str(settled.reason or settled.outcome)
+        outcome = self.store.outcomes_of(order_id)[event_id]
+        return str(outcome.reason or outcome.outcome)
 
     def check(self) -> None:
         """Holds every order of the test to the invariants."""
@@ -254,7 +254,7 @@ async def running(
             orders.validate_order,
             orders.mark_order_shipped,
             orders.publish_events,
-            orders.settle_late_events,
+            orders.answer_late_events,
             payments.charge_payment,
             payments.refund_payment,
             *more_activities,

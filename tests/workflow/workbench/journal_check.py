@@ -12,7 +12,7 @@ def check_journal(store: InMemoryOrderStore, publisher: RecordingPublisher, orde
         store: holds the audit rows.
         publisher: holds what was published, repeats included.
         order_id: the order.
-        sent: ids of the events that were sent and must be settled by now.
+        sent: ids of the events that were sent and must be decided by now.
     """
     rows, published = store.events_of(order_id), publisher.events_of(order_id)
     assert [row.sequence for row in rows] == list(range(1, len(rows) + 1)), "I7: sequences have no gaps"
@@ -35,11 +35,11 @@ def check_journal(store: InMemoryOrderStore, publisher: RecordingPublisher, orde
     assert len(reached) == len(set(reached)), "no state is reached twice"
     assert all(not one.is_final for one in reached[:-1] if one), "nothing follows a final state"
 
-    settled = store.settled_of(order_id)
-    assert sent <= set(settled), "I1: every event is settled"
+    outcomes = store.outcomes_of(order_id)
+    assert sent <= set(outcomes), "I1: every event is decided"
     causes = {row.cause.event_id: row for row in rows if row.cause}
     assert len(causes) == sum(row.cause is not None for row in rows), "I5: an event has one effect"
-    for event_id, outcome in settled.items():
+    for event_id, outcome in outcomes.items():
         rejected = causes[event_id].type is OutboundType.EVENT_REJECTED
         assert outcome.outcome is (InboundOutcome.REJECTED if rejected else InboundOutcome.APPLIED)
         assert not rejected or outcome.reason == causes[event_id].reason

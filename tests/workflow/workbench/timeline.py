@@ -150,13 +150,13 @@ class Life:
         self._hold_publishing(False)
         while self.model.activity is not None:
             await self._go()
-        await self._settled()
+        await self._everything_decided()
         self.gate.open()
 
     @_keeps_failure
     async def wait(self, minutes: int) -> None:
         self.model.wait(minutes)
-        await self._settled()
+        await self._everything_decided()
         self.gate.shut()
 
     async def _play(self, this: Round) -> None:
@@ -178,7 +178,7 @@ class Life:
         if self.model.activity == VALIDATING:
             # A cancel ends the run while this activity is under way, after which the server would skip no more time:
             # so the run's last words wait for the activity's end.
-            await self._settled()
+            await self._everything_decided()
             self.gate.hold_publishing(True)
         activity_before, postponed_before = self.model.activity, self.model.postponed
         self.model.receive(sent)
@@ -199,7 +199,7 @@ class Life:
         # events have a workflow each, which may come in any order.
         has_begun = self.model.activity not in (activity_before, "receive_order")
         if self.model.over or has_begun or self.model.postponed != postponed_before:
-            await self._settled()
+            await self._everything_decided()
 
     async def _pending_activities(self) -> set[str]:
         description = await self.timeline.bench.client.get_workflow_handle(self.order_id).describe()
@@ -229,13 +229,13 @@ class Life:
     async def _go(self) -> None:
         if self.model.activity is None:
             return
-        await self._settled()
+        await self._everything_decided()
         self.gate.let_go()
         self.model.go()
-        await self._settled()
+        await self._everything_decided()
 
     async def _terminate(self) -> None:
-        await self._settled()
+        await self._everything_decided()
         # A run that ends with an activity or a workflow task under way would keep the server from skipping time for
         # good. It answers a query when it has handled all that came before, as the end of an activity.
         for _ in range(2):
@@ -244,7 +244,7 @@ class Life:
         await self.timeline.bench.client.get_workflow_handle(self.order_id).terminate()
         self.model.terminate()
 
-    async def _settled(self) -> None:
+    async def _everything_decided(self) -> None:
         """Waits until the order is where the model is."""
         seen = "nothing"
 

@@ -1,0 +1,203 @@
+"""The walk of an order: what is done at each step, one method for each row of `workflows.life.steps.STEPS`."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from schemas.activity_io import AnswerLateEvents, ChargeResult
+    from schemas.order import OrderDetails, OrderPolicy
+    from schemas.states import OrderState, OrderStep, PaymentStatus, ReasonCode
+    from workflows.calls import OrderCalls
+    from workflows.life.batches import next_fitting
+    from workflows.life.ledger import accept_order, answer_inbox, change_state, reach_milestone, reject_held
+    from workflows.life.recovery import recover
+    from workflows.life.state import OrderRunState
+
+
+class Run(Protocol):
+    """What the steps need of the run that they belong to."""
+
+    def decide(self) -> None:
+        """Decides all events that have arrived, in order of arrival."""
+        ...
+
+    def show(self) -> None:
+        """Lets operators see where the order is."""
+        ...
+
+    def continuation_is_due(self) -> bool:
+        """Whether Temporal wishes that the run continues as a new one."""
+        ...
+
+    async def continue_if_due(self) -> bool:
+        """Prepares to continue as a new run where Temporal wishes it; whether the run is ready to."""
+        ...
+
+
+class Walk:
+    """Does the work of an order's steps.
+
+    A step's method ends when the state is at another step, or when the run continues as a new one. Before and after
+    each call it may decide what has arrived, so that an event counts up to the moment of the answer.
+    """
+
+    def __init__(self, state: OrderRunState, policy: OrderPolicy, calls: OrderCalls, run: Run) -> None:
+        self._state = state
+        self._policy = policy
+        self._calls = calls
+        self._run = run
+
+    async def look_up(self) -> None:
+        """Goes on from what the database knows of the order; every run's first work."""
+        state = self._state
+        state.order_deadline = workflow.now() + self._policy.early_event_time_to_live
+        snapshot = await self._calls.look_up()
+        recover(state, snapshot)
+        if state.step is OrderStep.AWAITING_ORDER and snapshot.details is not None:
+            # A run ended between keeping the order and saying so. An `order.created` that is here goes first.
+            answer_inbox(state, workflow.now())
+            if state.step is OrderStep.AWAITING_ORDER:
+                accept_order(state, snapshot.details, None)
+
+    async def answer_as_late(self) -> None:
+        """Answers what comes after the order's life, for ever.
+
+        The database numbers the refusals, as several runs and late-event workflows may refuse events at once.
+        """
+        while True:
+            await workflow.wait_condition(lambda: bool(self._state.inbox))
+            batch, size = next_fitting(len(self._state.inbox), self._late_batch)
+            await self._calls.answer_late(batch)
+            del self._state.inbox[:size]
+
+    def _late_batch(self, size: int) -> AnswerLateEvents:
+        return AnswerLateEvents(order_id=self._state.order_id, events=tuple(self._state.inbox[:size]))
+
+    # The steps, in the order of the table ----------------------------------------------------------------------------
+
+    async def await_order(self) -> None:
+        """Waits for ``order.created``; without it in time the events that are held are refused."""
+        state = self._state
+        await self._wait_until_the_deadline_or(lambda: state.step is not OrderStep.AWAITING_ORDER)
+        if state.step is not OrderStep.AWAITING_ORDER or await self._run.continue_if_due():
+            return
+        if state.seconds_left(workflow.now()) == 0:
+            state.step = OrderStep.ORPHANED
+            reject_held(state, ReasonCode.UNKNOWN_ORDER, workflow.now())
+
+    async def receive(self) -> None:
+        """Keeps the order in the database."""
+        state = self._state
+        await self._calls.receive(self._details)
+        change_state(state, OrderState.RECEIVED, workflow.now(), cause=state.created_by)
+        state.step = OrderStep.VALIDATING
+        state.release_held()
+        self._run.decide()
+
+    async def validate(self) -> None:
+        """Checks the order against the rules of the house."""
+        state = self._state
+        validation = await self._calls.validate(self._details)
+        self._run.decide()
+        if state.is_ended:
+            return  # Cancelled meanwhile.
+        if not validation.valid:
+            change_state(state, OrderState.REJECTED, workflow.now(), reason=validation.reason)
+            return
+        change_state(state, OrderState.VALIDATED, workflow.now())
+        state.step = OrderStep.AWAITING_MANUAL_APPROVAL
+        state.release_held()
+        self._run.decide()
+
+    async def await_approval(self) -> None:
+        """Waits for a person's decision; without one in time the order expires."""
+        state = self._state
+        state.approval_deadline = state.approval_deadline or workflow.now() + self._policy.approval_timeout
+        self._run.decide()
+        await self._wait_until_the_deadline_or(lambda: state.state is not OrderState.VALIDATED)
+        # What arrived in the moment of the deadline counts as in time.
+        self._run.decide()
+        if state.is_ended:
+            return
+        if state.state is OrderState.APPROVED:
+            state.step = OrderStep.CHARGING_PAYMENT
+        elif not await self._run.continue_if_due() and self._has_expired():
+            change_state(state, OrderState.EXPIRED, workflow.now(), reason=ReasonCode.APPROVAL_TIMED_OUT)
+
+    def _has_expired(self) -> bool:
+        # While the run prepared to continue, and then did not, an approval may have been decided.
+        return self._state.state is OrderState.VALIDATED and self._state.seconds_left(workflow.now()) == 0
+
+    async def charge(self) -> None:
+        """Charges the payment."""
+        state = self._state
+        charged = await self._calls.charge(self._details)
+        if charged is None:
+            # Nobody knows whether it was charged. It is made sure that it is not before the order says so.
+            await self._calls.give_back(self._details)
+            charged = ChargeResult(status=PaymentStatus.DECLINED, reason=ReasonCode.PAYMENT_OUTCOME_UNKNOWN)
+        # An address that arrived in the moment of the answer is still in time.
+        self._run.decide()
+        if charged.status is PaymentStatus.CHARGED:
+            change_state(state, OrderState.PAID, workflow.now())
+            state.step = OrderStep.SHIPPING
+        else:
+            reason = charged.reason or ReasonCode.CARD_DECLINED
+            change_state(state, OrderState.PAYMENT_DECLINED, workflow.now(), reason=reason)
+
+    async def ship(self) -> None:
+        """Ships the order, in as many attempts as the policy allows."""
+        state = self._state
+        while state.shipping_attempt < self._policy.shipping_attempts:
+            if state.shipping_attempt > 0:
+                await workflow.sleep(self._policy.shipping_retry_delay)
+            state.shipping_attempt += 1
+            self._run.show()
+            shipped = await self._calls.ship(self._details, state.shipping_attempt)
+            self._run.decide()
+            if shipped is not None:
+                reach_milestone(state, OrderState.CARRIER_DISPATCHED, shipped.tracking_id, workflow.now())
+            if state.state is OrderState.CARRIER_DISPATCHED:
+                state.step = OrderStep.MARKING_SHIPPED
+                return
+        reason = ReasonCode.SHIPPING_ATTEMPTS_EXHAUSTED
+        change_state(state, OrderState.SHIPPING_FAILED, workflow.now(), reason=reason)
+        state.step = OrderStep.REFUNDING_PAYMENT
+
+    async def refund(self) -> None:
+        """Gives the money back."""
+        await self._calls.give_back(self._details)
+        reason = ReasonCode.SHIPPING_ATTEMPTS_EXHAUSTED
+        change_state(self._state, OrderState.REFUNDED, workflow.now(), reason=reason)
+
+    async def mark_shipped(self) -> None:
+        """Marks the order as shipped, and completes it."""
+        state = self._state
+        if state.state is not OrderState.SHIPPED:
+            await self._calls.mark_shipped(state.tracking_id)
+            self._run.decide()
+            change_state(state, OrderState.SHIPPED, workflow.now())
+        change_state(state, OrderState.COMPLETED, workflow.now())
+
+    async def stay_orphaned(self) -> None:
+        """Waits until the refusals are out and the run fails; an order that comes in this moment is still taken on."""
+        await workflow.wait_condition(lambda: self._state.step is not OrderStep.ORPHANED)
+
+    # What several steps need -----------------------------------------------------------------------------------------
+
+    async def _wait_until_the_deadline_or(self, condition: Callable[[], bool]) -> None:
+        """Waits for the step's deadline, for the condition, or for Temporal's wish that the run continues anew."""
+        timer = asyncio.create_task(
+            workflow.sleep(self._state.seconds_left(workflow.now()), summary="until the deadline")
+        )
+        await workflow.wait_condition(lambda: condition() or timer.done() or self._run.continuation_is_due())
+        timer.cancel()
+
+    @property
+    def _details(self) -> OrderDetails:
+        if self._state.details is None:
+            raise AssertionError("a step past AWAITING_ORDER has an order")
+        return self._state.details
