@@ -1,6 +1,7 @@
 """The worked example of docs/evolving-workflows.md: a screening comes before the charge, in three deployments.
 
-Each class is `OrderWorkflow` as one of them has it. `super()._charge()` stands for what the method does today.
+Each walk is `Walk` as one of the deployments has it, and each workflow is `OrderWorkflow` with that walk.
+`super().charge()` stands for what the method does today.
 """
 
 from datetime import timedelta
@@ -13,81 +14,94 @@ with workflow.unsafe.imports_passed_through():
     from workflows.life.state import OrderRunInput
     from workflows.names import ORDER_WORKFLOW
     from workflows.order import OrderWorkflow
+    from workflows.walk import Walk
 
 SCREEN_BEFORE_CHARGE: Final = "screen-before-charge"
 """Never changed and never used again: it stands in the histories."""
 
 
-class _Screening(OrderWorkflow):
+class _Screening(Walk):
     async def _screen(self) -> None:
         await workflow.execute_activity("screen_order", start_to_close_timeout=timedelta(seconds=4))
 
 
-@workflow.defn(name=ORDER_WORKFLOW)
-class Careless(_Screening):
+class CarelessWalk(_Screening):
     """Without a patch: runs that were charging when it was deployed can no longer be replayed."""
 
-    @workflow.init
-    def __init__(self, request: OrderRunInput) -> None:
-        super().__init__(request)
-
-    @workflow.run
-    async def run(self, request: OrderRunInput) -> OrderResult:
-        return await super().run(request)
-
-    async def _charge(self) -> None:
+    async def charge(self) -> None:
         await self._screen()
-        await super()._charge()
+        await super().charge()
 
 
-@workflow.defn(name=ORDER_WORKFLOW)
-class Patched(_Screening):
+class PatchedWalk(_Screening):
     """The first deployment: runs that have passed this place go on as they began, all others screen."""
 
-    @workflow.init
-    def __init__(self, request: OrderRunInput) -> None:
-        super().__init__(request)
-
-    @workflow.run
-    async def run(self, request: OrderRunInput) -> OrderResult:
-        return await super().run(request)
-
-    async def _charge(self) -> None:
+    async def charge(self) -> None:
         if workflow.patched(SCREEN_BEFORE_CHARGE):
             await self._screen()
-        await super()._charge()
+        await super().charge()
 
 
-@workflow.defn(name=ORDER_WORKFLOW)
-class Deprecated(_Screening):
+class DeprecatedWalk(_Screening):
     """The second deployment, when no run is left that began before the first."""
 
-    @workflow.init
-    def __init__(self, request: OrderRunInput) -> None:
-        super().__init__(request)
-
-    @workflow.run
-    async def run(self, request: OrderRunInput) -> OrderResult:
-        return await super().run(request)
-
-    async def _charge(self) -> None:
+    async def charge(self) -> None:
         workflow.deprecate_patch(SCREEN_BEFORE_CHARGE)
         await self._screen()
-        await super()._charge()
+        await super().charge()
+
+
+class RemovedWalk(_Screening):
+    """The third deployment, when no run is left that began before the second."""
+
+    async def charge(self) -> None:
+        await self._screen()
+        await super().charge()
 
 
 @workflow.defn(name=ORDER_WORKFLOW)
-class Removed(_Screening):
-    """The third deployment, when no run is left that began before the second."""
-
+class Careless(OrderWorkflow):
     @workflow.init
     def __init__(self, request: OrderRunInput) -> None:
         super().__init__(request)
+        self._walk = CarelessWalk(self._state, self._policy, self._calls, self)
 
     @workflow.run
     async def run(self, request: OrderRunInput) -> OrderResult:
         return await super().run(request)
 
-    async def _charge(self) -> None:
-        await self._screen()
-        await super()._charge()
+
+@workflow.defn(name=ORDER_WORKFLOW)
+class Patched(OrderWorkflow):
+    @workflow.init
+    def __init__(self, request: OrderRunInput) -> None:
+        super().__init__(request)
+        self._walk = PatchedWalk(self._state, self._policy, self._calls, self)
+
+    @workflow.run
+    async def run(self, request: OrderRunInput) -> OrderResult:
+        return await super().run(request)
+
+
+@workflow.defn(name=ORDER_WORKFLOW)
+class Deprecated(OrderWorkflow):
+    @workflow.init
+    def __init__(self, request: OrderRunInput) -> None:
+        super().__init__(request)
+        self._walk = DeprecatedWalk(self._state, self._policy, self._calls, self)
+
+    @workflow.run
+    async def run(self, request: OrderRunInput) -> OrderResult:
+        return await super().run(request)
+
+
+@workflow.defn(name=ORDER_WORKFLOW)
+class Removed(OrderWorkflow):
+    @workflow.init
+    def __init__(self, request: OrderRunInput) -> None:
+        super().__init__(request)
+        self._walk = RemovedWalk(self._state, self._policy, self._calls, self)
+
+    @workflow.run
+    async def run(self, request: OrderRunInput) -> OrderResult:
+        return await super().run(request)

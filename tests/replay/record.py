@@ -1,7 +1,7 @@
 """Records the histories that new code must replay: ``make record-histories``. On purpose, never by a test.
 
-docs/evolving-workflows.md says when, and what to do before. A file changes only where its history says something new or
-is no longer replayed.
+docs/evolving-workflows.md says when, and what to do before. A history is a file of JSON Lines, one event a line. A file
+changes only where its history says something new or is no longer replayed.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ async def record(name: str, scenario: Scenario, environment: WorkflowEnvironment
         for workflow_id in await scenario(bench, order_id):
             kind = "" if workflow_id == order_id else f".{workflow_id.split(':')[0]}"
             async for number, history in _runs(bench.client, workflow_id):
-                await _write(HISTORIES / f"{name}{kind}{'' if number == 1 else f'.run{number}'}.json", history)
+                await _write(HISTORIES / f"{name}{kind}{'' if number == 1 else f'.run{number}'}.jsonl", history)
 
 
 async def _runs(client: Client, workflow_id: str) -> AsyncIterator[tuple[int, WorkflowHistory]]:
@@ -78,20 +78,30 @@ async def _write(path: Path, history: WorkflowHistory) -> None:
     When a task of the workflow ran, and how many events it took at once, differs from one recording to the next.
     """
     made = _anonymous(history.to_json_dict())
-    before = _recorded(path)
-    if before is not None and said(json.loads(before)) == said(made) and await _is_replayed(before):
+    if _says(path, made) and await _is_replayed(path):
         sys.stdout.write(f"{path.name}: as before\n")
         return
-    _save(path, f"{json.dumps(made, indent=1)}\n")
+    _save(path, made)
     sys.stdout.write(f"{path.name}: {len(history.events)} events\n")
 
 
-def _recorded(path: Path) -> str | None:
-    return path.read_text() if path.exists() else None
+def _says(path: Path, history: Any) -> bool:
+    return path.exists() and said(read_events(path)) == said(history)
 
 
-def _save(path: Path, text: str) -> None:
-    path.write_text(text)
+def _save(path: Path, history: Any) -> None:
+    lines = [json.dumps(event, separators=(",", ":")) for event in history["events"]]
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def read_events(path: Path) -> dict[str, Any]:
+    """A recorded history, as the SDK's JSON has it."""
+    return {"events": [json.loads(line) for line in path.read_text().splitlines()]}
+
+
+def read_history(path: Path) -> WorkflowHistory:
+    """A recorded history, named by its file."""
+    return WorkflowHistory.from_json(path.stem, read_events(path))
 
 
 def replayer(*workflows: type, runner: WorkflowRunner | None = None) -> Replayer:
@@ -103,16 +113,15 @@ def replayer(*workflows: type, runner: WorkflowRunner | None = None) -> Replayer
     )
 
 
-async def _is_replayed(text: str) -> bool:
-    history = WorkflowHistory.from_json("before", text)
-    result = await replayer().replay_workflow(history, raise_on_replay_failure=False)
+async def _is_replayed(path: Path) -> bool:
+    result = await replayer().replay_workflow(read_history(path), raise_on_replay_failure=False)
     return result.replay_failure is None
 
 
 _OF_THE_MACHINE: Final = ("identity", "stackTrace")
 
 
-def _anonymous(value: object) -> object:
+def _anonymous(value: Any) -> Any:
     """Leaves out which machine and process a history comes from: replaying looks at neither of these fields."""
     if isinstance(value, dict):
         return {key: "recorded" if key in _OF_THE_MACHINE else _anonymous(item) for key, item in value.items()}
@@ -193,7 +202,7 @@ async def main(names: list[str]) -> None:
         async with suggesting_server() as environment:
             for name, scenario in OF_LONG_RUNS.items():
                 await record(name, scenario, environment)
-    for path in HISTORIES.glob("*.json"):
+    for path in HISTORIES.glob("*.jsonl"):
         if path.name.split(".")[0] not in ALL_SCENARIOS:
             path.unlink()
             sys.stdout.write(f"{path.name}: removed\n")

@@ -14,7 +14,7 @@ from temporalio.common import WorkflowIDReusePolicy
 
 from activities.ports import ShipmentRefusedError
 from schemas.activity_io import OrderProjection, PublishEvents
-from schemas.event_types import SIGNALS, EventType
+from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundEvent
 from schemas.order import Address
 from schemas.outbound import OrderStateChanged
@@ -71,8 +71,8 @@ async def order_while_its_orphans_are_refused(bench: Bench, order_id: str) -> li
     await bench.reaches(order_id, OrderStep.AWAITING_ORDER)
     gate = bench.publisher.hold("publish")
     await bench.reaches(order_id, OrderStep.ORPHANED)
-    await bench.send(order_id, ADDRESS)
-    await bench.send(order_id, CREATED)
+    for event_type in (ADDRESS, APPROVED, CANCELLED, CREATED):
+        await bench.send(order_id, event_type)
     await bench.send(order_id, APPROVED)
     gate.set()
     await bench.result(order_id)
@@ -272,7 +272,7 @@ async def answered_after_the_end(bench: Bench, order_id: str) -> list[str]:
         id=order_id,
         task_queue=bench.order_queue,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        start_signal=SIGNALS[APPROVED],
+        start_signal=INBOUND[APPROVED].signal,
         start_signal_args=[InboundEvent(event_id="late", type=APPROVED)],
     )
     return [order_id]
@@ -290,7 +290,7 @@ GATES: Final[dict[OrderState, Callable[[Bench], asyncio.Event]]] = {
 """Where a run is held so that it ends with its order recorded in that state."""
 
 
-async def resumed_from(state: OrderState, bench: Bench, order_id: str) -> list[str]:
+async def recovered_from(state: OrderState, bench: Bench, order_id: str) -> list[str]:
     """A run goes on where one was terminated."""
     bench.new_policy(shipping_attempts=1)
     gate = GATES[state](bench)
@@ -309,7 +309,7 @@ async def resumed_from(state: OrderState, bench: Bench, order_id: str) -> list[s
     return [order_id]
 
 
-async def resumed_from_shipped(bench: Bench, order_id: str) -> list[str]:
+async def recovered_from_shipped(bench: Bench, order_id: str) -> list[str]:
     """SHIPPED stands alone only where the bound of a batch fell between it and COMPLETED."""
     await bench.send(order_id, CREATED, "created")
     await bench.publishes(order_id, 2)
@@ -460,11 +460,11 @@ SCENARIOS: Final[dict[str, Scenario]] = {
 """By name, which is the file's; played on a server that skips time."""
 
 OF_ENDED_RUNS: Final[dict[str, Scenario]] = {
-    **{f"resumed_from_{state.lower()}": partial(resumed_from, state) for state in GATES},
+    **{f"recovered_from_{state.lower()}": partial(recovered_from, state) for state in GATES},
     **{
         scenario.__name__: scenario
         for scenario in (
-            resumed_from_shipped,
+            recovered_from_shipped,
             received_though_never_recorded,
             overtaken,
             ended_by_another_run,

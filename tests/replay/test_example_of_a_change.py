@@ -13,13 +13,13 @@ from temporalio.workflow import NondeterminismError
 
 from schemas.states import OrderState
 from tests.replay.example_of_a_change import Careless, Deprecated, Patched, Removed
-from tests.replay.record import HISTORIES, replayer
+from tests.replay.record import HISTORIES, read_history, replayer
 from tests.workflow.workbench import time_skipping
 from tests.workflow.workbench.bench import APPROVED, CREATED, Bench, running
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs/evolving-workflows.md").read_text()
-TODAY: Final = (HISTORIES / "completed.json").read_text()
+TODAY: Final = read_history(HISTORIES / "completed.jsonl")
 """What was recorded before the change."""
 
 REPLAYS: Final[dict[type, dict[object, bool]]] = {
@@ -34,7 +34,7 @@ REPLAYS: Final[dict[type, dict[object, bool]]] = {
 @pytest.fixture(scope="module")
 async def recorded(time_skipping_server: Path) -> dict[object, WorkflowHistory]:
     """A history of each version, and one of the code as it is today."""
-    histories: dict[object, WorkflowHistory] = {"today": WorkflowHistory.from_json("today", TODAY)}
+    histories: dict[object, WorkflowHistory] = {"today": TODAY}
     async with await time_skipping.start(time_skipping_server) as environment:
         for version in (Patched, Deprecated, Removed):
             histories[version] = await _history_of(version, environment)
@@ -75,5 +75,5 @@ def test_the_page_shows_the_code_that_is_tested() -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert len(blocks) == len([Patched, Deprecated, Removed])
     for version, block in zip((Patched, Deprecated, Removed), blocks, strict=True):
-        of_the_class = source.split(f"class {version.__name__}(")[1].split("@workflow.defn")[0]
+        of_the_class = source.split(f"class {version.__name__}Walk(")[1].split("\n\n\n")[0]
         assert textwrap.indent(block, "    ").strip() in of_the_class
