@@ -116,9 +116,9 @@ async def test_without_postgres_an_order_is_shown_that_temporal_knows_and_no_oth
     await run_json(system, "wait", order_id, "--state", "CANCELLED", "--timeout", "30")
     status = partial(run_to_end, ["status", order_id, "--json"], folder=system.folder)
     known = await status({**system.settings, **NO_POSTGRES})
-    assert (known.returncode, json.loads(known.stdout)["order_state"]) == (0, "CANCELLED")
+    assert (known.returncode, json.loads(known.stdout)["state"]) == (0, "CANCELLED")
     kept = await status({**system.settings, **FORGETFUL_TEMPORAL})
-    assert (kept.returncode, json.loads(kept.stdout)["order_state"]) == (0, "CANCELLED")
+    assert (kept.returncode, json.loads(kept.stdout)["state"]) == (0, "CANCELLED")
     out_of_sight = await status({**system.settings, **FORGETFUL_TEMPORAL, **NO_POSTGRES})
     assert (out_of_sight.returncode, out_of_sight.stdout) == (ExitStatus.UNREACHABLE, ""), out_of_sight.stderr
     assert "Postgres does not answer at 127.0.0.1:1" in out_of_sight.stderr
