@@ -14,9 +14,11 @@ from orders.processes.exit_status import ExitStatus, exit_status_of
 
 class _Command(NamedTuple):
     module: str
-    """Where the command's `app` is."""
+    """Of this package, with the command's typer application."""
     panel: str
     summary: str
+    app: str = "app"
+    """What the application is called there."""
 
 
 _RUN: Final = "Run"
@@ -33,12 +35,12 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "migrate": _Command("migrate", _PROCESSES, "Make tables, topics and search attributes, or bring them up to date."),
     "bridge": _Command("bridge", _PROCESSES, "Run a bridge: from Kafka to Temporal."),
     "worker": _Command("worker", _PROCESSES, "Run a worker: workflows and activities."),
-    "produce": _Command("messages", _MESSAGES, "Send a message to Kafka, as upstream would."),
+    "produce": _Command("messages", _MESSAGES, "Send a message to Kafka, as upstream would.", "produce"),
     "events": _Command("events", _MESSAGES, "Show what was published on order.events."),
-    "start": _Command("start", _TEMPORAL, "Start an order."),
-    "approve": _Command("approve", _TEMPORAL, "Approve an order."),
-    "cancel": _Command("cancel", _TEMPORAL, "Cancel an order."),
-    "update-address": _Command("update_address", _TEMPORAL, "Send an order elsewhere."),
+    "start": _Command("messages", _TEMPORAL, "Start an order.", "start"),
+    "approve": _Command("messages", _TEMPORAL, "Approve an order.", "approve"),
+    "cancel": _Command("messages", _TEMPORAL, "Cancel an order.", "cancel"),
+    "update-address": _Command("messages", _TEMPORAL, "Send an order elsewhere.", "update_address"),
     "status": _Command("status", _TEMPORAL, "Show where an order is."),
     "wait": _Command("wait", _TEMPORAL, "Wait until an order is over, or has reached a state."),
     "list": _Command("list", _OPERATING, "List orders by state and age."),
@@ -64,7 +66,7 @@ class _LazyGroup(TyperGroup):
                     "`stack`, or give your own servers to `orders migrate`, `orders bridge` and `orders worker`"
                 )
             module = importlib.import_module(f"orders.cli.{_COMMANDS[name].module}")
-            command = typer.main.get_command(module.app)
+            command = typer.main.get_command(getattr(module, _COMMANDS[name].app))
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:

@@ -12,6 +12,7 @@ import structlog
 import typer
 from rich.console import Console
 
+from orders.clients.opened import Clients, open_clients
 from orders.processes.exit_status import ExitStatus
 from orders.processes.running import run_until_stopped
 from orders.settings import Settings
@@ -35,6 +36,20 @@ def run_command(command: Coroutine[Any, Any, Result]) -> Result:
     """Runs a command's coroutine to its end, without log lines: what goes wrong is said once, in a sentence."""
     silence_logging()
     return asyncio.run(command)
+
+
+def run_on_servers(settings: Settings, operation: Callable[[Clients], Awaitable[Result]]) -> Result:
+    """Runs an operation with clients of the servers that the settings name, which are closed at its end."""
+
+    async def opened() -> Result:
+        async with open_clients(settings, note=_note) as clients:
+            return await operation(clients)
+
+    return run_command(opened())
+
+
+def _note(sentence: str) -> None:
+    sys.stderr.write(f"note: {sentence}\n")
 
 
 def silence_logging() -> None:

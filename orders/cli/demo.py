@@ -11,6 +11,7 @@ from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json, silence_logging
 from orders.cli.rendering.event_lines import event_line
+from orders.clients.opened import open_clients
 from orders.clients.topic_stream import ReadRecord
 from orders.errors import OrdersError, StoppedError
 from orders.local.console_producer import ConsoleProducer, example_messages
@@ -68,20 +69,9 @@ async def _run(servers: LocalServers, terminal: Terminal, began: float) -> list[
         quiet=True,
         ORDER_APPROVAL_TIMEOUT_SECONDS=f"{APPROVAL_TIMEOUT_SECONDS:g}",
     )
-    run = secrets.token_hex(3)
     with stop_on_signals(stop, within_seconds=STOP_TIMEOUT_SECONDS):
         supervising = asyncio.create_task(supervisor.run(stop), name="supervisor")
-        playing = asyncio.create_task(
-            play(
-                servers.settings,
-                _console_producer(servers),
-                _show(terminal, began),
-                scenarios(run),
-                run=run,
-                within_seconds=SCENARIOS_TIMEOUT_SECONDS,
-            ),
-            name="scenarios",
-        )
+        playing = asyncio.create_task(_play(servers, terminal, began), name="scenarios")
         await asyncio.wait([supervising, playing], return_when=asyncio.FIRST_COMPLETED)
         interrupted = stop.is_set()
         stop.set()
@@ -92,6 +82,19 @@ async def _run(servers: LocalServers, terminal: Terminal, began: float) -> list[
         if interrupted:
             raise StoppedError("interrupted before all had happened")
         return _result(playing)
+
+
+async def _play(servers: LocalServers, terminal: Terminal, began: float) -> list[Verdict]:
+    run = secrets.token_hex(3)
+    async with open_clients(servers.settings) as clients:
+        return await play(
+            clients,
+            _console_producer(servers),
+            _show(terminal, began),
+            scenarios(run),
+            run=run,
+            within_seconds=SCENARIOS_TIMEOUT_SECONDS,
+        )
 
 
 def _result(playing: "asyncio.Task[list[Verdict]]") -> list[Verdict]:

@@ -1,26 +1,33 @@
 """``orders dlq``."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from orders.cli.common import JsonOption, command_app, console, print_json, run_command
+from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.dead_letters import letter_lines, summary_line
 from orders.cli.times import parse_time
-from orders.clients.topic_scan import topic_scan
+from orders.clients.opened import Clients
 from orders.errors import OrdersError, UsageError
 from orders.local.endpoints import server_settings
-from orders.operations.dead_letters.finding import Listing, get_letters, list_letters
+from orders.operations.dead_letters.documents import (
+    VALUE_BYTES_MAX,
+    letter_json,
+    purge_json,
+    replay_json,
+    summary_json,
+)
+from orders.operations.dead_letters.finding import Listing, list_letters, show_letter
 from orders.operations.dead_letters.purging import PurgePlan, plan_purge, purge
-from orders.operations.dead_letters.replay_plan import REPLAYS_MAX_DEFAULT, Planned, Refused, ReplayPlan
-from orders.operations.dead_letters.replaying import SourceGoneError, fetch_source, plan_replay, replay
+from orders.operations.dead_letters.replay_plan import REPLAYS_MAX_DEFAULT
+from orders.operations.dead_letters.replaying import ReplayOutcome, replay
 from orders.operations.dead_letters.selection import Place, Selection, parse_place
-from orders.operations.dead_letters.showing import VALUE_BYTES_MAX, Shown, letter_json, summary_json
 from orders.processes.exit_status import ExitStatus
-from orders.settings import Settings
 
 app = command_app(
     no_args_is_help=True,
@@ -67,8 +74,8 @@ def _selection(
         reasons=frozenset(reason or ()),
         topics=frozenset(topic or ()),
         order_id=order,
-        since_ms=None if since is None else parse_time(since, "--since", now),
-        until_ms=None if until is None else parse_time(until, "--until", now),
+        since=None if since is None else parse_time(since, "--since", now),
+        until=None if until is None else parse_time(until, "--until", now),
     )
 
 
@@ -105,7 +112,7 @@ def list_(
     """
     settings = server_settings()
     selection = _selection(reason, topic, order, since, until)
-    listing = run_command(_list(settings, selection, limit))
+    listing = run_on_servers(settings, lambda clients: list_letters(clients, selection, limit))
     out, notes = console(), console(stderr=True)
     for summary in listing.newest:
         if as_json:
@@ -116,11 +123,6 @@ def list_(
         notes.print(f"[yellow]cut:[/yellow] {listing.cut} older ones match and are not shown; --limit shows more")
     if not as_json:
         out.print(_totals(listing))
-
-
-async def _list(settings: Settings, selection: Selection, limit: int) -> Listing:
-    async with topic_scan(settings, [settings.kafka_topic_dead_letters]) as scan:
-        return await list_letters(scan, selection, limit)
 
 
 def _totals(listing: Listing) -> str:
@@ -146,7 +148,8 @@ def show(
     Example: [bold]orders dlq show 3:17[/bold]
     """
     settings = server_settings()
-    shown = run_command(_show(settings, parse_place(place)))
+    at = parse_place(place)
+    shown = run_on_servers(settings, lambda clients: show_letter(clients, at))
     value_bytes_max = None if full else VALUE_BYTES_MAX
     if as_json:
         print_json(letter_json(shown, value_bytes_max))
@@ -154,18 +157,6 @@ def show(
     out = console()
     for name, text in letter_lines(shown, value_bytes_max):
         out.print(f"[dim]{escape(f'{name:<18}')}[/dim]" if name else " " * 4, escape(text), sep="")
-
-
-async def _show(settings: Settings, place: Place) -> Shown:
-    async with topic_scan(settings, [settings.kafka_topic_dead_letters]) as scan:
-        letter = (await get_letters(scan, settings, [place]))[place]
-    if not letter.is_pointer or letter.origin is None or letter.origin.topic not in settings.inbound_topics.values():
-        return Shown(letter, letter.record)
-    async with topic_scan(settings, [letter.origin.topic]) as sources:
-        try:
-            return Shown(letter, await fetch_source(sources, letter.origin, letter.record.key))
-        except SourceGoneError as error:
-            return Shown(letter, letter.record, str(error))
 
 
 # replay -------------------------------------------------------------------------------------------------------------
@@ -206,59 +197,52 @@ def replay_(
     if not places and selection.is_everything and not everything:
         raise UsageError("give PARTITION:OFFSET, filters, or --all")
     which = _which(places, selection)
-    outcome = run_command(_replay(settings, which, None if force else max_replays, limit, dry_run=dry_run))
+    replays_max = None if force else max_replays
+
+    async def replayed(clients: Clients) -> ReplayOutcome:
+        with _progress() as progress:
+            return await replay(
+                clients, which, replays_max=replays_max, limit=limit, dry_run=dry_run, progress=progress
+            )
+
+    outcome = run_on_servers(settings, replayed)
     _report_replay(outcome, dry_run=dry_run, as_json=as_json)
-    if outcome["not_replayed_count"]:
+    if outcome.refused_count:
         raise typer.Exit(int(ExitStatus.FAILURE))
 
 
-async def _replay(
-    settings: Settings, which: Selection | list[Place], replays_max: int | None, limit: int, *, dry_run: bool
-) -> dict[str, Any]:
-    async with topic_scan(settings, [settings.kafka_topic_dead_letters]) as scan:
-        planned, plan = await plan_replay(settings, scan, which, replays_max=replays_max, limit=limit)
-        done, lost = 0, list[Refused]()
-        if not dry_run and planned:
-            notes = console(stderr=True)
-            with Progress(console=notes, transient=True, disable=not notes.is_terminal) as progress:
-                task = progress.add_task("replaying", total=len(planned))
-                done, lost = await replay(settings, scan, planned, lambda count: progress.update(task, completed=count))
-    return _replay_outcome(planned, plan, done, lost)
-
-
-def _replay_outcome(planned: list[Planned], plan: ReplayPlan, done: int, lost: list[Refused]) -> dict[str, Any]:
-    return {
-        "selected": len(planned),
-        "replayed": done,
-        "duplicates": plan.duplicates,
-        "not_replayed_count": plan.refused_count + len(lost),
-        "not_replayed": [{"at": one.at, "why": one.why} for one in [*plan.refused, *lost]],
-        "records": [{"at": str(one.place), "to": f"{one.topic}:{one.partition}"} for one in planned],
-    }
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal that appears with the first step."""
+    notes = console(stderr=True)
+    with Progress(console=notes, transient=True, disable=not notes.is_terminal) as bar:
+        task = bar.add_task("replaying", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
 _LINES_MAX = 20
 
 
-def _report_replay(outcome: dict[str, Any], *, dry_run: bool, as_json: bool) -> None:
+def _report_replay(outcome: ReplayOutcome, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        print_json({"dry_run": dry_run, **outcome})
+        print_json(replay_json(outcome, dry_run=dry_run))
         return
     out = console()
+    selected = len(outcome.planned)
     if dry_run:
-        for one in outcome["records"][:_LINES_MAX]:
-            out.print(f"{one['at']} → {escape(one['to'])}")
-        if outcome["selected"] > _LINES_MAX:
-            out.print(f"and {outcome['selected'] - _LINES_MAX} more; --json lists all")
-        out.print(f"{outcome['selected']} would be replayed; nothing was done")
+        for planned in outcome.planned[:_LINES_MAX]:
+            out.print(f"{planned.place} → {escape(f'{planned.topic}:{planned.partition}')}")
+        if selected > _LINES_MAX:
+            out.print(f"and {selected - _LINES_MAX} more; --json lists all")
+        out.print(f"{selected} would be replayed; nothing was done")
     else:
-        out.print(f"{outcome['replayed']} replayed")
-    if outcome["duplicates"]:
-        out.print(f"{outcome['duplicates']} left out: the same record is there more than once")
-    for one in outcome["not_replayed"][:_LINES_MAX]:
-        out.print(f"[yellow]not replayed:[/yellow] {one['at']} {escape(one['why'])}")
-    if outcome["not_replayed_count"] > _LINES_MAX:
-        out.print(f"[yellow]not replayed:[/yellow] {outcome['not_replayed_count'] - _LINES_MAX} more; --json lists all")
+        out.print(f"{outcome.replayed} replayed")
+    if outcome.duplicates:
+        out.print(f"{outcome.duplicates} left out: the same record is there more than once")
+    for refused in outcome.refused[:_LINES_MAX]:
+        out.print(f"[yellow]not replayed:[/yellow] {refused.at} {escape(refused.why)}")
+    if outcome.refused_count > _LINES_MAX:
+        out.print(f"[yellow]not replayed:[/yellow] {outcome.refused_count - _LINES_MAX} more; --json lists all")
 
 
 # purge --------------------------------------------------------------------------------------------------------------
@@ -291,30 +275,20 @@ def purge_(
     selection = _selection(reason, topic, order, since, until)
     if selection.is_everything and not everything:
         raise UsageError("give filters, as --until 14d, or --all")
-    plan = run_command(_plan_purge(settings, selection))
+    plan = run_on_servers(settings, lambda clients: plan_purge(clients, selection))
     asked = not dry_run and not yes and plan.deleted > 0
     if asked and not typer.confirm(f"Delete {plan.deleted} dead letters for good?", default=False, err=True):
         raise OrdersError("nothing was deleted")
     if not dry_run:
-        run_command(purge(settings, plan))
+        run_on_servers(settings, lambda clients: purge(clients, plan))
     _report_purge(plan, dry_run=dry_run, as_json=as_json)
     if plan.kept:
         raise typer.Exit(int(ExitStatus.FAILURE))
 
 
-async def _plan_purge(settings: Settings, selection: Selection) -> PurgePlan:
-    async with topic_scan(settings, [settings.kafka_topic_dead_letters]) as scan:
-        return await plan_purge(scan, selection)
-
-
 def _report_purge(plan: PurgePlan, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        partitions = {
-            str(key.partition): {"deleted": part.deleted, "before_offset": part.before, "kept": part.kept_behind_others}
-            for key, part in plan.partitions.items()
-            if part.deleted or part.kept_behind_others
-        }
-        print_json({"dry_run": dry_run, "deleted": plan.deleted, "kept": plan.kept, "partitions": partitions})
+        print_json(purge_json(plan, dry_run=dry_run))
         return
     out = console()
     out.print(f"{plan.deleted} {'would be ' if dry_run else ''}deleted")

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from orders.cli.common import JsonOption, command_app, console, print_json, run_command
+from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.event_lines import event_line
+from orders.clients.opened import Clients
 from orders.clients.topic_stream import ReadRecord, topic_batches
 from orders.errors import NotFoundError
 from orders.local.endpoints import server_settings
-from orders.settings import Settings
 
 app = command_app()
 
@@ -33,17 +33,20 @@ def events(
 
     Examples: [bold]orders events o-1[/bold], [bold]orders events --follow --json | jq .state[/bold]
     """
-    settings = server_settings()
-    shown = run_command(_show(settings, order_id, follow=follow, new=new and follow, as_json=as_json))
+    shown = run_on_servers(
+        server_settings(),
+        lambda clients: _show(clients, order_id, follow=follow, new=new and follow, as_json=as_json),
+    )
     if order_id is not None and not shown:
         raise NotFoundError(f"nothing was published for order {order_id!r}: check the id, or see `orders status`")
 
 
-async def _show(settings: Settings, order_id: str | None, *, follow: bool, new: bool, as_json: bool) -> int:
+async def _show(clients: Clients, order_id: str | None, *, follow: bool, new: bool, as_json: bool) -> int:
     """Shows the events; returns how many there were."""
     shown = 0
     out = console()
-    async with topic_batches(settings, settings.kafka_topic_order_events, follow=follow, from_end=new) as batches:
+    topic = clients.settings.kafka_topic_order_events
+    async with topic_batches(clients, topic, follow=follow, from_end=new) as batches:
         async for batch in batches:
             for record in batch:
                 if order_id is None or record.key == order_id.encode():

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_command
+from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.explain_page import page
 from orders.cli.times import parse_time
-from orders.errors import NotFoundError, UnreachableError
 from orders.local.endpoints import server_settings
 from orders.operations.explain.documents import as_json as json_page
 from orders.operations.explain.gathering import explain as gather
@@ -40,14 +39,8 @@ def explain(
     Example: [bold]orders explain o-1 --since 2h[/bold]
     """
     settings = server_settings()
-    since_ms = None if since is None else parse_time(since, "--since", datetime.now(UTC))
-    known = run_command(gather(settings, order_id, since_ms=since_ms, limit=limit))
-    if not known.is_known:
-        if known.unreachable:
-            raise UnreachableError(
-                "\n".join([*known.unreachable, f"nothing of order {order_id!r} was found elsewhere"])
-            )
-        raise NotFoundError(f"order {order_id!r} is unknown to Kafka, Temporal and Postgres: check the id")
+    begin = None if since is None else parse_time(since, "--since", datetime.now(UTC))
+    known = run_on_servers(settings, lambda clients: gather(clients, order_id, since=begin, limit=limit))
     if as_json:
         print_json(json_page(known))
         return

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from activities.adapters.postgres.reader import OrderRecord
-from orders.cli.common import JsonOption, command_app, console, print_json, run_command
+from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.safe_text import safe_text
 from orders.cli.times import age_text, parse_time
 from orders.local.endpoints import server_settings
@@ -49,11 +49,9 @@ def list_(
     Example: [bold]orders list --state validated --older-than 10s[/bold]
     """
     settings = server_settings()
-    until = None
-    if older_than is not None:
-        until = datetime.fromtimestamp(parse_time(older_than, "--older-than", datetime.now(UTC)) / 1_000, UTC)
+    until = None if older_than is None else parse_time(older_than, "--older-than", datetime.now(UTC))
     # One more than is shown tells whether there are more.
-    found = run_command(list_orders(settings, state or (), until=until, limit=limit + 1))
+    found = run_on_servers(settings, lambda clients: list_orders(clients, state or (), until=until, limit=limit + 1))
     shown = found[:limit]
     if as_json:
         for order in shown:

@@ -1,35 +1,129 @@
-"""What `start`, `approve`, `cancel` and `update-address` have in common: one event straight to Temporal."""
+"""The two ways in which a message is sent: to Kafka, and straight to Temporal. Parameters here are options of both."""
 
-from typing import Any
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
-from bridge.calls import Settlement
-from orders.cli.common import console, print_json, run_command
-from orders.clients.temporal import connect_temporal
+import typer
+
+from orders.cli import options
+from orders.cli.common import JsonOption, OrderIdArgument, console, print_json, run_on_servers
+from orders.errors import UsageError
 from orders.local.endpoints import server_settings
 from orders.operations.bodies import build_body
-from orders.operations.send import deliver
-from orders.settings import Settings
+from orders.operations.messages import Encoding, Message, order_id_in
 from schemas.event_types import EventType
-from schemas.inbound import InboundBody
 
-_SAYS = {
-    Settlement.DELIVERED: "delivered to the order's workflow",
-    Settlement.LATE: "the order is over: an order.event_rejected will say why",
-    Settlement.DUPLICATE: "the order is over, and this event has been answered before",
-}
+Fields = dict[str, Any]
+"""The fields of a message's body, as JSON values; None where an option was not given."""
+
+_RECORD = "Record"
+
+OrderIdOrFile = Annotated[
+    str | None, typer.Argument(metavar="ORDER_ID", help="The order's id; not with --file.", show_default=False)
+]
+File = Annotated[
+    str | None,
+    typer.Option("--file", metavar="PATH", rich_help_panel=_RECORD, help="Send these bytes as they are; - is stdin."),
+]
+Key = Annotated[
+    str | None, typer.Option("--key", rich_help_panel=_RECORD, help="The record's key; the order_id unless given.")
+]
+NoKey = Annotated[bool, typer.Option("--no-key", rich_help_panel=_RECORD, help="Send it without a key.")]
+EncodingOption = Annotated[
+    Encoding,
+    typer.Option(
+        "--encoding", rich_help_panel=_RECORD, help="A bare JSON object, or CloudEvents in binary or structured mode."
+    ),
+]
 
 
-def send(event_type: EventType, fields: dict[str, Any], *, as_json: bool) -> None:
-    """Checks the message, delivers it, and says what became of it."""
-    body = build_body(event_type, fields)
-    settings = server_settings()
-    event_id, settlement = run_command(_deliver(settings, event_type, body))
+# An operation is imported when it is called: a message to Kafka needs no client of Temporal, and the other way round.
+
+
+def send_to_temporal(
+    event_type: EventType,
+    fields: Fields,
+    *,
+    order_id: OrderIdArgument,
+    event_id: options.EventId = None,
+    occurred_at: options.OccurredAt = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Checks the message, delivers it to its order's workflow, and says what became of it."""
+    from bridge.calls import Settlement  # noqa: PLC0415 - see above
+    from orders.operations.send import deliver  # noqa: PLC0415 - see above
+
+    says = {
+        Settlement.DELIVERED: "delivered to the order's workflow",
+        Settlement.LATE: "the order is over: an order.event_rejected will say why",
+        Settlement.DUPLICATE: "the order is over, and this event has been answered before",
+    }
+    body = build_body(event_type, {"order_id": order_id, **fields, "event_id": event_id, "occurred_at": occurred_at})
+    event_id, settlement = run_on_servers(server_settings(), lambda clients: deliver(clients, event_type, body))
     if as_json:
         print_json({"order_id": body.order_id, "event_id": event_id, "outcome": settlement.value})
         return
-    console().print(f"{body.order_id}: {event_type.value} {_SAYS[settlement]}. See: orders status {body.order_id}")
+    console().print(f"{body.order_id}: {event_type.value} {says[settlement]}. See: orders status {body.order_id}")
 
 
-async def _deliver(settings: Settings, event_type: EventType, body: InboundBody) -> tuple[str, Settlement]:
-    client = await connect_temporal(settings)
-    return await deliver(client, settings, event_type, body)
+def produce_message(
+    event_type: EventType,
+    fields: Fields,
+    *,
+    order_id: OrderIdOrFile = None,
+    event_id: options.EventId = None,
+    occurred_at: options.OccurredAt = None,
+    encoding: EncodingOption = Encoding.BARE,
+    file: File = None,
+    key: Key = None,
+    no_key: NoKey = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Checks the message, unless it comes from a file, sends it to its topic, and says where it is now."""
+    from orders.operations.produce import produce  # noqa: PLC0415 - see above
+
+    if key is not None and no_key:
+        raise UsageError("--key and --no-key contradict each other: give one of them")
+    given = {"order_id": order_id, **fields, "event_id": event_id, "occurred_at": occurred_at}
+    message, named = _written(event_type, given, encoding) if file is None else _read(file, given, encoding)
+    chosen = None if no_key else key if key is not None else named
+    raw_key = None if chosen is None else chosen.encode()
+    sent = run_on_servers(server_settings(), lambda clients: produce(clients, event_type, message, raw_key))
+    if as_json:
+        print_json({"topic": sent.topic, "partition": sent.partition, "offset": sent.offset, "key": chosen})
+        return
+    keyed = "no key" if chosen is None else f"key {chosen}"
+    console().print(f"sent to {sent.topic}, partition {sent.partition}, offset {sent.offset}, {keyed}", markup=False)
+
+
+def _written(event_type: EventType, given: Fields, encoding: Encoding) -> tuple[Message, str | None]:
+    """A message made of options, and its order's id."""
+    from orders.operations.produce import message_of  # noqa: PLC0415 - see above
+
+    body = build_body(event_type, given)
+    return message_of(event_type, body, encoding), body.order_id
+
+
+def _read(path: str, given: Fields, encoding: Encoding) -> tuple[Message, str | None]:
+    """A message as a file holds it and, where it can be told, its order's id."""
+    named = [
+        "ORDER_ID" if name == "order_id" else f"--{name.replace('_', '-')}"
+        for name, value in given.items()
+        if value not in (None, {})
+    ]
+    if named or encoding is not Encoding.BARE:
+        what = ", ".join(named) or "--encoding"
+        raise UsageError(f"--file sends its bytes as they are, so {what} has no place there")
+    value = _bytes_of(path)
+    return Message(value), order_id_in(value)
+
+
+def _bytes_of(path: str) -> bytes:
+    if path == "-":
+        # A line typed or echoed ends in a newline that is not part of the message.
+        return sys.stdin.buffer.read().removesuffix(b"\n")
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"--file {path} cannot be read: {error.strerror}") from error

@@ -3,8 +3,7 @@
 from rich.markup import escape
 from rich.table import Table
 
-from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_command
-from orders.clients.temporal import connect_temporal, readable_payloads
+from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_on_servers
 from orders.local.endpoints import server_settings
 from orders.operations.view import OrderView, view_order
 from orders.settings import Settings
@@ -22,17 +21,11 @@ def status(order_id: OrderIdArgument, *, as_json: JsonOption = False) -> None:
     Example: [bold]orders status o-1 --json[/bold]
     """
     settings = server_settings()
-    view = run_command(_view(settings, order_id))
+    view = run_on_servers(settings, lambda clients: view_order(clients, order_id))
     if as_json:
         print_json({"run": view.run, "failure": view.failure, **view.status.model_dump(mode="json")})
         return
     _print(view, settings)
-
-
-async def _view(settings: Settings, order_id: str) -> OrderView:
-    client = await connect_temporal(settings)
-    with readable_payloads():
-        return await view_order(client, settings, order_id)
 
 
 def _print(view: OrderView, settings: Settings) -> None:

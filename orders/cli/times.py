@@ -8,6 +8,8 @@ from orders.errors import UsageError
 from schemas.base import parse_rfc_3339
 
 _DAY: Final = timedelta(days=1)
+_AGO: Final = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def age_text(moment: datetime, now: datetime | None = None) -> str:
@@ -23,27 +25,21 @@ def age_text(moment: datetime, now: datetime | None = None) -> str:
     return f"{minutes}m {seconds:02}s" if minutes else f"{seconds}s"
 
 
-_AGO = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhd])")
-
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def parse_time(text: str, option: str, now: datetime) -> int:
-    """A time as a person writes it, in milliseconds since 1970.
+def parse_time(text: str, option: str, now: datetime) -> datetime:
+    """A moment as a person writes it.
 
     Args:
         text: ``90m`` (ago; s, m, h or d), or a time with an offset as ``2026-01-31T12:00:00Z``.
-        option: what the text was given to, for the error.
+        option: to which the text was given, for the error.
         now: the present time.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the text is neither.
     """
     match = _AGO.fullmatch(text)
     try:
         moment = now - timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else parse_rfc_3339(text)
-        return round(moment.astimezone(UTC).timestamp() * 1_000)
+        return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(
             f"{option} {text!r} is no time: give 30m, 2h or 7d (ago), or as 2026-01-31T12:00:00Z"

@@ -1,10 +1,11 @@
 """``orders wait``."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
-from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_command
+from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_on_servers
 from orders.local.endpoints import server_settings
 from orders.operations.wait import wait_for_state
 from schemas.states import OrderState
@@ -31,8 +32,8 @@ def wait(
 
     Example: [bold]orders wait o-1 --state COMPLETED --timeout 90[/bold]
     """
-    settings = server_settings()
-    reached = run_command(wait_for_state(settings, order_id, state, timeout_seconds=timeout))
+    within = timedelta(seconds=timeout)
+    reached = run_on_servers(server_settings(), lambda clients: wait_for_state(clients, order_id, state, within=within))
     if as_json:
         print_json({"order_id": order_id, "state": reached.value})
         return

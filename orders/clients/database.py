@@ -1,14 +1,13 @@
 """Connections to Postgres."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres.engine import EngineOptions, create_engine, database_url
-from activities.adapters.postgres.reader import OrderReader
 from activities.ports import DatabaseUnavailableError
 from orders.errors import UnreachableError
 from orders.settings import Settings
@@ -58,15 +57,14 @@ def postgres_unreachable(settings: Settings) -> str:
     )
 
 
-@asynccontextmanager
-async def order_reader(settings: Settings) -> AsyncIterator[OrderReader]:
-    """The database's read side.
+@contextmanager
+def reaching_postgres(settings: Settings) -> Iterator[None]:
+    """Around reads: says in a sentence that Postgres does not answer.
 
     Raises:
-        UnreachableError: Postgres does not answer, or lacks our tables.
+        UnreachableError: Postgres does not answer within the block, or lacks our tables.
     """
     try:
-        async with database_engine(settings, application_name="orders read") as engine:
-            yield OrderReader(engine)
+        yield
     except DatabaseUnavailableError as error:
         raise UnreachableError(f"{postgres_unreachable(settings)} ({error})") from error

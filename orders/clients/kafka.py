@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from orders.errors import UnreachableError, WrongSettingsError
+from orders.errors import NotFoundError, UnreachableError, WrongSettingsError
 from orders.settings import Settings
 
 _CLOSE_TIMEOUT_SECONDS = 5.0
@@ -144,3 +144,21 @@ async def partition_counts(admin: AIOKafkaAdminClient, names: Iterable[str]) -> 
     described = await admin.describe_topics()
     counts = {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
     return {name: counts[name] for name in names if name in counts}
+
+
+async def existing_partitions(
+    admin: AIOKafkaAdminClient, settings: Settings, topics: Iterable[str]
+) -> list[TopicPartition]:
+    """Every partition of these topics.
+
+    Raises:
+        NotFoundError: a topic does not exist.
+        TimeoutError, aiokafka.errors.KafkaError: Kafka does not answer.
+    """
+    names = list(topics)
+    async with asyncio.timeout(settings.kafka_request_timeout_seconds):
+        counts = await partition_counts(admin, names)
+    missing = [name for name in names if name not in counts]
+    if missing:
+        raise NotFoundError(f"there is no topic {', '.join(missing)}: make it with `orders migrate`")
+    return [TopicPartition(name, number) for name in names for number in range(counts[name])]

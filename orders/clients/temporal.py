@@ -69,14 +69,17 @@ def temporal_data_converter(settings: Settings) -> DataConverter:
 
 
 @contextmanager
-def readable_payloads() -> Iterator[None]:
-    """Around calls of a command that read payloads.
+def reaching_temporal(settings: Settings) -> Iterator[None]:
+    """Around calls: says in a sentence that Temporal does not answer, or holds what these settings cannot read.
 
     Raises:
-        WrongSettingsError: there is one that cannot be read with these settings; says which setting to correct.
+        UnreachableError: Temporal does not answer within the block.
+        WrongSettingsError: a payload cannot be read with these settings; says which setting to correct.
     """
     try:
         yield
+    except RPCError as error:
+        raise UnreachableError(temporal_unreachable(settings)) from error
     except UnreadablePayloadError as error:
         raise WrongSettingsError(str(error)) from error
 

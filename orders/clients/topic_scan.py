@@ -1,11 +1,10 @@
 """Reading topics from one offset to another, without a consumer group and in bounded memory."""
 
-import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -14,8 +13,9 @@ from aiokafka.errors import KafkaError
 from bridge.kafka.lenient_records import read_leniently
 from bridge.kafka.positions import is_of_one_partition
 from bridge.record import Record
-from orders.clients.kafka import kafka_admin, kafka_consumer, kafka_unreachable, partition_counts
-from orders.errors import NotFoundError, OrdersError, UnreachableError
+from orders.clients.kafka import existing_partitions, kafka_consumer, kafka_unreachable
+from orders.clients.opened import Clients
+from orders.errors import OrdersError, UnreachableError
 from orders.settings import Settings
 
 _POLL_MS = 250
@@ -23,6 +23,11 @@ _POLL_RECORDS_MAX = 500
 _FETCH_MAX_BYTES = 8 * 1024 * 1024
 _PARTITION_FETCH_MAX_BYTES = 1024 * 1024
 """Bounds of what the client holds ahead of us: this much for each partition."""
+
+
+def timestamp_ms(moment: datetime) -> int:
+    """A moment as records are stamped with: milliseconds since 1970."""
+    return round(moment.timestamp() * 1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +49,17 @@ class TopicScan:
         self.unread_batches: list[str] = []
         """What was passed over as it cannot be taken apart; the bridge set it aside."""
 
-    async def ranges(self, *, since_ms: int | None = None) -> dict[TopicPartition, OffsetRange]:
+    async def ranges(self, *, since: datetime | None = None) -> dict[TopicPartition, OffsetRange]:
         """What the partitions hold now: from their beginnings, or from a time on, to their ends.
 
         Args:
-            since_ms: milliseconds since 1970; the first record with that timestamp or a later one begins the range.
+            since: the first record with that timestamp or a later one begins the range; None for the beginning.
         """
         ends = await self._consumer.end_offsets(self.partitions)
         starts = await self._consumer.beginning_offsets(self.partitions)
-        if since_ms is not None:
-            found = await self._consumer.offsets_for_times(dict.fromkeys(self.partitions, max(0, since_ms)))
+        if since is not None:
+            since_ms = max(0, timestamp_ms(since))
+            found = await self._consumer.offsets_for_times(dict.fromkeys(self.partitions, since_ms))
             starts = {key: found[key].offset if found[key] is not None else ends[key] for key in self.partitions}
         return {key: OffsetRange(min(starts[key], ends[key]), ends[key]) for key in self.partitions}
 
@@ -137,14 +143,15 @@ def _neighbours(offsets: list[int]) -> list[OffsetRange]:
 
 
 @asynccontextmanager
-async def topic_scan(settings: Settings, topics: Iterable[str]) -> AsyncIterator[TopicScan]:
-    """A reader of the topics.
+async def topic_scan(clients: Clients, topics: Iterable[str]) -> AsyncIterator[TopicScan]:
+    """A reader of the topics; says at the end, as a note, what could not be read.
 
     Raises:
         UnreachableError: Kafka does not answer.
         NotFoundError: a topic does not exist.
     """
     read_leniently()
+    settings = clients.settings
     try:
         async with (
             kafka_consumer(
@@ -155,22 +162,14 @@ async def topic_scan(settings: Settings, topics: Iterable[str]) -> AsyncIterator
                 max_partition_fetch_bytes=_PARTITION_FETCH_MAX_BYTES,
             ) as consumer,
         ):
-            scan = TopicScan(consumer, settings, await _partitions(settings, list(topics)))
+            scan = TopicScan(
+                consumer, settings, await existing_partitions(await clients.kafka_admin(), settings, topics)
+            )
             yield scan
             if scan.unread_batches:
-                sys.stderr.write(
-                    f"note: passed over {len(scan.unread_batches)} batches of records that cannot be taken apart, the "
-                    f"first of them up to {scan.unread_batches[0]}; see `orders dlq list --reason batch_unreadable`\n"
+                clients.note(
+                    f"passed over {len(scan.unread_batches)} batches of records that cannot be taken apart, the "
+                    f"first of them up to {scan.unread_batches[0]}; see `orders dlq list --reason batch_unreadable`"
                 )
     except (KafkaError, TimeoutError) as error:
         raise UnreachableError(f"{kafka_unreachable(settings)} ({type(error).__name__})") from error
-
-
-async def _partitions(settings: Settings, topics: list[str]) -> list[TopicPartition]:
-    async with kafka_admin(settings) as admin:
-        async with asyncio.timeout(settings.kafka_request_timeout_seconds):
-            counts = await partition_counts(admin, topics)
-    missing = [topic for topic in topics if topic not in counts]
-    if missing:
-        raise NotFoundError(f"there is no topic {', '.join(missing)}: make it with `orders migrate`")
-    return [TopicPartition(topic, number) for topic in topics for number in range(counts[topic])]

@@ -8,9 +8,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from orders.clients.kafka import kafka_admin, kafka_consumer, kafka_unreachable, partition_counts
-from orders.errors import NotFoundError, UnreachableError
-from orders.settings import Settings
+from orders.clients.kafka import existing_partitions, kafka_consumer, kafka_unreachable
+from orders.clients.opened import Clients
+from orders.errors import UnreachableError
 
 _POLL_MS = 250
 
@@ -35,14 +35,14 @@ class ReadRecord:
 
 @asynccontextmanager
 async def topic_batches(
-    settings: Settings, topic: str, *, follow: bool, from_end: bool = False
+    clients: Clients, topic: str, *, follow: bool, from_end: bool = False
 ) -> AsyncIterator[AsyncIterator[list[ReadRecord]]]:
     """A topic's records in batches; within a partition in order.
 
     The consumer is closed with the block and not with the loop, whose end would cancel the consumer's own tasks first.
 
     Args:
-        settings: where Kafka is.
+        clients: lead to Kafka.
         topic: what is read.
         follow: whether to go on with what comes later; then the batches never end by themselves, and an empty one says
             that nothing has come for a while.
@@ -52,17 +52,17 @@ async def topic_batches(
         UnreachableError: Kafka does not answer.
         NotFoundError: there is no such topic.
     """
-    async with kafka_consumer(settings) as consumer:
+    async with kafka_consumer(clients.settings) as consumer:
         try:
-            partitions = await _partitions(topic, settings)
+            partitions = await existing_partitions(await clients.kafka_admin(), clients.settings, [topic])
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
             starts = ends if from_end else await consumer.beginning_offsets(partitions)
             for partition, offset in starts.items():
                 consumer.seek(partition, offset)
             yield _batches(consumer, ends, follow=follow)
-        except KafkaError as error:
-            raise UnreachableError(f"{kafka_unreachable(settings)} ({type(error).__name__})") from error
+        except (KafkaError, TimeoutError) as error:
+            raise UnreachableError(f"{kafka_unreachable(clients.settings)} ({type(error).__name__})") from error
 
 
 async def _batches(
@@ -76,14 +76,6 @@ async def _batches(
             for record in records
             if follow or record.offset < ends[partition]
         ]
-
-
-async def _partitions(topic: str, settings: Settings) -> list[TopicPartition]:
-    async with kafka_admin(settings) as admin:
-        counts = await partition_counts(admin, [topic])
-    if topic not in counts:
-        raise NotFoundError(f"there is no topic {topic}: make it with `orders migrate`")
-    return [TopicPartition(topic, number) for number in range(counts[topic])]
 
 
 async def _is_read(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:

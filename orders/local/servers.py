@@ -11,7 +11,6 @@ from types import FrameType
 from typing import Final
 
 import stack
-from orders.cli.common import run_command
 from orders.errors import OrdersError
 from orders.installation.migrate import migrate_all
 from orders.local.endpoints import with_endpoints
@@ -67,7 +66,7 @@ def local_servers(terminal: Terminal) -> Iterator[LocalServers]:
             raise OrdersError(str(error)) from error
         try:
             settings = with_endpoints(settings, running.endpoints.as_environment())
-            run_command(migrate_all(settings))
+            asyncio.run(migrate_all(settings))
             yield LocalServers(running, settings, stack_dir("default") / "logs", defaults)
         finally:
             if running.started_here:

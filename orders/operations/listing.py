@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from activities.adapters.postgres.reader import PAGE_MAX, OrderRecord
-from orders.clients.database import order_reader
-from orders.settings import Settings
+from orders.clients.opened import Clients
 from schemas.states import OrderState
 
 OPEN_STATES: Final = frozenset(state for state in OrderState if not state.is_final)
@@ -14,12 +13,12 @@ OPEN_STATES: Final = frozenset(state for state in OrderState if not state.is_fin
 
 
 async def list_orders(
-    settings: Settings, states: Collection[OrderState], *, until: datetime | None, limit: int
+    clients: Clients, states: Collection[OrderState], *, until: datetime | None, limit: int
 ) -> list[OrderRecord]:
     """Orders in any of these states, those that have not changed for longest first.
 
     Args:
-        settings: where the database is.
+        clients: lead to the database.
         states: which; the open ones where there are none.
         until: only those that last changed before; None for all.
         limit: how many at most.
@@ -28,7 +27,7 @@ async def list_orders(
         UnreachableError: Postgres does not answer.
     """
     found: list[OrderRecord] = []
-    async with order_reader(settings) as reader:
+    async with clients.order_reader() as reader:
         while len(found) < limit:
             size = min(PAGE_MAX, limit - len(found))
             after = found[-1] if found else None

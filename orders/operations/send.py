@@ -4,16 +4,15 @@ import asyncio
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from temporalio.client import Client
 from temporalio.service import RPCError
 
 from bridge.calls import Dispatcher, Settlement
 from bridge.decisions import Decision, classify_dispatch_error
 from bridge.router import route
+from orders.clients.opened import Clients
 from orders.clients.temporal import temporal_unreachable
 from orders.errors import OrdersError, UnreachableError
 from orders.operations.bodies import body_fields
-from orders.settings import Settings
 from schemas.event_types import EventType
 from schemas.inbound import InboundBody, InboundEvent
 
@@ -21,14 +20,11 @@ _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.5
 
 
-async def deliver(
-    client: Client, settings: Settings, event_type: EventType, body: InboundBody
-) -> tuple[str, Settlement]:
+async def deliver(clients: Clients, event_type: EventType, body: InboundBody) -> tuple[str, Settlement]:
     """Hands an event to its order's workflow, which is started where there is none.
 
     Args:
-        client: Temporal.
-        settings: the order's policy.
+        clients: lead to Temporal; their settings are the order's policy.
         event_type: what happened.
         body: the message; its event_id, or a new one, is the event's identity, its occurred_at, or now, the time.
 
@@ -45,8 +41,9 @@ async def deliver(
         occurred_at=body.occurred_at or datetime.now(UTC),
         body=body_fields(body),
     )
+    settings = clients.settings
     policy = settings.order_policy(search_attributes=settings.temporal_search_attributes)
-    dispatcher = Dispatcher(client, policy, settings.order_run_timeout)
+    dispatcher = Dispatcher(await clients.temporal(), policy, settings.order_run_timeout)
     call = route(body.order_id, event_type, event)
     for _ in range(_ATTEMPTS):
         try:

@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowQueryFailedError
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
-from orders.clients.database import order_reader
-from orders.clients.temporal import temporal_unreachable
+from orders.clients.opened import Clients
+from orders.clients.temporal import reaching_temporal
 from orders.errors import NotFoundError, UnreachableError
-from orders.settings import Settings
 from schemas.states import FINAL_STATES, OrderStep
 from schemas.workflow_io import OrderResult, OrderStatus
 from workflows.names import STATUS_QUERY
@@ -29,30 +34,39 @@ class OrderView:
     """Why the last run failed."""
 
 
-async def view_order(client: Client, settings: Settings, order_id: str) -> OrderView:
+async def view_order(clients: Clients, order_id: str) -> OrderView:
     """Where an order is.
 
     Raises:
         NotFoundError: neither Temporal nor the database knows it.
         UnreachableError: Temporal does not answer, or no worker does; or Temporal does not know the order, and Postgres
             does not answer.
+        WrongSettingsError: Temporal does not let us in, or holds payloads that need other keys.
     """
-    handle = client.get_workflow_handle(order_id)
-    try:
-        description = await handle.describe(rpc_timeout=_CALL_TIMEOUT)
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise UnreachableError(temporal_unreachable(settings)) from error
-        return await _view_in_database(settings, order_id)
+    client = await clients.temporal()
+    with reaching_temporal(clients.settings):
+        try:
+            description = await client.get_workflow_handle(order_id).describe(rpc_timeout=_CALL_TIMEOUT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        else:
+            return await _view_in_temporal(client, order_id, description)
+    return await _view_in_database(clients, order_id)
+
+
+async def _view_in_temporal(client: Client, order_id: str, description: WorkflowExecutionDescription) -> OrderView:
+    """What the order's last run says of itself: its result, or its answer to a query, which takes a worker."""
     if description.status is WorkflowExecutionStatus.COMPLETED:
         result = await client.get_workflow_handle(order_id, result_type=OrderResult).result(rpc_timeout=_CALL_TIMEOUT)
         return OrderView("COMPLETED", _status_of_result(result))
     run = description.status.name if description.status else "UNKNOWN"
     try:
+        handle = client.get_workflow_handle(order_id)
         status = await handle.query(STATUS_QUERY, result_type=OrderStatus, rpc_timeout=_CALL_TIMEOUT)
     except (RPCError, WorkflowQueryFailedError) as error:
         if isinstance(error, RPCError) and error.status not in _NO_WORKER:
-            raise UnreachableError(temporal_unreachable(settings)) from error
+            raise
         raise UnreachableError(
             f"order {order_id} is in Temporal ({run}), but no worker answers for it: start one with `orders worker`"
         ) from error
@@ -83,9 +97,9 @@ def _status_of_result(result: OrderResult) -> OrderStatus:
     )
 
 
-async def _view_in_database(settings: Settings, order_id: str) -> OrderView:
+async def _view_in_database(clients: Clients, order_id: str) -> OrderView:
     """What is left of an order that Temporal has forgotten, or never knew."""
-    async with order_reader(settings) as reader:
+    async with clients.order_reader() as reader:
         record = await reader.order(order_id)
     if record is None:
         raise NotFoundError(
@@ -107,6 +121,3 @@ async def _view_in_database(settings: Settings, order_id: str) -> OrderView:
             last_sequence=record.last_sequence,
         ),
     )
-
-
-# Waiting ------------------------------------------------------------------------------------------------------------

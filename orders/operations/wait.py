@@ -2,28 +2,27 @@
 
 import asyncio
 import time
+from datetime import timedelta
+from typing import Final
 
-from orders.clients.database import order_reader
+from orders.clients.opened import Clients
 from orders.errors import NotInTimeError, OrdersError
-from orders.settings import Settings
 from schemas.outbound import OUTBOUND_EVENT, OrderStateChanged
 from schemas.states import OrderState
 
-_POLL_SECONDS = 0.25
+_POLL_SECONDS: Final = 0.25
 
 
-async def wait_for_state(
-    settings: Settings, order_id: str, state: OrderState | None, *, timeout_seconds: float
-) -> OrderState:
+async def wait_for_state(clients: Clients, order_id: str, state: OrderState | None, *, within: timedelta) -> OrderState:
     """Waits until the order has reached a state, also in passing, or is over.
 
     Read from the audit table, which has every state that was published, so that none is missed between two looks.
 
     Args:
-        settings: where the database is.
+        clients: lead to the database.
         order_id: which order; it may be sent later.
         state: None means any final one.
-        timeout_seconds: how long.
+        within: the longest wait.
 
     Returns:
         The state that was waited for.
@@ -33,10 +32,10 @@ async def wait_for_state(
         OrdersError: the order ended otherwise.
         UnreachableError: Postgres does not answer.
     """
-    deadline = time.monotonic() + timeout_seconds
+    deadline = time.monotonic() + within.total_seconds()
     seen: list[OrderState] = []
     sequence = 0
-    async with order_reader(settings) as reader:
+    async with clients.order_reader() as reader:
         while True:
             for stored in await reader.events(order_id, after_sequence=sequence):
                 sequence = stored.sequence
@@ -49,7 +48,7 @@ async def wait_for_state(
             if seen and seen[-1].is_final:
                 raise OrdersError(f"order {order_id} is over as {seen[-1]}, and never was {state}")
             if time.monotonic() >= deadline:
-                raise NotInTimeError(_too_late(order_id, seen, state, timeout_seconds))
+                raise NotInTimeError(_too_late(order_id, seen, state, within))
             await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -59,6 +58,7 @@ def _reached(seen: list[OrderState], state: OrderState | None) -> OrderState | N
     return state if state in seen else None
 
 
-def _too_late(order_id: str, seen: list[OrderState], state: OrderState | None, seconds: float) -> str:
+def _too_late(order_id: str, seen: list[OrderState], state: OrderState | None, within: timedelta) -> str:
     now = f"it is {seen[-1]}" if seen else "nothing of it was published"
+    seconds = within.total_seconds()
     return f"order {order_id} was not {state or 'over'} within {seconds:g} s: {now}; see: orders status {order_id}"

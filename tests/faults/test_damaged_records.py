@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from orders.clients.opened import open_clients
 from orders.clients.topic_scan import topic_scan
 from orders.errors import OrdersError
 from orders.settings import Settings
@@ -43,7 +44,7 @@ async def committed(room: Room) -> dict[int, int]:
 
 async def scan_all(room: Room) -> None:
     settings = Settings(kafka_bootstrap_servers=room.endpoints.kafka_bootstrap_servers)
-    async with topic_scan(settings, [room.topic()]) as scan:
+    async with open_clients(settings) as clients, topic_scan(clients, [room.topic()]) as scan:
         async for _ in scan.read(await scan.ranges()):
             pass
 

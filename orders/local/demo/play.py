@@ -12,9 +12,7 @@ from aiokafka import AIOKafkaProducer
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from orders.clients.database import order_reader
-from orders.clients.kafka import kafka_producer
-from orders.clients.temporal import connect_temporal
+from orders.clients.opened import Clients
 from orders.clients.topic_stream import ReadRecord
 from orders.errors import OrdersError
 from orders.local.console_producer import ConsoleProducer, message_line
@@ -50,7 +48,7 @@ class _Stage:
 
 
 async def play(
-    settings: Settings,
+    clients: Clients,
     console: ConsoleProducer,
     show: Show,
     scenarios: tuple[Scenario, ...],
@@ -61,7 +59,7 @@ async def play(
     """Plays the scenarios side by side, and judges each.
 
     Args:
-        settings: where the servers are.
+        clients: lead to the servers.
         console: Kafka's own console producer, for the step that it sends.
         show: how a person sees it.
         scenarios: what is played.
@@ -74,13 +72,14 @@ async def play(
     order_ids = {scenario.name: scenario.order_id(run) for scenario in scenarios}
     bad_values = [step.raw for scenario in scenarios for step in scenario.steps if step.raw is not None]
     watch = Watch(order_ids.values(), bad_values, show.event, show.dead_letter)
-    async with kafka_producer(settings) as producer, _watching(watch, settings):
-        stage = _Stage(settings, console, producer, await connect_temporal(settings), watch, show)
+    async with _watching(watch, clients):
+        producer, client = await clients.kafka_producer(), await clients.temporal()
+        stage = _Stage(clients.settings, console, producer, client, watch, show)
         async with asyncio.TaskGroup() as tasks:
             for scenario in scenarios:
                 order_id = order_ids[scenario.name]
                 tasks.create_task(_play_one(scenario, order_id, stage, within_seconds), name=scenario.name)
-        async with order_reader(settings) as reader:
+        async with clients.order_reader() as reader:
             return [
                 Verdict(
                     scenario,
@@ -93,13 +92,13 @@ async def play(
 
 
 @asynccontextmanager
-async def _watching(watch: Watch, settings: Settings) -> AsyncIterator[None]:
+async def _watching(watch: Watch, clients: Clients) -> AsyncIterator[None]:
     """Reads the two outbound topics meanwhile; begins once nothing that comes can be missed."""
     events_ready, dead_letters_ready = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         following = [
-            tasks.create_task(watch.follow_events(settings, events_ready), name="events"),
-            tasks.create_task(watch.follow_dead_letters(settings, dead_letters_ready), name="dead letters"),
+            tasks.create_task(watch.follow_events(clients, events_ready), name="events"),
+            tasks.create_task(watch.follow_dead_letters(clients, dead_letters_ready), name="dead letters"),
         ]
         await events_ready.wait()
         await dead_letters_ready.wait()

@@ -5,9 +5,9 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from orders.clients.opened import Clients
 from orders.clients.topic_stream import ReadRecord, topic_batches
 from orders.local.demo.scenarios import ADDRESS_CHANGED, refused
-from orders.settings import Settings
 from schemas.outbound import OutboundType
 from schemas.states import ReasonCode
 
@@ -45,18 +45,18 @@ class Watch:
         self._changed = asyncio.Condition()
         self._dead_letters: list[ReadRecord] = []
 
-    async def follow_events(self, settings: Settings, ready: asyncio.Event) -> None:
+    async def follow_events(self, clients: Clients, ready: asyncio.Event) -> None:
         """Reads order.events from now on, until cancelled."""
-        await self._follow(settings, settings.kafka_topic_order_events, self._take_event, ready)
+        await self._follow(clients, clients.settings.kafka_topic_order_events, self._take_event, ready)
 
-    async def follow_dead_letters(self, settings: Settings, ready: asyncio.Event) -> None:
+    async def follow_dead_letters(self, clients: Clients, ready: asyncio.Event) -> None:
         """Reads the dead letters from now on, until cancelled."""
-        await self._follow(settings, settings.kafka_topic_dead_letters, self._take_dead_letter, ready)
+        await self._follow(clients, clients.settings.kafka_topic_dead_letters, self._take_dead_letter, ready)
 
     async def _follow(
-        self, settings: Settings, topic: str, take: Callable[[ReadRecord], None], ready: asyncio.Event
+        self, clients: Clients, topic: str, take: Callable[[ReadRecord], None], ready: asyncio.Event
     ) -> None:
-        async with topic_batches(settings, topic, follow=True, from_end=True) as batches:
+        async with topic_batches(clients, topic, follow=True, from_end=True) as batches:
             ready.set()
             async for batch in batches:
                 for record in batch:

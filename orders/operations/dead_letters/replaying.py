@@ -1,19 +1,20 @@
 """Sending dead letters back to where they came from."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from bridge.dead_letters.letter import Origin
 from bridge.dead_letters.replay_headers import replay_headers
 from bridge.record import Header, Record
 from orders.clients.kafka import kafka_producer, kafka_unreachable
+from orders.clients.opened import Clients
 from orders.clients.topic_scan import TopicScan, topic_scan
 from orders.errors import OrdersError, UnreachableError
-from orders.operations.dead_letters.finding import get_letters, read_letters
+from orders.operations.dead_letters.finding import dead_letter_scan, get_letters, read_letters
 from orders.operations.dead_letters.replay_plan import (
     Planned,
     Refused,
@@ -24,6 +25,7 @@ from orders.operations.dead_letters.replay_plan import (
     waves,
 )
 from orders.operations.dead_letters.selection import Place, Selection
+from orders.operations.dead_letters.source import SourceGoneError, fetch_source
 from orders.settings import Settings
 
 CHUNK_RECORDS_MAX: Final = 2_000
@@ -33,20 +35,57 @@ _PRODUCE_MAX_BYTES: Final = 64 * 1024 * 1024
 """Above what any topic takes: the broker's limit for the source topic decides."""
 
 
-async def plan_replay(
-    settings: Settings,
-    scan: TopicScan,
-    which: Selection | list[Place],
+@dataclass(frozen=True, slots=True)
+class ReplayOutcome:
+    """What a replay did; of a dry run, what it would do."""
+
+    planned: Sequence[Planned]
+    """What was selected and may be replayed, in the order in which it is sent."""
+    replayed: int
+    duplicates: int
+    """Dead letters that were left out, as another one of the same record is replayed."""
+    refused: Sequence[Refused]
+    """What was selected and not replayed; no more than the limit."""
+    refused_count: int
+
+
+async def replay(
+    clients: Clients,
+    which: Selection | Sequence[Place],
     *,
     replays_max: int | None,
     limit: int,
-) -> tuple[list[Planned], ReplayPlan]:
-    """Finds what is to be replayed; only coordinates are kept of it.
+    dry_run: bool,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> ReplayOutcome:
+    """Sends dead letters back to where they came from, in order, each acknowledged.
+
+    Args:
+        clients: lead to Kafka.
+        which: filters, or places in the dead-letter topic.
+        replays_max: a record that was replayed so often, and set aside each time, is refused; None for no limit.
+        limit: nothing is done where more than so many are selected.
+        dry_run: whether to find out only what would be done.
+        progress: told how many are done, and how many there are; never called in a dry run.
 
     Raises:
-        OrdersError: more than the limit are selected, or a place is empty.
+        UnreachableError: Kafka stopped answering; the text says how far the replay came. It may simply be repeated.
+        NotFoundError: there is no dead letter at one of the places, or a topic is missing.
+        OrdersError: more than the limit are selected, or a topic refuses a record; nothing after it was sent.
     """
-    plan = ReplayPlan(settings.inbound_topics.values(), replays_max=replays_max, limit=limit)
+    async with dead_letter_scan(clients) as scan:
+        planned, plan = await _plan(clients, scan, which, replays_max=replays_max, limit=limit)
+        done, lost = 0, list[Refused]()
+        if planned and not dry_run:
+            done, lost = await _send_all(clients, scan, planned, progress)
+    return ReplayOutcome(planned, done, plan.duplicates, [*plan.refused, *lost], plan.refused_count + len(lost))
+
+
+async def _plan(
+    clients: Clients, scan: TopicScan, which: Selection | Sequence[Place], *, replays_max: int | None, limit: int
+) -> tuple[list[Planned], ReplayPlan]:
+    """Finds what is to be replayed; only coordinates are kept of it."""
+    plan = ReplayPlan(clients.settings.inbound_topics.values(), replays_max=replays_max, limit=limit)
     try:
         if isinstance(which, Selection):
             async for letters in read_letters(scan, which):
@@ -54,7 +93,7 @@ async def plan_replay(
                     if which.takes(letter):
                         plan.add(letter)
         else:
-            for letter in (await get_letters(scan, settings, which)).values():
+            for letter in (await get_letters(scan, clients.settings.kafka_topic_dead_letters, which)).values():
                 plan.add(letter)
     except TooManyError:
         raise OrdersError(
@@ -63,32 +102,19 @@ async def plan_replay(
     return plan.finish(), plan
 
 
-async def replay(
-    settings: Settings, scan: TopicScan, planned: list[Planned], progress: Callable[[int], None]
+async def _send_all(
+    clients: Clients, scan: TopicScan, planned: list[Planned], progress: Callable[[int, int], None]
 ) -> tuple[int, list[Refused]]:
-    """Sends the planned letters back, in order, each acknowledged.
-
-    Args:
-        settings: where Kafka is.
-        scan: a reader of the dead-letter topic.
-        planned: what, from `plan_replay`.
-        progress: told how many are done.
-
-    Returns:
-        How many were sent, and what could not be.
-
-    Raises:
-        UnreachableError: Kafka stopped answering; the text says how far it came. It may simply be repeated.
-        OrdersError: a topic refuses a record; nothing after it was sent.
-    """
+    """Sends the planned letters; returns how many were sent, and what could not be."""
+    settings = clients.settings
     done = 0
     refused: list[Refused] = []
-    # Not an idempotent one: after the broker refuses one record as too large, its next ones fail as out of order (seen
-    # in aiokafka 0.14). The event's identity makes a repeat harmless.
+    # A producer of its own, and not an idempotent one: after the broker refuses one record as too large, its next ones
+    # fail as out of order (seen in aiokafka 0.14). The event's identity makes a repeat harmless.
     options = {"enable_idempotence": False, "max_request_size": _PRODUCE_MAX_BYTES}
     async with (
         kafka_producer(settings, **options) as producer,
-        topic_scan(settings, settings.inbound_topics.values()) as sources,
+        topic_scan(clients, settings.inbound_topics.values()) as sources,
     ):
         try:
             for part in chunks(planned, records_max=CHUNK_RECORDS_MAX, bytes_max=CHUNK_BYTES_MAX):
@@ -97,7 +123,7 @@ async def replay(
                 for wave in waves(records):
                     await asyncio.gather(*[await _send(producer, record) for record in wave])
                     done += len(wave)
-                    progress(done + len(refused))
+                    progress(done + len(refused), len(planned))
         except (KafkaError, TimeoutError, UnreachableError) as error:
             raise _interrupted(settings, error, done, len(planned)) from error
     return done, refused
@@ -120,7 +146,7 @@ async def _load(
     settings: Settings, scan: TopicScan, sources: TopicScan, part: list[Planned]
 ) -> tuple[list[ReplayRecord], list[Refused]]:
     """The records to send, in the plan's order."""
-    letters = await get_letters(scan, settings, [one.place for one in part])
+    letters = await get_letters(scan, settings.kafka_topic_dead_letters, [one.place for one in part])
     records: list[ReplayRecord] = []
     refused: list[Refused] = []
     partitions = set(sources.partitions)
@@ -139,34 +165,6 @@ async def _load(
         else:
             records.append(_replay_record(one, source, source.headers))
     return records, refused
-
-
-class SourceGoneError(Exception):
-    """The record that a pointer stands for cannot be had; the text says why, about the pointer."""
-
-
-async def fetch_source(sources: TopicScan, origin: Origin, key: bytes | None) -> Record:
-    """The record that a pointer stands for, from where it was.
-
-    Args:
-        sources: a reader of the inbound topics.
-        origin: where it was.
-        key: the pointer's; None where it has none.
-
-    Raises:
-        SourceGoneError: it is not there any more.
-    """
-    partition = TopicPartition(origin.topic, origin.partition)
-    record = (await sources.fetch({partition: [origin.offset]}))[partition].get(origin.offset)
-    if record is None:
-        raise SourceGoneError(
-            f"is a pointer, and {origin} cannot be read: its topic does not keep it any more, or it never could be read"
-        )
-    if record.timestamp_ms != origin.timestamp_ms or (key is not None and record.key != key):
-        raise SourceGoneError(
-            f"is a pointer, and at {origin} is another record now: was the topic deleted and made anew?"
-        )
-    return record
 
 
 def _replay_record(planned: Planned, source: Record, headers: tuple[Header, ...]) -> ReplayRecord:

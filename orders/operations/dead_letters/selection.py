@@ -1,9 +1,11 @@
-"""Which dead letters a command is about. Pure."""
+"""Which dead letters an operation is about. Pure."""
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from bridge.dead_letters.letter import Letter
+from orders.clients.topic_scan import timestamp_ms
 from orders.errors import UsageError
 from orders.operations.naming import names_order
 
@@ -23,16 +25,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What every filter that is given lets through; without any, everything."""
+    """Takes the dead letters that every given filter takes; without a filter, all of them."""
 
     reasons: frozenset[str] = frozenset()
     topics: frozenset[str] = frozenset()
     """Of the source records."""
     order_id: str | None = None
-    since_ms: int | None = None
-    """When it was set aside: this and later."""
-    until_ms: int | None = None
-    """Before this."""
+    since: datetime | None = None
+    """Set aside at this moment or later."""
+    until: datetime | None = None
+    """Set aside before this moment."""
 
     @property
     def is_everything(self) -> bool:
@@ -40,24 +42,24 @@ class Selection:
         return self == Selection()
 
     def takes(self, letter: Letter) -> bool:
-        """Whether the letter is one of them."""
+        """Whether the letter is selected."""
         if self.reasons and letter.error_code not in self.reasons:
             return False
         if self.topics and (letter.origin is None or letter.origin.topic not in self.topics):
             return False
         time_ms = letter.record.timestamp_ms
-        if self.since_ms is not None and time_ms < self.since_ms:
+        if self.since is not None and time_ms < timestamp_ms(self.since):
             return False
-        if self.until_ms is not None and time_ms >= self.until_ms:
+        if self.until is not None and time_ms >= timestamp_ms(self.until):
             return False
         return self.order_id is None or names_order(letter.record.key, letter.record.value, self.order_id)
 
 
 def parse_place(text: str) -> Place:
-    """A dead letter's place, as ``orders dlq list`` shows it.
+    """A dead letter's place from how a person writes it, which is how ``orders dlq list`` shows it.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is no place.
     """
     match = _PLACE.fullmatch(text)
     if match is None:

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from orders.operations.dead_letters.showing import summary_json
+from orders.operations.dead_letters.documents import summary_json
 from orders.operations.explain.database_side import DatabaseSide
 from orders.operations.explain.gathering import Explanation
 

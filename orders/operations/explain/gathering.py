@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
-from orders.errors import OrdersError
+from orders.clients.opened import Clients
+from orders.errors import NotFoundError, OrdersError, UnreachableError
 from orders.operations.explain.database_side import DatabaseSide, look_in_postgres
 from orders.operations.explain.kafka_side import KafkaSide, NamingRecord, look_in_kafka
 from orders.operations.explain.temporal_side import TemporalSide, look_in_temporal
-from orders.settings import Settings
 from schemas.activity_io import EventOutcome
 
 Side = TypeVar("Side")
@@ -88,22 +89,31 @@ def _waits(known: Explanation) -> list[str]:
     return waits
 
 
-async def explain(settings: Settings, order_id: str, *, since_ms: int | None, limit: int) -> Explanation:
+async def explain(clients: Clients, order_id: str, *, since: datetime | None, limit: int) -> Explanation:
     """Gathers everything about an order.
 
     Args:
-        settings: where the servers are.
+        clients: lead to the servers.
         order_id: which order.
-        since_ms: how far back Kafka is read, milliseconds since 1970; None for as far as the limit goes.
+        since: how far back Kafka is read; None for as far as the limit goes.
         limit: most records that are read from Kafka.
+
+    Raises:
+        NotFoundError: all three answered, and none knows the order.
+        UnreachableError: nothing of the order was found, and not all three answered.
     """
     (kafka, no_kafka), (temporal, no_temporal), (database, no_database) = await asyncio.gather(
-        _reached(look_in_kafka(settings, order_id, since_ms=since_ms, limit=limit)),
-        _reached(look_in_temporal(settings, order_id)),
-        _reached(look_in_postgres(settings, order_id)),
+        _reached(look_in_kafka(clients, order_id, since=since, limit=limit)),
+        _reached(look_in_temporal(clients, order_id)),
+        _reached(look_in_postgres(clients, order_id)),
     )
     problems = tuple(problem for problem in (no_kafka, no_temporal, no_database) if problem)
-    return Explanation(order_id, kafka, temporal, database, problems)
+    known = Explanation(order_id, kafka, temporal, database, problems)
+    if known.is_known:
+        return known
+    if problems:
+        raise UnreachableError("\n".join([*problems, f"nothing of order {order_id!r} was found elsewhere"]))
+    raise NotFoundError(f"order {order_id!r} is unknown to Kafka, Temporal and Postgres: check the id")
 
 
 async def _reached(looking: Coroutine[Any, Any, Side]) -> tuple[Side | None, str | None]:

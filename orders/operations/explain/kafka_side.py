@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -15,7 +16,7 @@ from bridge.engine.settled_beyond import decode as decode_metadata
 from bridge.reading.event import DecodeLimits, decode
 from bridge.record import Record
 from bridge.refusal import DecodeError
-from orders.clients.kafka import kafka_admin
+from orders.clients.opened import Clients
 from orders.clients.topic_scan import OffsetRange, TopicScan, topic_scan
 from orders.operations.dead_letters.finding import Summary
 from orders.operations.naming import names_order
@@ -78,22 +79,23 @@ class KafkaSide:
     """Whether more were found than a page holds."""
 
 
-async def look_in_kafka(settings: Settings, order_id: str, *, since_ms: int | None, limit: int) -> KafkaSide:
+async def look_in_kafka(clients: Clients, order_id: str, *, since: datetime | None, limit: int) -> KafkaSide:
     """Reads the inbound topics and the dead letters for the order.
 
     Args:
-        settings: where Kafka is.
+        clients: lead to Kafka.
         order_id: which order.
-        since_ms: only records with this timestamp and later, milliseconds since 1970; None for all.
+        since: only records with this timestamp and later; None for all.
         limit: most records read, over all partitions: the newest.
 
     Raises:
         OrdersError: Kafka does not answer, or a topic is missing.
     """
-    async with topic_scan(settings, [*settings.inbound_topics.values(), settings.kafka_topic_dead_letters]) as scan:
-        everything = await scan.ranges(since_ms=since_ms)
+    settings = clients.settings
+    async with topic_scan(clients, [*settings.inbound_topics.values(), settings.kafka_topic_dead_letters]) as scan:
+        everything = await scan.ranges(since=since)
         ranges = newest(everything, limit)
-        committed = await _committed(settings)
+        committed = await _committed(clients)
         return await _read(settings, scan, ranges, order_id, committed, skipped=_size(everything) - _size(ranges))
 
 
@@ -144,11 +146,11 @@ def _size(ranges: Mapping[TopicPartition, OffsetRange]) -> int:
     return sum(part.end - part.start for part in ranges.values())
 
 
-async def _committed(settings: Settings) -> dict[TopicPartition, Progress] | None:
+async def _committed(clients: Clients) -> dict[TopicPartition, Progress] | None:
     """How far the bridges are; None where Kafka does not say."""
     try:
-        async with kafka_admin(settings) as admin:
-            offsets = await admin.list_consumer_group_offsets(settings.bridge_group_id)
+        admin = await clients.kafka_admin()
+        offsets = await admin.list_consumer_group_offsets(clients.settings.bridge_group_id)
     except (KafkaError, TimeoutError):
         return None  # No bridge ever ran, or the user may not look: the rest of the page stands.
     return {key: Progress(value.offset, _settled_beyond(value)) for key, value in offsets.items()}

@@ -17,9 +17,8 @@ from temporalio.client import (
 from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-from orders.clients.temporal import connect_temporal, readable_payloads, temporal_unreachable
-from orders.errors import UnreachableError
-from orders.settings import Settings
+from orders.clients.opened import Clients
+from orders.clients.temporal import reaching_temporal
 from schemas.workflow_io import OrderResult, OrderStatus
 from workflows.names import STATUS_QUERY
 
@@ -69,19 +68,16 @@ class TemporalSide:
     pending: tuple[PendingActivity, ...]
 
 
-async def look_in_temporal(settings: Settings, order_id: str) -> TemporalSide:
+async def look_in_temporal(clients: Clients, order_id: str) -> TemporalSide:
     """Asks Temporal for everything about the order.
 
     Raises:
         UnreachableError: it does not answer.
         WrongSettingsError: it does not let us in, has no such namespace, or holds payloads that need other keys.
     """
-    client = await connect_temporal(settings)
-    try:
-        with readable_payloads():
-            return await _look(client, order_id)
-    except RPCError as error:
-        raise UnreachableError(temporal_unreachable(settings)) from error
+    client = await clients.temporal()
+    with reaching_temporal(clients.settings):
+        return await _look(client, order_id)
 
 
 async def _look(client: Client, order_id: str) -> TemporalSide:

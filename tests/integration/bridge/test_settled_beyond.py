@@ -18,6 +18,7 @@ from bridge.calls import Settlement
 from bridge.engine.settled_beyond import SettledBeyond, UnreadableMetadataError, decode
 from bridge.router import WorkflowCall
 from bridge.service import Bridge
+from orders.clients.opened import open_clients
 from orders.operations.explain.kafka_side import look_in_kafka
 from orders.settings import Settings
 from schemas.event_types import EventType
@@ -170,12 +171,13 @@ async def test_orders_explain_tells_what_is_settled_beyond_a_stuck_order(room: R
         **topics,
     )
     taken = {}
-    for order_id in (STUCK, "o-1", f"o-{BEYOND - 1}"):
-        found = await look_in_kafka(settings, order_id, since_ms=None, limit=10 * BEYOND)
-        taken[order_id] = [record.taken for record in found.records]
-    assert taken == {STUCK: [False, False], "o-1": [True], f"o-{BEYOND - 1}": [True]}
-    await set_offset(room, 0, "somebody else's")
-    found = await look_in_kafka(settings, "o-1", since_ms=None, limit=10 * BEYOND)
+    async with open_clients(settings) as clients:
+        for order_id in (STUCK, "o-1", f"o-{BEYOND - 1}"):
+            found = await look_in_kafka(clients, order_id, since=None, limit=10 * BEYOND)
+            taken[order_id] = [record.taken for record in found.records]
+        assert taken == {STUCK: [False, False], "o-1": [True], f"o-{BEYOND - 1}": [True]}
+        await set_offset(room, 0, "somebody else's")
+        found = await look_in_kafka(clients, "o-1", since=None, limit=10 * BEYOND)
     assert [record.taken for record in found.records] == [False]
 
 

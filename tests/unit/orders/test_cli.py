@@ -1,6 +1,7 @@
 """The command line without servers: help, usage, settings, and how errors end it."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from orders.cli import app as cli
+from orders.cli.common import run_on_servers
+from orders.clients.opened import Clients
 from orders.processes.exit_status import ExitStatus
 from orders.settings import Settings
 from tests.helpers.system.command_line import logging_as_it_was
@@ -160,3 +163,26 @@ def test_ctrl_c_ends_a_command_with_130(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("orders.cli.settings.load_settings", interrupted)
     assert runner.invoke(cli.app, ["settings"]).exit_code == ExitStatus.INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("produced", "sent"),
+    [("created", "start"), ("approved", "approve"), ("cancelled", "cancel"), ("address-updated", "update-address")],
+)
+def test_a_message_has_the_same_options_to_kafka_and_straight_to_temporal(produced: str, sent: str) -> None:
+    def options_of(*command: str) -> set[str]:
+        return set(re.findall(r"--[a-z][a-z-]+", runner.invoke(cli.app, [*command, "--help"]).output))
+
+    of_records = {"--encoding", "--file", "--key", "--no-key"}
+    straight = options_of(sent)
+    assert options_of("produce", produced) - straight == of_records
+    assert {"--event-id", "--occurred-at", "--json"} < straight
+
+
+def test_what_an_operation_notes_is_a_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    async def operation(clients: Clients) -> str:
+        clients.note("some of it could not be read")
+        return "result"
+
+    assert run_on_servers(Settings(_env_file=None), operation) == "result"
+    assert capsys.readouterr() == ("", "note: some of it could not be read\n")

@@ -1,33 +1,16 @@
-"""Dead letters as lines for a person and as JSON for a program. Pure; whatever strangers wrote comes out as text."""
+"""Dead letters, a replay and a purge as JSON documents. Pure."""
 
 import base64
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from bridge.dead_letters.letter import Letter
-from bridge.record import Header, Record
-from orders.operations.dead_letters.finding import Summary
+from orders.operations.dead_letters.finding import Shown, Summary
+from orders.operations.dead_letters.purging import PurgePlan
+from orders.operations.dead_letters.replaying import ReplayOutcome
 
 VALUE_BYTES_MAX: Final = 4_096
 """How much of a value is shown unless all of it is asked for."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A dead letter, and the record whose value is shown."""
-
-    letter: Letter
-    source: Record
-    """The letter's own record; of a pointer, the original."""
-    gone: str | None = None
-    """Why the original is not there."""
-
-    @property
-    def headers(self) -> tuple[Header, ...]:
-        """The source record's headers."""
-        return self.letter.source_headers if self.source is self.letter.record else self.source.headers
 
 
 def time_text(timestamp_ms: int) -> str:
@@ -40,7 +23,7 @@ def time_text(timestamp_ms: int) -> str:
 
 
 def summary_json(summary: Summary) -> dict[str, Any]:
-    """The same for a program."""
+    """A dead letter in a list."""
     return {
         "at": summary.at,
         "set_aside_at": time_text(summary.timestamp_ms),
@@ -55,7 +38,12 @@ def summary_json(summary: Summary) -> dict[str, Any]:
 
 
 def letter_json(shown: Shown, value_bytes_max: int | None) -> dict[str, Any]:
-    """Everything about a dead letter, for a program."""
+    """Everything about a dead letter.
+
+    Args:
+        shown: the letter, and the record whose value is shown.
+        value_bytes_max: how much of the value; None for all of it.
+    """
     letter, value = shown.letter, shown.source.value
     return {
         "at": letter.at,
@@ -88,3 +76,26 @@ def bytes_json(raw: bytes | None) -> dict[str, str] | None:
         return {"text": raw.decode()}
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(raw).decode()}
+
+
+def replay_json(outcome: ReplayOutcome, *, dry_run: bool) -> dict[str, Any]:
+    """What was replayed and what was not; of a dry run, what would be."""
+    return {
+        "dry_run": dry_run,
+        "selected": len(outcome.planned),
+        "replayed": outcome.replayed,
+        "duplicates": outcome.duplicates,
+        "not_replayed_count": outcome.refused_count,
+        "not_replayed": [{"at": one.at, "why": one.why} for one in outcome.refused],
+        "records": [{"at": str(one.place), "to": f"{one.topic}:{one.partition}"} for one in outcome.planned],
+    }
+
+
+def purge_json(plan: PurgePlan, *, dry_run: bool) -> dict[str, Any]:
+    """What was deleted and what stays; of a dry run, what would be."""
+    partitions = {
+        str(key.partition): {"deleted": part.deleted, "before_offset": part.before, "kept": part.kept_behind_others}
+        for key, part in plan.partitions.items()
+        if part.deleted or part.kept_behind_others
+    }
+    return {"dry_run": dry_run, "deleted": plan.deleted, "kept": plan.kept, "partitions": partitions}

@@ -1,0 +1,132 @@
+"""The clients of all servers for one process: each opened at its first use, at most once, and closed at the end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import structlog
+
+from orders.settings import Settings
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
+    from aiokafka.admin import AIOKafkaAdminClient
+    from temporalio.client import Client
+
+    from activities.adapters.postgres.reader import OrderReader
+
+# A server's own module is imported when its client is opened: together the three take over half a second to import.
+
+Opened = TypeVar("Opened")
+
+_log = structlog.get_logger("orders.clients")
+
+
+class _AtFirstUse(Generic[Opened]):
+    """Opens a client when it is first asked for; after a failure, when it is asked for again. Others wait meanwhile."""
+
+    def __init__(self, opening: Callable[[], Awaitable[Opened]]) -> None:
+        self._opening = opening
+        self._lock = asyncio.Lock()
+        self._opened: Opened | None = None
+
+    async def get(self) -> Opened:
+        """The client, open."""
+        async with self._lock:
+            if self._opened is None:
+                self._opened = await self._opening()
+            return self._opened
+
+
+class Clients:
+    """What operations reach servers by. Make one with `open_clients`; any number of tasks may use it at once.
+
+    Reading a topic needs a consumer of its own for each reading, as a consumer has a position: `topic_scan` and
+    `topic_batches` open it, and take from here what they share.
+    """
+
+    def __init__(self, settings: Settings, resources: AsyncExitStack, note: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.note = note
+        """Takes a sentence that a person should read beside a result, which stands all the same."""
+        self._resources = resources
+        self._temporal = _AtFirstUse(self._open_temporal)
+        self._reader = _AtFirstUse(self._open_reader)
+        self._admin = _AtFirstUse(self._open_admin)
+        self._producer = _AtFirstUse(self._open_producer)
+
+    async def temporal(self) -> "Client":
+        """Temporal's client.
+
+        Raises:
+            UnreachableError: Temporal did not answer when it was first asked for.
+            WrongSettingsError: it refused the credentials, has no such namespace, or a certificate cannot be read.
+        """
+        return await self._temporal.get()
+
+    @asynccontextmanager
+    async def order_reader(self) -> AsyncIterator["OrderReader"]:
+        """The database's read side.
+
+        Raises:
+            UnreachableError: Postgres does not answer within the block, or lacks our tables.
+        """
+        from orders.clients.database import reaching_postgres  # noqa: PLC0415 - see above
+
+        with reaching_postgres(self.settings):
+            yield await self._reader.get()
+
+    async def kafka_admin(self) -> "AIOKafkaAdminClient":
+        """Kafka's admin client, whose calls raise aiokafka's errors.
+
+        Raises:
+            UnreachableError: Kafka did not answer in time when it was first asked for.
+        """
+        return await self._admin.get()
+
+    async def kafka_producer(self) -> "AIOKafkaProducer":
+        """A producer whose awaited sends are acknowledged by all replicas, and raise aiokafka's errors.
+
+        Raises:
+            UnreachableError: Kafka did not answer in time when it was first asked for.
+        """
+        return await self._producer.get()
+
+    async def _open_temporal(self) -> "Client":
+        from orders.clients.temporal import connect_temporal  # noqa: PLC0415 - see above
+
+        return await connect_temporal(self.settings)
+
+    async def _open_reader(self) -> "OrderReader":
+        from activities.adapters.postgres.reader import OrderReader  # noqa: PLC0415 - see above
+        from orders.clients.database import database_engine  # noqa: PLC0415 - see above
+
+        engine = database_engine(self.settings, application_name="orders read")
+        return OrderReader(await self._resources.enter_async_context(engine))
+
+    async def _open_admin(self) -> "AIOKafkaAdminClient":
+        from orders.clients.kafka import kafka_admin  # noqa: PLC0415 - see above
+
+        return await self._resources.enter_async_context(kafka_admin(self.settings))
+
+    async def _open_producer(self) -> "AIOKafkaProducer":
+        from orders.clients.kafka import kafka_producer  # noqa: PLC0415 - see above
+
+        return await self._resources.enter_async_context(kafka_producer(self.settings))
+
+
+def _log_note(sentence: str) -> None:
+    _log.warning("clients.note", detail=sentence)
+
+
+@asynccontextmanager
+async def open_clients(settings: Settings, *, note: Callable[[str], None] = _log_note) -> AsyncIterator[Clients]:
+    """Clients for as long as the block lasts; no server is spoken to before one is used.
+
+    Args:
+        settings: where the servers are.
+        note: what becomes of a sentence that a person should read beside a result; it is logged unless given.
+    """
+    async with AsyncExitStack() as resources:
+        yield Clients(settings, resources, note)

@@ -1,0 +1,35 @@
+"""The record that a pointer stands for: a dead letter without the record's value, which was too large to be copied."""
+
+from aiokafka import TopicPartition
+
+from bridge.dead_letters.letter import Origin
+from bridge.record import Record
+from orders.clients.topic_scan import TopicScan
+
+
+class SourceGoneError(Exception):
+    """The record that a pointer stands for cannot be had. The text says why, with the pointer as its subject."""
+
+
+async def fetch_source(sources: TopicScan, origin: Origin, key: bytes | None) -> Record:
+    """The record that a pointer stands for, from where it was.
+
+    Args:
+        sources: a reader of the inbound topics.
+        origin: where the record was.
+        key: the pointer's; None where it has none.
+
+    Raises:
+        SourceGoneError: the record is not there any more.
+    """
+    partition = TopicPartition(origin.topic, origin.partition)
+    record = (await sources.fetch({partition: [origin.offset]}))[partition].get(origin.offset)
+    if record is None:
+        raise SourceGoneError(
+            f"is a pointer, and {origin} cannot be read: its topic does not keep it any more, or it never could be read"
+        )
+    if record.timestamp_ms != origin.timestamp_ms or (key is not None and record.key != key):
+        raise SourceGoneError(
+            f"is a pointer, and at {origin} is another record now: was the topic deleted and made anew?"
+        )
+    return record

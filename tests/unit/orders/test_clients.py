@@ -1,0 +1,75 @@
+"""One process's clients: each opened at its first use and once, closed at the end, and tried again after a failure."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from activities.ports import DatabaseUnavailableError
+from orders.clients.opened import open_clients
+from orders.errors import UnreachableError
+from orders.settings import Settings
+
+SETTINGS = Settings(_env_file=None)
+
+
+class Server:
+    """Counts how often a client of it is opened and closed; the first `failures` attempts to open one fail."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.opened = 0
+        self.closed = 0
+        self._failures = failures
+
+    @asynccontextmanager
+    async def client(self, settings: Settings) -> AsyncIterator[object]:
+        assert settings is SETTINGS
+        await asyncio.sleep(0)
+        self.opened += 1
+        if self.opened <= self._failures:
+            raise UnreachableError("not yet")
+        try:
+            yield self
+        finally:
+            self.closed += 1
+
+
+async def test_no_client_is_opened_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server()
+    monkeypatch.setattr("orders.clients.kafka.kafka_producer", server.client)
+    async with open_clients(SETTINGS):
+        pass
+    assert server.opened == 0
+
+
+async def test_those_who_use_a_client_at_the_same_time_share_one_which_is_closed_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Server()
+    monkeypatch.setattr("orders.clients.kafka.kafka_admin", server.client)
+    async with open_clients(SETTINGS) as clients:
+        used = await asyncio.gather(*(clients.kafka_admin() for _ in range(5)))
+        used.append(await clients.kafka_admin())
+        assert {id(one) for one in used} == {id(server)}
+        assert (server.opened, server.closed) == (1, 0)
+    assert (server.opened, server.closed) == (1, 1)
+
+
+async def test_a_client_that_could_not_be_opened_is_tried_again_by_whoever_asks_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Server(failures=1)
+    monkeypatch.setattr("orders.clients.kafka.kafka_producer", server.client)
+    async with open_clients(SETTINGS) as clients:
+        with pytest.raises(UnreachableError):
+            await clients.kafka_producer()
+        assert await clients.kafka_producer() is not None
+    assert (server.opened, server.closed) == (2, 1)
+
+
+async def test_a_database_that_does_not_answer_is_said_with_its_address() -> None:
+    async with open_clients(SETTINGS) as clients:
+        with pytest.raises(UnreachableError, match=r"Postgres does not answer at 127\.0\.0\.1:5432"):
+            async with clients.order_reader():
+                raise DatabaseUnavailableError("connection refused")
