@@ -15,6 +15,7 @@ from temporalio.worker import Worker
 
 from activities.adapters.kafka import KafkaEventPublisher
 from activities.adapters.postgres import PostgresOrderStore, PostgresPaymentStore
+from activities.definitions import activities_of
 from activities.orders import OrderActivities, OrderRules
 from activities.payments import PaymentActivities
 from activities.shipping import ShippingActivities
@@ -144,8 +145,7 @@ async def _workers(
         if TaskQueue.SHIPPING in queues:
             carrier = await resources.enter_async_context(carrier_gateway(settings, engine))
             shipping = ShippingActivities(carrier, settings.parse_failpoints())
-            activities = [shipping.prepare_package, shipping.dispatch_carrier]
-            workers.append(_worker(client, settings, TaskQueue.SHIPPING, activities, threads))
+            workers.append(_worker(client, settings, TaskQueue.SHIPPING, activities_of(shipping), threads))
         yield workers
 
 
@@ -164,16 +164,7 @@ async def _order_activities(
     rules = OrderRules(amount_max=settings.order_amount_max)
     orders = OrderActivities(PostgresOrderStore(engine), publisher, rules, struck)
     payments = PaymentActivities(PostgresPaymentStore(engine), gateway, struck)
-    return [
-        orders.look_up_order,
-        orders.receive_order,
-        orders.validate_order,
-        orders.mark_order_shipped,
-        orders.publish_events,
-        orders.answer_late_events,
-        payments.charge_payment,
-        payments.refund_payment,
-    ]
+    return activities_of(orders, payments)
 
 
 def _worker(

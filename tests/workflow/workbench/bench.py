@@ -17,6 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.definitions import activities_of
 from activities.orders import OrderActivities, OrderRules
 from activities.payments import PaymentActivities
 from activities.shipping import ShippingActivities
@@ -46,7 +47,10 @@ from workflows.search_attributes import SEARCH_ATTRIBUTES
 FAILS = NEVER_SHIPS_ZIP_CODE
 BEFORE_APPROVAL = (OrderStep.RECEIVING, OrderStep.VALIDATING, OrderStep.AWAITING_MANUAL_APPROVAL)
 AMOUNT_MAX = 1_000_000
-CREATED, APPROVED, CANCELLED, ADDRESS = EventType
+CREATED = EventType.ORDER_CREATED
+APPROVED = EventType.ORDER_APPROVED
+CANCELLED = EventType.ORDER_CANCELLED
+ADDRESS = EventType.ORDER_ADDRESS_UPDATED
 
 
 class GatedOrderActivities(OrderActivities):
@@ -248,24 +252,14 @@ async def running(
         bench.client,
         task_queue=bench.order_queue,
         workflows=list(order_workflows),
-        activities=[
-            orders.look_up_order,
-            orders.receive_order,
-            orders.validate_order,
-            orders.mark_order_shipped,
-            orders.publish_events,
-            orders.answer_late_events,
-            payments.charge_payment,
-            payments.refund_payment,
-            *more_activities,
-        ],
+        activities=[*activities_of(orders, payments), *more_activities],
         **options,
     )
     shipping_worker = Worker(
         bench.client,
         task_queue=bench.shipping_queue,
         workflows=list(SHIPPING_WORKFLOWS),
-        activities=[shipping.prepare_package, shipping.dispatch_carrier],
+        activities=activities_of(shipping),
         **options,
     )
     with threads:

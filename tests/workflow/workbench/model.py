@@ -13,7 +13,10 @@ from schemas.event_types import EventType
 from schemas.outbound import OutboundType
 from schemas.states import OrderState, ReasonCode
 
-CREATED, APPROVED, CANCELLED, ADDRESS = EventType
+CREATED = EventType.ORDER_CREATED
+APPROVED = EventType.ORDER_APPROVED
+CANCELLED = EventType.ORDER_CANCELLED
+ADDRESS = EventType.ORDER_ADDRESS_UPDATED
 State = OrderState
 Reason = ReasonCode
 
