@@ -26,17 +26,17 @@ GATEWAY_UNAVAILABLE: Final = "GatewayUnavailable"
 GATEWAY_CONTRADICTION: Final = "GatewayContradiction"
 """A provider's answer is not about what was asked; retried, since only a person can say what it means."""
 SHIPMENT_REFUSED: Final = "ShipmentRefused"
-"""The carrier did not take the shipment; this shipping attempt is lost, so it is not retried within the attempt."""
+"""The carrier did not take the shipment. The shipping attempt is lost, and a retry within it would change nothing."""
 SEQUENCE_CONFLICT: Final = "SequenceConflict"
 """Another run wrote this order's events meanwhile; the workflow begins again from what is recorded."""
 UNEXPECTED: Final = "Unexpected"
-"""A defect of ours: the type that Temporal shows is this and the error's class. Retried, so that a fix can heal it."""
+"""A defect of ours: Temporal shows this and the name of the error's class. Retried, so that a mended worker goes on."""
 
 NON_RETRYABLE: Final = (SHIPMENT_REFUSED, SEQUENCE_CONFLICT)
 """The only error types that are not retried."""
 
 FRAMES_LOGGED_MAX: Final = 12
-"""Of a defect's traceback: from our activity to the driver's innermost call, in what has been seen."""
+"""Innermost frames of a defect's traceback that are logged: enough from our activity to the driver's last call."""
 
 _log = structlog.get_logger("activities")
 
@@ -51,9 +51,10 @@ _TYPES: Final[dict[type[Exception], str]] = {
 
 
 def application_error(error: Exception) -> ApplicationError:
-    """What Temporal is told of an error: its type, and a message without values from messages or secrets.
+    """The error as Temporal keeps it: a type, and a message without secrets and without values of orders.
 
-    The ports' errors are written for that; the text of any other may hold anything, so only its class is told.
+    The texts of the ports' errors are written for that. The text of any other error may quote anything, so only the
+    name of its class is kept.
     """
     error_type = _TYPES.get(type(error))
     if error_type is None:
@@ -69,21 +70,21 @@ def application_error(error: Exception) -> ApplicationError:
 
 @contextmanager
 def as_application_errors() -> Iterator[None]:
-    """Turns what an activity's work raises into what Temporal is told; every activity's body stands in it."""
+    """Turns whatever an activity's work raises into an `ApplicationError`. Every activity's body stands in it."""
     try:
         yield
     except FailureError:
         raise
-    except Exception as error:  # noqa: BLE001 # The edge: every error is told, by its type.
-        told = application_error(error)
+    except Exception as error:  # noqa: BLE001 # The edge: every error becomes one that Temporal knows by its type.
+        failure = application_error(error)
         if type(error) not in _TYPES:
             _log_defect(error)
         # Without a cause: the SDK would copy its message and its stack into the workflow's history (I16).
-        raise told from None
+        raise failure from None
 
 
 def _log_defect(error: Exception) -> None:
-    """Where an error of ours was raised, innermost last; never its text, which may quote a row or a message."""
+    """Logs where a defect of ours was raised, innermost last; never its text, which may quote a row or a message."""
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES_LOGGED_MAX:]
     where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     _log.error("activities.defect", error=type(error).__name__, where=where)

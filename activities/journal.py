@@ -1,4 +1,4 @@
-"""The rules of an order's journal, its numbered events: pure, and the same for every store that keeps one."""
+"""The rules of an order's journal, which is the list of its numbered events. Pure, and the same for every store."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from schemas.states import InboundOutcome, OrderState, ReasonCode
 
 
 def stored(event: OutboundEvent) -> StoredEvent:
-    """The event as the audit table holds it: its bytes are fixed here, once and for all."""
+    """The event as the audit table holds it. Its bytes are fixed here, once and for all."""
     return StoredEvent(
         order_id=event.order_id,
         sequence=event.sequence,
@@ -56,9 +56,9 @@ def unrecorded(
 
 
 def outcomes_kept(outcomes: Iterable[EventOutcome]) -> tuple[EventOutcome, ...]:
-    """The outcomes that are recorded: the first of each event id, and never that one was a duplicate.
+    """The outcomes that are recorded: of each event id the first that is not a duplicate.
 
-    A duplicate may be answered while the first of its id is still held; that one's outcome is what counts.
+    A duplicate may be answered while the first event of its id is still held. The first event's outcome counts.
     """
     kept: dict[str, EventOutcome] = {}
     for one in outcomes:
@@ -75,7 +75,7 @@ def late_rejection(
     Args:
         order_id: the order.
         sequence: the answer's own number.
-        event: the late one.
+        event: the late event.
         state: the order's last state; None where the order is not known.
         at: when it was decided.
     """
@@ -107,15 +107,18 @@ def answer_late(
     last_sequence: int,
     at: datetime,
 ) -> tuple[tuple[EventOutcome, ...], tuple[OrderEventRejected, ...]]:
-    """Decides late events: the id of a decided one makes a duplicate, every other is rejected with the next number.
+    """Decides late events: an event whose id is decided is a duplicate, any other is rejected with the next number.
 
     Args:
         order_id: the order.
-        events: the late ones, in order.
+        events: the late events, in order.
         decided: ids of this order's inbound events that are recorded already.
         state: the order's last state; None where the order is not known.
         last_sequence: the journal's last.
-        at: when it is decided.
+        at: when the events are decided.
+
+    Returns:
+        How each event was decided, and the rejections to record and publish.
     """
     seen = set(decided)
     outcomes: list[EventOutcome] = []

@@ -24,16 +24,16 @@ from schemas.inbound import InboundEvent
 from schemas.states import ReasonCode
 
 PUBLISHED_AT_ONCE_MAX: Final = 20
-"""Events published between two notes of how far it came.
+"""Events published between two notes of how far the publishing came.
 
-Each waits for its acknowledgement; so many fit into an attempt's 4 s also where one takes 100 ms, and a long backlog
-progresses in spite of time-outs.
+Each event waits for its acknowledgement. So many fit into an attempt's 4 s even where one takes 100 ms, so that a long
+backlog gets shorter with every attempt.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRules:
-    """What an order must satisfy beyond its form."""
+    """The rules of the house, which an order must satisfy beyond its form."""
 
     amount_max: int = AMOUNT_MAX
     """Highest total, in minor units of the order's currency."""
@@ -79,9 +79,9 @@ class OrderActivities:
     async def publish_events(self, batch: PublishEvents) -> None:
         """Records a batch of events, then publishes all of the order's that are not known to be published.
 
-        It may run twice, at any point, also side by side with itself: rows and ids are derived from order and
-        sequence, so the database ignores the repeat and consumers can. A batch without events publishes what an
-        interrupted run left behind.
+        It may run twice, also side by side with itself: rows and ids are derived from order and sequence, so the
+        database ignores the repeat and consumers can. A batch without events publishes what an interrupted run left
+        unpublished.
         """
         with as_application_errors():
             await self._publish(batch.order_id, await self._store.record(batch))
@@ -101,8 +101,8 @@ class OrderActivities:
     async def _publish(self, order_id: str, stored: tuple[StoredEvent, ...]) -> None:
         """Publishes consecutive events that begin at the first one not known to be published.
 
-        So whoever publishes a sequence has published, or knows to be published, all before it: first occurrences are
-        in order, however many publish an order's events at once and wherever they are interrupted (I7).
+        Whoever publishes a sequence has published all before it, or knows them to be published. So first occurrences
+        are in order, however many publish an order's events at once and wherever they are interrupted (I7).
         """
         await self._failpoints.reach(Failpoint.AFTER_RECORD)
         for start in range(0, len(stored), PUBLISHED_AT_ONCE_MAX):
@@ -113,7 +113,7 @@ class OrderActivities:
 
 
 def _identified(events: tuple[InboundEvent, ...], origin: str) -> tuple[InboundEvent, ...]:
-    """Gives an id to events without one, signals that a person sent by hand: the same in every attempt."""
+    """Gives an id to each event without one, which a person signalled by hand: the same id in every attempt."""
     return tuple(
         event if event.event_id else event.model_copy(update={"event_id": f"{origin}:{position}"})
         for position, event in enumerate(events)

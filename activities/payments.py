@@ -30,8 +30,8 @@ class PaymentActivities:
     async def charge_payment(self, charge: ChargePayment) -> ChargeResult:
         """Charges the payment unless that has been done; declines an id that belongs to another order or amount.
 
-        After a crash anywhere it is repeated as it is: the claim stands, and what an earlier attempt came to is looked
-        up before anything is asked again.
+        After a crash it is simply repeated: the claim stands, and the outcome of an earlier attempt is looked up
+        before the provider is asked again.
         """
         with as_application_errors():
             claim = await self._payments.claim(charge)
@@ -40,7 +40,7 @@ class PaymentActivities:
             if claim.status is PaymentStatus.PENDING:
                 payment = await self._charged(charge, known=None if claim.is_new else await self._known(claim))
                 _check_charge(payment, claim)
-                # A refund may have overtaken this attempt: what is recorded then stands, and is the answer.
+                # A refund may have overtaken this attempt. Then the refund stays recorded, and is the answer.
                 claim = await self._record_outcome(claim, payment)
             return _charge_result(claim)
 
@@ -48,7 +48,7 @@ class PaymentActivities:
     async def refund_payment(self, request: RefundPayment) -> RefundResult:
         """Gives a charge back; where nothing was charged, makes sure that nothing can be any more.
 
-        The gateway decides between a charge still under way and this: it either gives that charge back, or declines it
+        A charge may still be under way. The gateway decides between the two: it gives the charge back, or declines it
         when it arrives.
         """
         with as_application_errors():
@@ -62,7 +62,7 @@ class PaymentActivities:
             return RefundResult(status=PaymentStatus.REFUNDED if refunded else PaymentStatus.VOIDED)
 
     async def _known(self, claim: PaymentClaim) -> GatewayPayment | None:
-        """What an earlier attempt came to, whose answer never arrived; None where it never reached the provider.
+        """The payment of an earlier attempt whose answer never arrived; None where it never reached the provider.
 
         Raises:
             GatewayUnavailableError: the provider is still working on it.
@@ -80,7 +80,7 @@ class PaymentActivities:
         return payment
 
     async def _given_back(self, claim: PaymentClaim) -> GatewayPayment:
-        """The payment after its refund or void, which an earlier attempt may have come to already."""
+        """The payment after its refund or void, which an earlier attempt may have made already."""
         known = await self._gateway.look_up(claim.payment_id)
         if known is not None and known.status in _GIVEN_BACK:
             payment = known
@@ -105,10 +105,10 @@ def _is_claim_of(claim: PaymentClaim, charge: ChargePayment) -> bool:
 
 
 def _check_charge(payment: GatewayPayment, claim: PaymentClaim) -> None:
-    """Makes sure that what was charged is what was claimed.
+    """Makes sure that the provider charged the claimed payment, with its amount and currency.
 
     Raises:
-        GatewayContractError: it is not.
+        GatewayContractError: the provider answered of another payment, amount or currency.
     """
     # A payment that was voided before it was ever charged has no amount.
     same_money = _money_of(payment) == _money_of(claim) or payment.status is PaymentStatus.VOIDED
@@ -117,12 +117,13 @@ def _check_charge(payment: GatewayPayment, claim: PaymentClaim) -> None:
 
 
 def _check_refund(payment: GatewayPayment, claim: PaymentClaim, known: GatewayPayment | None) -> None:
-    """Makes sure that what was charged was given back, and all of it.
+    """Makes sure that the whole charge was given back.
 
     Args:
         payment: the provider's answer.
-        claim: what we know: the amount that was charged, or that may have been.
-        known: what the provider knew before it was asked; of a charge whose answer never arrived, the amount.
+        claim: our own record, with the amount that was charged, or may have been.
+        known: the provider's record before it was asked; None where it had none. Of a charge whose answer never arrived
+            it has the amount.
 
     Raises:
         GatewayContractError: a charge was not given back, or with another amount; a person has to look.

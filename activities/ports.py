@@ -16,8 +16,8 @@ from schemas.states import PaymentStatus, ReasonCode
 class OrderStore(Protocol):
     """The application's database: orders, audit table, inbound events.
 
-    Every method raises `DatabaseUnavailableError` where the database did not answer; what it came to is then unknown
-    and the call may be repeated.
+    Every method raises `DatabaseUnavailableError` where the database did not answer. Whether the call had its effect
+    is then unknown, and it may be repeated.
     """
 
     async def look_up(self, order_id: str) -> OrderSnapshot:
@@ -35,12 +35,12 @@ class OrderStore(Protocol):
     async def record(self, batch: PublishEvents) -> "tuple[StoredEvent, ...]":
         """In one transaction: inserts the audit rows, moves the projection, records the inbound outcomes.
 
-        Repeatable, also side by side with itself: what is there already stays as it is. A batch without events leaves
-        the projection as it is.
+        The call may be repeated, also side by side with itself: rows that are there stay as they are. A batch without
+        events leaves the projection as it is.
 
         Returns:
-            The order's audit rows that are not known to be published, in order of sequence, this batch's among them:
-            what is to be published next, to the byte.
+            The order's audit rows that are not known to be published, in order of sequence, this batch's among them.
+            Their payloads are to be published next, to the byte.
 
         Raises:
             SequenceConflictError: another event stands under one of the sequences, or the batch would leave a gap.
@@ -55,10 +55,10 @@ class OrderStore(Protocol):
         Args:
             order_id: the order.
             events: each with its id; an id that is recorded already is a duplicate, any other is rejected.
-            at: when it was decided, for the events that this records; the same for every attempt.
+            at: when the events are decided; the same for every attempt.
 
         Returns:
-            What became of each, and the order's audit rows that are not known to be published, in order of sequence.
+            How each event was decided, and the order's audit rows that are not known to be published, in order.
         """
         ...
 
@@ -118,7 +118,7 @@ class PaymentStore(Protocol):
         ...
 
     async def record_outcome(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> "PaymentClaim":
-        """Records what the gateway said, unless what is recorded is later: a refund is never undone by a charge.
+        """Records the gateway's answer, unless a later one is recorded: a refund is never undone by a charge.
 
         Returns:
             The payment's row afterwards.
@@ -148,7 +148,7 @@ class PaymentClaim:
     status: PaymentStatus
     reason: ReasonCode | None = None
     is_new: bool = field(default=False, compare=False)
-    """Whether the call that returned it made it: of any other PENDING claim the provider may know more than we do."""
+    """Whether this very call made the claim. Of any other PENDING claim the provider may know more than we do."""
 
 
 class PaymentGateway(Protocol):
@@ -209,7 +209,7 @@ class GatewayContractError(Exception):
 
 
 class GatewayUnavailableError(Exception):
-    """The provider did not answer, or asks to come back later: the outcome is unknown and the call may be repeated.
+    """The provider did not answer, or asks to come back later. The outcome is unknown, and the call may be repeated.
 
     Attributes:
         retry_after: how long the provider asks to be left alone; None where it does not say.

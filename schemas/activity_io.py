@@ -13,8 +13,6 @@ from schemas.order import Address, OrderDetails
 from schemas.outbound import OutboundEvent
 from schemas.states import InboundOutcome, OrderState, PaymentStatus, ReasonCode
 
-# Activities ---------------------------------------------------------------------------------------------------------
-
 
 class LookUpOrder(Model):
     """Parameter of ``look_up_order``, every run's first activity."""
@@ -23,16 +21,16 @@ class LookUpOrder(Model):
 
 
 class OrderSnapshot(Model):
-    """What Postgres knows of an order; nothing of it where the order is new."""
+    """What Postgres knows of an order. Every field has its default where the order is new."""
 
     details: OrderDetails | None = None
     """None where no ``order.created`` was ever accepted."""
     state: OrderState | None = None
-    """Where the last recorded transition led; None where `details` were kept and no transition was recorded yet."""
+    """State that the last recorded transition led to; None where no transition is recorded."""
     last_sequence: int = 0
-    """Of the audit table: numbers go on from here."""
+    """Last number in the audit table. The order's next event has the next one."""
     decided_event_ids: tuple[str, ...] = Field(default=(), strict=False)
-    """Inbound events of this order that are already decided, of an order that is not over yet."""
+    """Ids of the inbound events that are decided; empty once the order is over, as the database answers then."""
     address_updated_at: Timestamp | None = None
     """Event time of the last address update that was applied."""
     tracking_id: str | None = None
@@ -41,7 +39,7 @@ class OrderSnapshot(Model):
 
 
 class ReceiveOrder(Model):
-    """Parameter of ``receive_order``: the order is kept before anything is done for it."""
+    """Parameter of ``receive_order``, which keeps the order before anything is done for it."""
 
     order_id: Identifier
     details: OrderDetails
@@ -55,7 +53,7 @@ class ValidateOrder(Model):
 
 
 class ValidationResult(Model):
-    """Whether the order may go on."""
+    """Result of ``validate_order``: whether the order may go on."""
 
     valid: bool
     reason: ReasonCode | None = None
@@ -71,7 +69,7 @@ class ChargePayment(Model):
 
 
 class ChargeResult(Model):
-    """What came of a charge."""
+    """Result of ``charge_payment``."""
 
     status: PaymentStatus
     """CHARGED or DECLINED."""
@@ -87,7 +85,7 @@ class RefundPayment(Model):
 
 
 class RefundResult(Model):
-    """What came of a refund."""
+    """Result of ``refund_payment``."""
 
     status: PaymentStatus
     """REFUNDED after a charge; VOIDED where nothing had been charged and now nothing can be."""
@@ -121,7 +119,7 @@ class MarkOrderShipped(Model):
 
 
 class EventOutcome(Model):
-    """What became of one inbound event, for `inbound_events`."""
+    """How one inbound event was decided, as the table `inbound_events` keeps it."""
 
     event_id: str
     type: str
@@ -131,7 +129,7 @@ class EventOutcome(Model):
 
 
 class OrderProjection(Model):
-    """The order's row after the events of a batch; guarded by the batch's last sequence."""
+    """The order's row in `orders` after the events of a batch. It never overwrites a row of a later sequence."""
 
     state: OrderState | None = None
     details: OrderDetails
@@ -141,7 +139,7 @@ class OrderProjection(Model):
 
 
 class PublishEvents(Model):
-    """Parameter of ``publish_events``: consecutive events of one order, and what is recorded with them."""
+    """Parameter of ``publish_events``: consecutive events of one order, and the outcomes recorded with them."""
 
     order_id: Identifier
     events: Annotated[tuple[OutboundEvent, ...], Field(strict=False)] = ()
@@ -151,9 +149,9 @@ class PublishEvents(Model):
 
 
 class AnswerLateEvents(Model):
-    """Parameter of ``answer_late_events``: events for an order whose life is over, decided from Postgres.
+    """Parameter of ``answer_late_events``: events for an order whose life is over.
 
-    Each is a duplicate (nothing happens) or is recorded and published as an ``order.event_rejected``.
+    Postgres decides them. An event is a duplicate, and nothing happens; or its refusal is recorded and published.
     """
 
     order_id: Identifier
@@ -161,9 +159,6 @@ class AnswerLateEvents(Model):
 
 
 class LateAnswers(Model):
-    """What became of late events, in their order."""
+    """Result of ``answer_late_events``: how each event was decided, in the order of the events."""
 
     outcomes: Annotated[tuple[EventOutcome, ...], Field(strict=False)] = ()
-
-
-# Shipping -----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from schemas.states import OrderState, ReasonCode
 
 
 class OutboundType(StrEnum):
-    """What we say happened, on ``order.events``."""
+    """The name of each outbound event type, as ``ce_type`` carries it."""
 
     STATE_CHANGED = "order.state_changed"
     ADDRESS_CHANGED = "order.address_changed"
@@ -25,7 +25,7 @@ CLOUDEVENTS_SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
 
 _EVENT_NAMESPACE = UUID("6f2b8a4e-5d0c-5d3a-9c67-0f5a2f6f1c11")
-"""Fixed for ever: event ids are derived from it, so that a repeat has the same id."""
+"""Fixed for ever: event ids are derived from this, so that a repeat has the id of the first."""
 
 
 def outbound_event_id(order_id: str, sequence: int) -> str:

@@ -24,7 +24,7 @@ class OrderStep(StrEnum):
 
 
 class OrderState(StrEnum):
-    """What is recorded and published of an order, in `orders.state`."""
+    """How far an order is by its records: in `orders.state`, and published on ``order.events``."""
 
     RECEIVED = "RECEIVED"
     VALIDATED = "VALIDATED"
@@ -43,7 +43,7 @@ class OrderState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing can follow: the order's life is over."""
+        """Whether the order's life is over: no other state follows."""
         return self in FINAL_STATES
 
 
@@ -61,7 +61,7 @@ FINAL_STATES = frozenset(
 
 
 class InboundOutcome(StrEnum):
-    """What became of an inbound event, in `inbound_events.outcome`."""
+    """How an inbound event was decided, in `inbound_events.outcome`."""
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"

@@ -23,7 +23,7 @@ class OrderWorkflowInput(Model):
 
 
 class OrderResult(Model):
-    """What an order came to."""
+    """Result of `OrderWorkflow`: how the order ended."""
 
     order_id: Identifier
     state: OrderState
@@ -43,7 +43,7 @@ class OrderStatus(Model):
     """Where the last transition led, which is recorded and published, or waits to be."""
     reason: ReasonCode | None = None
     waits_for: str | None = None
-    """What has to happen next, in a few words for a person; None once over."""
+    """What has to happen next, in a few words for a person; None once the order is over."""
     approved: bool = False
     payment_id: str | None = None
     amount: int | None = None
@@ -54,7 +54,7 @@ class OrderStatus(Model):
     """1 for the first; 0 before it."""
     last_sequence: int = 0
     held_events: int = 0
-    """Events in the inbox that are not yet decided."""
+    """Number of events that arrived and are not decided."""
 
 
 class LateEventInput(Model):
@@ -75,7 +75,7 @@ class ShippingInput(Model):
 
 
 class ShippingMilestone(Model):
-    """Argument of the signal by which a shipping attempt tells its order how far it is."""
+    """Argument of the signal by which a shipping attempt tells its order how far the attempt is."""
 
     state: OrderState
     """PACKAGE_PREPARED or CARRIER_DISPATCHED."""
@@ -84,7 +84,7 @@ class ShippingMilestone(Model):
 
 
 class ShippingResult(Model):
-    """What a shipping attempt came to; an attempt that fails fails its workflow."""
+    """Result of `ShippingWorkflow`. An attempt that fails has none: its workflow fails."""
 
     package_id: str
     tracking_id: str

@@ -1,4 +1,4 @@
-"""Reads what a signal brings. Nothing here raises: what cannot be read is answered as invalid."""
+"""Reads the arguments of signals. An argument that cannot be read makes an event that is answered as invalid."""
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -14,7 +14,7 @@ def read_event(event_type: EventType, argument: RawValue | None) -> InboundEvent
     """The event of a signal, with its id and type filled in.
 
     Args:
-        event_type: what the signal's name stands for.
+        event_type: the type that the signal stands for.
         argument: the signal's first argument; None where a person sent it without.
     """
     value = _read(argument, InboundEvent)
@@ -31,13 +31,13 @@ def read_event(event_type: EventType, argument: RawValue | None) -> InboundEvent
 
 
 def read_milestone(argument: RawValue | None) -> ShippingMilestone | None:
-    """The milestone of a shipping attempt; None where the argument is none."""
+    """The milestone of a shipping attempt; None where the argument is no milestone."""
     value = _read(argument, ShippingMilestone)
     return value if isinstance(value, ShippingMilestone) else None
 
 
 def cancel_requested() -> InboundEvent:
-    """Temporal's own cancellation of the workflow, as the event that it stands for."""
+    """The event that stands for Temporal's own cancellation of the workflow."""
     return InboundEvent(
         event_id=str(workflow.uuid4()),
         type=EventType.ORDER_CANCELLED.value,
@@ -46,7 +46,7 @@ def cancel_requested() -> InboundEvent:
 
 
 def _read(argument: RawValue | None, model: type) -> object:
-    """The decoded argument, of whatever type; None for nothing at all."""
+    """The decoded argument, of whatever type; None where there was no argument."""
     if argument is None:
         return None
     try:

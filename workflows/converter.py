@@ -16,7 +16,7 @@ ENCRYPTED: Final = "binary/encrypted"
 """Encoding of a payload that only a codec can read."""
 
 REFUSED: Final = "unencrypted/refused"
-"""Encoding of what a codec that demands encryption puts in the place of a payload without it."""
+"""Encoding that a codec which demands encryption gives to a payload without encryption."""
 
 
 class UnreadablePayloadError(Exception):
@@ -32,7 +32,7 @@ class UnencryptedPayloadError(UnreadablePayloadError):
 
 
 class _Unreadable(EncodingPayloadConverter):
-    """Says why payloads of an encoding are not read, where the SDK would only call the encoding unknown."""
+    """Refuses payloads of an encoding, and says why, where the SDK would only call the encoding unknown."""
 
     def __init__(self, encoding: str, error_type: type[UnreadablePayloadError], why: str) -> None:
         self._encoding = encoding
@@ -44,7 +44,7 @@ class _Unreadable(EncodingPayloadConverter):
         return self._encoding
 
     def to_payload(self, value: Any) -> None:
-        """Makes none."""
+        """Makes no payload: our values are never of this encoding."""
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> NoReturn:  # noqa: ARG002
         """Raises the error."""
@@ -74,11 +74,11 @@ class OrderPayloadConverter(PydanticPayloadConverter):
 
 
 DATA_CONVERTER: Final = DataConverter(payload_converter_class=OrderPayloadConverter)
-"""Without encryption."""
+"""The converter without encryption."""
 
 
 def encrypting(codec: PayloadCodec) -> DataConverter:
-    """The same with a codec, which also gets the messages and stack traces of failures."""
+    """The converter with a codec, by which the messages and stack traces of failures go as well."""
     return replace(
         DATA_CONVERTER,
         payload_codec=codec,

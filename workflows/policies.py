@@ -1,4 +1,4 @@
-"""How long activities may take and how they are retried, by name. All of it comes from the policy in the input."""
+"""How long activities may take and how they are retried, by the policy in the workflow's input."""
 
 from datetime import timedelta
 from typing import Final, TypedDict
@@ -18,8 +18,8 @@ CARRIED_BYTES_MAX: Final = 1_500_000
 """Largest state that a run hands to its continuation: Temporal refuses a payload above 2 MiB."""
 
 CONFLICTS_MAX: Final = 20
-"""Sequence conflicts that an order takes. One is possible after a run was terminated in mid-publish; more than these
-say that two runs of one order write at the same time, which no new beginning can heal."""
+"""Sequence conflicts that an order takes. One is possible after a run was terminated while it published. More of them
+mean that two runs of one order write at the same time, which no new beginning can heal."""
 
 CHILD_START_ATTEMPTS_MAX: Final = 30
 """Times that a shipping attempt is started anew while a child of a terminated run still holds its id."""
@@ -34,10 +34,10 @@ class ActivityOptions(TypedDict):
 
 
 def until_it_works(policy: OrderPolicy) -> ActivityOptions:
-    """For our own records, and for giving money back: retried without limit.
+    """Options of activities on our own records, and of giving money back: retried without limit.
 
-    The order has nowhere else to go, and a run that failed would lose the events it has accepted. Temporal shows such
-    an activity with its attempts and its last error.
+    An order has no other branch to take there, and a run that failed would lose the events that it has accepted.
+    Temporal shows such an activity with its attempts and its last error.
     """
     return ActivityOptions(
         start_to_close_timeout=policy.activity_start_to_close,
@@ -47,7 +47,10 @@ def until_it_works(policy: OrderPolicy) -> ActivityOptions:
 
 
 def within_the_time_allowed(policy: OrderPolicy) -> ActivityOptions:
-    """For providers: retried until the policy's time is over, and then the order takes another branch."""
+    """Options of activities that ask a provider: retried until the policy's time is over.
+
+    Then the order takes another branch.
+    """
     return ActivityOptions(
         start_to_close_timeout=policy.activity_start_to_close,
         schedule_to_close_timeout=policy.activity_schedule_to_close,

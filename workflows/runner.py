@@ -15,8 +15,8 @@ SHIPPING_WORKFLOWS: Final[tuple[type, ...]] = (ShippingWorkflow,)
 """The workflows of the task queue `shipping-tq`."""
 
 _PASSED_THROUGH: Final = ("schemas", "activities", "pydantic", "pydantic_core", "annotated_types")
-"""Modules without state of their own, which need not be imported anew for each workflow. Our pure modules pass as well,
-at their imports; that they read no clock and no environment is held by a test."""
+"""Modules without state of their own, which need not be imported anew for each workflow. Our pure modules pass through
+as well, where they are imported; a test holds that they read no clock and no environment."""
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:

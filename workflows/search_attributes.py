@@ -1,4 +1,4 @@
-"""What an order shows of itself to Temporal's search. Pure.
+"""The search attributes by which Temporal finds an order. Pure.
 
 Temporal stores and shows search attributes without encryption, whatever codec is set: no personal data stands in them.
 """
@@ -40,11 +40,11 @@ not, and stay out of the search."""
 def changed_attributes(
     state: OrderRunState, shown: TypedSearchAttributes, now: datetime
 ) -> list[SearchAttributeUpdate[Any]]:
-    """What is to be changed for the run to be found as it is now; nothing where it is shown as it is.
+    """The changes by which the run is found as it is now; none where it is shown so already.
 
     Args:
         state: the run's.
-        shown: the run's attributes so far; a run that continues another has that one's.
+        shown: the run's attributes so far; a run that continues another begins with the other's.
         now: the workflow's time.
     """
     updates: list[SearchAttributeUpdate[Any]] = [

@@ -14,9 +14,9 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=SHIPPING_WORKFLOW)
 class ShippingWorkflow:
-    """Prepares the package, hands it to the carrier, and tells the order of each.
+    """Prepares the package, hands it to the carrier, and tells the order of both.
 
-    It fails where an activity fails: the attempt is lost, and the order decides whether there is another.
+    The workflow fails where an activity fails. Then the attempt is lost, and the order decides whether to try again.
     """
 
     @workflow.run

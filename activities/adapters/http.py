@@ -26,13 +26,13 @@ from schemas.order import Address
 from schemas.states import PaymentStatus, ReasonCode
 
 RETRY_AFTER_MAX: Final = timedelta(seconds=30)
-"""Longest that a provider's ``Retry-After`` is obeyed: work goes on within this after it is back."""
+"""Longest ``Retry-After`` that is obeyed, so that work goes on within this time after a provider is back (I12)."""
 ANSWER_MAX_BYTES: Final = 64 * 1024
 """Far above any answer of the contract."""
 
 
 class Meaning(Enum):
-    """What a status code says."""
+    """The meaning of a status code."""
 
     ANSWER = auto()
     DECLINED = auto()
@@ -45,7 +45,7 @@ class Meaning(Enum):
 _MEANINGS: Final = {
     200: Meaning.ANSWER,
     201: Meaning.ANSWER,
-    202: Meaning.COME_BACK_LATER,  # Accepted: what it comes to is not known yet.
+    202: Meaning.COME_BACK_LATER,  # Accepted: the outcome is not known yet.
     402: Meaning.DECLINED,  # Payment Required: told in the body as every other answer.
     404: Meaning.NOT_THERE,
     408: Meaning.COME_BACK_LATER,
@@ -58,7 +58,7 @@ _SERVER_ERRORS: Final = range(500, 600)
 
 
 def meaning_of(status: int) -> Meaning:
-    """The one table of status codes: for both providers, and for every call."""
+    """The meaning of a status code, the same for both providers and for every call."""
     if status in _SERVER_ERRORS:
         return Meaning.COME_BACK_LATER
     return _MEANINGS.get(status, Meaning.NOT_UNDERSTOOD)
@@ -106,7 +106,7 @@ class HttpProvider:
             ANSWER or DECLINED with its body, or NOT_THERE, or REFUSED.
 
         Raises:
-            GatewayUnavailableError: no answer in time, or come back later: what it led to is unknown.
+            GatewayUnavailableError: no answer in time, or the provider asks to come back later; the outcome is unknown.
             GatewayContractError: the status is none of the contract's.
         """
         headers = {"content-type": "application/json"}
@@ -130,10 +130,10 @@ class HttpProvider:
 
 
 async def _read(response: httpx.Response) -> tuple[Meaning, bytes]:
-    """What an answer means, and its body, of which no more is held than the contract's longest.
+    """Reads an answer: its meaning, and its body, of which at most `ANSWER_MAX_BYTES` are held.
 
     Raises:
-        GatewayUnavailableError: the status says so.
+        GatewayUnavailableError: the status asks to come back later.
         GatewayContractError: the status or the length is none of the contract's.
     """
     meaning = meaning_of(response.status_code)
@@ -264,7 +264,7 @@ def _payment(payment_id: str, meaning: Meaning, content: bytes) -> GatewayPaymen
     """The answer as the port has it; of the provider's reasons only those of our contract are told on.
 
     Raises:
-        GatewayContractError: it cannot be understood, is about another payment, or contradicts its own status code.
+        GatewayContractError: the answer cannot be understood, is of another payment, or contradicts its status code.
     """
     declined = meaning is Meaning.DECLINED
     answer = _parsed(PaymentAnswer, Meaning.ANSWER if declined else meaning, content)
@@ -284,10 +284,10 @@ def _payment(payment_id: str, meaning: Meaning, content: bytes) -> GatewayPaymen
 
 
 def _decided(payment: GatewayPayment) -> GatewayPayment:
-    """The payment, unless the provider has not come to an end with it.
+    """The payment, where the provider has decided it.
 
     Raises:
-        GatewayUnavailableError: it has not.
+        GatewayUnavailableError: the provider is still working on it.
     """
     if payment.status is PaymentStatus.PENDING:
         raise GatewayUnavailableError("the provider is still working on the payment")

@@ -14,9 +14,10 @@ from activities.ports import EventPublisher, KafkaUnavailableError, StoredEvent
 from schemas.outbound import OUTBOUND_EVENT, cloudevents_headers
 
 ACKNOWLEDGEMENT_TIMEOUT: Final = timedelta(seconds=2.5)
-"""For one event, and for connecting: within the 4 s that an activity's attempt has, beside the database's part."""
+"""For one event, and for connecting. An activity's attempt has 4 s, and the database needs its part of them."""
 REQUEST_TIMEOUT: Final = timedelta(seconds=2)
-"""For one answer of a broker, and for learning about the topic: below the former, so that the error can say why."""
+"""For one answer of a broker, and for learning about the topic. Below `ACKNOWLEDGEMENT_TIMEOUT`, so that the error can
+say why."""
 CLOSE_TIMEOUT: Final = timedelta(seconds=3)
 """For each step of closing a producer; longer than anybody waits for an event that it still has in flight."""
 
@@ -26,12 +27,12 @@ _log = structlog.get_logger("activities.kafka")
 class KafkaEventPublisher(EventPublisher):
     """Produces events keyed by their order, in CloudEvents binary mode; the value is the stored payload to the byte.
 
-    It connects at its first use. Each event is awaited before the next is sent: were two under way at once, the first
-    could fail and the second arrive. Events of other orders travel beside it, in the same requests.
+    The publisher connects at its first use. Of one order each event is awaited before the next is sent: were two under
+    way at once, the first could fail and the second arrive. Events of several orders travel in the same requests.
 
     An idempotent producer repeats a request for ever, and after a fatal error refuses everything (seen in aiokafka
-    0.14). So one that fails, or does not answer in time, is replaced: a repeat by another producer may double an event,
-    which consumers ignore by its id.
+    0.14). So a producer that fails, or does not answer in time, is replaced. Another producer's repeat may double an
+    event, which consumers ignore by its id.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class KafkaEventPublisher(EventPublisher):
             raise self._unavailable(error) from error
 
     async def _started(self) -> AIOKafkaProducer:
-        """The producer of the moment; one caller makes it, the others wait."""
+        """The present producer; one caller makes it, the others wait."""
         try:
             # The wait for another's start counts: else callers would queue up behind a broker that does not answer.
             async with asyncio.timeout(ACKNOWLEDGEMENT_TIMEOUT.total_seconds()), self._starting:
@@ -112,7 +113,7 @@ class KafkaEventPublisher(EventPublisher):
         return producer
 
     def _let_go(self, producer: AIOKafkaProducer) -> None:
-        """Closes a producer in the background; who still awaits something of it may get it."""
+        """Closes a producer in the background. Whoever still awaits an acknowledgement of it may get it."""
         if producer is self._producer:
             self._producer = None
             _log.info("publisher.producer.let_go")

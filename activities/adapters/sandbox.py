@@ -1,6 +1,6 @@
 """The embedded payment provider and carrier: no money moves and nothing ships, for a first run without any provider.
 
-They play somebody else: their books are tables of their own, so that they outlive our processes and are shared by all.
+They play another company: their books are tables of their own, which outlive our processes and are shared by all.
 Magic values, in the manner of payment providers' test modes:
 
 =====================  ==================================================================================
@@ -47,7 +47,7 @@ class SandboxPaymentGateway(PaymentGateway):
         self._engine = engine
 
     async def charge(self, charge: ChargePayment) -> GatewayPayment:
-        """See the port; what is magic is decided at the first call with an id."""
+        """See the port. The first call with an id decides whether a magic value applies."""
         declined = charge.payment_id.startswith(DECLINED_PREFIX)
         new = {
             "payment_id": charge.payment_id,
@@ -99,7 +99,7 @@ class SandboxCarrierGateway(CarrierGateway):
         return _package_id(order_id)
 
     async def dispatch(self, order_id: str, address: Address, attempt: int) -> str:
-        """See the port; what has been dispatched stays so, whatever the address says later."""
+        """See the port. A dispatched package stays dispatched, whatever the address says later."""
         shipments = sandbox_shipments
         async with _books(self._engine) as connection:
             await self._pack(connection, order_id, address)
@@ -136,7 +136,7 @@ def _refuse_the_magic(address: Address, attempt: int) -> None:
 
 @asynccontextmanager
 async def _books(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A transaction in the sandbox's books, which fails as a provider would."""
+    """A transaction in the sandbox's books. It fails as a provider would."""
     try:
         async with transaction(engine) as connection:
             yield connection

@@ -1,4 +1,4 @@
-"""How much goes into one call. Pure."""
+"""Decides how much goes into one call. Pure."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -11,18 +11,19 @@ BATCH_MAX: Final = 50
 """Events in one call, at most."""
 
 BATCH_BYTES_MAX: Final = 2_000_000
-"""Bytes of one call's argument. Temporal terminates a run that sends more than 2 MiB; all it has accepted is lost."""
+"""Most bytes of one call's argument. Temporal terminates a run that sends more than 2 MiB, and the events that the run
+has accepted are lost."""
 
 
 def next_fitting(waiting: int, batch_of: Callable[[int], Batch]) -> tuple[Batch, int]:
-    """The next call's argument, of as many of those that wait as fit: `BATCH_MAX` at most, and one in any case.
+    """The next call's argument: with as many as fit, `BATCH_MAX` at most, and one in any case.
 
     Args:
         waiting: how many wait; at least one.
         batch_of: the call's argument with that many.
 
     Returns:
-        The argument, and how many it is of.
+        The argument, and how many of the waiting it holds.
     """
     size = min(BATCH_MAX, waiting)
     batch = batch_of(size)

@@ -1,4 +1,4 @@
-"""What an error of the driver means: the one place where that is decided."""
+"""Decides what an error of the driver means; no other module does."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -27,7 +27,7 @@ _CAUSES_MAX: Final = 10
 
 
 def database_error(error: Exception) -> DatabaseUnavailableError | None:
-    """What to raise instead of a driver's error; None where it is no outage but a defect of ours.
+    """The error to raise instead of a driver's; None where the error is no outage but a defect of ours.
 
     The message never quotes the driver's, whose DETAIL holds a row's values.
     """

@@ -55,7 +55,7 @@ class PostgresOrderStore(OrderStore):
         )
 
     async def receive(self, order_id: str, details: OrderDetails) -> None:
-        """Its sequence stays 0 until the first projection, whatever the journal holds by then."""
+        """The row's sequence stays 0 until the first projection, whatever the journal holds by then."""
         values = rows.order_values(order_id, details, OrderState.RECEIVED, sequence=0)
         async with transaction(self._engine) as connection:
             await connection.execute(insert(orders).values(values).on_conflict_do_nothing())
@@ -72,7 +72,7 @@ class PostgresOrderStore(OrderStore):
             await connection.execute(statement)
 
     async def record(self, batch: PublishEvents) -> tuple[StoredEvent, ...]:
-        """See the port; an attempt that is still running elsewhere finishes before this one, or after it."""
+        """See the port. An attempt that still runs elsewhere finishes before this one, or after it."""
         async with transaction(self._engine) as connection:
             last_sequence, last_published = await _lock_journal(connection, batch.order_id)
             recorded = await _payloads(connection, batch, last_sequence)
@@ -83,7 +83,7 @@ class PostgresOrderStore(OrderStore):
                 sequence = batch.events[-1].sequence
                 await _project(connection, batch.order_id, batch.projection, sequence)
             if last_published == last_sequence:
-                # The usual case: nothing but this batch is unpublished, and its bytes are at hand.
+                # The usual case: only this batch is unpublished, and its bytes are at hand.
                 return tuple(journal.stored(event) for event in fresh)
             return await _after(connection, batch.order_id, last_published)
 
@@ -174,7 +174,7 @@ async def _lock_journal(connection: AsyncConnection, order_id: str) -> tuple[int
 
 
 async def _payloads(connection: AsyncConnection, batch: PublishEvents, last_sequence: int) -> dict[int, str]:
-    """What the journal holds under the batch's sequences; nothing, without asking, where all are new."""
+    """The payloads that the journal holds under the batch's sequences; none, without asking, where all are new."""
     if not batch.events or batch.events[0].sequence > last_sequence:
         return {}
     statement = select(events.c.sequence, cast(events.c.payload_json, Text)).where(

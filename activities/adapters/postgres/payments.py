@@ -15,7 +15,7 @@ from schemas.activity_io import ChargePayment
 from schemas.states import PaymentStatus, ReasonCode
 
 NO_CURRENCY: Final = "XXX"
-"""ISO 4217's code where no currency is involved: of an id that was voided before anybody claimed it."""
+"""ISO 4217's code where no currency is involved: the currency of an id that was voided before anybody claimed it."""
 
 
 class PostgresPaymentStore(PaymentStore):

@@ -1,4 +1,4 @@
-"""The read side: what the tables say of one order, for people and for checks."""
+"""The read side: the tables' rows of orders, for people and for checks."""
 
 import json
 from collections.abc import Collection
@@ -105,7 +105,7 @@ class OrderReader:
         return tuple(StoredEvent(order_id=order_id, sequence=row[0], type=row[1], payload_json=row[2]) for row in found)
 
     async def inbound_events(self, order_id: str, limit: int = PAGE_MAX) -> tuple[EventOutcome, ...]:
-        """What became of the order's inbound events, by time, the newest where there are more than `limit`."""
+        """How the order's inbound events were decided, by time; the newest where there are more than `limit`."""
         statement = (
             select(inbound_events)
             .where(inbound_events.c.order_id == order_id)
@@ -117,7 +117,7 @@ class OrderReader:
         return tuple(_outcome(row) for row in reversed(found))
 
     async def inbound_event(self, order_id: str, event_id: str) -> EventOutcome | None:
-        """What became of one inbound event; None where it is not decided yet, or was never seen."""
+        """How one inbound event was decided; None where it is not decided yet, or was never seen."""
         statement = select(inbound_events).where(
             inbound_events.c.order_id == order_id, inbound_events.c.event_digest == rows.digest(event_id)
         )

@@ -19,7 +19,7 @@ ORDER_ID: Final = bindparam("order_id", type_=Text)
 
 
 def digest(event_id: str) -> bytes:
-    """What an inbound event is looked up by.
+    """The key by which an inbound event is looked up.
 
     An id may be longer than an index takes (2,704 bytes: a third of a page), so its SHA-256 stands in the key.
     """
