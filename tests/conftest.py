@@ -14,6 +14,7 @@ from xdist.workermanage import NodeManager, WorkerController
 
 from stack.endpoints import Endpoints
 from stack.java import time_skipping_server as make_time_skipping_server
+from tests.helpers.progress import report_progress
 from tests.helpers.shares import ByFile, sort_by_weight
 
 # Fixtures of tests that need what is downloaded or built once.
@@ -25,11 +26,13 @@ _endpoints = pytest.StashKey[Endpoints]()
 _HANDED_OVER = "endpoints"
 
 
-def pytest_configure() -> None:
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
     """Lets the processes that tests start be interrupted, also where the tests themselves run in the background.
 
     A shell without job control starts what it puts in the background with SIGINT ignored, and that is inherited.
     """
+    report_progress(config)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
