@@ -6,7 +6,7 @@ from typing import Final
 from temporalio import activity
 
 from activities.errors import as_application_errors
-from activities.failpoints import Failpoint, Failpoints
+from activities.failpoints import Failpoint, Failpoints, NoFailpoints
 from activities.ports import EventPublisher, OrderStore, StoredEvent
 from schemas.activity_io import (
     AnswerLateEvents,
@@ -48,7 +48,7 @@ class OrderActivities:
         self._store = store
         self._publisher = publisher
         self._rules = rules
-        self._failpoints = failpoints or Failpoints()
+        self._failpoints: Failpoints = failpoints or NoFailpoints()
 
     @activity.defn
     async def look_up_order(self, request: LookUpOrder) -> OrderSnapshot:

@@ -5,7 +5,7 @@ from typing import Final
 from temporalio import activity
 
 from activities.errors import as_application_errors
-from activities.failpoints import Failpoint, Failpoints
+from activities.failpoints import Failpoint, Failpoints, NoFailpoints
 from activities.ports import (
     GatewayContractError,
     GatewayPayment,
@@ -24,7 +24,7 @@ class PaymentActivities:
     def __init__(self, payments: PaymentStore, gateway: PaymentGateway, failpoints: Failpoints | None = None) -> None:
         self._payments = payments
         self._gateway = gateway
-        self._failpoints = failpoints or Failpoints()
+        self._failpoints: Failpoints = failpoints or NoFailpoints()
 
     @activity.defn
     async def charge_payment(self, charge: ChargePayment) -> ChargeResult:
@@ -92,7 +92,7 @@ class PaymentActivities:
 
     async def _record_outcome(self, claim: PaymentClaim, payment: GatewayPayment) -> PaymentClaim:
         recorded = await self._payments.record_outcome(claim.payment_id, payment.status, payment.reason)
-        await self._failpoints.reach(Failpoint.AFTER_SETTLEMENT)
+        await self._failpoints.reach(Failpoint.AFTER_PAYMENT_RECORDED)
         return recorded
 
 

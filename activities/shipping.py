@@ -3,7 +3,7 @@
 from temporalio import activity
 
 from activities.errors import as_application_errors
-from activities.failpoints import Failpoint, Failpoints
+from activities.failpoints import Failpoint, Failpoints, NoFailpoints
 from activities.ports import CarrierGateway
 from schemas.activity_io import DispatchedCarrier, PreparedPackage, Shipment
 
@@ -13,7 +13,7 @@ class ShippingActivities:
 
     def __init__(self, carrier: CarrierGateway, failpoints: Failpoints | None = None) -> None:
         self._carrier = carrier
-        self._failpoints = failpoints or Failpoints()
+        self._failpoints: Failpoints = failpoints or NoFailpoints()
 
     @activity.defn
     async def prepare_package(self, shipment: Shipment) -> PreparedPackage:

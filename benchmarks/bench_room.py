@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -15,11 +16,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from bridge.calls import SINGLE_ATTEMPT, Settlement
-from bridge.config import BridgeConfig
-from bridge.engine.attempts import Dispatches
-from bridge.router import WorkflowCall
-from bridge.service import Bridge
+from bridge import SINGLE_ATTEMPT, Bridge, BridgeConfig, Call, CallOutcome, Kafka
+from bridge.engine.attempts import CallMaker
+from orders.mapping import OrderMapping
 from schemas.event_types import EventType
 from stack.endpoints import Endpoints
 
@@ -48,14 +47,18 @@ class BenchRoom:
 
     def config(self, **changes: Any) -> BridgeConfig:
         """A bridge's configuration with a group of its own, so that it reads from the beginning."""
-        config = BridgeConfig(
-            self.endpoints.kafka_bootstrap_servers,
-            group_id=f"{self.name}-{next(self._groups)}",
-            topics=self.topics,
-            dead_letter_topic=self.dead_letter_topic,
-            task_queue=f"{self.name}-tq",
-        )
+        config = BridgeConfig(group_id=f"{self.name}-{next(self._groups)}", dead_letter_topic=self.dead_letter_topic)
         return replace(config, **changes)
+
+    @property
+    def kafka(self) -> Kafka:
+        """Where Kafka is."""
+        return Kafka(self.endpoints.kafka_bootstrap_servers)
+
+    @cached_property
+    def mapping(self) -> OrderMapping:
+        """What the records mean."""
+        return OrderMapping(self.topics, task_queue=f"{self.name}-tq")
 
     @asynccontextmanager
     async def committed_records(self, group_id: str) -> AsyncIterator[Callable[[], Awaitable[int]]]:
@@ -133,7 +136,7 @@ def zipf_keys(count: int, *, keys: int, exponent: float, seed: int = 1) -> Seque
 
 
 @dataclass
-class CountingDispatcher:
+class CountingCaller:
     """Acknowledges everything, after a while or at once, and says when so many are through."""
 
     expected: int
@@ -142,12 +145,12 @@ class CountingDispatcher:
     first_at: float | None = None
     last_at: float = 0.0
     done: asyncio.Event = field(default_factory=asyncio.Event)
-    before: Callable[[WorkflowCall], "asyncio.Future[None] | None"] | None = None
+    before: Callable[[Call], "asyncio.Future[None] | None"] | None = None
     """May hold a call up."""
     not_counted: str = ""
-    """An order whose calls are not counted."""
+    """A workflow whose calls are not counted."""
 
-    async def dispatch(self, call: WorkflowCall) -> Settlement:
+    async def make(self, call: Call) -> CallOutcome:
         """Acknowledges."""
         loop = asyncio.get_running_loop()
         if self.first_at is None:
@@ -156,13 +159,13 @@ class CountingDispatcher:
             await hold
         if self.seconds:
             await asyncio.sleep(self.seconds)
-        if self.not_counted and call.order_id == self.not_counted:
-            return Settlement.DELIVERED
+        if self.not_counted and call.workflow_id == self.not_counted:
+            return CallOutcome.DELIVERED
         self.count += 1
         if self.count == self.expected:
             self.last_at = loop.time()
             self.done.set()
-        return Settlement.DELIVERED
+        return CallOutcome.DELIVERED
 
     @property
     def elapsed_seconds(self) -> float:
@@ -172,9 +175,9 @@ class CountingDispatcher:
 
 
 @asynccontextmanager
-async def running(room: BenchRoom, config: BridgeConfig, dispatcher: Dispatches | None = None) -> AsyncIterator[Bridge]:
+async def running(room: BenchRoom, config: BridgeConfig, caller: CallMaker | None = None) -> AsyncIterator[Bridge]:
     """A bridge that runs until the block ends."""
-    bridge = Bridge(config, room.client, dispatcher)
+    bridge = Bridge(config, room.kafka, room.client, room.mapping, caller=caller)
     task = asyncio.create_task(bridge.run())
     try:
         yield bridge

@@ -13,9 +13,7 @@ from typing import Any
 from benchmarks.bench_room import BenchRoom, open_bench_room, running
 from benchmarks.ratios import Ratio, in_turns
 from benchmarks.report import Figure
-from bridge.calls import Dispatcher, Settlement
-from bridge.config import EngineLimits
-from bridge.router import WorkflowCall, route
+from bridge import Call, Caller, CallOutcome, EngineLimits
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 
@@ -34,22 +32,22 @@ MIXED: tuple[tuple[EventType, dict[str, Any]], ...] = (
 
 
 class _Counting:
-    """The real dispatcher, when its first call began, and that its last was acknowledged."""
+    """The real caller, when its first call began, and that its last was acknowledged."""
 
-    def __init__(self, inner: Dispatcher, expected: int) -> None:
+    def __init__(self, inner: Caller, expected: int) -> None:
         self._inner = inner
         self._left = expected
         self.first_at: float | None = None
         self.done = asyncio.Event()
 
-    async def dispatch(self, call: WorkflowCall) -> Settlement:
+    async def make(self, call: Call) -> CallOutcome:
         if self.first_at is None:
             self.first_at = time.perf_counter()
-        settlement = await self._inner.dispatch(call)
+        outcome = await self._inner.make(call)
         self._left -= 1
         if self._left == 0:
             self.done.set()
-        return settlement
+        return outcome
 
 
 async def run_start(*, quick: bool) -> list[Figure]:
@@ -86,12 +84,11 @@ def _created(orders: Iterable[str]) -> list[Event]:
 
 async def through_bridge(room: BenchRoom, events: Sequence[Event]) -> float:
     """Calls a second, from Kafka, until all are committed."""
-    config = room.config(engine=EngineLimits(calls_in_flight_max=CALLS_IN_FLIGHT))
     # A new group would read the records of earlier turns as well, so each turn has topics of its own.
     async with open_bench_room(partitions=3) as turn:
         await turn.produce((turn.topic(event_type), order, body) for event_type, order, body in events)
-        counting = _Counting(Dispatcher(room.client, config.policy, task_queue=config.task_queue), len(events))
-        bridge_config = turn.config(engine=config.engine)
+        counting = _Counting(Caller(room.client), len(events))
+        bridge_config = turn.config(engine=EngineLimits(calls_in_flight_max=CALLS_IN_FLIGHT))
         async with running(turn, bridge_config, counting), turn.committed_records(bridge_config.group_id) as committed:
             async with asyncio.timeout(600):
                 await counting.done.wait()
@@ -104,14 +101,14 @@ async def through_bridge(room: BenchRoom, events: Sequence[Event]) -> float:
 
 async def bare(room: BenchRoom, events: Sequence[Event]) -> float:
     """Calls a second, from a loop that does nothing else."""
-    dispatcher = Dispatcher(room.client, room.config().policy, task_queue=f"{room.name}-tq")
+    caller = Caller(room.client)
     waiting = list(reversed(events))
 
     async def work() -> None:
         while waiting:
             event_type, order, body = waiting.pop()
             event = InboundEvent(event_id=uuid.uuid4().hex, type=event_type.value, body=body)
-            await dispatcher.dispatch(route(order, event_type, event))
+            await caller.make(room.mapping.call_for(order, event_type, event))
 
     started_at = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(CALLS_IN_FLIGHT)))

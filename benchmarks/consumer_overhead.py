@@ -1,17 +1,16 @@
-"""consumer_overhead: what lanes, offsets and commits cost beside reading and decoding.
+"""consumer_overhead: what lanes, offsets and commits cost beside reading and translating.
 
 100,000 records, Zipf 1.0 over 10,000 keys, through the whole bridge with a Temporal client that returns at once,
-against ``getmany(500)`` and the same decoder.
+against ``getmany(500)`` and the same mapping.
 """
 
 import time
 
-from benchmarks.bench_room import BenchRoom, CountingDispatcher, open_bench_room, running, until, zipf_keys
+from benchmarks.bench_room import BenchRoom, CountingCaller, open_bench_room, running, until, zipf_keys
 from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
+from bridge import Record
 from bridge.kafka.clients import make_consumer
-from bridge.reading.event import decode
-from bridge.record import Record
 
 RECORDS, KEYS, PARTITIONS, TURNS = 100_000, 10_000, 3, 11
 
@@ -49,18 +48,18 @@ async def run(*, quick: bool) -> list[Figure]:
 
 async def bridge_rate(room: BenchRoom, count: int) -> float:
     """Records a second through the bridge."""
-    dispatcher = CountingDispatcher(count)
-    async with running(room, room.config(), dispatcher):
-        await until(dispatcher.done)
-    return count / dispatcher.elapsed_seconds
+    caller = CountingCaller(count)
+    async with running(room, room.config(), caller):
+        await until(caller.done)
+    return count / caller.elapsed_seconds
 
 
 async def bare_rate(room: BenchRoom, count: int) -> float:
-    """Records a second by polling and decoding alone."""
-    config = room.config()
-    consumer = make_consumer(config)
+    """Records a second by polling and translating alone."""
+    mapping = room.mapping
+    consumer = make_consumer(room.config(), room.kafka)
     await consumer.start()
-    consumer.subscribe(topics=list(config.topics))
+    consumer.subscribe(topics=list(mapping.topics))
     seen, first_at = 0, 0.0
     try:
         while seen < count:
@@ -69,7 +68,7 @@ async def bare_rate(room: BenchRoom, count: int) -> float:
                 first_at = time.perf_counter()
             for batch in batches.values():
                 for consumed in batch:
-                    decode(Record.from_consumed(consumed), config.topics, config.limits)
+                    mapping.translate(Record.from_consumed(consumed))
                 seen += len(batch)
         return seen / (time.perf_counter() - first_at)
     finally:

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from benchmarks.bench_room import BenchRoom, CountingDispatcher, open_bench_room, running, until
+from benchmarks.bench_room import BenchRoom, CountingCaller, open_bench_room, running, until
 from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
-from bridge.router import WorkflowCall
+from bridge import Call
 
 KEYS, RECORDS, CALL_SECONDS, STUCK_SECONDS, TURNS = 1_000, 100_000, 0.005, 10.0, 7
 
@@ -38,14 +38,14 @@ async def rate(room: BenchRoom, count: int, *, stuck: bool) -> float:
     hold: asyncio.Future[None] = loop.create_future()
     holding: list[asyncio.TimerHandle] = []
 
-    def hold_up(call: WorkflowCall) -> "asyncio.Future[None] | None":
-        if call.order_id != "o-0" or not stuck:
+    def hold_up(call: Call) -> "asyncio.Future[None] | None":
+        if call.workflow_id != "o-0" or not stuck:
             return None
         if not holding:
             holding.append(loop.call_later(STUCK_SECONDS, hold.set_result, None))
         return hold
 
-    others = CountingDispatcher(count - count // KEYS, CALL_SECONDS, before=hold_up, not_counted="o-0")
+    others = CountingCaller(count - count // KEYS, CALL_SECONDS, before=hold_up, not_counted="o-0")
     async with running(room, room.config(), others):
         await until(others.done)
         for timer in holding:

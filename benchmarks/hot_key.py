@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from benchmarks.bench_room import BenchRoom, CountingDispatcher, open_bench_room, running, until, zipf_keys
+from benchmarks.bench_room import BenchRoom, CountingCaller, open_bench_room, running, until, zipf_keys
 from benchmarks.key_parallel import CALL_SECONDS, sequential_rate
 from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
@@ -35,7 +35,7 @@ async def run(*, quick: bool) -> list[Figure]:
 
 async def seconds_of_all(room: BenchRoom, count: int) -> float:
     """From the first call to the end of the last, each taking 5 ms."""
-    dispatcher = CountingDispatcher(count, CALL_SECONDS)
-    async with running(room, room.config(), dispatcher):
-        await until(dispatcher.done)
-    return dispatcher.elapsed_seconds
+    caller = CountingCaller(count, CALL_SECONDS)
+    async with running(room, room.config(), caller):
+        await until(caller.done)
+    return caller.elapsed_seconds

@@ -2,7 +2,7 @@
 
 import time
 
-from benchmarks.bench_room import BenchRoom, CountingDispatcher, open_bench_room, running, until
+from benchmarks.bench_room import BenchRoom, CountingCaller, open_bench_room, running, until
 from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
 
@@ -39,16 +39,16 @@ async def run(*, quick: bool) -> list[Figure]:
 
 async def bridge_rate(room: BenchRoom, count: int) -> float:
     """Records a second, each call taking 5 ms."""
-    dispatcher = CountingDispatcher(count, CALL_SECONDS)
-    async with running(room, room.config(), dispatcher):
-        await until(dispatcher.done)
-    return count / dispatcher.elapsed_seconds
+    caller = CountingCaller(count, CALL_SECONDS)
+    async with running(room, room.config(), caller):
+        await until(caller.done)
+    return count / caller.elapsed_seconds
 
 
 async def sequential_rate() -> float:
     """The same calls, one after the other."""
-    dispatcher = CountingDispatcher(SEQUENTIAL_RECORDS, CALL_SECONDS)
+    caller = CountingCaller(SEQUENTIAL_RECORDS, CALL_SECONDS)
     started_at = time.perf_counter()
     for _ in range(SEQUENTIAL_RECORDS):
-        await dispatcher.dispatch(None)  # type: ignore[arg-type]
+        await caller.make(None)  # type: ignore[arg-type]
     return SEQUENTIAL_RECORDS / (time.perf_counter() - started_at)

@@ -9,8 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from benchmarks.bench_room import join_bench_room, open_bench_room, running
 from benchmarks.report import Figure
-from bridge.calls import Settlement
-from bridge.router import WorkflowCall
+from bridge import Call, CallOutcome
 from schemas.event_types import EventType
 
 FEW, MANY, QUICK_MANY = 10_000, 1_000_000, 100_000
@@ -20,7 +19,7 @@ WATCHED_SECONDS = 20.0
 class _Away:
     """Temporal, refusing connections."""
 
-    async def dispatch(self, _call: WorkflowCall) -> Settlement:
+    async def make(self, _call: Call) -> CallOutcome:
         raise RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b"")
 
 

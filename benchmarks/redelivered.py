@@ -23,19 +23,18 @@ from aiokafka.admin import AIOKafkaAdminClient
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.failpoints import Failpoints
 from benchmarks.bench_room import BenchRoom, open_bench_room
 from benchmarks.report import Figure
-from bridge.calls import SINGLE_ATTEMPT
-from bridge.config import BridgeConfig, GroupTimings
-from bridge.service import Bridge
+from bridge import SINGLE_ATTEMPT, Bridge, BridgeConfig, GroupTimings, Kafka
+from orders.failpoints import Failpoints
+from orders.mapping import OrderMapping
 from schemas.event_types import EventType
 
 RECORDS, QUICK_RECORDS = 5_000, 500
 DEADLINE_SECONDS = 300.0
 HELD_UP = "before_call:pause=3600@1"
 """The first record's call, for as long as it takes."""
-REST_SECONDS = 2 * BridgeConfig("").commit_interval.total_seconds()
+REST_SECONDS = 2 * BridgeConfig("", "").commit_interval.total_seconds()
 SESSION, HEARTBEAT = timedelta(seconds=6), timedelta(seconds=1)
 """The next bridge waits for the end of the killed one's session."""
 
@@ -125,18 +124,16 @@ async def _be_a_bridge(told: dict[str, object]) -> None:
     """In a process of its own, until it is killed."""
     topics = {topic: EventType(event_type) for topic, event_type in dict(told["topics"]).items()}  # type: ignore[call-overload]
     config = BridgeConfig(
-        str(told["servers"]),
         group_id=_group(str(told["name"])),
-        topics=topics,
         dead_letter_topic=str(told["dead_letter_topic"]),
-        task_queue=f"{told['name']}-tq",
         group=GroupTimings(session_timeout=SESSION, heartbeat_interval=HEARTBEAT),
         failpoints=Failpoints.parse(str(told["failpoints"]), production=False),
     )
     client = await Client.connect(
         str(told["temporal"]), data_converter=pydantic_data_converter, retry_config=SINGLE_ATTEMPT
     )
-    await Bridge(config, client).run()
+    mapping = OrderMapping(topics, task_queue=f"{told['name']}-tq")
+    await Bridge(config, Kafka(str(told["servers"])), client, mapping).run()
 
 
 if __name__ == "__main__":

@@ -1,127 +1,128 @@
-"""The one call on Temporal that a record becomes."""
+"""The call on Temporal that a record becomes, and what makes it."""
 
-import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RetryConfig
 
-from bridge.router import WorkflowCall
-from schemas.order import OrderPolicy
-from schemas.workflow_io import LateEventInput, OrderWorkflowInput
-from workflows.names import LATE_EVENT_WORKFLOW, ORDER_TASK_QUEUE, ORDER_WORKFLOW
-
-RPC_TIMEOUT = timedelta(seconds=10)
+RPC_TIMEOUT: Final = timedelta(seconds=10)
 """How long one call may take, retries of the client included, before its outcome counts as unknown."""
 
 SINGLE_ATTEMPT: Final = RetryConfig(max_retries=1)
-"""For the client of a bridge (``Client.connect(retry_config=...)``), which does its own repeating.
+"""For the client of a bridge (``Client.connect(retry_config=SINGLE_ATTEMPT)``), which does its own repeating.
 
 By default the client repeats a call for 10 s by itself, prints each failure past our logging, and meanwhile neither a
 drain nor the log of state changes can know of it (temporalio 1.35; 1 means one attempt).
 """
 
-_LATE_HASH_CHARS = 32
-"""128 bits: two events of one order never share a late workflow."""
 
-
-class Settlement(StrEnum):
-    """What became of an event that Temporal has acknowledged."""
-
-    DELIVERED = "delivered"
-    """The order's workflow has it."""
-    LATE = "late"
-    """The order's workflow was over: a `LateEventWorkflow` answers the event."""
-    DUPLICATE = "duplicate"
-    """The order's workflow was over, and the event has been answered as late before."""
-
-
-class Dispatcher:
-    """Hands events to Temporal, as often as one likes: repeating a call changes nothing more.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call on Temporal that may be repeated: it starts a workflow, or signals the run that is open.
 
     Args:
-        client: Connected or lazy, with the pydantic data converter; a bridge's with `SINGLE_ATTEMPT`.
-        policy: How long and how often, for the workflows that are started.
-        run_timeout: Longest run of an order's workflow; None for no limit.
-        task_queue: Where the workflows run.
+        workflow: The workflow's type.
+        workflow_id: The workflow's id. A run that is open under this id is signalled, whatever its type is, so no other
+            kind of workflow may use the same ids.
+        task_queue: Where a run that is started finds its workers.
+        argument: The workflow's one argument; None for none.
+        signal: The signal. A run that is open gets it; where none is open, a run starts with it as its first. None for
+            a plain start, which leaves a run that is open as it is.
+        signal_argument: The signal's one argument; None for none.
+        run_again_after_failure: Whether a run may follow one that failed, timed out, was cancelled or terminated. One
+            that completed is never followed, as a second completed run would do its work twice.
+        run_timeout: The longest that a started run may take; None for no limit.
+        summary: A line about the run in Temporal's UI, which may be stored unencrypted; empty for none.
+        details: The same in some more words, as Markdown.
+        when_closed: The call to make where Temporal allows no further run under the id, or what makes that call, as it
+            is seldom needed. None: the record is then a duplicate.
+        lane: Records of one lane are called one after the other, in the order of their offsets. None for the workflow's
+            id.
+    """
+
+    workflow: str
+    workflow_id: str
+    task_queue: str
+    argument: Any = None
+    signal: str | None = None
+    signal_argument: Any = None
+    run_again_after_failure: bool = True
+    run_timeout: timedelta | None = None
+    summary: str = ""
+    details: str = ""
+    when_closed: "Call | Callable[[], Call] | None" = None
+    lane: str | None = None
+
+
+class CallOutcome(StrEnum):
+    """What a call came to, once Temporal has acknowledged it."""
+
+    DELIVERED = "delivered"
+    """A run was started, signalled, or found open by a plain start."""
+    LATE = "late"
+    """No further run is allowed under the id, and the call's `when_closed` was delivered."""
+    DUPLICATE = "duplicate"
+    """No further run is allowed under the id, and there is nothing else to call: it was done before."""
+
+
+class Caller:
+    """Makes calls on Temporal.
+
+    Args:
+        client: Connected or lazy. A bridge's has `SINGLE_ATTEMPT`. Its data converter writes the arguments.
         rpc_timeout: How long one call may take before its outcome counts as unknown.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        policy: OrderPolicy,
-        run_timeout: timedelta | None = None,
-        *,
-        task_queue: str = ORDER_TASK_QUEUE,
-        rpc_timeout: timedelta = RPC_TIMEOUT,
-    ) -> None:
+    def __init__(self, client: Client, rpc_timeout: timedelta = RPC_TIMEOUT) -> None:
         self._client = client
-        self._policy = policy
-        self._run_timeout = run_timeout
-        self._task_queue = task_queue
         self._rpc_timeout = rpc_timeout
 
-    async def dispatch(self, call: WorkflowCall) -> Settlement:
-        """Signals the order's workflow, which is started where there is none; a late event gets a workflow of its own.
+    async def make(self, call: Call) -> CallOutcome:
+        """Makes the call, or the one for where that is closed.
 
-        Race-free, because the server decides in one step which of these it is. When it raises or is cancelled, the
-        outcome is unknown, and the call may be repeated.
+        Race-free, because the server decides in one step whether there is a run to signal. When it raises or is
+        cancelled, the outcome is unknown, and the call may be repeated.
 
         Raises:
             temporalio.service.RPCError: Temporal refused or did not answer; `bridge.decisions` says what it means.
+            ValueError: The data converter cannot write an argument; so may other errors of the converter be.
         """
         try:
-            await self._client.start_workflow(
-                ORDER_WORKFLOW,
-                OrderWorkflowInput(order_id=call.order_id, policy=self._policy),
-                id=call.workflow_id,
-                task_queue=self._task_queue,
-                run_timeout=self._run_timeout,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                # A failed run may begin anew; a completed one never does (I4).
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                start_signal=call.signal,
-                start_signal_args=[call.event],
-                static_summary=f"order {call.order_id}",
-                static_details=self._details(call),
-                rpc_timeout=self._rpc_timeout,
-            )
+            await self._start(call)
         except WorkflowAlreadyStartedError:
-            return await self._dispatch_late(call)
-        return Settlement.DELIVERED
+            late = call.when_closed
+            if late is None:
+                return CallOutcome.DUPLICATE
+            outcome = await self.make(late if isinstance(late, Call) else late())
+            return CallOutcome.LATE if outcome is CallOutcome.DELIVERED else outcome
+        return CallOutcome.DELIVERED
 
-    async def _dispatch_late(self, call: WorkflowCall) -> Settlement:
-        try:
-            await self._client.start_workflow(
-                LATE_EVENT_WORKFLOW,
-                LateEventInput(order_id=call.order_id, event=call.event, policy=self._policy),
-                id=late_workflow_id(call.order_id, call.event.event_id),
-                task_queue=self._task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                # One that failed has not answered: the redelivered event is its next attempt.
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                static_summary=f"{call.event.type} for order {call.order_id}, which was over",
-                rpc_timeout=self._rpc_timeout,
-            )
-        except WorkflowAlreadyStartedError:
-            return Settlement.DUPLICATE
-        return Settlement.LATE
-
-    def _details(self, call: WorkflowCall) -> str:
-        """What the Temporal UI says of a run for as long as it keeps it; nothing personal, as it may be unencrypted."""
-        policy = self._policy
-        return (
-            f"Begun by `{call.event.type}`. It waits {policy.early_event_time_to_live} for its `order.created`, and "
-            f"then {policy.approval_timeout} for approval. All that is known of it: `orders explain {call.order_id}`"
+    async def _start(self, call: Call) -> None:
+        await self._client.start_workflow(
+            call.workflow,
+            args=_arguments(call.argument),
+            id=call.workflow_id,
+            task_queue=call.task_queue,
+            run_timeout=call.run_timeout,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=(
+                WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+                if call.run_again_after_failure
+                else WorkflowIDReusePolicy.REJECT_DUPLICATE
+            ),
+            start_signal=call.signal,
+            start_signal_args=_arguments(call.signal_argument),
+            static_summary=call.summary or None,
+            static_details=call.details or None,
+            rpc_timeout=self._rpc_timeout,
         )
 
 
-def late_workflow_id(order_id: str, event_id: str) -> str:
-    """The id of the workflow that answers a late event; hashed, as an event id may hold any character."""
-    digest = hashlib.sha256(event_id.encode()).hexdigest()[:_LATE_HASH_CHARS]
-    return f"late:{order_id}:{digest}"
+def _arguments(argument: Any) -> list[Any]:
+    return [] if argument is None else [argument]

@@ -1,19 +1,30 @@
-"""What the bridge is told: one frozen value, made from the settings by whoever starts it."""
+"""What a bridge is told: frozen values, which refuse what contradicts itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
-from activities.failpoints import Failpoints
 from bridge.dead_letters.limit import DeadLetterLimits
-from bridge.reading.event import DecodeLimits
-from schemas.event_types import EventType
-from schemas.order import OrderPolicy
-from workflows.names import ORDER_TASK_QUEUE
+from bridge.failpoints import Failpoints
 
-DEFAULT_TOPICS: Final[Mapping[str, EventType]] = {event_type.value: event_type for event_type in EventType}
-"""Each event type's topic has its name."""
+_DOUBLINGS_MAX = 30
+"""Bounds the exponent: a wait has reached any sensible maximum long before."""
+
+
+class Kafka:
+    """Where Kafka is, and how its clients are let in.
+
+    Args:
+        bootstrap_servers: ``host:port``, several separated by commas.
+        security: Further arguments of every aiokafka client: security_protocol, ssl_context, sasl_mechanism and so on.
+    """
+
+    __slots__ = ("bootstrap_servers", "security")
+
+    def __init__(self, bootstrap_servers: str, **security: Any) -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self.security: Mapping[str, Any] = security
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +32,19 @@ class BackOff:
     """How long to wait between attempts: doubled each time, and cut by a random share so that lanes spread out."""
 
     initial: timedelta = timedelta(milliseconds=100)
+    """The longest wait before the second attempt."""
     maximum: timedelta = timedelta(seconds=5)
-    """Bounds how long after an outage the work goes on (I12 asks for 30 s)."""
+    """The longest wait of all: it bounds how long after an outage the work goes on (I12 asks for 30 s)."""
+
+    def delay_before(self, attempt: int, *, random_share: float) -> timedelta:
+        """The wait before an attempt.
+
+        Args:
+            attempt: 2 for the first repeat.
+            random_share: From 0 to 1; the wait lies between half and the whole of the doubled one.
+        """
+        doubled: timedelta = self.initial * int(2 ** min(attempt - 2, _DOUBLINGS_MAX))
+        return min(doubled, self.maximum) * (0.5 + random_share / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +54,7 @@ class GroupTimings:
     session_timeout: timedelta = timedelta(seconds=30)
     """A member that is silent for longer is dead; its partitions go to others."""
     heartbeat_interval: timedelta = timedelta(seconds=3)
+    """How often a member says that it lives; at most a third of the session time-out."""
     rebalance_timeout: timedelta = timedelta(seconds=45)
     """How long a rebalance waits for a member that drains. The client's default is the session time-out."""
     max_poll_interval: timedelta = timedelta(minutes=5)
@@ -47,7 +70,7 @@ class EngineLimits:
     bytes_held_max: int = 64 * 1024 * 1024
     """The same in bytes of keys, values and headers. One poll may exceed it, by what the client has buffered."""
     calls_in_flight_max: int = 100
-    """Calls on Temporal at once, each for another order."""
+    """Calls on Temporal at once, each of another lane."""
 
     def __post_init__(self) -> None:
         """Refuses bounds that let nothing through.
@@ -61,26 +84,22 @@ class EngineLimits:
 
 @dataclass(frozen=True, slots=True)
 class BridgeConfig:
-    """Everything the bridge needs to know."""
+    """How a bridge works, whatever its records mean.
 
-    bootstrap_servers: str
-    """``host:port``, several separated by commas."""
-    group_id: str = "order-bridge"
-    client_id: str = "order-bridge"
-    topics: Mapping[str, EventType] = field(default_factory=lambda: DEFAULT_TOPICS)
-    """The event type of each topic."""
-    dead_letter_topic: str = "order.dead_letters"
-    kafka_security: Mapping[str, Any] = field(default_factory=dict)
-    """Further arguments of every Kafka client: security_protocol, ssl_context, sasl_mechanism and so on."""
-    policy: OrderPolicy = field(default_factory=OrderPolicy)
-    """How long and how often, for the workflows that are started."""
-    run_timeout: timedelta | None = None
-    """Longest run of an order's workflow; None for no limit."""
-    task_queue: str = ORDER_TASK_QUEUE
-    limits: DecodeLimits = field(default_factory=DecodeLimits)
+    Raises:
+        ValueError: Fields contradict each other; a line for each pair names both.
+    """
+
+    group_id: str
+    """The consumer group. Bridges of one group share the partitions; another group reads everything once more."""
+    dead_letter_topic: str
+    """Where refused records are set aside; none of the mapping's topics."""
+    client_id: str = ""
+    """What the bridge calls itself towards Kafka; empty for the group's id."""
     rpc_timeout: timedelta = timedelta(seconds=10)
     """How long one call on Temporal may take before its outcome counts as unknown."""
     back_off: BackOff = field(default_factory=BackOff)
+    """Between two attempts, at a record as at a server."""
     group: GroupTimings = field(default_factory=GroupTimings)
     engine: EngineLimits = field(default_factory=EngineLimits)
     poll_records_max: int = 500
@@ -90,30 +109,50 @@ class BridgeConfig:
     commit_timeout: timedelta = timedelta(seconds=5)
     """How long one commit may take; the client itself would try for ever."""
     drain_timeout: timedelta = timedelta(seconds=10)
-    """How long a stop or a rebalance waits for what is in flight: below the rebalance time-out, and 25 s (I13)."""
-
+    """How long a stop or a rebalance waits for what is in flight."""
     dead_letter_limits: DeadLetterLimits = field(default_factory=DeadLetterLimits)
     probe_interval: timedelta = timedelta(seconds=5)
     """Between two looks at whether Kafka and Temporal answer, also while there is nothing to do."""
     watchdog_timeout: timedelta = timedelta(seconds=60)
-    """No progress for longer, although both servers answer: the process ends, to begin anew (I12)."""
-    failpoints: Failpoints = field(default_factory=Failpoints)
-    """For tests of crashes; none by default."""
+    """Without progress for longer, although both servers answer, `Bridge.run` raises `StuckError` (I12)."""
+    make_topics: str = "make them"
+    """What an operator is told to do about topics that are missing: a command, for instance."""
+    failpoints: Failpoints | None = None
+    """Strikes the process in tests of crashes; None for never."""
 
     def __post_init__(self) -> None:
-        """Refuses what contradicts itself.
+        """Refuses fields that contradict each other."""
+        contradictions = "\n".join(_contradictions(self))
+        if contradictions:
+            raise ValueError(contradictions)
 
-        Raises:
-            ValueError: Names both settings.
-        """
-        if not self.topics:
-            raise ValueError("topics is empty: the bridge has nothing to consume")
-        if self.dead_letter_topic in self.topics:
-            raise ValueError("dead_letter_topic is one of topics: every dead letter would come back")
-        # A commit may be under way when the drain ends: it is waited for, and the last one comes after it.
-        if self.drain_timeout + 2 * self.commit_timeout >= self.group.rebalance_timeout:
-            raise ValueError("drain_timeout and twice commit_timeout together must be below rebalance_timeout")
-        if self.watchdog_timeout <= max(self.group.rebalance_timeout, 2 * self.rpc_timeout):
-            raise ValueError("watchdog_timeout must be above rebalance_timeout, and above twice rpc_timeout")
-        if self.group.heartbeat_interval * 3 > self.group.session_timeout:
-            raise ValueError("heartbeat_interval must be at most a third of session_timeout")
+
+def _contradictions(config: BridgeConfig) -> Iterator[str]:
+    """A line for each pair of fields that cannot both be meant, naming both."""
+    group, back_off = config.group, config.back_off
+    if back_off.initial > back_off.maximum:
+        yield f"initial ({_text(back_off.initial)}) is above maximum ({_text(back_off.maximum)})"
+    if group.session_timeout > group.max_poll_interval:
+        yield (
+            f"session_timeout ({_text(group.session_timeout)}) is above max_poll_interval "
+            f"({_text(group.max_poll_interval)})"
+        )
+    if group.heartbeat_interval * 3 > group.session_timeout:
+        yield (
+            f"heartbeat_interval ({_text(group.heartbeat_interval)}) is above a third of session_timeout "
+            f"({_text(group.session_timeout)})"
+        )
+    # A commit may be under way when the drain ends: it is waited for, and the last one comes after it.
+    letting_go = config.drain_timeout + 2 * config.commit_timeout
+    if letting_go >= group.rebalance_timeout:
+        yield (
+            f"drain_timeout and twice commit_timeout together ({_text(letting_go)}) are not below rebalance_timeout "
+            f"({_text(group.rebalance_timeout)})"
+        )
+    for name, span in (("rebalance_timeout", group.rebalance_timeout), ("twice rpc_timeout", 2 * config.rpc_timeout)):
+        if config.watchdog_timeout <= span:
+            yield f"watchdog_timeout ({_text(config.watchdog_timeout)}) is not above {name} ({_text(span)})"
+
+
+def _text(span: timedelta) -> str:
+    return f"{span.total_seconds():g} s"

@@ -1,4 +1,4 @@
-"""Whether what the bridge depends on answers: said once per change, not once per record."""
+"""Whether Kafka and Temporal answer, logged once per change and not once per record; and the bridge's own status."""
 
 import time
 from collections.abc import Callable
@@ -20,9 +20,9 @@ class Dependency(StrEnum):
     KAFKA = "kafka"
     TEMPORAL = "temporal"
     GROUP = "kafka_group"
-    """What polls say: whether we have a place in the group, and may read."""
+    """The consumer group: whether it lets this bridge in, and lets it read. Polls say so."""
     OFFSETS = "kafka_offsets"
-    """Where Kafka keeps what the group has committed."""
+    """The group's committed offsets, which Kafka keeps. Commits say whether it takes them."""
     DEAD_LETTERS = "dead_letters"
 
 
@@ -67,9 +67,11 @@ class Health:
         structlog.get_logger("bridge").info("bridge.dependency.recovered", dependency=dependency.value)
 
     def forget(self, *dependencies: Dependency) -> None:
-        """Takes back what was said of them, as whoever met it may be another's by now; what lasts is met again.
+        """Clears the trouble of dependencies. Called when partitions are assigned anew.
 
-        For what is asked only when there is something to do: it might never be asked again.
+        The record that met the trouble may belong to another bridge by now. If it persists, the next record that meets
+        it reports it again. Only for what is asked when there is something to do, and might otherwise never
+        be asked again: the trouble would stand for ever.
         """
         for dependency in dependencies:
             if self._trouble.pop(dependency, None) is not None:
@@ -88,13 +90,16 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class BridgeStatus:
-    """What the bridge says of itself to whoever watches over it."""
+    """How a bridge is, for whoever watches over it."""
 
     live: bool
     """Whether the poll loop turns, or has no reason to yet; if not, the process is to be replaced."""
     ready: bool
-    """Whether it has its partitions, and Kafka and Temporal answer."""
+    """Whether the bridge has an assignment, and Kafka and Temporal answer. It may be an assignment of no partitions,
+    where there are more bridges than partitions: that bridge stands by."""
     reasons: tuple[str, ...]
-    """Why it is not ready, in words."""
+    """Why the bridge is not ready, in words; empty where it is."""
     partitions: int
+    """How many partitions are assigned."""
     records_held: int
+    """Records delivered by Kafka and not settled yet."""

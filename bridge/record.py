@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
-from bridge.refusal import DecodeError, DecodeErrorCode
+from bridge.refusal import Refusal, RefusalCode
 
 FINGERPRINT_BYTES: Final = 8
-
+"""Length of a `Record.fingerprint`."""
 
 Header = tuple[str, bytes | None]
 """A header's name and value; Kafka allows a value of null, and the same name again."""
@@ -18,7 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ConsumedRecord(Protocol):
-    """What we take from the client library's record."""
+    """The fields of the client library's record that a `Record` is made of."""
 
     topic: str
     partition: int
@@ -42,8 +42,9 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...] = ()
-    defect: DecodeError | None = None
-    """What was wrong already as Kafka delivered it (`bridge.kafka.lenient_records`); None for nearly all."""
+    defect: Refusal | None = None
+    """What was wrong with it already as Kafka delivered it; None for nearly all. A record with a defect is refused
+    for it, and no mapping sees it."""
 
     @classmethod
     def from_consumed(cls, consumed: ConsumedRecord) -> "Record":
@@ -57,13 +58,13 @@ class Record:
             consumed.key,
             consumed.value,
             tuple(consumed.headers),
-            checksum if isinstance(checksum, DecodeError) else None,
+            checksum if isinstance(checksum, Refusal) else None,
         )
 
     @property
     def is_unread_batch(self) -> bool:
         """Whether it only stands for records that cannot be read, and so has neither key nor value nor headers."""
-        return self.defect is not None and self.defect.code is DecodeErrorCode.BATCH_UNREADABLE
+        return self.defect is not None and self.defect.code == RefusalCode.BATCH_UNREADABLE
 
     @property
     def coordinates(self) -> str:

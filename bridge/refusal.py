@@ -1,10 +1,11 @@
-"""Why a record cannot be read: one code for each kind of mistake that a sender can make."""
+"""Why a record is refused: a value, so that a record that waits for its dead letter keeps a sentence and no more."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
-class DecodeStage(StrEnum):
-    """How far decoding came."""
+class Stage(StrEnum):
+    """How far a record came before it was refused."""
 
     BYTES = "bytes"
     """The value is no text."""
@@ -13,13 +14,15 @@ class DecodeStage(StrEnum):
     ENVELOPE = "envelope"
     """The CloudEvents attributes or the headers."""
     SCHEMA = "schema"
-    """The body's fields."""
+    """The fields of the body."""
     KEY = "key"
     """The record's key."""
+    DISPATCH = "dispatch"
+    """The call on Temporal."""
 
 
-class DecodeErrorCode(StrEnum):
-    """Part of the published contract: docs/dead-letters.md explains each, and a test holds the two together."""
+class RefusalCode(StrEnum):
+    """The codes that the bridge itself refuses with. A mapping may use these, and codes of its own beside them."""
 
     VALUE_NULL = "value_null"
     VALUE_EMPTY = "value_empty"
@@ -32,7 +35,7 @@ class DecodeErrorCode(StrEnum):
     VALUE_NOT_UTF_8 = "value_not_utf_8"
     VALUE_BINARY = "value_binary"
     BATCH_UNREADABLE = "batch_unreadable"
-    """Not one record but a batch of them, which does not decompress: none of them is known."""
+    """The record stands for a batch of records that does not decompress: none of them is known."""
 
     JSON_INVALID = "json_invalid"
     JSON_TRUNCATED = "json_truncated"
@@ -57,7 +60,9 @@ class DecodeErrorCode(StrEnum):
     ATTRIBUTE_MISSING = "attribute_missing"
     ATTRIBUTE_INVALID = "attribute_invalid"
     EVENT_TYPE_MISMATCH = "event_type_mismatch"
+    """For mappings that compare the event's type with what the topic holds."""
     EVENT_TIME_INVALID = "event_time_invalid"
+    """For mappings that read the event's time."""
     DATA_MISSING = "data_missing"
 
     FIELD_MISSING = "field_missing"
@@ -69,31 +74,41 @@ class DecodeErrorCode(StrEnum):
     FIELD_OUT_OF_RANGE = "field_out_of_range"
     FIELD_INVALID = "field_invalid"
     IDENTIFIER_INVALID = "identifier_invalid"
-    AMOUNT_MISMATCH = "amount_mismatch"
-    AMOUNT_TOO_LARGE = "amount_too_large"
-    CURRENCY_UNKNOWN = "currency_unknown"
-    TIME_FORM = "time_form"
-    TIME_UNKNOWN = "time_unknown"
-    ADDRESS_EMPTY = "address_empty"
+    """A text that does not match its field's pattern."""
 
     KEY_NOT_UTF_8 = "key_not_utf_8"
     KEY_MISMATCH = "key_mismatch"
 
     DECODER_FAILED = "decoder_failed"
-    """Our own mistake: the decoder met something that it has no answer to."""
+    """A mistake in the mapping, and none of the record: the mapping raised what is no refusal."""
+    REFUSED_BY_TEMPORAL = "refused_by_temporal"
+    """The mapping made a call of the record, and Temporal refuses that call as invalid."""
 
 
-class DecodeError(Exception):
-    """The record cannot be read, and never will be: it belongs in the dead letters.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a record can never be delivered, and belongs in the dead letters.
 
     Args:
-        code: The kind of mistake.
-        message: What is wrong, where (a field's path), and what to do; never a value of the record.
-        stage: How far decoding came.
+        stage: How far the record came.
+        code: The kind of mistake: a `RefusalCode`, or a code of the mapping's own in the same form.
+        message: What is wrong, where (a field's path), and what to do. Never a value of the record: dead letters,
+            logs and pages show it.
     """
 
-    def __init__(self, code: DecodeErrorCode, message: str, stage: DecodeStage) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.stage = stage
+    stage: Stage
+    code: str
+    message: str
+
+
+class RefusedError(Exception):
+    """Raised by a mapping for a record that it refuses.
+
+    Args:
+        refusal: Why. The bridge keeps this value alone, and lets the error go: an error holds the frames that it came
+            through, and with them the record's text and document, many times the record's bytes (I11).
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal

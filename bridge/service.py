@@ -5,16 +5,15 @@ import gc
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from traceback import extract_tb
 from typing import Any
 
 import structlog
 from temporalio.client import Client
 
-from bridge.calls import Dispatcher
-from bridge.config import BridgeConfig
-from bridge.dead_letters.writer import DeadLetters
-from bridge.engine.attempts import Dispatches, RecordProcessor
+from bridge.calls import Caller
+from bridge.config import BridgeConfig, Kafka
+from bridge.dead_letters.writer import DeadLetterWriter
+from bridge.engine.attempts import Attempter, CallMaker
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker
 from bridge.health import BridgeStatus, Dependency, Health
@@ -22,9 +21,7 @@ from bridge.kafka.committer import Committer
 from bridge.kafka.poller import Poller
 from bridge.kafka.positions import Positions
 from bridge.kafka.rebalancer import Rebalancer
-from bridge.reading.event import DecodedRecord, decode
-from bridge.record import Record
-from bridge.refusal import DecodeError
+from bridge.mapping import Mapping
 from bridge.supervision.probe import Prober, ask_temporal
 from bridge.supervision.startup import Startup
 from bridge.supervision.watchdog import Signs, watch
@@ -36,7 +33,7 @@ _POLL_END_TIMEOUT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What runs once the servers are there."""
+    """The parts of a bridge that run once the servers are there."""
 
     tracker: OffsetTracker
     engine: Engine
@@ -49,36 +46,57 @@ class _Parts:
 class Bridge:
     """Turns each Kafka record into one call on Temporal, and commits its offset afterwards.
 
+    Several bridges of one group, in one process or many, share the partitions. One bridge runs once: to run again, make
+    another. It needs a running event loop from its first call of `run` on, and is not safe for other threads.
+
     Args:
-        config: What it is told.
-        client: Connected or lazy, with the pydantic data converter and `bridge.calls.SINGLE_ATTEMPT`.
-        dispatcher: What makes the calls; None for the real one. Measurements give another.
+        config: How the bridge works.
+        kafka: Where Kafka is.
+        client: Temporal's client, connected or lazy, made with `SINGLE_ATTEMPT` and the data converter of the workers.
+            Not closed with the bridge.
+        mapping: Which topics are read, and what their records mean.
+        caller: What makes the calls; None for the real one. Tests and measurements give another.
+
+    Raises:
+        ValueError: The mapping names no topic, or names the topic of the dead letters.
     """
 
-    def __init__(self, config: BridgeConfig, client: Client, dispatcher: Dispatches | None = None) -> None:
+    def __init__(
+        self,
+        config: BridgeConfig,
+        kafka: Kafka,
+        client: Client,
+        mapping: Mapping,
+        *,
+        caller: CallMaker | None = None,
+    ) -> None:
+        self._topics = sorted(mapping.topics)
+        if not self._topics:
+            raise ValueError("the mapping has no topics: the bridge has nothing to consume")
+        if config.dead_letter_topic in self._topics:
+            raise ValueError("dead_letter_topic is one of the mapping's topics: every dead letter would come back")
         self._config = config
+        self._kafka = kafka
         self._client = client
-        self._dispatcher = dispatcher or Dispatcher(
-            client,
-            config.policy,
-            config.run_timeout,
-            task_queue=config.task_queue,
-            rpc_timeout=config.rpc_timeout,
-        )
+        self._mapping = mapping
+        self._caller = caller or Caller(client, config.rpc_timeout)
         self._health = Health()
         self._stop_requested = asyncio.Event()
         self._parts: _Parts | None = None
         self._turned = (0, 0.0)
         """The last count of poll turns seen, and when it was new."""
         self._failure: str | None = None
-        """Why `run` has ended by itself."""
+        """Why `run` has ended by itself; None as long as it has not."""
 
     def stop(self) -> None:
-        """Asks `run` to drain and return. May be called any number of times, from a signal handler of the loop too."""
+        """Asks `run` to drain and return. Does not wait.
+
+        May be called before `run`, any number of times, after the end, and from a signal handler of the loop.
+        """
         self._stop_requested.set()
 
     def status(self) -> BridgeStatus:
-        """How it is. Does not wait, and asks nobody."""
+        """How the bridge is. Does not wait, and asks no server; may be called at any time, also after the end."""
         parts = self._parts
         if self._failure is not None:
             return BridgeStatus(live=True, ready=False, reasons=(self._failure,), partitions=0, records_held=0)
@@ -99,15 +117,19 @@ class Bridge:
     async def run(self) -> None:
         """Runs until `stop`, then drains what is in flight, commits, leaves the group and returns.
 
-        While a server is away it waits.
+        While a server is away it waits, at the start as in the middle. The stop takes at most the drain time-out, two
+        commit time-outs, and 3 s for each of Kafka's two clients. To cancel it is safe as a kill is: what is in flight
+        is delivered again, to this bridge's successor.
 
         Raises:
-            DeadLetterLimitError: Too many records would have been set aside.
-            StuckError: Nothing moved any more.
-            UnexpectedDeliveryError: Going on could lose records.
+            DeadLetterLimitError: Too many records would be set aside. A person has to look before the next start.
+            StuckError: Nothing moves any more, although both servers answer. A new process is to be started.
+            UnexpectedDeliveryError: Going on could lose records. A new process is to be started.
         """
-        log.info("bridge.started", topics=sorted(self._config.topics), group_id=self._config.group_id)
-        startup = Startup(self._config, self._health, self._stop_requested)
+        log.info("bridge.started", topics=self._topics, group_id=self._config.group_id)
+        startup = Startup(
+            self._config, self._kafka, self._topics, health=self._health, stop_requested=self._stop_requested
+        )
         async with AsyncExitStack() as resources:
             if not await startup.reach_temporal(lambda: ask_temporal(self._client)):
                 return
@@ -118,7 +140,7 @@ class Bridge:
         log.info("bridge.stopped")
 
     async def _bridge(self, consumer: Any, producer: Any) -> None:
-        """Keeps the parts running until stopped; whatever ends them, what is settled is committed."""
+        """Keeps the parts running until stopped. Whatever ends them, the settled records are committed."""
         parts = self._parts = self._make_parts(consumer, producer)
         _spare_the_collector()
         try:
@@ -133,7 +155,7 @@ class Bridge:
                 )
 
                 def subscribe() -> None:
-                    consumer.subscribe(topics=list(self._config.topics), listener=listener)
+                    consumer.subscribe(topics=self._topics, listener=listener)
 
                 parts.engine.start(tasks)
                 polling = tasks.create_task(parts.poller.run(subscribe), name="bridge-poller")
@@ -171,9 +193,9 @@ class Bridge:
 
     def _make_parts(self, consumer: Any, producer: Any) -> _Parts:
         config, health, tracker = self._config, self._health, OffsetTracker()
-        dead_letters = DeadLetters(producer, config.dead_letter_topic)
-        processor = RecordProcessor(self._dispatcher, dead_letters, health, config)
-        engine = Engine(self._decode, processor, tracker, health, config.engine)
+        writer = DeadLetterWriter(producer, config.dead_letter_topic)
+        attempter = Attempter(self._caller, writer, health, config)
+        engine = Engine(self._mapping, attempter.attempt, tracker, health, config.engine)
         positions = Positions(consumer, tracker)
         return _Parts(
             tracker=tracker,
@@ -181,18 +203,16 @@ class Bridge:
             positions=positions,
             poller=Poller(consumer, engine, positions, health, config),
             committer=Committer(consumer, tracker, health, config),
-            prober=Prober(consumer, self._client, engine=engine, tracker=tracker, health=health, config=config),
+            prober=Prober(
+                consumer,
+                self._client,
+                engine=engine,
+                tracker=tracker,
+                health=health,
+                config=config,
+                kafka=self._kafka,
+            ),
         )
-
-    def _decode(self, record: Record) -> DecodedRecord | DecodeError:
-        if record.defect is not None:
-            return record.defect
-        try:
-            return decode(record, self._config.topics, self._config.limits)
-        except DecodeError as error:
-            if error.__cause__ is not None:
-                _log_own_mistake(record, error.__cause__)
-            return _alone(error)
 
     async def _watch(self, parts: _Parts) -> None:
         def look() -> Signs:
@@ -220,32 +240,13 @@ class Bridge:
         )
 
 
-def _alone(error: DecodeError) -> DecodeError:
-    """The error without where it comes from: that holds the record's text and document, 22 times its bytes (I11)."""
-    error.__traceback__ = error.__context__ = error.__cause__ = None
-    return error
-
-
-def _log_own_mistake(record: Record, cause: BaseException) -> None:
-    """Says where the decoder failed. Without the cause's own words, which may quote the record (I16)."""
-    log.error(
-        "bridge.decoder.failed",
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        error=type(cause).__name__,
-        trace=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(cause.__traceback__)],
-        action="report it; the record is set aside",
-    )
-
-
 _COLLECTOR_THRESHOLD = 10_000
 """Objects made and not freed before the garbage collector looks at them; by default 700. A record is some twenty,
 and is freed without the collector; by then most are (1 of the 9 us that the engine adds, measured on 2026-11-23)."""
 
 
 def _spare_the_collector() -> None:
-    """Takes what is loaded by now, and stays, out of the garbage collector's rounds, and has fewer of them.
+    """Takes all objects that are loaded by now out of the garbage collector's rounds, and makes its rounds rarer.
 
     The records that wait in lanes keep it busy, and each of its full rounds would walk some 300,000 objects of modules
     and message types: 12 us of the 24 us that the engine adds to a record (measured on 2026-11-23, Python 3.11).
@@ -256,6 +257,6 @@ def _spare_the_collector() -> None:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What ended the parts; the rest was cancelled for it, or failed in the same moment."""
+    """The error that ended the parts; the others were cancelled for it, or failed in the same moment."""
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,4 +1,4 @@
-"""Setting records aside: their own bytes, where they came from, and a reason that a person can act on."""
+"""What a dead letter is made of: the record's own bytes, where it was, and a reason that a person can act on."""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import Final
 
 from bridge.dead_letters.replay_headers import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER
 from bridge.record import Header, Record
+from bridge.refusal import Refusal
 
 PREFIX: Final = "dlq_"
 """Every header that the bridge adds begins with this, and no other header of a dead letter does."""
@@ -29,18 +30,6 @@ _POINTER_HEADER_MAX_BYTES: Final = 280
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a record is set aside."""
-
-    stage: str
-    """How far it came: a `DecodeStage`, or ``dispatch`` where Temporal refused it."""
-    error_code: str
-    message: str
-    """What is wrong, where, and what to do; never a value of the record (I16)."""
-    attempts: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record of the dead-letter topic, about to be produced."""
 
@@ -49,18 +38,25 @@ class DeadLetter:
     headers: tuple[Header, ...]
 
 
-def make_dead_letter(record: Record, reason: Reason) -> DeadLetter:
-    """The record with key, value and headers untouched, and its origin and reason as further headers."""
-    return DeadLetter(record.key, record.value, (*_original_headers(record), *_own_headers(record, reason)))
+def make_dead_letter(record: Record, refusal: Refusal, *, attempts: int = 1) -> DeadLetter:
+    """The record with key, value and headers untouched, and its origin and refusal as further headers.
+
+    Args:
+        record: The record to be set aside.
+        refusal: Why.
+        attempts: How many attempts were made at it.
+    """
+    headers = (*_original_headers(record), *_own_headers(record, refusal, attempts))
+    return DeadLetter(record.key, record.value, headers)
 
 
-def make_pointer(record: Record, reason: Reason) -> DeadLetter:
-    """What stands for a record that the dead-letter topic does not take: its coordinates and the reason.
+def make_pointer(record: Record, refusal: Refusal, *, attempts: int = 1) -> DeadLetter:
+    """What stands for a record that the dead-letter topic does not take: its coordinates and the refusal.
 
     The source record stays where it is, for as long as its topic keeps it. Of its headers, only those are kept that say
     which record it repeats: without them a replay that is set aside again would be a record of its own, counted anew.
     """
-    headers = (*_replay_headers(record), *_own_headers(record, reason), (POINTER_HEADER, b"true"))
+    headers = (*_replay_headers(record), *_own_headers(record, refusal, attempts), (POINTER_HEADER, b"true"))
     return DeadLetter(key_in_pointer(record.key), None, headers)
 
 
@@ -91,17 +87,17 @@ def _replay_headers(record: Record) -> Iterator[Header]:
             yield name_in_dead_letter(wanted), values[-1]
 
 
-def _own_headers(record: Record, reason: Reason) -> tuple[Header, ...]:
+def _own_headers(record: Record, refusal: Refusal, attempts: int) -> tuple[Header, ...]:
     fields = {
         "dlq_version": HEADER_FORMAT_VERSION,
         "dlq_source_topic": record.topic,
         "dlq_source_partition": str(record.partition),
         "dlq_source_offset": str(record.offset),
         "dlq_source_timestamp_ms": str(record.timestamp_ms),
-        "dlq_stage": reason.stage,
-        "dlq_error_code": reason.error_code,
-        "dlq_message": reason.message,
-        "dlq_attempts": str(reason.attempts),
+        "dlq_stage": refusal.stage.value,
+        "dlq_error_code": refusal.code,
+        "dlq_message": refusal.message,
+        "dlq_attempts": str(attempts),
         "dlq_bridge_version": _bridge_version(),
     }
     return tuple((name, text.encode()) for name, text in fields.items())

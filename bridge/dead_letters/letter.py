@@ -6,9 +6,9 @@ from typing import Final, Self
 
 from bridge.dead_letters.headers import HEADER_FORMAT_VERSION, POINTER_HEADER, PREFIX, name_at_source
 from bridge.dead_letters.replay_headers import (
-    _without_replay,
     replay_count,
     replayed_coordinates,
+    without_replay,
 )
 from bridge.record import Header, Record
 
@@ -49,7 +49,7 @@ class Letter:
 
     @classmethod
     def from_record(cls, record: Record) -> Self:
-        """Reads the headers that the bridge put on; see docs/dead-letters.md."""
+        """Reads the headers that a bridge put on; docs/dead-letters.md lists them."""
         # The bridge renames every header of the source that begins as its own do, so each of these is its own.
         own = {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers if _is_own(name)}
         origin = _origin(own)
@@ -101,7 +101,7 @@ class Letter:
         A pointer has neither value nor headers, so its digest says nothing.
         """
         digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-        headers = [part for name, value in _without_replay(self.source_headers) for part in (name.encode(), value)]
+        headers = [part for name, value in without_replay(self.source_headers) for part in (name.encode(), value)]
         for part in (self.record.key, self.record.value, *headers):
             # With its length, so that no byte counts for one part once and for another the next time.
             digest.update(b"-" if part is None else b"%d:" % len(part) + part)

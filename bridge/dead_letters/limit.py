@@ -1,4 +1,4 @@
-"""When there are too many dead letters: a bad deployment must not empty a topic into them. Pure."""
+"""The limit of dead letters: a bad deployment must not empty a topic into them. Pure."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -14,6 +14,12 @@ class DeadLetterLimits:
     """Largest share of the last `share_window` records, from 0 to 1; None lifts the limit."""
     share_window: int = 1_000
     """Records over which the share is taken; the share does not count before so many are settled."""
+    in_a_row_setting: str = "in_a_row_max"
+    """What an operator knows `in_a_row_max` as; messages tell them to raise it."""
+    share_setting: str = "share_max"
+    """What an operator knows `share_max` as."""
+    reasons: str = "headers dlq_error_code and dlq_message"
+    """Where an operator sees why records were set aside: a command, for instance."""
 
     def __post_init__(self) -> None:
         """Refuses limits that say nothing.
@@ -30,11 +36,18 @@ class DeadLetterLimits:
 
 
 class DeadLetterLimitError(Exception):
-    """Too many records in a row, or too large a share of them, would be set aside; the bridge stops before that."""
+    """Too many records in a row, or too large a share of them, would be set aside.
+
+    The bridge stops before that. A new one begins to count anew, so a person should look before one is started.
+    """
 
 
 class DeadLetterGuard:
-    """Counts, and says when it is enough."""
+    """Counts records, and refuses to set aside one more than the limits allow.
+
+    Args:
+        limits: How many may be set aside.
+    """
 
     def __init__(self, limits: DeadLetterLimits) -> None:
         self._limits = limits
@@ -44,7 +57,7 @@ class DeadLetterGuard:
         self._dead_in_window = 0
 
     def admit(self) -> None:
-        """Asks to set one more record aside; to be called once for each, before it is produced.
+        """Counts one more record that is to be set aside; called once for each, before its dead letter is produced.
 
         Raises:
             DeadLetterLimitError: It would be one too many. Nothing is to be set aside any more.
@@ -53,8 +66,8 @@ class DeadLetterGuard:
         if limit is not None and self._in_a_row >= limit:
             raise DeadLetterLimitError(
                 f"{limit} records in a row could not be read, so the bridge stops rather than set aside one more. "
-                "Look at the reasons (orders dlq list): either a sender or the bridge itself is at fault. "
-                "To let them all pass, raise BRIDGE_DEAD_LETTERS_IN_A_ROW_MAX"
+                f"Look at the reasons ({self._limits.reasons}): either a sender or the bridge itself is at "
+                f"fault. To let them all pass, raise {self._limits.in_a_row_setting}"
             )
         share = self._limits.share_max
         if share is not None and len(self._last) == self._last.maxlen:
@@ -63,8 +76,8 @@ class DeadLetterGuard:
             if dead > share * len(self._last):
                 raise DeadLetterLimitError(
                     f"more than {share:.0%} of the last {len(self._last)} records could not be read, so the bridge "
-                    "stops rather than set aside one more. Look at the reasons (orders dlq list). "
-                    "To let them all pass, raise BRIDGE_DEAD_LETTERS_SHARE_MAX"
+                    "stops rather than set aside one more. Look at the reasons "
+                    f"({self._limits.reasons}). To let them all pass, raise {self._limits.share_setting}"
                 )
         self._in_a_row += 1
         self._note(dead=True)

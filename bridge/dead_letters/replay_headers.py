@@ -7,9 +7,9 @@ from typing import Final
 from bridge.record import Header
 
 REPLAY_OF_HEADER: Final = "dlq_replay_of"
-"""``topic:partition:offset`` of the record that was set aside first, put on by ``orders dlq replay``."""
+"""``topic:partition:offset`` of the record that was set aside first; put on by whoever replays it."""
 REPLAY_COUNT_HEADER: Final = "dlq_replay_count"
-"""How often it has been sent again; only ``orders dlq replay`` reads it."""
+"""How often the record has been replayed; read by whoever replays it, and by no bridge."""
 
 _COORDINATES = re.compile(r"(?P<topic>[A-Za-z0-9._-]{1,249}):(?P<partition>[0-9]{1,10}):(?P<offset>[0-9]{1,19})")
 
@@ -18,9 +18,9 @@ def replayed_coordinates(headers: Sequence[Header], topic: str) -> str | None:
     """The coordinates of the record that this one repeats; None where it repeats none.
 
     They stand for the coordinates of the record itself where its sender named no event id, so that a record that is
-    replayed, and replayed again, stays one event. Anyone may put this header on a record, and gains nothing that the
-    body's own ``event_id`` does not give: it names the event, and no more. What is malformed, or names another topic,
-    is ignored, as any header that is not ours.
+    replayed, and replayed again, stays one event. Anyone may put this header on a record, and gains nothing that an
+    event id of the sender's own does not give: it names the event, and no more. What is malformed, or names another
+    topic, is ignored, as any header that is not ours.
 
     Args:
         headers: The record's.
@@ -38,7 +38,7 @@ _COUNT_MAX_DIGITS: Final = 6
 
 
 def replay_count(headers: tuple[Header, ...]) -> int:
-    """What the headers say; 0 where they say nothing that is a number."""
+    """How often the record has been replayed; 0 where its headers hold no number that says so."""
     counts = [value or b"" for name, value in headers if name == REPLAY_COUNT_HEADER]
     if not counts or not counts[-1].isdigit() or len(counts[-1]) > _COUNT_MAX_DIGITS:
         return 0
@@ -46,13 +46,20 @@ def replay_count(headers: tuple[Header, ...]) -> int:
 
 
 def replay_headers(headers: tuple[Header, ...], first_coordinates: str, count: int) -> tuple[Header, ...]:
-    """The source's headers, with which record it repeats and the how-manieth replay this is."""
+    """The headers of a replay.
+
+    Args:
+        headers: The source record's.
+        first_coordinates: ``topic:partition:offset`` of the record that was set aside first.
+        count: 1 for the first replay.
+    """
     return (
-        *_without_replay(headers),
+        *without_replay(headers),
         (REPLAY_OF_HEADER, first_coordinates.encode()),
         (REPLAY_COUNT_HEADER, str(count).encode()),
     )
 
 
-def _without_replay(headers: tuple[Header, ...]) -> tuple[Header, ...]:
+def without_replay(headers: tuple[Header, ...]) -> tuple[Header, ...]:
+    """The headers without the two of a replay."""
     return tuple((name, value) for name, value in headers if name not in (REPLAY_OF_HEADER, REPLAY_COUNT_HEADER))

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from bridge.dead_letters.headers import DeadLetter, Reason, make_dead_letter, make_pointer
+from bridge.dead_letters.headers import DeadLetter, make_dead_letter, make_pointer
 from bridge.decisions import Decision, classify_kafka_error
 from bridge.record import Record
+from bridge.refusal import Refusal
 
 
-class DeadLetters:
-    """The way to the dead-letter topic.
+class DeadLetterWriter:
+    """Writes to the dead-letter topic.
 
     Args:
         producer: A started `aiokafka.AIOKafkaProducer`, acknowledged by all replicas. Not an idempotent one: after the
@@ -20,7 +21,7 @@ class DeadLetters:
         self._producer = producer
         self._topic = topic
 
-    async def set_aside(self, record: Record, reason: Reason) -> None:
+    async def set_aside(self, record: Record, refusal: Refusal, *, attempts: int) -> None:
         """Produces the dead letter and returns once it is acknowledged; only then may the source be settled.
 
         A record that the topic refuses as too large, and a batch that cannot be read, are set aside as a pointer.
@@ -29,14 +30,14 @@ class DeadLetters:
             aiokafka.errors.KafkaError: The topic cannot be written now; nothing is settled, and it may be repeated.
         """
         if record.is_unread_batch:
-            await self._send(make_pointer(record, reason))
+            await self._send(make_pointer(record, refusal, attempts=attempts))
             return
         try:
-            await self._send(make_dead_letter(record, reason))
+            await self._send(make_dead_letter(record, refusal, attempts=attempts))
         except Exception as error:
             if classify_kafka_error(error) is not Decision.RECORD:
                 raise
-            await self._send(make_pointer(record, reason))
+            await self._send(make_pointer(record, refusal, attempts=attempts))
 
     async def _send(self, letter: DeadLetter) -> None:
         if letter.key is None and letter.value is None:

@@ -1,32 +1,24 @@
-"""One attempt to settle a record: route and dispatch it, or set it aside."""
+"""One attempt to settle a record: make its call, or set it aside."""
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from activities.failpoints import Failpoint
-from bridge.backoff import delay_before
-from bridge.calls import Settlement
+from bridge.calls import Call, CallOutcome
 from bridge.config import BridgeConfig
-from bridge.dead_letters.headers import Reason
 from bridge.dead_letters.limit import DeadLetterGuard, DeadLetterLimitError
 from bridge.decisions import Decision, classify_dispatch_error, classify_kafka_error, is_of_one_run
 from bridge.engine.lanes import Work
+from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
-from bridge.reading.event import DecodedRecord
 from bridge.record import Record
-from bridge.refusal import DecodeError
-from bridge.router import WorkflowCall, route
-
-DISPATCH_STAGE = "dispatch"
-REFUSED_BY_TEMPORAL = "refused_by_temporal"
-"""Error code of a record that follows the contract and that Temporal does not take."""
+from bridge.refusal import Refusal, RefusalCode, Stage
 
 
 class Outcome(StrEnum):
-    """What became of a settled record."""
+    """How a record was settled: by one of a call's outcomes, or by its dead letter."""
 
     DELIVERED = "delivered"
     LATE = "late"
@@ -42,7 +34,7 @@ class Settled:
     error_code: str | None = None
 
 
-_DISPATCHED = {settlement: Settled(Outcome(settlement.value)) for settlement in Settlement}
+_OUTCOMES = {outcome: Settled(Outcome(outcome.value)) for outcome in CallOutcome}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,59 +46,61 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class ToSetAside:
-    """Nothing is acknowledged; the record's reason says why its next attempt is to set it aside."""
+    """Nothing is acknowledged; the record has a refusal now, and its next attempt sets it aside."""
 
 
-class Dispatches(Protocol):
-    """What the processor needs of the dispatcher."""
+Attempt = Settled | Retry | ToSetAside
+"""What one attempt came to."""
 
-    async def dispatch(self, call: WorkflowCall) -> Settlement:
-        """Hands an event to Temporal."""
+
+class CallMaker(Protocol):
+    """What makes calls on Temporal: a `bridge.calls.Caller`, or what stands for one in a test or a measurement."""
+
+    async def make(self, call: Call) -> CallOutcome:
+        """Makes the call; raises where its outcome is unknown or Temporal refuses it."""
         ...
 
 
-class SetsAside(Protocol):
-    """What the processor needs of the dead letters."""
+class Writer(Protocol):
+    """What writes dead letters."""
 
-    async def set_aside(self, record: Record, reason: Reason) -> None:
+    async def set_aside(self, record: Record, refusal: Refusal, *, attempts: int) -> None:
         """Produces a dead letter and returns once it is acknowledged."""
         ...
 
 
-class RecordProcessor:
-    """Makes attempts; what repeats them is the engine, so that nobody waits in vain for an outage to end."""
+class Attempter:
+    """Makes one attempt at a time. The engine repeats them, so that no attempt waits for an outage to end."""
 
-    def __init__(self, dispatcher: Dispatches, dead_letters: SetsAside, health: Health, config: BridgeConfig) -> None:
-        self._dispatcher = dispatcher
-        self._dead_letters = dead_letters
+    def __init__(self, caller: CallMaker, writer: Writer, health: Health, config: BridgeConfig) -> None:
+        self._caller = caller
+        self._writer = writer
         self._health = health
         self._back_off = config.back_off
         self._guard = DeadLetterGuard(config.dead_letter_limits)
-        self._failpoints = config.failpoints or None  # Asked for twice a record.
+        self._failpoints = config.failpoints
 
-    async def attempt(self, work: Work) -> Settled | Retry | ToSetAside:
+    async def attempt(self, work: Work) -> Attempt:
         """Tries once. Cancelling it is safe at any point: the record is then unsettled, and delivered again.
 
-        Sets aside what has a reason for it, and gives a reason to what cannot be delivered; never both at once, as the
-        dead-letter topic may keep whoever writes to it waiting for as long as the Kafka client tries.
+        Sets a record with a refusal aside, and gives a refusal to one that cannot be delivered. Never both in one
+        attempt, as the dead-letter topic may keep whoever writes to it waiting for as long as the Kafka client tries.
 
         Raises:
             DeadLetterLimitError: Too many records would be set aside. Nothing goes on after this.
         """
-        if work.reason is not None:
-            return await self._set_aside(work, work.reason)
+        if work.refusal is not None:
+            return await self._set_aside(work, work.refusal)
         work.attempts += 1
-        decoded = work.decoded
-        if isinstance(decoded, DecodeError):
-            return self._give_up(work, Reason(decoded.stage.value, decoded.code.value, decoded.message))
-        return await self._dispatch(work, decoded)
+        if isinstance(work.translated, Refusal):
+            return self._give_up(work, work.translated)
+        return await self._make(work, work.translated)
 
-    async def _dispatch(self, work: Work, decoded: DecodedRecord) -> Settled | Retry | ToSetAside:
-        call = route(decoded.order_id, decoded.event_type, decoded.event)
+    async def _make(self, work: Work, call: Call) -> Attempt:
         if self._failpoints:
             await self._failpoints.reach(Failpoint.BEFORE_CALL)
         try:
-            settlement = await self._dispatcher.dispatch(call)
+            outcome = await self._caller.make(call)
         except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
             decision = classify_dispatch_error(error)
             if decision is not Decision.RECORD:
@@ -116,33 +110,33 @@ class RecordProcessor:
                     self._health.failed(Dependency.TEMPORAL, decision, error)
                 return self._retry(work, decision)
             self._health.answered(Dependency.TEMPORAL)
-            return self._give_up(work, _refusal(error))
+            return self._give_up(work, refused_by_temporal(error))
         if self._failpoints:
             await self._failpoints.reach(Failpoint.AFTER_CALL)
         self._health.answered(Dependency.TEMPORAL)
         self._guard.note_delivered()
-        return _DISPATCHED[settlement]
+        return _OUTCOMES[outcome]
 
-    def _give_up(self, work: Work, reason: Reason) -> ToSetAside:
+    def _give_up(self, work: Work, refusal: Refusal) -> ToSetAside:
         """Counts the record now, in its turn among those that are delivered, however long its dead letter then takes.
 
         One beyond the limit ends the bridge only when it is about to be set aside: by then all before it have been, and
         can be looked at.
         """
-        work.reason = reason
+        work.refusal = refusal
         try:
             self._guard.admit()
         except DeadLetterLimitError as error:
             work.beyond_limit = error
         return ToSetAside()
 
-    async def _set_aside(self, work: Work, reason: Reason) -> Settled | Retry:
+    async def _set_aside(self, work: Work, refusal: Refusal) -> Settled | Retry:
         if work.beyond_limit is not None:
             raise work.beyond_limit
         if self._failpoints:
             await self._failpoints.reach(Failpoint.BEFORE_DEAD_LETTER)
         try:
-            await self._dead_letters.set_aside(work.record, replace(reason, attempts=work.attempts))
+            await self._writer.set_aside(work.record, refusal, attempts=work.attempts)
         except Exception as error:  # noqa: BLE001 -- as above
             decision = classify_kafka_error(error)
             self._health.failed(Dependency.DEAD_LETTERS, decision, error)
@@ -152,17 +146,17 @@ class RecordProcessor:
         if self._failpoints:
             await self._failpoints.reach(Failpoint.AFTER_DEAD_LETTER)
         self._health.answered(Dependency.DEAD_LETTERS)
-        return Settled(Outcome.DEAD_LETTERED, reason.error_code)
+        return Settled(Outcome.DEAD_LETTERED, refusal.code)
 
     def _retry(self, work: Work, decision: Decision) -> Retry:
         if decision is Decision.CONFIGURATION:
             return Retry(self._back_off.maximum)  # A person takes longer than any back-off.
         share = random.random()  # noqa: S311 -- spreads repeats over time, guards nothing
-        return Retry(delay_before(work.attempts + 1, self._back_off, random_share=share))
+        return Retry(self._back_off.delay_before(work.attempts + 1, random_share=share))
 
 
-def _refusal(error: Exception) -> Reason:
-    """What Temporal refused, without its message: that may quote the payload."""
+def refused_by_temporal(error: Exception) -> Refusal:
+    """Why Temporal refused a call. Without Temporal's own message, which may quote the payload."""
     status = getattr(getattr(error, "status", None), "name", type(error).__name__)
     message = f"Temporal does not take this event ({status}); compare it with the message contract, then replay it"
-    return Reason(DISPATCH_STAGE, REFUSED_BY_TEMPORAL, message)
+    return Refusal(Stage.DISPATCH, RefusalCode.REFUSED_BY_TEMPORAL, message)

@@ -1,36 +1,21 @@
-"""Works through the lanes: order within an order id, concurrency across them, all of it bounded."""
+"""Works through the lanes: order within a lane, concurrency across them, all of it bounded."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
-from typing import Protocol, cast
+from typing import cast
 
 import structlog
 
+from bridge.calls import Call
 from bridge.config import EngineLimits
-from bridge.engine.attempts import Retry, Settled, ToSetAside
+from bridge.engine.attempts import Attempt, Retry, Settled, ToSetAside
 from bridge.engine.lanes import Lane, Lanes, Work
-from bridge.engine.offsets import OffsetTracker, Partition, Recollection
+from bridge.engine.offsets import Inherited, OffsetTracker, Partition
+from bridge.engine.translation import translate
 from bridge.health import Health
-from bridge.reading.event import DecodedRecord
+from bridge.mapping import Mapping
 from bridge.record import Record
-from bridge.refusal import DecodeError
-
-
-class Attempts(Protocol):
-    """What the engine needs of the processor."""
-
-    async def attempt(self, work: Work) -> Settled | Retry | ToSetAside:
-        """Tries once to settle a record, or gives it a reason to be set aside."""
-        ...
-
-
-class Decodes(Protocol):
-    """A decoder that is bound to its topics and limits."""
-
-    def __call__(self, record: Record) -> DecodedRecord | DecodeError:
-        """The record's event, or why there is none."""
-        ...
 
 
 class Engine:
@@ -38,14 +23,26 @@ class Engine:
 
     `take` and `update_paused` never wait, so that the poll loop only polls. A fixed pool of workers makes the attempts;
     a record that is to be tried again waits on a timer and occupies no worker. A second pool, of the same size, does
-    nothing but set records aside: a dead-letter topic that keeps it waiting keeps no other order waiting (I10).
+    nothing but set records aside: a dead-letter topic that keeps it waiting keeps no other lane waiting (I10).
+
+    Args:
+        mapping: Says what each record means.
+        attempt: Makes one attempt at a record: `bridge.engine.attempts.Attempter.attempt`.
+        tracker: Knows which records are delivered and not settled.
+        health: Knows whether a configuration has to be corrected.
+        limits: How much is held and done at once.
     """
 
     def __init__(
-        self, decode: Decodes, processor: Attempts, tracker: OffsetTracker, health: Health, limits: EngineLimits
+        self,
+        mapping: Mapping,
+        attempt: Callable[[Work], Awaitable[Attempt]],
+        tracker: OffsetTracker,
+        health: Health,
+        limits: EngineLimits,
     ) -> None:
-        self._decode = decode
-        self._processor = processor
+        self._mapping = mapping
+        self._attempt = attempt
         self._tracker = tracker
         self._health = health
         self._limits = limits
@@ -57,7 +54,7 @@ class Engine:
         """Lanes whose head is to be set aside. A lane is in one queue at most: the records held bound them both."""
         self._workers: set[asyncio.Task[None]] = set()
         self._busy: dict[asyncio.Task[None], asyncio.Queue[Lane]] = {}
-        """The workers that are in the middle of an attempt, and the queue that each of them works through."""
+        """Each worker that is in the middle of an attempt, and the queue that it works through."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._tasks: asyncio.TaskGroup | None = None
@@ -66,7 +63,7 @@ class Engine:
         self.is_paused = False
         """Whether `update_paused` last said so."""
         self.attempts_ended = 0
-        """Attempts that came to an end so far, whichever; the watchdog looks whether it rises."""
+        """Attempts that came to any end so far; the watchdog looks whether it rises."""
         self.records_taken = 0
         """Records taken so far; the same."""
         self.records_held_peak = 0
@@ -80,18 +77,23 @@ class Engine:
             self._start_worker(self._given_up)
 
     def take(self, partition: Partition, records: Iterable[Record]) -> None:
-        """Takes one partition's delivered records into their lanes. Does not wait."""
+        """Takes one partition's delivered records into their lanes. Does not wait.
+
+        Raises:
+            UnexpectedDeliveryError: The Kafka client handed out what it cannot have.
+        """
+        mapping = self._mapping
         for record in records:
             self.records_taken += 1
             ticket = self._tracker.deliver(partition, record)
             if ticket is None:
                 continue  # An earlier owner of the partition had settled it.
-            lane = self._lanes.add(Work(record, self._decode(record), ticket, record.size_bytes))
+            lane = self._lanes.add(Work(record, translate(record, mapping), ticket, record.size_bytes))
             if lane is not None:
                 self._ready.put_nowait(lane)
         self.records_held_peak = max(self.records_held_peak, self._lanes.records_held)
-        for recollection in self._tracker.take_recollections():
-            self._log_recollection(recollection)
+        for inherited in self._tracker.take_inherited():
+            self._log_inherited(inherited)
 
     @property
     def records_held(self) -> int:
@@ -141,8 +143,8 @@ class Engine:
     def drop(self) -> int:
         """Forgets all that is held, and ends the attempts that are still in flight; then takes new records.
 
-        An attempt that ends late could otherwise reach Temporal after the order's next record, which by then somebody
-        else may have handed over (I3).
+        An attempt that ends late could otherwise reach Temporal after the next record of its lane, which by then
+        another bridge may have handed over (I3).
 
         Returns:
             How many records were dropped.
@@ -191,7 +193,7 @@ class Engine:
                 self._put(lane)
                 return
             try:
-                result = await self._processor.attempt(work)
+                result = await self._attempt(work)
             finally:
                 self.attempts_ended += 1
             if isinstance(result, Retry):
@@ -204,18 +206,18 @@ class Engine:
             self._log_settled(work, result)
 
     def _put(self, lane: Lane) -> None:
-        """Has the lane's head worked on, in its turn. A dropped lane that comes back from its timer has no head."""
+        """Queues a lane, so that its head is worked on. A dropped lane that comes back from its timer has no head."""
         if lane.head is not None:
             self._queue_of(lane.head).put_nowait(lane)
 
     def _queue_of(self, work: Work) -> asyncio.Queue[Lane]:
-        return self._ready if work.reason is None else self._given_up
+        return self._ready if work.refusal is None else self._given_up
 
-    def _log_recollection(self, recollection: Recollection) -> None:
-        topic, partition = recollection.partition
-        if recollection.is_trusted:
+    def _log_inherited(self, inherited: Inherited) -> None:
+        topic, partition = inherited.partition
+        if inherited.is_trusted:
             self._log.info(
-                "bridge.offsets.passed_over", topic=topic, partition=partition, records=recollection.records_passed_over
+                "bridge.offsets.passed_over", topic=topic, partition=partition, records=inherited.records_passed_over
             )
         else:
             self._log.warning(
@@ -227,13 +229,13 @@ class Engine:
             )
 
     def _log_settled(self, work: Work, settled: Settled) -> None:
-        record, decoded = work.record, work.decoded
+        record, translated = work.record, work.translated
         self._log.info(
             "bridge.record.settled",
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
-            order_id=decoded.order_id if isinstance(decoded, DecodedRecord) else None,
+            workflow_id=translated.workflow_id if isinstance(translated, Call) else None,
             outcome=settled.outcome,
             error_code=settled.error_code,
             attempts=work.attempts,

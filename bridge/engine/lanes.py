@@ -1,14 +1,16 @@
-"""The records that wait and the ones that run: one lane per order, at most one record of it in flight. Pure."""
+"""The records that wait and the ones that run: in each lane at most one record is in flight. Pure."""
 
 from collections import deque
 from dataclasses import dataclass, field
 
-from bridge.dead_letters.headers import Reason
+from bridge.calls import Call
 from bridge.dead_letters.limit import DeadLetterLimitError
 from bridge.engine.offsets import Ticket
-from bridge.reading.event import DecodedRecord
 from bridge.record import Record
-from bridge.refusal import DecodeError
+from bridge.refusal import Refusal
+
+LaneKey = str | Ticket
+"""A call's lane or workflow id; for a record that is refused its ticket, which no other record has."""
 
 
 @dataclass(slots=True)
@@ -16,38 +18,39 @@ class Work:
     """A delivered record on its way to being settled."""
 
     record: Record
-    decoded: DecodedRecord | DecodeError
+    translated: Call | Refusal
+    """What the mapping made of the record."""
     ticket: Ticket
     size_bytes: int
     attempts: int = 0
-    """Attempts made so far, over dispatching and setting aside."""
-    reason: Reason | None = None
-    """Why it is to be set aside; None as long as it is not."""
+    """Attempts made so far, at calling and at setting aside."""
+    refusal: Refusal | None = None
+    """Why the record is to be set aside; None as long as it is not. Its own, or Temporal's."""
     beyond_limit: DeadLetterLimitError | None = None
-    """Why it must not be set aside after all: it would be one too many."""
+    """Why the record must not be set aside after all: it would be one too many."""
 
     @property
-    def lane_key(self) -> str:
-        """The order's id; for a record that cannot be read its coordinates, as it must wait for nobody."""
-        if isinstance(self.decoded, DecodedRecord):
-            return self.decoded.order_id
-        # A blank cannot stand in an order id, so that no order shares this lane.
-        return f" {self.record.coordinates}"
+    def lane_key(self) -> LaneKey:
+        """Which lane the record waits in. One that is refused has a lane of its own: it must wait for nobody."""
+        call = self.translated
+        if isinstance(call, Refusal):
+            return self.ticket
+        return call.workflow_id if call.lane is None else call.lane
 
 
 @dataclass(slots=True)
 class Lane:
-    """The records of one order, in the order of their delivery."""
+    """The records of one lane, in the order of their delivery."""
 
-    key: str
+    key: LaneKey
     waiting: deque[Work] = field(default_factory=deque)
     """The first is the one in flight, or the next to be."""
     dropped: bool = False
-    """Its assignment has ended: nothing more is to be started from it."""
+    """Whether the lane's assignment has ended: nothing more is to be started from it."""
 
     @property
     def head(self) -> Work | None:
-        """The record that is next, or in flight."""
+        """The record that is next, or in flight; None in a lane that is empty or dropped."""
         return self.waiting[0] if self.waiting and not self.dropped else None
 
 
@@ -55,7 +58,7 @@ class Lanes:
     """All lanes that hold something, and how much they hold."""
 
     def __init__(self) -> None:
-        self._by_key: dict[str, Lane] = {}
+        self._by_key: dict[LaneKey, Lane] = {}
         self.records_held = 0
         self.bytes_held = 0
 

@@ -24,7 +24,7 @@ class Ticket(NamedTuple):
 
 
 class Committable(NamedTuple):
-    """What is to be committed for a partition."""
+    """A partition's commit."""
 
     offset: int
     """Everything below it is settled."""
@@ -32,22 +32,23 @@ class Committable(NamedTuple):
     """What is settled beyond it, for the next owner (`bridge.engine.settled_beyond`)."""
 
 
-class Recollection(NamedTuple):
-    """What came of what an earlier owner had settled beyond its committed offset."""
+class Inherited(NamedTuple):
+    """Whether a partition's previous owner's list of settled offsets was used, and how many records it let us skip."""
 
     partition: Partition
     is_trusted: bool
-    """False where the record at the committed offset was another one: nothing was passed over then."""
+    """False where the record at the committed offset is another one than the list was made for: nothing was skipped."""
     records_passed_over: int
-    """Delivered to this bridge and settled already, so not handed to Temporal again."""
+    """Records that were delivered to this bridge, and were settled already: they are not handed to Temporal again."""
 
 
 @dataclass(slots=True)
 class _PartitionState:
     epoch: int
-    recalled: SettledBeyond | None = None
-    """What an earlier owner had settled beyond; None once all of it was delivered."""
+    inherited: SettledBeyond | None = None
+    """The previous owner's list of settled offsets; None without one, and once all of it was delivered."""
     passed_over: int = 0
+    """Records skipped so far by that list."""
     next_offset: int | None = None
     """One after the highest delivered offset; None before the first delivery."""
     unsettled: dict[int, Fingerprinted] = field(default_factory=dict)
@@ -56,9 +57,9 @@ class _PartitionState:
     Offsets may have gaps (compaction, transactions, aborted batches), so nothing here counts in steps of one.
     """
     committed: Committable | None = None
-    """The last that a commit of this assignment was acknowledged for."""
-    _told: tuple[tuple[int, ...], Committable] | None = None
-    """What was last committable, and of what it was made."""
+    """The last one that Kafka acknowledged in this assignment."""
+    _last_committable: tuple[tuple[int, ...], Committable] | None = None
+    """The last answer of `committable`, and what it was made of: made anew only where that has changed."""
 
     def committable(self, metadata_chars_max: int) -> Committable | None:
         """The lowest unsettled offset, else the next; and what is settled beyond. None before the first delivery."""
@@ -67,23 +68,27 @@ class _PartitionState:
         offset = next(iter(self.unsettled), self.next_offset)
         # Below the same next offset records only ever leave `unsettled`, so that their number tells all of them.
         made_of = offset, self.next_offset, len(self.unsettled), metadata_chars_max
-        if self._told is None or self._told[0] != made_of:
-            self._told = made_of, Committable(offset, self._beyond(self.next_offset, metadata_chars_max))
-        return self._told[1]
+        if self._last_committable is None or self._last_committable[0] != made_of:
+            committable = Committable(offset, self._beyond(self.next_offset, metadata_chars_max))
+            self._last_committable = made_of, committable
+        return self._last_committable[1]
 
     def _beyond(self, end: int, metadata_chars_max: int) -> str:
         if not self.unsettled:
             return ""
         unsettled = tuple(self.unsettled)
-        if self.recalled is not None and self.recalled.end > end:
-            # Not delivered to us yet: an earlier owner's knowledge stands.
-            unsettled, end = unsettled + self.recalled.unsettled_from(end), self.recalled.end
+        if self.inherited is not None and self.inherited.end > end:
+            # Not delivered to us yet: the previous owner's knowledge stands.
+            unsettled, end = unsettled + self.inherited.unsettled_from(end), self.inherited.end
         lowest = self.unsettled[unsettled[0]]
         return encode(SettledBeyond(unsettled, end, lowest.fingerprint), chars_max=metadata_chars_max)
 
 
 class UnexpectedDeliveryError(Exception):
-    """Kafka's client handed out what it cannot have: to go on would lose records, so the process has to begin anew."""
+    """The Kafka client handed out a record that it cannot have, as where a topic was deleted and made anew.
+
+    To go on could lose records, so the process has to begin anew.
+    """
 
 
 class OffsetTracker:
@@ -91,16 +96,16 @@ class OffsetTracker:
 
     Three rules make a committed offset safe (I2): it never exceeds the lowest delivered offset that is not settled, it
     never goes back within an assignment, and what settles or is acknowledged under an assignment that has ended counts
-    for nothing. And one makes it safe to pass a record over: an earlier owner said that it is settled, in a commit
+    for nothing. And one rule makes it safe to skip a record: the previous owner said that it is settled, in a commit
     whose first unsettled record is the one that is delivered first now.
     """
 
     def __init__(self) -> None:
         self._epoch = 0
         self._states: dict[Partition, _PartitionState] = {}
-        self._recollections: list[Recollection] = []
+        self._inherited: list[Inherited] = []
         self.is_assigned = False
-        """Whether an assignment lasts; it may be one of no partitions."""
+        """Whether there is an assignment; it may be one of no partitions."""
         self.metadata_chars_max = METADATA_CHARS_MAX
         """Longest metadata of a commit; 0 for none."""
 
@@ -122,21 +127,21 @@ class OffsetTracker:
     def assign(
         self,
         partitions: frozenset[Partition] | set[Partition],
-        recalled: Mapping[Partition, SettledBeyond] | None = None,
+        inherited: Mapping[Partition, SettledBeyond] | None = None,
     ) -> int:
         """Begins a new assignment; whatever was delivered before it is forgotten.
 
         Args:
-            partitions: What is ours now.
-            recalled: What earlier owners had settled beyond the committed offsets.
+            partitions: The partitions that are assigned now.
+            inherited: The previous owners' lists of settled offsets, of those partitions that have one.
 
         Returns:
             The new assignment epoch.
         """
         self._epoch += 1
         self.is_assigned = True
-        recalled = recalled or {}
-        self._states = {partition: _PartitionState(self._epoch, recalled.get(partition)) for partition in partitions}
+        inherited = inherited or {}
+        self._states = {partition: _PartitionState(self._epoch, inherited.get(partition)) for partition in partitions}
         return self._epoch
 
     def revoke(self) -> None:
@@ -148,7 +153,7 @@ class OffsetTracker:
         """Notes that a record was handed out.
 
         Returns:
-            Its ticket; None if an earlier owner had settled it, and nothing is to be done.
+            The record's ticket; None if the previous owner had settled it, and nothing is to be done.
 
         Raises:
             UnexpectedDeliveryError: The partition is not assigned, or the offset is not above the last one delivered.
@@ -164,33 +169,33 @@ class OffsetTracker:
                 f"offset {offset} of {partition.topic}:{partition.partition} after {state.next_offset - 1}: "
                 "was the topic deleted and made anew?"
             )
-        if state.recalled is not None and self._is_settled_already(partition, state, record):
+        if state.inherited is not None and self._is_settled_already(partition, state, record):
             return None
         state.unsettled[offset] = record
         state.next_offset = offset + 1
         return Ticket(partition, offset, state.epoch)
 
     def _is_settled_already(self, partition: Partition, state: _PartitionState, record: Fingerprinted) -> bool:
-        recalled = state.recalled
-        if recalled is None:
+        inherited = state.inherited
+        if inherited is None:
             return False
-        if state.next_offset is None and not recalled.is_of(record):
-            self._end_recollection(partition, state, is_trusted=False)
+        if state.next_offset is None and not inherited.is_of(record):
+            self._end_inheriting(partition, state, is_trusted=False)
             return False
-        is_settled = recalled.holds(record.offset)
+        is_settled = inherited.holds(record.offset)
         if is_settled:
             state.passed_over += 1
             state.next_offset = record.offset + 1
-        if record.offset + 1 >= recalled.end:
-            self._end_recollection(partition, state, is_trusted=True)
+        if record.offset + 1 >= inherited.end:
+            self._end_inheriting(partition, state, is_trusted=True)
         return is_settled
 
-    def _end_recollection(self, partition: Partition, state: _PartitionState, *, is_trusted: bool) -> None:
-        state.recalled = None
-        self._recollections.append(Recollection(partition, is_trusted, state.passed_over))
+    def _end_inheriting(self, partition: Partition, state: _PartitionState, *, is_trusted: bool) -> None:
+        state.inherited = None
+        self._inherited.append(Inherited(partition, is_trusted, state.passed_over))
 
     def forget_committed(self, commits: Mapping[Partition, Committable], epoch: int) -> None:
-        """Notes that nobody knows what became of a commit: the next one is sent, whatever was acknowledged before."""
+        """Notes that a commit's outcome is unknown: the next one is sent, whatever was acknowledged before."""
         for partition in commits:
             state = self._states.get(partition)
             if state is not None and state.epoch == epoch:
@@ -201,9 +206,9 @@ class OffsetTracker:
         state = self._states.get(partition)
         return None if state is None else state.next_offset
 
-    def take_recollections(self) -> list[Recollection]:
-        """What came of what earlier owners had settled, since the last question."""
-        taken, self._recollections = self._recollections, []
+    def take_inherited(self) -> list[Inherited]:
+        """Each partition whose previous owner's list was used up or distrusted since this was last asked."""
+        taken, self._inherited = self._inherited, []
         return taken
 
     def settle(self, ticket: Ticket) -> bool:
@@ -224,7 +229,7 @@ class OffsetTracker:
         return state is not None and state.epoch == ticket.epoch
 
     def committable(self) -> dict[Partition, Committable]:
-        """What is to be committed for each partition where there is something new."""
+        """The commit of each partition for which there is something new to commit."""
         found: dict[Partition, Committable] = {}
         for partition, state in self._states.items():
             committable = state.committable(self.metadata_chars_max)

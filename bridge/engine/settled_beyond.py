@@ -1,10 +1,11 @@
-"""What is settled beyond the committable offset, as text for the commit's metadata. Pure.
+"""Which offsets are settled beyond the committed one, as text for the commit's metadata. Pure.
 
-Kafka keeps one offset for a partition and, beside it, a text of the consumer's own. While one order is stuck the offset
-stands still, and the text tells the next owner what need not be done again. It only ever saves repeats: where it is
-missing, cut short or not understood, everything from the offset on is delivered to Temporal again, and nothing is lost.
+Kafka keeps one offset for a partition and, beside it, a text of the consumer's own. While one record is stuck the
+offset stands still, and the text tells the next owner which records need not be called again. It only ever saves
+repeats: where it is missing, cut short or not understood, everything from the offset on is delivered to Temporal again,
+and nothing is lost.
 
-Told are the offsets that are *not* settled, up to an end. There are at most as many as the bridge holds records,
+The text lists the offsets that are *not* settled, up to an end. There are at most as many as the bridge holds records,
 however many are settled between them.
 """
 
@@ -19,22 +20,21 @@ from bridge.record import FINGERPRINT_BYTES
 METADATA_CHARS_MAX: Final = 4_096
 """What a broker takes unless it is told otherwise (``offset.metadata.max.bytes``)."""
 
-_PREFIX: Final = "order-bridge/1 "
-"""Names the writer and the version of what follows; another version is another number, and not read by this one."""
+_PREFIX: Final = "settled-beyond/1 "
+"""Names the format of what follows and its version; another version has another number, and is not read here."""
 _PLAIN_BYTES_MAX: Final = 1 << 20
-"""More than any writer writes: a text that unpacks to more is not one of ours."""
-
+"""More than any writer writes: a text that unpacks to more is none of this format."""
 
 _OFFSET_BITS: Final = 63
 """Kafka's offsets are signed and of 64 bits."""
 
 
 class UnreadableMetadataError(Exception):
-    """The text is not ours, of another version, damaged, or does not belong to its offset."""
+    """The text is of another format or version, damaged, or does not belong to its offset."""
 
 
 class Fingerprinted(Protocol):
-    """What is to be known of a record."""
+    """A record, as far as this module looks at one."""
 
     @property
     def offset(self) -> int:
@@ -43,7 +43,7 @@ class Fingerprinted(Protocol):
 
     @property
     def fingerprint(self) -> bytes:
-        """`FINGERPRINT_BYTES` that another record does not have."""
+        """`FINGERPRINT_BYTES` bytes that another record does not have."""
         ...
 
 
@@ -60,7 +60,7 @@ class SettledBeyond:
     end: int
     """Nothing is known from here on."""
     fingerprint: bytes
-    """Of the record at the committed offset: a topic that was deleted and made anew has another one there."""
+    """The fingerprint of the record at the committed offset: a topic that was made anew has another record there."""
     _among: frozenset[int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class SettledBeyond:
 
     @property
     def offset(self) -> int:
-        """The committed offset that it belongs to."""
+        """The committed offset that this belongs to."""
         return self.unsettled[0]
 
     def holds(self, offset: int) -> bool:
@@ -77,19 +77,19 @@ class SettledBeyond:
         return self.offset < offset < self.end and offset not in self._among
 
     def is_of(self, first: Fingerprinted) -> bool:
-        """Whether it speaks of the topic in which this is the first record from the committed offset on."""
+        """Whether this was made for the topic in which `first` is the first record from the committed offset on."""
         return first.offset == self.offset and first.fingerprint == self.fingerprint
 
     def unsettled_from(self, offset: int) -> tuple[int, ...]:
-        """What is unsettled at or above the offset."""
+        """The unsettled offsets from this one on."""
         return self.unsettled[bisect_left(self.unsettled, offset) :]
 
 
 def encode(beyond: SettledBeyond, *, chars_max: int) -> str:
-    """The text; empty where nothing is settled beyond.
+    """The text for a commit's metadata; empty where nothing is settled beyond its offset.
 
     Args:
-        beyond: What is to be told.
+        beyond: Which offsets are settled.
         chars_max: Longest text. What does not fit is left out from the end on: a beginning is true by itself.
     """
     unsettled, end = list(beyond.unsettled), beyond.end
@@ -106,19 +106,19 @@ def encode(beyond: SettledBeyond, *, chars_max: int) -> str:
 
 
 def decode(text: str, *, offset: int) -> SettledBeyond | None:
-    """What the text says; None where it is empty.
+    """The settled offsets that a text tells of; None where the text is empty.
 
     Args:
         text: The metadata of a commit, whoever wrote it.
         offset: The committed offset that it came with.
 
     Raises:
-        UnreadableMetadataError: Nothing can be made of it. Everything from the offset on has to be delivered.
+        UnreadableMetadataError: The text says nothing. Everything from the offset on has to be delivered again.
     """
     if not text:
         return None
     if not text.startswith(_PREFIX):
-        raise UnreadableMetadataError("it is not ours, or of another version")
+        raise UnreadableMetadataError("it is of another format or version")
     try:
         plain = _unpack(text.removeprefix(_PREFIX))
         first, position = _read_number(plain, 0)

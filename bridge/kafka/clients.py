@@ -10,7 +10,7 @@ from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.structs import OffsetAndMetadata
 
-from bridge.config import BridgeConfig
+from bridge.config import BridgeConfig, Kafka
 from bridge.decisions import Decision, classify_kafka_error
 from bridge.kafka.lenient_records import read_leniently
 
@@ -29,16 +29,16 @@ _PRODUCE_MAX_BYTES = 16 * 1024 * 1024
 _KNOCK_TIMEOUT_SECONDS = 5.0
 
 
-async def refusal_of(config: BridgeConfig) -> Exception | None:
-    """Why Kafka lets none of our clients in; None where it does, or does not answer.
+async def login_error(kafka: Kafka, client_id: str) -> Exception | None:
+    """Why Kafka refuses a connection with these credentials; None where it takes it, or does not answer.
 
     The clients themselves only log it, and say that they cannot connect, as if it were away (aiokafka 0.14,
     `AIOKafkaClient.bootstrap` and `_get_conn`): a wrong password would look like an outage.
     """
-    for host, port, _ in collect_hosts(config.bootstrap_servers):
+    for host, port, _ in collect_hosts(kafka.bootstrap_servers):
         try:
             async with asyncio.timeout(_KNOCK_TIMEOUT_SECONDS):
-                connection = await create_conn(host, port, client_id=config.client_id, **config.kafka_security)
+                connection = await create_conn(host, port, client_id=client_id, **kafka.security)
         except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
             if classify_kafka_error(error) is Decision.CONFIGURATION:
                 return error
@@ -48,19 +48,24 @@ async def refusal_of(config: BridgeConfig) -> Exception | None:
     return None
 
 
-def make_consumer(config: BridgeConfig) -> Any:
+def client_id_of(config: BridgeConfig) -> str:
+    """What the bridge calls itself towards Kafka."""
+    return config.client_id or config.group_id
+
+
+def make_consumer(config: BridgeConfig, kafka: Kafka) -> Any:
     """An `AIOKafkaConsumer` that is neither started nor subscribed."""
     read_leniently()
     return AIOKafkaConsumer(
-        bootstrap_servers=config.bootstrap_servers,
-        client_id=config.client_id,
+        bootstrap_servers=kafka.bootstrap_servers,
+        client_id=client_id_of(config),
         group_id=config.group_id,
         # No deserializers: one that raises would raise for ever at the same position.
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # The default skips what was produced before the group was born.
         isolation_level="read_committed",  # What a transaction took back never happened.
-        # Exactly one assignor: with more the client joins several times. Range, so that one order's partitions of the
-        # four topics belong to one bridge.
+        # Exactly one assignor: with more the client joins several times. Range, so that partitions of one number belong
+        # to one bridge in all topics that have equally many: records of one key, whichever topic they are in.
         partition_assignment_strategy=(RangePartitionAssignor,),
         session_timeout_ms=_ms(config.group.session_timeout),
         heartbeat_interval_ms=_ms(config.group.heartbeat_interval),
@@ -71,7 +76,7 @@ def make_consumer(config: BridgeConfig) -> Any:
         fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
         metadata_max_age_ms=15_000,  # How soon added partitions are seen: work on them goes on within 30 s (I12).
-        **config.kafka_security,
+        **kafka.security,
     )
 
 
@@ -87,21 +92,21 @@ async def fetch_committed(
     return cast("dict[TopicPartition, OffsetAndMetadata]", committed)
 
 
-def make_producer(config: BridgeConfig) -> Any:
+def make_producer(config: BridgeConfig, kafka: Kafka) -> Any:
     """An `AIOKafkaProducer` for dead letters, not started.
 
     Not idempotent: once a broker has refused one record as too large, an idempotent producer's next records fail as out
     of order (seen in aiokafka 0.14 on Kafka 4.3). A dead letter may be there twice; replaying it is idempotent.
     """
     return AIOKafkaProducer(
-        bootstrap_servers=config.bootstrap_servers,
-        client_id=config.client_id,
+        bootstrap_servers=kafka.bootstrap_servers,
+        client_id=client_id_of(config),
         acks="all",
         enable_idempotence=False,
         linger_ms=0,  # Each record is awaited, so waiting for company only costs time.
         max_request_size=_PRODUCE_MAX_BYTES,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
-        **config.kafka_security,
+        **kafka.security,
     )
 
 

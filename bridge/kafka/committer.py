@@ -7,23 +7,24 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import InvalidCommitOffsetSizeError, OffsetMetadataTooLargeError
 
-from activities.failpoints import Failpoint
 from bridge.config import BridgeConfig
 from bridge.decisions import Decision, classify_kafka_error
 from bridge.engine.offsets import Committable, OffsetTracker, Partition
 from bridge.engine.settled_beyond import METADATA_CHARS_MAX
+from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
 from bridge.kafka.poller import log
 
 
 class CommitResult(StrEnum):
-    """What came of a commit."""
+    """The outcome of one commit attempt."""
 
     COMMITTED = "committed"
-    """All that is committable is; also where there was nothing to do."""
+    """Kafka has all that is committable; also where there was nothing to commit."""
     FAILED = "failed"
+    """Whether Kafka has it is unknown; the next commit repeats it."""
     LOST_OWNERSHIP = "lost_ownership"
-    """The partitions are others' by now."""
+    """Other bridges have the partitions by now."""
 
 
 class Committer:

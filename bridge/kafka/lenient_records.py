@@ -1,6 +1,6 @@
-"""Records that aiokafka's parser gives up on, and the rest of their batches with them, read all the same.
+"""A parser for the records that aiokafka's own gives up on, and for the rest of their batches.
 
-Its parser raises out of `getmany` (aiokafka 0.14): at every poll again, for all partitions, and so that no seek leads
+That parser raises out of `getmany` (aiokafka 0.14): at every poll again, for all partitions, and so that no seek leads
 past the record, as each fetch begins with its batch. Kafka takes a header whose name is not UTF-8 from anybody, and
 other clients read it. Nothing that is public puts another parser in; docs/adr/bridge-engine.md says why it is this one.
 """
@@ -17,7 +17,7 @@ from aiokafka.record import MemoryRecords
 from aiokafka.record.util import decode_varint
 
 from bridge.record import Header
-from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
+from bridge.refusal import Refusal, RefusalCode, Stage
 
 _LENGTH: Final = struct.Struct(">i")
 _LENGTH_AT, _MAGIC_AT, _BATCH_AT = 8, 16, 12
@@ -35,7 +35,7 @@ _DECOMPRESS: Final[dict[int, Callable[[bytes], bytes]]] = {
 
 
 def read_leniently() -> None:
-    """Has all of the process's consumers read so from now on."""
+    """Puts `LenientRecords` in the place of aiokafka's parser, for all consumers of the process from now on."""
     fetcher.MemoryRecords = LenientRecords
 
 
@@ -119,8 +119,8 @@ class _LenientRecord:
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...] = ()
-    checksum: DecodeError | None = None
-    """The client hands it through as it is, and format 2 has none for a record: here, what is wrong with it."""
+    checksum: Refusal | None = None
+    """What is wrong with the record. The client hands this field through, and format 2 has no checksum of a record."""
 
 
 def _parse(batch: Any, data: bytes) -> Iterator[_LenientRecord]:
@@ -165,16 +165,16 @@ def _parse_header(reader: "_Reader") -> tuple[bytes, bytes | None]:
     return name, reader.take_sized()
 
 
-def _name_defect(names: list[bytes]) -> DecodeError | None:
+def _name_defect(names: list[bytes]) -> Refusal | None:
     try:
         for name in names:
             name.decode()
     except UnicodeDecodeError:
-        return DecodeError(
-            DecodeErrorCode.HEADER_NAME_NOT_UTF_8,
+        return Refusal(
+            Stage.ENVELOPE,
+            RefusalCode.HEADER_NAME_NOT_UTF_8,
             "the name of a header is not UTF-8: encode names of headers as UTF-8; in the dead letter the bytes that "
             "are not stand as \\x and two digits",
-            DecodeStage.ENVELOPE,
         )
     return None
 
@@ -191,11 +191,11 @@ def _rest_of(batch: Any, first_offset: int, error: Exception) -> _LenientRecord:
         batch.timestamp_type,
         None,
         None,
-        checksum=DecodeError(
-            DecodeErrorCode.BATCH_UNREADABLE,
+        checksum=Refusal(
+            Stage.BYTES,
+            RefusalCode.BATCH_UNREADABLE,
             f"the records from offset {first_offset} to {last_offset} are one batch that cannot be taken apart "
             f"({type(error).__name__}): see how their producer compresses them, and have it send them again",
-            DecodeStage.BYTES,
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The Kafka side of the bridge: polling, committing, and what happens when partitions come and go."""
+"""The poll loop: takes records from the Kafka client and hands them to the engine."""
 
 import asyncio
 import time
@@ -9,11 +9,11 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import GroupAuthorizationFailedError
 
-from activities.failpoints import Failpoint
 from bridge.config import BridgeConfig
 from bridge.decisions import Decision, classify_kafka_error
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import Partition
+from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
 from bridge.kafka.positions import Positions, is_of_one_partition
 from bridge.record import Record
@@ -25,7 +25,7 @@ _POLL_TIMEOUT_MS = 200
 _PAUSED_POLL_FIRST_MS, _PAUSED_POLL_LAST_MS = 2, 100
 """The same while the engine is full, when a poll ends only by the clock; longer the longer nothing is settled."""
 _BUSY_POLL_RECORDS_MAX = 10
-"""Most records of one poll while more are held than can be begun: decoding a few takes less than a call, so that calls
+"""Most records of one poll while more are held than can be begun: to translate a few takes less than a call, so calls
 which end meanwhile are followed by the next at once. With 500 the calls of 5 ms took 9 (measured on 2026-11-23)."""
 _FAILED_POLL_PAUSE_SECONDS = 1.0
 _CAREFUL_SECONDS = 5.0
@@ -71,8 +71,8 @@ class Poller:
         """Subscribes, and polls until stopped. Must not be cancelled while the consumer is to be used any further.
 
         Args:
-            subscribe: Subscribes to the topics; called again where the group has refused us. The client would otherwise
-                go on raising what its last heartbeat met, also when we are long let in again (aiokafka 0.14).
+            subscribe: Subscribes to the topics; called again where the group has refused this member. The client would
+                otherwise go on raising what its last heartbeat met, long after the member may join (aiokafka 0.14).
         """
         subscribe()
         while not self._stopping:

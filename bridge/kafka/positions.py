@@ -1,4 +1,4 @@
-"""Where the client stands in its partitions: taken back after a failed poll, and held where nothing can be read."""
+"""The consumer's positions: rewound after a failed poll, and held where a partition's next records cannot be read."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ HOLD_SECONDS = 30.0
 
 
 def is_of_one_partition(error: BaseException) -> bool:
-    """Whether a poll failed by what one partition holds: damaged bytes, and no matter of the group or the servers."""
+    """Whether a poll failed by the bytes of one partition, and not by the group or the servers."""
     return not isinstance(error, KafkaError) or isinstance(error, (CorruptRecordException, UnsupportedCodecError))
 
 
@@ -29,11 +29,13 @@ class _Hold:
     epoch: int
     """The assignment epoch; a new assignment begins without holds."""
     retry_at: float | None
-    """None while it is tried."""
+    """None while the partition is tried again."""
 
 
 class Positions:
-    """Sees to it that no record is passed over that was not handed out.
+    """Rewinds the consumer after a failed poll, and holds partitions whose next records raise.
+
+    aiokafka may have moved past records that it never returned; those are fetched again.
 
     Args:
         consumer: An `AIOKafkaConsumer`.
@@ -48,7 +50,7 @@ class Positions:
         self._holds: dict[TopicPartition, _Hold] = {}
 
     async def go_back(self) -> None:
-        """Goes back, in each partition, to what was delivered last; to be called before the next poll.
+        """Goes back, in each partition, to the record after the last one delivered; called before the next poll.
 
         A poll that raises throws away what it had taken of other partitions, after it had moved on in them (aiokafka
         0.14, `Fetcher.fetched_records`). What it holds in its buffers goes as well, and is fetched again.
@@ -81,12 +83,12 @@ class Positions:
                 await self._consumer.seek_to_beginning(*never_committed)
 
     def _ours(self) -> set[TopicPartition]:
-        """Without those of an assignment that is only coming or is going: it begins, or began, elsewhere."""
+        """The partitions of the present assignment: not those of one that is only coming, or is going."""
         known = self._tracker.partitions
         return {partition for partition in self._consumer.assignment() if Partition(*partition) in known}
 
     async def hold(self, partition: TopicPartition, error: Exception) -> None:
-        """Takes nothing more from a partition whose next records raise: never past them, and not in others' way."""
+        """Pauses a partition whose next records raise: nothing is taken past them, and no other partition waits."""
         if partition not in self._ours():
             return
         try:
@@ -109,10 +111,10 @@ class Positions:
             )
 
     def retry_due(self) -> bool:
-        """Lets held partitions go on whose time has come.
+        """Resumes held partitions that have waited for `HOLD_SECONDS`.
 
         Returns:
-            Whether there are any: the next polls may raise.
+            Whether any was resumed: the next polls may raise.
         """
         if not self._holds:
             return False
@@ -125,7 +127,7 @@ class Positions:
         return bool(due)
 
     def end_retries(self) -> None:
-        """Forgets the holds of what was tried and did not raise again."""
+        """Forgets the holds of partitions that were tried again and did not raise."""
         for partition in [key for key, hold in self._holds.items() if hold.retry_at is None]:
             del self._holds[partition]
             structlog.get_logger("bridge").info(
@@ -134,7 +136,7 @@ class Positions:
 
     @property
     def held(self) -> tuple[str, ...]:
-        """Which partitions are held, and where, as ``topic:partition:offset``."""
+        """The held partitions and their positions, as ``topic:partition:offset``."""
         epoch = self._tracker.epoch
         holds = sorted((key, hold.offset) for key, hold in self._holds.items() if hold.epoch == epoch)
         return tuple(f"{key.topic}:{key.partition}:{offset}" for key, offset in holds)

@@ -1,4 +1,4 @@
-"""What is done when partitions come and go."""
+"""Partitions come and go: drains, commits and drops before they go, reads what is settled when they come."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,7 @@ from bridge.kafka.poller import log
 
 
 class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types.
-    """What is done when partitions go and come. The client waits for it before it lets others have them."""
+    """The client calls this when partitions go and come, and lets no other member have them before it is done."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         self._health = health
         self._drain_timeout = config.drain_timeout
         # No heartbeat is sent meanwhile, so it takes no more than a part of the session.
-        self._recall_timeout = min(config.commit_timeout, config.group.session_timeout / 2)
+        self._inherit_timeout = min(config.commit_timeout, config.group.session_timeout / 2)
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Drains within the budget, commits, lets go. The rebalance is eager: it is always all partitions.
@@ -62,43 +62,43 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         )
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
-        """Begins a new assignment epoch, with what earlier owners had settled beyond their committed offsets.
+        """Begins a new assignment epoch, with the previous owners' lists of what is settled beyond their commits.
 
         The client hands out records while it waits for this (aiokafka 0.14, `_on_join_complete`), so the partitions
         are paused meanwhile. Nothing has been fetched by then that a pause would throw away: there is no await before
         it, and without a position, which the client has to ask for, it fetches nothing.
         """
         self._engine.drop()
-        # The records that met it are others' now, or come again.
+        # The records that met these troubles are others' now, or come again.
         self._health.forget(Dependency.DEAD_LETTERS, Dependency.OFFSETS)
         self._consumer.pause(*assigned)
-        recalled: dict[Partition, SettledBeyond] = {}
+        inherited: dict[Partition, SettledBeyond] = {}
         try:
-            recalled = await self._recall(assigned)
+            inherited = await self._read_inherited(assigned)
         finally:
             partitions = {Partition(tp.topic, tp.partition) for tp in assigned}
-            epoch = self._tracker.assign(partitions, recalled)
+            epoch = self._tracker.assign(partitions, inherited)
             self._consumer.resume(*assigned)
         log.info(
             "bridge.partitions.assigned",
             epoch=epoch,
             partitions=sorted(f"{partition.topic}:{partition.partition}" for partition in partitions),
-            settled_beyond=sorted(f"{partition.topic}:{partition.partition}" for partition in recalled),
+            settled_beyond=sorted(f"{partition.topic}:{partition.partition}" for partition in inherited),
         )
 
-    async def _recall(self, assigned: Any) -> dict[Partition, SettledBeyond]:
-        """What is settled beyond the committed offsets, as far as it is known; never fails."""
-        recalled: dict[Partition, SettledBeyond] = {}
+    async def _read_inherited(self, assigned: Any) -> dict[Partition, SettledBeyond]:
+        """The previous owners' lists, as commits tell them. Raises nothing: without a list all is repeated."""
+        inherited: dict[Partition, SettledBeyond] = {}
         try:
-            async with asyncio.timeout(self._recall_timeout.total_seconds()):
+            async with asyncio.timeout(self._inherit_timeout.total_seconds()):
                 committed = await fetch_committed(self._consumer, assigned)
         except Exception as error:  # noqa: BLE001 -- whatever it is, not knowing costs repeats and no record
             log.warning(
-                "bridge.offsets.not_recalled",
+                "bridge.offsets.not_inherited",
                 error=type(error).__name__,
                 action="none: everything from the committed offsets on is handed to Temporal",
             )
-            return recalled
+            return inherited
         for tp, (offset, metadata) in committed.items():
             try:
                 beyond = decode(metadata or "", offset=offset)
@@ -113,5 +113,5 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
                 )
                 continue
             if beyond is not None:
-                recalled[Partition(tp.topic, tp.partition)] = beyond
-        return recalled
+                inherited[Partition(tp.topic, tp.partition)] = beyond
+        return inherited

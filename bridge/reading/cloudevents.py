@@ -4,13 +4,14 @@ from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.reading.json_text import parse_object
+from bridge.reading.json_text import ReadLimits, parse_object
 from bridge.record import Header
-from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
-from schemas.base import EVENT_ID_MAX_CHARS
+from bridge.refusal import Refusal, RefusalCode, RefusedError, Stage
 
 SPEC_VERSION = "1.0"
 STRUCTURED_CONTENT_TYPE = "application/cloudevents+json"
+EVENT_ID_MAX_CHARS = 512
+"""Longest source and id together: at four bytes a character still within what most databases index."""
 
 _CONTENT_TYPE_HEADER = "content-type"
 _ATTRIBUTES = ("specversion", "id", "source", "type", "time")
@@ -36,10 +37,10 @@ _STRUCTURED = Attributes(structured=True)
 
 
 def read_binary_attributes(headers: tuple[Header, ...]) -> Attributes:
-    """The attributes in a record's headers; other headers are the sender's own business.
+    """The CloudEvents attributes in a record's headers. All other headers are left alone.
 
     Raises:
-        DecodeError: A header that we read is there twice, is no UTF-8, or breaks the CloudEvents specification.
+        RefusedError: A header of these is there twice, is no UTF-8, or breaks the CloudEvents specification.
     """
     if not headers:
         return _NONE
@@ -50,13 +51,13 @@ def read_binary_attributes(headers: tuple[Header, ...]) -> Attributes:
         if name is None:
             continue
         if name in found:
-            raise _error(DecodeErrorCode.HEADER_REPEATED, f"the header {header} is there more than once")
+            raise _error(RefusalCode.HEADER_REPEATED, f"the header {header} is there more than once")
         found[name] = _header_text(header, value)
     content_type = found.pop(_CONTENT_TYPE_HEADER, "").partition(";")[0].strip().lower()
     if content_type.startswith("application/cloudevents"):
         if content_type != STRUCTURED_CONTENT_TYPE:
             raise _error(
-                DecodeErrorCode.CONTENT_TYPE_UNSUPPORTED,
+                RefusalCode.CONTENT_TYPE_UNSUPPORTED,
                 f"of CloudEvents content types only {STRUCTURED_CONTENT_TYPE} is read",
             )
         return _STRUCTURED
@@ -66,20 +67,33 @@ def read_binary_attributes(headers: tuple[Header, ...]) -> Attributes:
     return _attributes(found, prefix="ce_")
 
 
-def reads_as_structured(attributes: Attributes, fields: dict[str, Any]) -> bool:
-    """Whether a value without attributes in its headers is a structured event: tools without headers send these."""
-    return not attributes.given and "specversion" in fields and "order_id" not in fields
+_REQUIRED = frozenset({"specversion", "id", "source", "type"})
+"""What every CloudEvent has (CloudEvents 1.0, required attributes)."""
 
 
-def read_structured_attributes(fields: dict[str, Any], *, value_max_bytes: int) -> tuple[Attributes, dict[str, Any]]:
+def reads_as_structured(attributes: Attributes, fields: dict[str, Any], bare_member: str | None) -> bool:
+    """Whether a value without attributes in its headers is a structured event: tools without headers send these.
+
+    Args:
+        attributes: What the headers say.
+        fields: The members of the value.
+        bare_member: A member that a bare body always has, and an event has only within its data. Then `specversion`
+            without that member tells an event. None where there is none: all required attributes tell it.
+    """
+    if attributes.given or "specversion" not in fields:
+        return False
+    return bare_member not in fields if bare_member is not None else fields.keys() >= _REQUIRED
+
+
+def read_structured_attributes(fields: dict[str, Any], limits: ReadLimits) -> tuple[Attributes, dict[str, Any]]:
     """The attributes of an event in structured mode, and its data.
 
     Args:
         fields: The event's members.
-        value_max_bytes: Largest data that is read at all.
+        limits: How much data is read.
 
     Raises:
-        DecodeError: An attribute breaks the specification, or the data is no JSON object.
+        RefusedError: An attribute breaks the specification, or the data is no JSON object.
     """
     found: dict[str, str] = {}
     for name in _ATTRIBUTES:
@@ -87,45 +101,43 @@ def read_structured_attributes(fields: dict[str, Any], *, value_max_bytes: int) 
         if value is None:
             continue
         if not isinstance(value, str):
-            raise _error(DecodeErrorCode.ATTRIBUTE_INVALID, f"the CloudEvents attribute {name} is not a string")
+            raise _error(RefusalCode.ATTRIBUTE_INVALID, f"the CloudEvents attribute {name} is not a string")
         found[name] = value
     content_type = fields.get("datacontenttype")
     if isinstance(content_type, str):
         _check_data_content_type(content_type.partition(";")[0].strip().lower())
     if "specversion" not in found:
-        raise _error(DecodeErrorCode.ATTRIBUTE_MISSING, "the CloudEvents attribute specversion is missing; send 1.0")
-    return _attributes(found, prefix=""), _structured_data(fields, value_max_bytes)
+        raise _error(RefusalCode.ATTRIBUTE_MISSING, "the CloudEvents attribute specversion is missing; send 1.0")
+    return _attributes(found, prefix=""), _structured_data(fields, limits)
 
 
-def _structured_data(fields: dict[str, Any], value_max_bytes: int) -> dict[str, Any]:
+def _structured_data(fields: dict[str, Any], limits: ReadLimits) -> dict[str, Any]:
     """The event's data: a JSON object as it is, or its bytes in Base64 (JSON event format 1.0.2, section 3.1)."""
     data, in_base64 = fields.get("data"), fields.get("data_base64")
     if in_base64 is None:
         if not isinstance(data, dict):
-            raise _error(
-                DecodeErrorCode.DATA_MISSING, "the CloudEvents member data is missing, or is not a JSON object"
-            )
+            raise _error(RefusalCode.DATA_MISSING, "the CloudEvents member data is missing, or is not a JSON object")
         return data
     if data is not None:
-        raise _error(DecodeErrorCode.ATTRIBUTE_INVALID, "of the CloudEvents members data and data_base64 send only one")
+        raise _error(RefusalCode.ATTRIBUTE_INVALID, "of the CloudEvents members data and data_base64 send only one")
     try:
         decoded = b64decode(in_base64, validate=True)
     except (TypeError, ValueError):  # No text, other characters, or a length that no bytes have.
-        raise _error(DecodeErrorCode.ATTRIBUTE_INVALID, "the CloudEvents member data_base64 is not Base64") from None
-    return parse_object(decoded, value_max_bytes=value_max_bytes)
+        raise _error(RefusalCode.ATTRIBUTE_INVALID, "the CloudEvents member data_base64 is not Base64") from None
+    return parse_object(decoded, limits)
 
 
 def _header_text(header: str, value: bytes | None) -> str:
     try:
         return (value or b"").decode()
     except UnicodeDecodeError:
-        raise _error(DecodeErrorCode.HEADER_NOT_UTF_8, f"the header {header} is not UTF-8") from None
+        raise _error(RefusalCode.HEADER_NOT_UTF_8, f"the header {header} is not UTF-8") from None
 
 
 def _check_data_content_type(content_type: str) -> None:
     # JSON event format 1.0.2, section 3.1: any type whose subtype is json, or ends with +json.
     if content_type and not content_type.endswith(("/json", "+json")):
-        raise _error(DecodeErrorCode.CONTENT_TYPE_UNSUPPORTED, "the content type of the data is not application/json")
+        raise _error(RefusalCode.CONTENT_TYPE_UNSUPPORTED, "the content type of the data is not application/json")
 
 
 def _attributes(found: dict[str, str], *, prefix: str) -> Attributes:
@@ -133,11 +145,11 @@ def _attributes(found: dict[str, str], *, prefix: str) -> Attributes:
         # CloudEvents 1.0, type system: no control characters. And an empty attribute says nothing.
         if not value or any(character < " " or "\x7f" <= character <= "\x9f" for character in value):
             raise _error(
-                DecodeErrorCode.ATTRIBUTE_INVALID,
+                RefusalCode.ATTRIBUTE_INVALID,
                 f"the CloudEvents attribute {prefix}{name} is empty or holds a control character",
             )
     if found.get("specversion", SPEC_VERSION) != SPEC_VERSION:
-        raise _error(DecodeErrorCode.SPECVERSION_UNSUPPORTED, f"of CloudEvents only specversion {SPEC_VERSION} is read")
+        raise _error(RefusalCode.SPECVERSION_UNSUPPORTED, f"of CloudEvents only specversion {SPEC_VERSION} is read")
     return Attributes(_event_id(found, prefix), found.get("type"), found.get("time"), given=True)
 
 
@@ -149,21 +161,19 @@ def _event_id(found: dict[str, str], prefix: str) -> str | None:
     if source is None or event_id is None:
         missing = "source" if source is None else "id"
         raise _error(
-            DecodeErrorCode.ATTRIBUTE_MISSING,
+            RefusalCode.ATTRIBUTE_MISSING,
             f"the CloudEvents attribute {prefix}{missing} is missing; id and source name an event together",
         )
     if "|" in source:
-        raise _error(
-            DecodeErrorCode.ATTRIBUTE_INVALID, f"the CloudEvents attribute {prefix}source is not a URI reference"
-        )
+        raise _error(RefusalCode.ATTRIBUTE_INVALID, f"the CloudEvents attribute {prefix}source is not a URI reference")
     joined = f"{source}|{event_id}"
     if len(joined) > EVENT_ID_MAX_CHARS:
         raise _error(
-            DecodeErrorCode.ATTRIBUTE_INVALID,
+            RefusalCode.ATTRIBUTE_INVALID,
             f"{prefix}source and {prefix}id together have more than {EVENT_ID_MAX_CHARS - 1} characters",
         )
     return joined
 
 
-def _error(code: DecodeErrorCode, message: str) -> DecodeError:
-    return DecodeError(code, message, DecodeStage.ENVELOPE)
+def _error(code: RefusalCode, message: str) -> RefusedError:
+    return RefusedError(Refusal(Stage.ENVELOPE, code, message))

@@ -2,21 +2,22 @@ r"""From bytes to a JSON object, more strictly than any parser: what two readers
 
 Parsers keep the last of repeated names, turn integers above 2**64 into floats (orjson), accept NaN (the standard
 library, pydantic) or nesting that later code cannot take, and all accept ``\u0000``, which Postgres refuses in text
-and jsonb. Each of these would be another order than the sender meant, or an order that can never be stored.
+and jsonb. Each of these would be another document than the sender meant, or one that many databases cannot hold.
 """
 
 import json
 import math
 import re
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
+from bridge.refusal import Refusal, RefusalCode, RefusedError, Stage
 
 DEPTH_MAX = 32
-"""Deepest nesting; the contract's own models need 4. The limit holds for fields that we ignore as well."""
+"""Deepest nesting, far above what messages need. The limit holds for fields that nobody reads as well."""
 
 INTEGER_MAX_CHARS = 19
-"""Longest integer in characters, sign included: all that fit in 64 bits but some, and far above the largest amount."""
+"""Longest integer in characters, sign included: nearly all that fit in 64 bits, which all readers read alike."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF_8_MARK = b"\xef\xbb\xbf"
@@ -27,17 +28,28 @@ _COMMENT_STARTS = ("//", "/*", "#")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def parse_object(value: bytes | None, *, value_max_bytes: int) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """How much of one record is read."""
+
+    value_max_bytes: int = 512 * 1024
+    """Longest value, and longest data within it. Well below the 2 MiB that Temporal takes as one payload, JSON escapes
+    included."""
+    value_max_setting: str = "value_max_bytes"
+    """What the setting behind `value_max_bytes` is called, for whoever reads that a value was too large."""
+
+
+def parse_object(value: bytes | None, limits: ReadLimits) -> dict[str, Any]:
     """The JSON object that the value is.
 
     Args:
         value: The record's value.
-        value_max_bytes: Largest value that is read at all.
+        limits: How much is read.
 
     Raises:
-        DecodeError: The value is not exactly one JSON object in UTF-8, or is one that readers disagree on.
+        RefusedError: The value is not exactly one JSON object in UTF-8, or is one that readers disagree on.
     """
-    text = _text(value, value_max_bytes)
+    text = _text(value, limits)
     if (text.count("{") + text.count("[")) > DEPTH_MAX:
         # Only now is a walk worth its cost; and it comes first, so that no parser meets an abyss.
         _refuse_deep_nesting(text)
@@ -47,7 +59,7 @@ def parse_object(value: bytes | None, *, value_max_bytes: int) -> dict[str, Any]
         raise _syntax_error(error) from None  # The original's message quotes the document.
     if not isinstance(document, dict):
         raise _json_error(
-            DecodeErrorCode.JSON_NOT_AN_OBJECT, "the value is JSON, but not an object; send one object per record"
+            RefusalCode.JSON_NOT_AN_OBJECT, "the value is JSON, but not an object; send one object per record"
         )
     if "\\u" in text:
         # Only an escape can bring in a NUL or half a surrogate pair: raw ones are refused before this.
@@ -55,16 +67,17 @@ def parse_object(value: bytes | None, *, value_max_bytes: int) -> dict[str, Any]
     return document
 
 
-def _text(value: bytes | None, value_max_bytes: int) -> str:
+def _text(value: bytes | None, limits: ReadLimits) -> str:
     """The value as text; what is known not to be text is named."""
     if value is None:
-        raise _bytes_error(DecodeErrorCode.VALUE_NULL, "the record has no value (a tombstone); send a JSON object")
+        raise _bytes_error(RefusalCode.VALUE_NULL, "the record has no value (a tombstone); send a JSON object")
     if not value:
-        raise _bytes_error(DecodeErrorCode.VALUE_EMPTY, "the value is empty; send a JSON object")
-    if len(value) > value_max_bytes:
+        raise _bytes_error(RefusalCode.VALUE_EMPTY, "the value is empty; send a JSON object")
+    if len(value) > limits.value_max_bytes:
         raise _bytes_error(
-            DecodeErrorCode.VALUE_TOO_LARGE,
-            f"the value has {len(value)} bytes, more than the limit of {value_max_bytes} (BRIDGE_VALUE_MAX_BYTES)",
+            RefusalCode.VALUE_TOO_LARGE,
+            f"the value has {len(value)} bytes, more than the limit of {limits.value_max_bytes} "
+            f"({limits.value_max_setting})",
         )
     _refuse_known_encodings(value)
     try:
@@ -72,32 +85,32 @@ def _text(value: bytes | None, value_max_bytes: int) -> str:
     except UnicodeDecodeError as error:
         if value.lstrip()[:1] in (b"{", b"["):
             raise _bytes_error(
-                DecodeErrorCode.VALUE_NOT_UTF_8,
+                RefusalCode.VALUE_NOT_UTF_8,
                 f"byte {error.start} of the value is not UTF-8; encode the JSON as UTF-8",
             ) from None
         raise _bytes_error(
-            DecodeErrorCode.VALUE_BINARY, "the value is binary data, not text; send JSON encoded as UTF-8"
+            RefusalCode.VALUE_BINARY, "the value is binary data, not text; send JSON encoded as UTF-8"
         ) from None
     if not text.strip(_BLANKS):
-        raise _bytes_error(DecodeErrorCode.VALUE_BLANK, "the value is blank; send a JSON object")
+        raise _bytes_error(RefusalCode.VALUE_BLANK, "the value is blank; send a JSON object")
     return text
 
 
 def _refuse_known_encodings(value: bytes) -> None:
     if value.startswith(_GZIP_MAGIC):
         raise _bytes_error(
-            DecodeErrorCode.VALUE_GZIP,
+            RefusalCode.VALUE_GZIP,
             "the value is compressed with gzip; leave compression to the Kafka client (compression.type)",
         )
     if value.startswith(_UTF_8_MARK):
         raise _bytes_error(
-            DecodeErrorCode.VALUE_BYTE_ORDER_MARK, "the value starts with a byte-order mark; send UTF-8 without one"
+            RefusalCode.VALUE_BYTE_ORDER_MARK, "the value starts with a byte-order mark; send UTF-8 without one"
         )
     if value.startswith(_UTF_16_MARKS) or _UNMARKED_UTF_16.match(value):
-        raise _bytes_error(DecodeErrorCode.VALUE_UTF_16, "the value is UTF-16 or UTF-32; encode the JSON as UTF-8")
+        raise _bytes_error(RefusalCode.VALUE_UTF_16, "the value is UTF-16 or UTF-32; encode the JSON as UTF-8")
     if value[0] == 0 and len(value) >= _SCHEMA_REGISTRY_PREFIX_BYTES:
         raise _bytes_error(
-            DecodeErrorCode.VALUE_SCHEMA_REGISTRY,
+            RefusalCode.VALUE_SCHEMA_REGISTRY,
             "the value starts with a schema registry's magic byte and schema id; use a plain JSON serializer",
         )
 
@@ -116,7 +129,7 @@ def _refuse_deep_nesting(text: str) -> None:
             depth += 1
             if depth > DEPTH_MAX:
                 raise _json_error(
-                    DecodeErrorCode.JSON_TOO_DEEP, f"objects and arrays are nested more than {DEPTH_MAX} deep"
+                    RefusalCode.JSON_TOO_DEEP, f"objects and arrays are nested more than {DEPTH_MAX} deep"
                 )
         elif character in "}]":
             depth -= 1
@@ -126,23 +139,23 @@ _STRUCTURE = re.compile(r'[{}\[\]]|"(?:[^"\\]|\\.)*"?', re.DOTALL)
 """Brackets, and whole strings so that brackets within them do not count."""
 
 
-def _syntax_error(error: json.JSONDecodeError) -> DecodeError:
+def _syntax_error(error: json.JSONDecodeError) -> RefusedError:
     """Names what is wrong with the text; says where, and shows none of it."""
     text, position = error.doc, error.pos
     rest = text[position : position + 64].lstrip(_BLANKS)
     where = f"at line {error.lineno}, column {error.colno}"
     if error.msg.startswith("Invalid control character"):
-        code, what = DecodeErrorCode.JSON_CONTROL_CHARACTER, "a control character stands unescaped in a string"
+        code, what = RefusalCode.JSON_CONTROL_CHARACTER, "a control character stands unescaped in a string"
     elif rest.startswith(_COMMENT_STARTS):
-        code, what = DecodeErrorCode.JSON_COMMENT, "JSON has no comments"
+        code, what = RefusalCode.JSON_COMMENT, "JSON has no comments"
     elif error.msg == "Extra data":
-        code, what = DecodeErrorCode.JSON_SEVERAL_DOCUMENTS, "more follows the JSON; send one object per record"
+        code, what = RefusalCode.JSON_SEVERAL_DOCUMENTS, "more follows the JSON; send one object per record"
     elif _is_trailing_comma(text, position, rest):
-        code, what = DecodeErrorCode.JSON_TRAILING_COMMA, "a comma stands before the end of an object or array"
+        code, what = RefusalCode.JSON_TRAILING_COMMA, "a comma stands before the end of an object or array"
     elif error.msg.startswith("Unterminated string") or not rest:
-        code, what = DecodeErrorCode.JSON_TRUNCATED, "the JSON ends too early; was it cut off?"
+        code, what = RefusalCode.JSON_TRUNCATED, "the JSON ends too early; was it cut off?"
     else:
-        code, what = DecodeErrorCode.JSON_INVALID, "the value is not JSON"
+        code, what = RefusalCode.JSON_INVALID, "the value is not JSON"
     return _json_error(code, f"{what} ({where})")
 
 
@@ -157,7 +170,7 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise _json_error(
-            DecodeErrorCode.JSON_REPEATED_NAME,
+            RefusalCode.JSON_REPEATED_NAME,
             "an object has the same name twice; readers disagree on which one counts",
         )
     return members
@@ -165,21 +178,19 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(digits: str) -> int:
     if len(digits) > INTEGER_MAX_CHARS:
-        raise _json_error(
-            DecodeErrorCode.JSON_INTEGER_TOO_LONG, f"an integer has more than {INTEGER_MAX_CHARS} characters"
-        )
+        raise _json_error(RefusalCode.JSON_INTEGER_TOO_LONG, f"an integer has more than {INTEGER_MAX_CHARS} characters")
     return int(digits)
 
 
 def _float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise _json_error(DecodeErrorCode.JSON_NUMBER_TOO_LARGE, "a number is beyond what a double can hold")
+        raise _json_error(RefusalCode.JSON_NUMBER_TOO_LARGE, "a number is beyond what a double can hold")
     return number
 
 
 def _not_a_number(_constant: str) -> NoReturn:
-    raise _json_error(DecodeErrorCode.JSON_NOT_A_NUMBER, "JSON has no NaN and no Infinity")
+    raise _json_error(RefusalCode.JSON_NOT_A_NUMBER, "JSON has no NaN and no Infinity")
 
 
 def _refuse_bad_characters(document: dict[str, Any]) -> None:
@@ -195,20 +206,20 @@ def _refuse_bad_characters(document: dict[str, Any]) -> None:
         elif isinstance(item, str):
             if "\0" in item:
                 raise _json_error(
-                    DecodeErrorCode.JSON_NUL_CHARACTER, "a string holds a NUL character (\\u0000); leave it out"
+                    RefusalCode.JSON_NUL_CHARACTER, "a string holds a NUL character (\\u0000); leave it out"
                 )
             if _SURROGATE.search(item):
                 raise _json_error(
-                    DecodeErrorCode.JSON_LONE_SURROGATE, "a string holds half a surrogate pair (\\ud800 to \\udfff)"
+                    RefusalCode.JSON_LONE_SURROGATE, "a string holds half a surrogate pair (\\ud800 to \\udfff)"
                 )
 
 
-def _bytes_error(code: DecodeErrorCode, message: str) -> DecodeError:
-    return DecodeError(code, message, DecodeStage.BYTES)
+def _bytes_error(code: RefusalCode, message: str) -> RefusedError:
+    return RefusedError(Refusal(Stage.BYTES, code, message))
 
 
-def _json_error(code: DecodeErrorCode, message: str) -> DecodeError:
-    return DecodeError(code, message, DecodeStage.JSON)
+def _json_error(code: RefusalCode, message: str) -> RefusedError:
+    return RefusedError(Refusal(Stage.JSON, code, message))
 
 
 _DECODER = json.JSONDecoder(

@@ -7,24 +7,28 @@ from aiokafka import TopicPartition
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
-from bridge.config import BridgeConfig
+from bridge.config import BridgeConfig, Kafka
 from bridge.decisions import classify_dispatch_error, classify_kafka_error
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker
 from bridge.health import Dependency, Health
-from bridge.kafka.clients import refusal_of
+from bridge.kafka.clients import client_id_of, login_error
 
 _PROBE_TIMEOUT_SECONDS = 5.0
 
 
 async def ask_temporal(client: Client) -> None:
-    """Asks for the namespace: the server must answer, the namespace exist, and we be allowed in."""
+    """Asks Temporal for the client's namespace.
+
+    Raises:
+        Exception: Temporal does not answer within 5 s, has no such namespace, or does not let the client in.
+    """
     async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
 
 
 class Prober:
-    """Keeps the health up to date, and knows whether there is something to read.
+    """Asks both servers now and then, tells the health, and knows whether there is something to read.
 
     The Kafka client itself says nothing while its broker is away: it polls empty and tries again.
     """
@@ -38,13 +42,15 @@ class Prober:
         tracker: OffsetTracker,
         health: Health,
         config: BridgeConfig,
+        kafka: Kafka,
     ) -> None:
         self._consumer = consumer
         self._client = client
         self._engine = engine
         self._tracker = tracker
         self._health = health
-        self._config = config
+        self._kafka = kafka
+        self._client_id = client_id_of(config)
         self._interval_seconds = config.probe_interval.total_seconds()
         self.is_lagging = False
         """Whether there were records to read at the last look."""
@@ -64,8 +70,8 @@ class Prober:
             self._health.failed(Dependency.TEMPORAL, classify_dispatch_error(error), error)
             self._was_refused = True
             return
-        # While there is work, its calls say how it is: a namespace may answer that takes no orders. But what is held
-        # may make no call, as it waits for its dead letter: so what was said here is taken back here, once.
+        # While there is work, its calls say how Temporal is: a namespace may answer that takes no calls. But records
+        # that are held may wait for dead letters, and make no call: so trouble noted here is cleared here.
         if self._engine.records_held == 0 or self._was_refused:
             self._health.answered(Dependency.TEMPORAL)
         self._was_refused = False
@@ -81,7 +87,7 @@ class Prober:
                     ends = await self._consumer.end_offsets(partitions)
                     lagging = await self._is_behind(ends)
         except Exception as error:  # noqa: BLE001 -- as above
-            reason = await refusal_of(self._config) or error
+            reason = await login_error(self._kafka, self._client_id) or error
             self._health.failed(Dependency.KAFKA, classify_kafka_error(reason), reason)
             return
         self.is_lagging = lagging

@@ -1,7 +1,7 @@
 """Waits for the servers and connects to them; an outage is waited for, and what a person must correct is said."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -9,11 +9,10 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaConnectionError
 
-from bridge.backoff import delay_before
-from bridge.config import BridgeConfig
+from bridge.config import BridgeConfig, Kafka
 from bridge.decisions import Decision, classify_dispatch_error, classify_kafka_error
 from bridge.health import Dependency, Health
-from bridge.kafka.clients import make_consumer, make_producer, refusal_of
+from bridge.kafka.clients import client_id_of, login_error, make_consumer, make_producer
 
 log = structlog.get_logger("bridge")
 
@@ -22,14 +21,32 @@ _CLOSE_TIMEOUT = timedelta(seconds=3)
 
 
 class MissingTopicsError(Exception):
-    """Topics that the bridge is told of are not there."""
+    """Topics that the mapping or the configuration names are not there."""
 
 
 class Startup:
-    """Each step is repeated until it succeeds, or the bridge is stopped."""
+    """Connects to the servers. Each step is repeated until it succeeds, or the bridge is stopped.
 
-    def __init__(self, config: BridgeConfig, health: Health, stop_requested: asyncio.Event) -> None:
+    Args:
+        config: The bridge's.
+        kafka: Where Kafka is.
+        topics: The topics that must be there, beside the one of the dead letters.
+        health: Is told of each failure.
+        stop_requested: Set where the bridge is to stop.
+    """
+
+    def __init__(
+        self,
+        config: BridgeConfig,
+        kafka: Kafka,
+        topics: Collection[str],
+        *,
+        health: Health,
+        stop_requested: asyncio.Event,
+    ) -> None:
         self._config = config
+        self._kafka = kafka
+        self._topics = topics
         self._health = health
         self._stop_requested = stop_requested
 
@@ -42,7 +59,10 @@ class Startup:
         return await self._connect(make_producer, resources)
 
     async def connect_consumer(self, resources: AsyncExitStack) -> Any:
-        """A started `AIOKafkaConsumer`, not subscribed; as above. Every topic is there by then."""
+        """A started `AIOKafkaConsumer`, closed with the resources; None if the bridge was stopped before.
+
+        It is not subscribed yet, and every topic is there by then.
+        """
         consumer = await self._connect(make_consumer, resources)
         if consumer is None:
             return None
@@ -50,21 +70,24 @@ class Startup:
         return consumer if found else None
 
     async def _look_for_topics(self, consumer: Any) -> None:
-        """Before subscribing: the client would wait for a missing one without a word."""
-        missing = {*self._config.topics, self._config.dead_letter_topic} - set(await consumer.topics())
+        """Before subscribing: the client would wait for a missing topic without a word."""
+        missing = {*self._topics, self._config.dead_letter_topic} - set(await consumer.topics())
         if missing:
-            raise MissingTopicsError(f"missing topics: {', '.join(sorted(missing))}; make them with: orders migrate")
+            names = ", ".join(sorted(missing))
+            raise MissingTopicsError(f"missing topics: {names}; {self._config.make_topics}")
 
-    async def _connect(self, make: Callable[[BridgeConfig], Any], resources: AsyncExitStack) -> Any:
+    async def _connect(self, make: Callable[[BridgeConfig, Kafka], Any], resources: AsyncExitStack) -> Any:
         started: list[Any] = []
 
         async def start() -> None:
-            client = make(self._config)  # A new one each time: one that failed to start cannot be started again.
+            client = make(
+                self._config, self._kafka
+            )  # A new one each time: one that failed to start cannot be started again.
             try:
                 await client.start()
             except KafkaConnectionError as error:
                 await _close(client)
-                raise await refusal_of(self._config) or error from None
+                raise await login_error(self._kafka, client_id_of(self._config)) or error from None
             except BaseException:
                 await _close(client)
                 raise
@@ -94,7 +117,7 @@ class Startup:
                     self._health.answered(dependency)
                     return True
                 self._health.failed(dependency, classify(error), error)
-                delay = delay_before(attempts + 1, self._config.back_off, random_share=1.0)
+                delay = self._config.back_off.delay_before(attempts + 1, random_share=1.0)
                 await asyncio.wait([stopped], timeout=delay.total_seconds())
             return False
         finally:

@@ -51,20 +51,20 @@ def send_to_temporal(
     as_json: JsonOption = False,
 ) -> None:
     """Checks the message, delivers it to its order's workflow, and says what became of it."""
-    from bridge.calls import Settlement  # noqa: PLC0415 - see above
+    from bridge import CallOutcome  # noqa: PLC0415 - see above
     from orders.operations.send import deliver  # noqa: PLC0415 - see above
 
     says = {
-        Settlement.DELIVERED: "delivered to the order's workflow",
-        Settlement.LATE: "the order is over: an order.event_rejected will say why",
-        Settlement.DUPLICATE: "the order is over, and this event has been answered before",
+        CallOutcome.DELIVERED: "delivered to the order's workflow",
+        CallOutcome.LATE: "the order is over: an order.event_rejected will say why",
+        CallOutcome.DUPLICATE: "the order is over, and this event has been answered before",
     }
     body = build_body(event_type, {"order_id": order_id, **fields, "event_id": event_id, "occurred_at": occurred_at})
-    event_id, settlement = run_on_servers(server_settings(), lambda clients: deliver(clients, event_type, body))
+    event_id, outcome = run_on_servers(server_settings(), lambda clients: deliver(clients, event_type, body))
     if as_json:
-        print_json({"order_id": body.order_id, "event_id": event_id, "outcome": settlement.value})
+        print_json({"order_id": body.order_id, "event_id": event_id, "outcome": outcome.value})
         return
-    console().print(f"{body.order_id}: {event_type.value} {says[settlement]}. See: orders status {body.order_id}")
+    console().print(f"{body.order_id}: {event_type.value} {says[outcome]}. See: orders status {body.order_id}")
 
 
 def produce_message(

@@ -1,4 +1,4 @@
-"""Straight to Temporal: the same models, router and call as the bridge, without Kafka in between."""
+"""Straight to Temporal: the same models, mapping and call as the bridge's, without Kafka in between."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -6,9 +6,8 @@ from uuid import uuid4
 
 from temporalio.service import RPCError
 
-from bridge.calls import Dispatcher, Settlement
+from bridge import Caller, CallOutcome
 from bridge.decisions import Decision, classify_dispatch_error
-from bridge.router import route
 from orders.clients.opened import Clients
 from orders.clients.temporal import temporal_unreachable
 from orders.errors import OrdersError, UnreachableError
@@ -20,7 +19,7 @@ _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.5
 
 
-async def deliver(clients: Clients, event_type: EventType, body: InboundBody) -> tuple[str, Settlement]:
+async def deliver(clients: Clients, event_type: EventType, body: InboundBody) -> tuple[str, CallOutcome]:
     """Hands an event to its order's workflow, which is started where there is none.
 
     Args:
@@ -41,17 +40,15 @@ async def deliver(clients: Clients, event_type: EventType, body: InboundBody) ->
         occurred_at=body.occurred_at or datetime.now(UTC),
         body=body_fields(body),
     )
-    settings = clients.settings
-    policy = settings.order_policy(search_attributes=settings.temporal_search_attributes)
-    dispatcher = Dispatcher(await clients.temporal(), policy, settings.order_run_timeout)
-    call = route(body.order_id, event_type, event)
+    caller = Caller(await clients.temporal())
+    call = clients.settings.order_mapping().call_for(body.order_id, event_type, event)
     for _ in range(_ATTEMPTS):
         try:
-            return event.event_id, await dispatcher.dispatch(call)
+            return event.event_id, await caller.make(call)
         except RPCError as error:
             if classify_dispatch_error(error) is not Decision.TRANSIENT:
                 raise OrdersError(f"Temporal refused the call ({error.status.name}): {error.message}") from error
         await asyncio.sleep(_PAUSE_SECONDS)
     raise UnreachableError(
-        f"{temporal_unreachable(settings)}; the event may be sent again with --event-id {event.event_id}"
+        f"{temporal_unreachable(clients.settings)}; the event may be sent again with --event-id {event.event_id}"
     )

@@ -1,12 +1,14 @@
 """Settings of the bridge."""
 
+import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
-from orders.settings.contradictions import too_short
-from orders.settings.types import Count, Name, OptionalPort, Seconds, SizeBytes
+from bridge import BackOff, BridgeConfig, DeadLetterLimits, EngineLimits, GroupTimings, ReadLimits
+from orders.failpoints import Failpoints
+from orders.settings.types import Count, Name, OptionalPort, Seconds, SizeBytes, span
 
 
 class BridgeSettings(BaseModel):
@@ -76,36 +78,79 @@ class BridgeSettings(BaseModel):
         60, description="Without progress for so long, although both servers answer, the bridge ends to begin anew."
     )
 
+    def bridge_config(self, *, dead_letter_topic: str, failpoints: Failpoints | None = None) -> BridgeConfig:
+        """How the bridge works.
 
-_NOT_LONGER: Final = (
-    ("bridge_retry_initial_interval_seconds", "bridge_retry_maximum_interval_seconds"),
-    ("bridge_session_timeout_seconds", "bridge_max_poll_interval_seconds"),
-)
+        Args:
+            dead_letter_topic: where records are set aside, which is a setting of Kafka's.
+            failpoints: what strikes the process in tests; None for nothing.
+
+        Raises:
+            ValueError: settings contradict each other; the bridge's own sentences, which name its fields.
+        """
+        return BridgeConfig(
+            group_id=self.bridge_group_id,
+            client_id=self.bridge_client_id,
+            dead_letter_topic=dead_letter_topic,
+            rpc_timeout=span(self.bridge_rpc_timeout_seconds),
+            back_off=BackOff(
+                initial=span(self.bridge_retry_initial_interval_seconds),
+                maximum=span(self.bridge_retry_maximum_interval_seconds),
+            ),
+            group=GroupTimings(
+                session_timeout=span(self.bridge_session_timeout_seconds),
+                heartbeat_interval=span(self.bridge_heartbeat_interval_seconds),
+                rebalance_timeout=span(self.bridge_rebalance_timeout_seconds),
+                max_poll_interval=span(self.bridge_max_poll_interval_seconds),
+            ),
+            poll_records_max=self.bridge_poll_records_max,
+            engine=EngineLimits(
+                records_held_max=self.bridge_records_held_max,
+                bytes_held_max=self.bridge_bytes_held_max,
+                calls_in_flight_max=self.bridge_calls_in_flight_max,
+            ),
+            commit_interval=span(self.bridge_commit_interval_seconds),
+            commit_timeout=span(self.bridge_commit_timeout_seconds),
+            drain_timeout=span(self.bridge_drain_timeout_seconds),
+            dead_letter_limits=DeadLetterLimits(
+                in_a_row_max=self.bridge_dead_letters_in_a_row_max,
+                share_max=self.bridge_dead_letters_share_max,
+                share_window=self.bridge_dead_letters_share_window,
+                in_a_row_setting="BRIDGE_DEAD_LETTERS_IN_A_ROW_MAX",
+                share_setting="BRIDGE_DEAD_LETTERS_SHARE_MAX",
+                reasons="orders dlq list",
+            ),
+            probe_interval=span(self.bridge_probe_interval_seconds),
+            watchdog_timeout=span(self.bridge_watchdog_timeout_seconds),
+            make_topics="make them with: orders migrate",
+            failpoints=failpoints,
+        )
+
+    @property
+    def read_limits(self) -> ReadLimits:
+        """How much of one record is read."""
+        return ReadLimits(self.bridge_value_max_bytes, value_max_setting="BRIDGE_VALUE_MAX_BYTES")
+
+
+_SETTINGS: Final = {
+    "initial": "BRIDGE_RETRY_INITIAL_INTERVAL_SECONDS",
+    "maximum": "BRIDGE_RETRY_MAXIMUM_INTERVAL_SECONDS",
+    "session_timeout": "BRIDGE_SESSION_TIMEOUT_SECONDS",
+    "heartbeat_interval": "BRIDGE_HEARTBEAT_INTERVAL_SECONDS",
+    "max_poll_interval": "BRIDGE_MAX_POLL_INTERVAL_SECONDS",
+    "rebalance_timeout": "BRIDGE_REBALANCE_TIMEOUT_SECONDS",
+    "drain_timeout": "BRIDGE_DRAIN_TIMEOUT_SECONDS",
+    "commit_timeout": "BRIDGE_COMMIT_TIMEOUT_SECONDS",
+    "rpc_timeout": "BRIDGE_RPC_TIMEOUT_SECONDS",
+    "watchdog_timeout": "BRIDGE_WATCHDOG_TIMEOUT_SECONDS",
+}
+"""The setting behind each field of `BridgeConfig` that may contradict another."""
+_FIELD: Final = re.compile(rf"\b({'|'.join(_SETTINGS)})\b")
 
 
 def contradictions(settings: BridgeSettings) -> Iterator[str]:
-    """A sentence for each pair of these settings that cannot both be meant."""
-    yield from too_short(settings, _NOT_LONGER)
-    if settings.bridge_heartbeat_interval_seconds * 3 > settings.bridge_session_timeout_seconds:
-        yield (
-            f"BRIDGE_HEARTBEAT_INTERVAL_SECONDS ({settings.bridge_heartbeat_interval_seconds:g}) is above a third of "
-            f"BRIDGE_SESSION_TIMEOUT_SECONDS ({settings.bridge_session_timeout_seconds:g})"
-        )
-    # A commit may be under way when the drain ends: it is waited for, and the last one comes after it.
-    letting_go = settings.bridge_drain_timeout_seconds + 2 * settings.bridge_commit_timeout_seconds
-    if letting_go >= settings.bridge_rebalance_timeout_seconds:
-        yield (
-            "BRIDGE_DRAIN_TIMEOUT_SECONDS and twice BRIDGE_COMMIT_TIMEOUT_SECONDS together "
-            f"({letting_go:g}) are not below BRIDGE_REBALANCE_TIMEOUT_SECONDS "
-            f"({settings.bridge_rebalance_timeout_seconds:g})"
-        )
-    patience = {
-        "BRIDGE_REBALANCE_TIMEOUT_SECONDS": settings.bridge_rebalance_timeout_seconds,
-        "twice BRIDGE_RPC_TIMEOUT_SECONDS": 2 * settings.bridge_rpc_timeout_seconds,
-    }
-    for name, seconds in patience.items():
-        if settings.bridge_watchdog_timeout_seconds <= seconds:
-            yield (
-                f"BRIDGE_WATCHDOG_TIMEOUT_SECONDS ({settings.bridge_watchdog_timeout_seconds:g}) is not above {name} "
-                f"({seconds:g})"
-            )
+    """A sentence for each pair of these settings that cannot both be meant: the bridge's own, naming the settings."""
+    try:
+        settings.bridge_config(dead_letter_topic="")
+    except ValueError as error:
+        yield from _FIELD.sub(lambda field: _SETTINGS[field[0]], str(error)).splitlines()

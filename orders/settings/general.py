@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from activities.failpoints import Failpoints
+from orders.failpoints import Failpoints
 from orders.settings.types import Name
 
 
@@ -49,8 +49,8 @@ class GeneralSettings(BaseModel):
         """Whether real orders are at stake, so that neither stand-ins nor failpoints are allowed."""
         return self.orders_environment is Environment.PRODUCTION
 
-    def parse_failpoints(self) -> Failpoints:
-        """The failpoints that FAILPOINTS sets, with no hit counted yet.
+    def parse_failpoints(self) -> Failpoints | None:
+        """The failpoints that FAILPOINTS sets, with no hit counted yet; None where it sets none.
 
         Raises:
             ValueError: FAILPOINTS is malformed, or set in production.

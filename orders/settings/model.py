@@ -5,7 +5,7 @@ system, and what ``.env.example`` says. A setting is a line in its group's file.
 """
 
 from collections.abc import Iterator
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +20,9 @@ from orders.settings.kafka import KafkaSettings
 from orders.settings.order import OrderSettings
 from orders.settings.temporal import TemporalSettings
 from orders.settings.worker import WorkerSettings
+
+if TYPE_CHECKING:
+    from orders.mapping import OrderMapping
 
 STOP_TIMEOUT_SECONDS = 25.0
 """A process that is told to stop has stopped by then: below the 30 s after which orchestrators kill (I13)."""
@@ -61,6 +64,17 @@ class Settings(
         env_ignore_empty=True,
         hide_input_in_errors=True,
     )
+
+    def order_mapping(self) -> "OrderMapping":
+        """What the records of the inbound topics mean, and the calls that events become."""
+        from orders.mapping import OrderMapping  # noqa: PLC0415 -- brings Temporal's client along: half a second
+
+        return OrderMapping(
+            {topic: event_type for event_type, topic in self.inbound_topics.items()},
+            self.order_policy(search_attributes=self.temporal_search_attributes),
+            run_timeout=self.order_run_timeout,
+            limits=self.read_limits,
+        )
 
     @property
     def names_endpoints(self) -> bool:

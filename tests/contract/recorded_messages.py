@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.reading.event import DecodedRecord, DecodeLimits, decode
-from bridge.record import Record
+from bridge import Record
+from orders.mapping import DecodedRecord, OrderMapping
 from schemas.event_types import EventType
 
 _VERSION_1: Final = Path(__file__).parent / "recorded" / "v1"
@@ -16,7 +16,7 @@ OUTBOUND: Final = _VERSION_1 / "outbound.jsonl"
 CONTRACT: Final = _VERSION_1 / "asyncapi.json"
 CURRENCIES: Final = _VERSION_1 / "currencies.json"
 
-_TOPICS: Final = {event_type.value: event_type for event_type in EventType}
+_MAPPING: Final = OrderMapping({event_type.value: event_type for event_type in EventType})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def _from_line(line: str) -> Recorded:
 
 def read_by_the_bridge(record: Record) -> DecodedRecord:
     """The event that today's bridge reads."""
-    return decode(record, _TOPICS, DecodeLimits())
+    return _MAPPING.read(record)
 
 
 def as_recorded(read: DecodedRecord) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from cloudevents.v1.http import CloudEvent as OlderCloudEvent
 
 from activities import journal
 from activities.adapters.kafka import KafkaEventPublisher
-from bridge.reading.event import DecodeLimits, decode
-from bridge.record import Record
+from bridge import Record
+from orders.mapping import OrderMapping
 from schemas.contract.examples import EXAMPLES
 from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundEvent
@@ -31,7 +31,7 @@ from tests.helpers.messages.kafka_io import Outgoing, StoredRecord, produce, rea
 from tests.helpers.servers.kafka_topics import topics_made
 
 FORMAT = JSONFormat()
-TOPICS = {event_type.value: event_type for event_type in EventType}
+MAPPING = OrderMapping({event_type.value: event_type for event_type in EventType})
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 
 
@@ -114,7 +114,7 @@ WRITERS = {
 
 def read_by_the_bridge(topic: str, value: bytes | None, headers: dict[str, bytes] | tuple[Any, ...]) -> InboundEvent:
     pairs = tuple(headers.items()) if isinstance(headers, dict) else headers
-    return decode(Record(topic, 0, 7, 1_700_000_000_000, b"o-1001", value, pairs), TOPICS, DecodeLimits()).event
+    return MAPPING.read(Record(topic, 0, 7, 1_700_000_000_000, b"o-1001", value, pairs)).event
 
 
 def meant(sent: Sent) -> InboundEvent:

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import stack
-from activities.failpoints import BRIDGE_FAILPOINTS
+from bridge.failpoints import Failpoint
 from stack.endpoints import REQUIRED_VARIABLES
 from tests.faults.drivers import bridge_faults
 from tests.faults.drivers.ends_of_runs import repeat_everything_after_the_runs_are_forgotten, tell_orders_as_they_end
@@ -154,7 +154,7 @@ def _deliveries(system: OrderSystem) -> tuple[int, int]:
 def _faults(outages: Outages) -> list[NamedFault]:
     """Every fault there is, by name."""
     system = outages.system
-    struck = [(f"bridge killed {point}", partial(bridge_faults.struck, outages, point)) for point in BRIDGE_FAILPOINTS]
+    struck = [(f"bridge killed {point}", partial(bridge_faults.struck, outages, point)) for point in Failpoint]
     bridges = [
         (f"bridge {fault.__name__.replace('_', ' ')}", partial(fault, outages))
         for fault in (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.failpoints import BRIDGE_FAILPOINTS, Failpoint
+from bridge.failpoints import Failpoint
 from stack import Endpoints
 from tests.faults.drivers.outages import send_a_bad_record, send_orders_to_cancel
 from tests.faults.drivers.rooms import WAITS_FOR_A_TIME_OUT
@@ -58,7 +58,7 @@ async def test_kill_9_at_every_failpoint_loses_nothing_and_doubles_nothing(
 def _schedule(seed: int, rounds: int) -> list[Kill]:
     """The same for the same seed."""
     chance = random.Random(seed)  # noqa: S311 -- reproducible on purpose
-    points = [*BRIDGE_FAILPOINTS] * rounds
+    points = [*Failpoint] * rounds
     chance.shuffle(points)
     return [(point, chance.randint(1, HITS_MAX) if point in PER_RECORD else 1) for point in points]
 

@@ -12,20 +12,21 @@ from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, group_offsets
 from tests.helpers.messages.raw_batches import produce_batch
 from tests.helpers.servers.guarded_kafka import PASSWORD, guarded_kafka
-from tests.helpers.system.bridge_room import Noting, Room, open_room
+from tests.helpers.system.bridge_room import Noting
+from tests.helpers.system.order_room import OrderRoom, open_order_room
 from tests.helpers.system.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(180)
 
 
-async def produce_to_each_partition(room: Room, numbers: range) -> list[str]:
+async def produce_to_each_partition(room: OrderRoom, numbers: range) -> list[str]:
     records = [record_of(room, partition, number) for number in numbers for partition in range(3)]
     await room.produce(*records)
     return [(record.key or b"").decode() for record in records]
 
 
-def record_of(room: Room, partition: int, number: int) -> Outgoing:
-    return room.created(room.order_id(f"{partition}-{number}"), partition=partition)
+def record_of(room: OrderRoom, partition: int, number: int) -> Outgoing:
+    return room.created(room.id_of(f"{partition}-{number}"), partition=partition)
 
 
 def damage(folder: Path, topic: str, marked_by: bytes) -> None:
@@ -36,13 +37,13 @@ def damage(folder: Path, topic: str, marked_by: bytes) -> None:
         file.write(marked_by.swapcase()[:1])
 
 
-async def committed(room: Room) -> dict[int, int]:
+async def committed(room: OrderRoom) -> dict[int, int]:
     servers = room.endpoints.kafka_bootstrap_servers
     offsets = await group_offsets(servers, room.config.group_id, [room.topic()])
     return {one.partition: one.committed or 0 for one in offsets}
 
 
-async def scan_all(room: Room) -> None:
+async def scan_all(room: OrderRoom) -> None:
     settings = Settings(kafka_bootstrap_servers=room.endpoints.kafka_bootstrap_servers)
     async with open_clients(settings) as clients, topic_scan(clients, [room.topic()]) as scan:
         async for _ in scan.read(await scan.ranges()):
@@ -53,14 +54,14 @@ async def test_a_damaged_batch_holds_its_partition_and_no_other(endpoints: Endpo
     """I1, I2, I10: its header may be damaged as well, so nobody can tell where its records end."""
     async with guarded_kafka(tmp_path, endpoints) as kafka:
         await kafka.restart(password=PASSWORD, allowed=True)
-        async with open_room(kafka.endpoints) as room:
+        async with open_order_room(kafka.endpoints) as room:
             sent = set(await produce_to_each_partition(room, range(200)))
             batch = [record_of(room, 0, number) for number in range(900, 903)]
             (first, *_) = await produce_batch(room.endpoints.kafka_bootstrap_servers, batch)
             await room.produce(*[record_of(room, 0, number) for number in range(903, 910)])
-            damage(tmp_path, room.topic(), room.order_id("0-901").encode())
+            damage(tmp_path, room.topic(), room.id_of("0-901").encode())
             noting = Noting()
-            async with room.bridge(dispatcher=noting) as bridge:
+            async with room.bridge(noting) as bridge:
                 place = ":".join(map(str, first))
                 await assert_eventually(lambda: any(place in reason for reason in bridge.status().reasons), 20)
                 later = await produce_to_each_partition(room, range(1_000, 1_200))

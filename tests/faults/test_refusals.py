@@ -10,11 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 from temporalio.service import RPCStatusCode
 
+from bridge import Kafka
 from stack import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.servers.guarded_kafka import PASSWORD, guarded_kafka
 from tests.helpers.servers.refusing_proxy import RefusingProxy
-from tests.helpers.system.bridge_room import Room, connect, open_room
+from tests.helpers.system.bridge_room import connect
+from tests.helpers.system.order_room import OrderRoom, open_order_room
 from tests.helpers.system.system import make_namespace
 from tests.helpers.system.waiting import assert_eventually
 
@@ -47,9 +49,9 @@ def assert_said_once_per_change(logs: Logs) -> None:
         assert said[-1] == "bridge.dependency.recovered", (dependency, said)
 
 
-async def orders_to(room: Room, first: int) -> list[str]:
+async def orders_to(room: OrderRoom, first: int) -> list[str]:
     """Produces orders and one bad record."""
-    ids = [room.order_id(number) for number in range(first, first + ORDERS)]
+    ids = [room.id_of(number) for number in range(first, first + ORDERS)]
     await room.produce(*map(room.created, ids), Outgoing(room.topic(), b"{", f"bad-{first}".encode()))
     return ids
 
@@ -59,8 +61,8 @@ async def test_a_refused_call_on_temporal_is_an_alarm_and_goes_on_when_corrected
     endpoints: Endpoints, logs: Logs, status: RPCStatusCode
 ) -> None:
     """I1, I12."""
-    async with RefusingProxy(endpoints.temporal_host) as temporal, open_room(endpoints) as room:
-        async with room.bridge(await connect(temporal.address)) as bridge:
+    async with RefusingProxy(endpoints.temporal_host) as temporal, open_order_room(endpoints) as room:
+        async with room.bridge(client=await connect(temporal.address)) as bridge:
             ids = await orders_to(room, 0)
             await room.await_drained()
             temporal.refusal = status
@@ -79,11 +81,11 @@ async def test_a_refused_call_on_temporal_is_an_alarm_and_goes_on_when_corrected
 
 async def test_a_missing_namespace_is_an_alarm_and_goes_on_when_it_is_made(endpoints: Endpoints, logs: Logs) -> None:
     """I1, I12."""
-    async with open_room(endpoints) as room:
+    async with open_order_room(endpoints) as room:
         namespace = f"{room.name}-made-later"
         client = await connect(endpoints.temporal_host, namespace=namespace)
         ids = await orders_to(room, 0)
-        async with room.bridge(client):
+        async with room.bridge(client=client):
             await assert_eventually(lambda: bool(alarms(logs)), ALARM_WITHIN_SECONDS, "the alarm")
             assert await room.dead_letters() == []
             await make_namespace(endpoints, namespace)
@@ -101,10 +103,9 @@ async def test_a_wrong_password_and_missing_rights_in_kafka_are_alarms_and_go_on
     """I1, I12."""
     async with guarded_kafka(tmp_path, endpoints) as kafka:
         await kafka.restart(password="another", allowed=True)  # noqa: S106 -- not one
-        async with open_room(kafka.endpoints) as room:
+        async with open_order_room(kafka.endpoints) as room:
             ids = await orders_to(room, 0)
-            guarded = {"bootstrap_servers": kafka.guarded_address, "kafka_security": kafka.security}
-            async with room.bridge(None, None, **guarded) as bridge:
+            async with room.bridge(kafka=Kafka(kafka.guarded_address, **kafka.security)) as bridge:
                 await assert_eventually(lambda: bool(alarms(logs)), ALARM_WITHIN_SECONDS, "the alarm")
                 assert alarms(logs) == ["kafka"]
                 await kafka.restart(password=PASSWORD, allowed=True)

@@ -24,9 +24,7 @@ async def failed_tasks(bench: Bench, order_id: str) -> list[str]:
     ]
 
 
-async def test_a_transition_that_the_table_lacks(
-    bench: Bench, order_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_transition_that_the_table_lacks(bench: Bench, order_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.task_timeout = timedelta(seconds=1)
     step = OrderStep.AWAITING_MANUAL_APPROVAL
     await bench.send(order_id, CREATED)

@@ -10,14 +10,14 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from bridge import Record, Refusal
 from bridge.dead_letters.letter import Letter
 from bridge.engine.settled_beyond import SettledBeyond, UnreadableMetadataError
 from bridge.engine.settled_beyond import decode as decode_metadata
-from bridge.reading.event import DecodeLimits, decode
-from bridge.record import Record
-from bridge.refusal import DecodeError
+from bridge.engine.translation import translate
 from orders.clients.opened import Clients
 from orders.clients.topic_scan import OffsetRange, TopicScan, topic_scan
+from orders.mapping import OrderMapping
 from orders.operations.dead_letters.finding import Summary
 from orders.operations.naming import names_order
 from orders.settings import Settings
@@ -108,6 +108,7 @@ async def _read(
     *,
     skipped: int,
 ) -> KafkaSide:
+    mapping = settings.order_mapping()
     records: deque[NamingRecord] = deque(maxlen=FOUND_MAX)
     letters: deque[Summary] = deque(maxlen=FOUND_MAX)
     found = scanned = 0
@@ -120,7 +121,7 @@ async def _read(
             if record.topic == settings.kafka_topic_dead_letters:
                 letters.append(Summary.of(Letter.from_record(record)))
             else:
-                records.append(_naming_record(settings, record, committed))
+                records.append(_naming_record(mapping, record, committed))
     return KafkaSide(
         records=tuple(sorted(records, key=lambda one: (one.timestamp_ms, one.topic, one.partition, one.offset))),
         letters=tuple(sorted(letters, key=lambda one: (one.timestamp_ms, one.at))),
@@ -164,16 +165,14 @@ def _settled_beyond(committed: OffsetAndMetadata) -> SettledBeyond | None:
 
 
 def _naming_record(
-    settings: Settings, record: Record, committed: Mapping[TopicPartition, Progress] | None
+    mapping: OrderMapping, record: Record, committed: Mapping[TopicPartition, Progress] | None
 ) -> NamingRecord:
-    topics = {topic: event_type for event_type, topic in settings.inbound_topics.items()}
-    event_id = error_code = None
-    try:
-        limits = DecodeLimits(value_max_bytes=settings.bridge_value_max_bytes)
-        event_id = decode(record, topics, limits).event.event_id
-    except DecodeError as error:
-        error_code = error.code.value
-    taken = None
+    event_id = error_code = taken = None
+    translated = translate(record, mapping)
+    if isinstance(translated, Refusal):
+        error_code = str(translated.code)
+    else:
+        event_id = translated.signal_argument.event_id
     if committed is not None:
         progress = committed.get(TopicPartition(record.topic, record.partition), _NO_PROGRESS)
         taken = progress.has_settled(record.offset)

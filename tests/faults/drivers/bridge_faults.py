@@ -3,7 +3,7 @@
 import asyncio
 import signal
 
-from activities.failpoints import Failpoint
+from bridge.failpoints import Failpoint
 from tests.faults.drivers.outages import Outages, send_a_bad_record, send_orders_to_cancel
 from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.system import PARTITIONS

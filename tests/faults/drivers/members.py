@@ -5,10 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from bridge.calls import SINGLE_ATTEMPT
-from bridge.service import Bridge
-from orders.clients.temporal import lazy_temporal
-from orders.processes.bridge import bridge_config
+from bridge import Bridge
+from orders.processes.bridge import make_bridge
 from orders.settings import Settings
 from tests.helpers.messages.kafka_io import group_is_stable, partitions_of
 from tests.helpers.system.processes import STOP_TIMEOUT_SECONDS
@@ -38,7 +36,7 @@ class Group:
         """Starts a bridge with the system's settings and these, and waits until the partitions are shared anew."""
         given = {name.lower(): value for name, value in (self.system.settings | settings).items()}
         told = Settings(_env_file=None, **given)  # type: ignore[arg-type]  # Texts, as from the environment.
-        bridge = Bridge(bridge_config(told), await lazy_temporal(told, retry_config=SINGLE_ATTEMPT))
+        bridge = await make_bridge(told)
         member = Member(bridge, asyncio.create_task(bridge.run(), name="a bridge of the group"))
         self.members.append(member)
         await self.wait_until_shared()

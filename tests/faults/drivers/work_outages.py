@@ -37,7 +37,7 @@ BAD_SHARE = 0.4
 REQUESTS_EACH = 3
 """An order's own: its charge, its package and its dispatch."""
 UNEVEN = {
-    "order-tq": "after_charge:pause=5@2,after_record:pause=5@3,after_settlement:raise@3,after_publish:raise@4",
+    "order-tq": "after_charge:pause=5@2,after_record:pause=5@3,after_payment_recorded:raise@3,after_publish:raise@4",
     "shipping-tq": "after_dispatch:pause=5@1,after_preparation:raise@2",
 }
 """Failpoints of workers that live on: attempts that outlive their time-out, beside which the next one runs, and that

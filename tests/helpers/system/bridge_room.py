@@ -1,31 +1,27 @@
-"""A bridge of one's own on the shared servers: random topics, group, task queue and order ids."""
+"""A bridge of one's own on the shared servers: random topics, group, task queue and ids.
+
+`tests.helpers.system.device_room` is such a room in a domain that the bridge's own tests made up, and
+`tests.helpers.system.order_room` one for orders.
+"""
 
 import asyncio
-import json
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from temporalio import workflow
 from temporalio.api.enums.v1 import EventType as HistoryEventType
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from bridge.calls import SINGLE_ATTEMPT, Settlement
-from bridge.config import BackOff, BridgeConfig, GroupTimings
-from bridge.engine.attempts import Dispatches
-from bridge.router import WorkflowCall
-from bridge.service import Bridge
-from schemas.event_types import EventType
-from schemas.inbound import InboundEvent
-from schemas.workflow_io import LateEventInput, OrderWorkflowInput
+import bridge
+from bridge import SINGLE_ATTEMPT, BackOff, Bridge, BridgeConfig, Call, CallOutcome, GroupTimings, Kafka
+from bridge.engine.attempts import CallMaker
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import (
     Outgoing,
@@ -36,9 +32,11 @@ from tests.helpers.messages.kafka_io import (
     read_topic,
 )
 from tests.helpers.system.waiting import assert_eventually
-from workflows.names import LATE_EVENT_WORKFLOW, ORDER_WORKFLOW
 
 DEADLINE_SECONDS = 30.0
+
+ArgumentT = TypeVar("ArgumentT")
+RoomT = TypeVar("RoomT", bound="Room")
 
 
 @dataclass(frozen=True)
@@ -47,46 +45,48 @@ class Room:
 
     endpoints: Endpoints
     config: BridgeConfig
+    mapping: bridge.Mapping
     client: Client
     name: str
-    topics_by_type: dict[EventType, str] = field(default_factory=dict)
+    topics_by_kind: Mapping[str, str]
+    """The topic of each kind of record."""
 
-    def order_id(self, suffix: str | int = 1) -> str:
+    def id_of(self, suffix: str | int = 1) -> str:
+        """An id that no other test has."""
         return f"{self.name}-{suffix}"
 
-    def topic(self, event_type: EventType = EventType.ORDER_CREATED) -> str:
-        return self.topics_by_type[event_type]
+    @property
+    def servers(self) -> str:
+        return self.endpoints.kafka_bootstrap_servers
+
+    @property
+    def task_queue(self) -> str:
+        return f"{self.name}-tq"
 
     async def produce(self, *records: Outgoing) -> list[tuple[str, int, int]]:
-        return await produce(self.endpoints.kafka_bootstrap_servers, records)
-
-    def created(self, order_id: str, **changes: Any) -> Outgoing:
-        body = {"order_id": order_id, "payment_id": f"p-{order_id}"}
-        return replace(Outgoing(self.topic(), json.dumps(body).encode(), key=order_id.encode()), **changes)
+        return await produce(self.servers, records)
 
     async def dead_letters(self) -> list[StoredRecord]:
-        return await read_topic(self.endpoints.kafka_bootstrap_servers, self.config.dead_letter_topic)
+        return await read_topic(self.servers, self.config.dead_letter_topic)
 
     async def await_drained(self, timeout: float = DEADLINE_SECONDS) -> None:  # noqa: ASYNC109 -- of many calls
         """Waits until everything in the source topics is committed."""
         offsets: list[Any] = []
 
         async def drained() -> bool:
-            offsets[:] = await group_offsets(
-                self.endpoints.kafka_bootstrap_servers, self.config.group_id, list(self.config.topics)
-            )
+            offsets[:] = await group_offsets(self.servers, self.config.group_id, list(self.mapping.topics))
             return all(partition.drained for partition in offsets)
 
         await assert_eventually(drained, timeout, lambda: f"everything committed; {offsets}")
 
-    async def signals(self, workflow_id: str) -> list[tuple[str, InboundEvent]]:
+    async def signals_of(self, workflow_id: str, argument_type: type[ArgumentT]) -> list[tuple[str, ArgumentT]]:
         """The signals in the history of the latest run, and their arguments."""
         history = await self.client.get_workflow_handle(workflow_id).fetch_history()
         found = []
         for event in history.events:
             if event.event_type == HistoryEventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 signal = event.workflow_execution_signaled_event_attributes
-                (argument,) = await pydantic_data_converter.decode(signal.input.payloads, [InboundEvent])
+                (argument,) = await pydantic_data_converter.decode(signal.input.payloads, [argument_type])
                 found.append((signal.signal_name, argument))
         return found
 
@@ -99,67 +99,93 @@ class Room:
                 return None
             raise
 
-    @asynccontextmanager
-    async def bridge(
-        self, client: Client | None = None, dispatcher: Dispatches | None = None, **changes: Any
-    ) -> AsyncIterator[Bridge]:
-        """A bridge that runs until the block ends, and must then return by itself."""
-        bridge = Bridge(replace(self.config, **changes), client or self.client, dispatcher)
-        running = asyncio.create_task(bridge.run())
-        try:
-            yield bridge
-        finally:
-            bridge.stop()
-            async with asyncio.timeout(25):
-                await running
+    def make_bridge(
+        self,
+        caller: CallMaker | None = None,
+        *,
+        client: Client | None = None,
+        kafka: Kafka | None = None,
+        mapping: bridge.Mapping | None = None,
+        **changes: Any,
+    ) -> Bridge:
+        """A bridge that does not run yet.
+
+        Args:
+            caller: What makes the calls; None for the real one.
+            client: Temporal's; None for the room's.
+            kafka: Where Kafka is; None for the room's.
+            mapping: What records mean; None for the room's.
+            changes: Of the room's configuration.
+        """
+        return Bridge(
+            replace(self.config, **changes),
+            kafka or Kafka(self.servers),
+            client or self.client,
+            mapping or self.mapping,
+            caller=caller,
+        )
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[None]:
-        """A worker with the test's workflows."""
-        async with Worker(
-            self.client,
-            task_queue=self.config.task_queue,
-            workflows=[EndingOrder, NotedLateEvent],
-            workflow_runner=UnsandboxedWorkflowRunner(),
-        ):
-            yield
+    async def bridge(self, caller: CallMaker | None = None, **options: Any) -> AsyncIterator[Bridge]:
+        """A bridge that runs until the block ends, and must then return by itself; see `make_bridge`."""
+        running = self.make_bridge(caller, **options)
+        task = asyncio.create_task(running.run())
+        try:
+            yield running
+        finally:
+            running.stop()
+            async with asyncio.timeout(25):
+                await task
 
 
 class Noting:
-    """Stands for Temporal: notes what it would be given."""
+    """Stands for Temporal: notes which workflows it would be asked for."""
 
     def __init__(self) -> None:
         self.given: Counter[str] = Counter()
 
-    async def dispatch(self, call: WorkflowCall) -> Settlement:
+    async def make(self, call: Call) -> CallOutcome:
         await asyncio.sleep(0.001)
-        self.given[call.order_id] += 1
-        return Settlement.DELIVERED
+        self.given[call.workflow_id] += 1
+        return CallOutcome.DELIVERED
 
 
 @asynccontextmanager
-async def open_room(endpoints: Endpoints, *, partitions: int = 3) -> AsyncIterator[Room]:
-    """Makes the topics, and deletes them at the end."""
+async def open_room_of(
+    room: type[RoomT],
+    endpoints: Endpoints,
+    kinds: Sequence[str],
+    make_mapping: Callable[[dict[str, str], str], bridge.Mapping],
+    *,
+    partitions: int = 3,
+) -> AsyncIterator[RoomT]:
+    """Makes a topic for each kind of record, and deletes the topics at the end.
+
+    Args:
+        room: The class of the room.
+        endpoints: The servers.
+        kinds: Of records.
+        make_mapping: From the kind of each topic and the room's task queue.
+        partitions: Of each topic.
+    """
     name = f"br-{uuid.uuid4().hex[:10]}"
-    topics = {f"{name}.{event_type.value}": event_type for event_type in EventType}
+    topics = {kind: f"{name}.{kind}" for kind in kinds}
     dead_letter_topic = f"{name}.dead_letters"
-    await create_topics(endpoints.kafka_bootstrap_servers, [*topics, dead_letter_topic], partitions)
+    await create_topics(endpoints.kafka_bootstrap_servers, [*topics.values(), dead_letter_topic], partitions)
     config = BridgeConfig(
-        bootstrap_servers=endpoints.kafka_bootstrap_servers,
         group_id=f"{name}-group",
-        topics=topics,
         dead_letter_topic=dead_letter_topic,
-        task_queue=f"{name}-tq",
         rpc_timeout=timedelta(seconds=3),
         back_off=BackOff(timedelta(milliseconds=50), timedelta(milliseconds=500)),
         group=GroupTimings(session_timeout=timedelta(seconds=10), rebalance_timeout=timedelta(seconds=30)),
         commit_interval=timedelta(milliseconds=100),
     )
+    mapping = make_mapping({topic: kind for kind, topic in topics.items()}, f"{name}-tq")
     client = await connect(endpoints.temporal_host)
     try:
-        yield Room(endpoints, config, client, name, {event_type: topic for topic, event_type in topics.items()})
+        yield room(endpoints, config, mapping, client, name, topics)
     finally:
-        await delete_topics(endpoints.kafka_bootstrap_servers, [*topics, dead_letter_topic])
+        await delete_topics(endpoints.kafka_bootstrap_servers, [*topics.values(), dead_letter_topic])
 
 
 async def connect(address: str, *, lazy: bool = False, namespace: str = "default") -> Client:
@@ -195,39 +221,3 @@ async def create_topics(
         await assert_eventually(all_led, message="a leader for every partition")
     finally:
         await admin.close()
-
-
-@workflow.defn(name=ORDER_WORKFLOW)
-class EndingOrder:
-    """Completes when cancelled, fails when approved; until then it takes signals."""
-
-    @workflow.init
-    def __init__(self, _order: OrderWorkflowInput) -> None:
-        self._end: str | None = None
-
-    @workflow.run
-    async def run(self, _order: OrderWorkflowInput) -> str:
-        await workflow.wait_condition(lambda: self._end is not None)
-        return str(self._end)
-
-    @workflow.signal
-    def order_created(self, event: InboundEvent) -> None: ...
-
-    @workflow.signal
-    def update_address(self, event: InboundEvent) -> None: ...
-
-    @workflow.signal
-    def approve_order(self, event: InboundEvent) -> None: ...
-
-    @workflow.signal
-    def cancel_order(self, event: InboundEvent) -> None:
-        self._end = event.event_id
-
-
-@workflow.defn(name=LATE_EVENT_WORKFLOW)
-class NotedLateEvent:
-    """Completes with the event's id."""
-
-    @workflow.run
-    async def run(self, late: LateEventInput) -> str:
-        return late.event.event_id

@@ -15,7 +15,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, Register
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from bridge.config import EngineLimits
+from bridge import EngineLimits
 from schemas.event_types import EventType
 from stack import Endpoints, Tools
 from tests.helpers.checker import postgres_rows

@@ -1,12 +1,10 @@
-"""What is settled beyond a stuck order is not handed over again, and nothing that is not settled is passed over."""
+"""What is settled beyond a stuck record is not handed over again, and nothing that is not settled is passed over."""
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -14,81 +12,76 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from structlog.testing import capture_logs
 
-from bridge.calls import Settlement
+from bridge import Call, CallOutcome
 from bridge.engine.settled_beyond import SettledBeyond, UnreadableMetadataError, decode
-from bridge.router import WorkflowCall
-from bridge.service import Bridge
-from orders.clients.opened import open_clients
-from orders.operations.explain.kafka_side import look_in_kafka
-from orders.settings import Settings
-from schemas.event_types import EventType
 from stack.endpoints import Endpoints
+from tests.helpers.devices import REFILLED
 from tests.helpers.messages.kafka_io import Outgoing, commits_of, delete_topics
-from tests.helpers.system.bridge_room import Room, create_topics, open_room
+from tests.helpers.system.bridge_room import create_topics
+from tests.helpers.system.device_room import DeviceRoom, open_device_room
 from tests.helpers.system.waiting import assert_eventually
 
 STUCK, BEYOND = "stuck", 400
 
 
 @pytest_asyncio.fixture
-async def room(endpoints: Endpoints) -> AsyncIterator[Room]:
-    async with open_room(endpoints, partitions=1) as opened:
+async def room(endpoints: Endpoints) -> AsyncIterator[DeviceRoom]:
+    async with open_device_room(endpoints, partitions=1) as opened:
         yield opened
 
 
 @dataclass
 class Temporal:
-    """Acknowledges each call at once, but for the stuck order's; notes the event ids."""
+    """Acknowledges each call at once, but for the stuck device's; notes the event ids."""
 
     is_stuck: bool = True
     begun: list[str] = field(default_factory=list)
 
-    async def dispatch(self, call: WorkflowCall) -> Settlement:
-        self.begun.append(call.event.event_id)
-        while self.is_stuck and call.order_id == STUCK:  # noqa: ASYNC110 -- a valve would hide the test
+    async def make(self, call: Call) -> CallOutcome:
+        self.begun.append(call.signal_argument.event_id)
+        while self.is_stuck and call.workflow_id == STUCK:  # noqa: ASYNC110 -- a valve would hide the test
             await asyncio.sleep(0.01)
-        return Settlement.DELIVERED
+        return CallOutcome.DELIVERED
 
 
-def approved(room: Room, order_id: str, event_id: str) -> Outgoing:
-    body = json.dumps({"order_id": order_id, "event_id": event_id})
-    return Outgoing(room.topic(EventType.ORDER_APPROVED), body.encode(), key=order_id.encode())
+def refilled(room: DeviceRoom, device_id: str, event_id: str) -> Outgoing:
+    return room.event(REFILLED, device_id, event_id=event_id)
 
 
-async def produce_with_one_stuck(room: Room, name: str = "e") -> list[str]:
-    """The first record and one in the middle are of the order that gets stuck."""
+async def produce_with_one_stuck(room: DeviceRoom, name: str = "e") -> list[str]:
+    """The first record and one in the middle are of the device that gets stuck."""
     event_ids = [f"{name}-{number}" for number in range(BEYOND)]
     middle = BEYOND // 2
     await room.produce(
         *(
-            approved(room, STUCK if number in (0, middle) else f"o-{number}", event_id)
+            refilled(room, STUCK if number in (0, middle) else f"d-{number}", event_id)
             for number, event_id in enumerate(event_ids)
         )
     )
     return event_ids
 
 
-async def committed(room: Room) -> OffsetAndMetadata | None:
-    offsets = await commits_of(room.endpoints.kafka_bootstrap_servers, room.config.group_id)
-    return offsets.get(TopicPartition(room.topic(EventType.ORDER_APPROVED), 0))
+async def committed(room: DeviceRoom) -> OffsetAndMetadata | None:
+    offsets = await commits_of(room.servers, room.config.group_id)
+    return offsets.get(TopicPartition(room.topic(REFILLED), 0))
 
 
-async def told(room: Room) -> SettledBeyond | None:
+async def told(room: DeviceRoom) -> SettledBeyond | None:
     found = await committed(room)
     with contextlib.suppress(UnreadableMetadataError):
         return decode(found.metadata or "", offset=found.offset) if found else None
     return None
 
 
-async def settle_all_but_the_stuck_and_kill(room: Room, temporal: Temporal) -> OffsetAndMetadata:
+async def settle_all_but_the_stuck_and_kill(room: DeviceRoom, temporal: Temporal) -> OffsetAndMetadata:
     """Leaves what the killed bridge last committed: nothing is committed on the way out."""
-    running = asyncio.create_task(Bridge(room.config, room.client, temporal).run())
+    running = asyncio.create_task(room.make_bridge(temporal).run())
 
     async def all_is_told() -> bool:
         beyond = await told(room)
         return beyond is not None and (beyond.end, beyond.unsettled) == (BEYOND, (0, BEYOND // 2))
 
-    await assert_eventually(all_is_told, 20, "a commit that tells of everything beyond the stuck order")
+    await assert_eventually(all_is_told, 20, "a commit that tells of everything beyond the stuck record")
     running.cancel()
     await asyncio.wait([running])
     found = await committed(room)
@@ -97,14 +90,14 @@ async def settle_all_but_the_stuck_and_kill(room: Room, temporal: Temporal) -> O
     return found
 
 
-async def set_offset(room: Room, offset: int, metadata: str = "") -> None:
+async def set_offset(room: DeviceRoom, offset: int, metadata: str = "") -> None:
     """As ``kafka-consumer-groups --reset-offsets`` does it: a commit of nobody's while the group is empty."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=room.endpoints.kafka_bootstrap_servers,
+        bootstrap_servers=room.servers,
         group_id=room.config.group_id,
         enable_auto_commit=False,
     )
-    partition = TopicPartition(room.topic(EventType.ORDER_APPROVED), 0)
+    partition = TopicPartition(room.topic(REFILLED), 0)
     await consumer.start()
     try:
         consumer.assign([partition])
@@ -113,19 +106,19 @@ async def set_offset(room: Room, offset: int, metadata: str = "") -> None:
         await consumer.stop()
 
 
-async def begun_by_the_next(room: Room) -> list[str]:
+async def begun_by_the_next(room: DeviceRoom) -> list[str]:
     temporal = Temporal(is_stuck=False)
-    async with room.bridge(dispatcher=temporal):
+    async with room.bridge(temporal):
         await room.await_drained()
     return temporal.begun
 
 
-async def test_after_a_kill_only_what_was_in_flight_is_handed_to_temporal_again(room: Room) -> None:
+async def test_after_a_kill_only_what_was_in_flight_is_handed_to_temporal_again(room: DeviceRoom) -> None:
     """I1, I2."""
     event_ids = await produce_with_one_stuck(room)
     first = Temporal()
     await settle_all_but_the_stuck_and_kill(room, first)
-    await room.produce(approved(room, "later", "later"))
+    await room.produce(refilled(room, "later", "later"))
     with capture_logs() as logs:
         again = await begun_by_the_next(room)
     assert again == [event_ids[0], event_ids[BEYOND // 2], "later"] or again == [
@@ -140,13 +133,15 @@ async def test_after_a_kill_only_what_was_in_flight_is_handed_to_temporal_again(
     assert found == OffsetAndMetadata(BEYOND + 1, ""), "with nothing stuck there is nothing to tell"
 
 
-async def test_a_rebalance_repeats_what_was_in_flight_and_no_more(room: Room) -> None:
+async def test_a_rebalance_repeats_what_was_in_flight_and_no_more(room: DeviceRoom) -> None:
     event_ids = await produce_with_one_stuck(room)
     temporal = Temporal()
-    changed = replace(room.config, drain_timeout=timedelta(seconds=0.2), commit_interval=timedelta(seconds=3))
-    bridges = [Bridge(changed, room.client, temporal) for _ in range(2)]
+    drain_timeout, commit_interval = timedelta(seconds=0.2), timedelta(seconds=3)
+    bridges = [
+        room.make_bridge(temporal, drain_timeout=drain_timeout, commit_interval=commit_interval) for _ in range(2)
+    ]
     running = [asyncio.create_task(bridges[0].run())]
-    await assert_eventually(lambda: len(temporal.begun) == BEYOND - 1, 20, "all but the stuck order's records begun")
+    await assert_eventually(lambda: len(temporal.begun) == BEYOND - 1, 20, "all but the stuck device's records begun")
     running.append(asyncio.create_task(bridges[1].run()))
     await assert_eventually(lambda: len(temporal.begun) == BEYOND, 20, "the next assignment begins the stuck one again")
     temporal.is_stuck = False
@@ -157,32 +152,8 @@ async def test_a_rebalance_repeats_what_was_in_flight_and_no_more(room: Room) ->
     assert sorted(temporal.begun) == sorted([*event_ids, event_ids[0]])
 
 
-async def test_orders_explain_tells_what_is_settled_beyond_a_stuck_order(room: Room) -> None:
-    await produce_with_one_stuck(room)
-    await settle_all_but_the_stuck_and_kill(room, Temporal())
-    topics: dict[str, Any] = {
-        f"kafka_topic_{event_type.name.lower()}": room.topic(event_type) for event_type in EventType
-    }
-    settings = Settings(
-        _env_file=None,
-        kafka_bootstrap_servers=room.endpoints.kafka_bootstrap_servers,
-        bridge_group_id=room.config.group_id,
-        kafka_topic_dead_letters=room.config.dead_letter_topic,
-        **topics,
-    )
-    taken = {}
-    async with open_clients(settings) as clients:
-        for order_id in (STUCK, "o-1", f"o-{BEYOND - 1}"):
-            found = await look_in_kafka(clients, order_id, since=None, limit=10 * BEYOND)
-            taken[order_id] = [record.taken for record in found.records]
-        assert taken == {STUCK: [False, False], "o-1": [True], f"o-{BEYOND - 1}": [True]}
-        await set_offset(room, 0, "somebody else's")
-        found = await look_in_kafka(clients, "o-1", since=None, limit=10 * BEYOND)
-    assert [record.taken for record in found.records] == [False]
-
-
-@pytest.mark.parametrize("metadata", ["", "somebody else's", "order-bridge/2 eJwDAAAAAAE="])
-async def test_offsets_that_a_person_set_deliver_everything_again(room: Room, metadata: str) -> None:
+@pytest.mark.parametrize("metadata", ["", "somebody else's", "settled-beyond/2 eJwDAAAAAAE="])
+async def test_offsets_that_a_person_set_deliver_everything_again(room: DeviceRoom, metadata: str) -> None:
     event_ids = await produce_with_one_stuck(room)
     await settle_all_but_the_stuck_and_kill(room, Temporal())
     await set_offset(room, 0, metadata)
@@ -192,17 +163,17 @@ async def test_offsets_that_a_person_set_deliver_everything_again(room: Room, me
     assert len(ignored) == (1 if metadata else 0)
 
 
-async def test_a_topic_made_anew_is_read_whole_even_if_its_old_commit_came_back(room: Room) -> None:
+async def test_a_topic_made_anew_is_read_whole_even_if_its_old_commit_came_back(room: DeviceRoom) -> None:
     await produce_with_one_stuck(room)
     old = await settle_all_but_the_stuck_and_kill(room, Temporal())
-    topic = room.topic(EventType.ORDER_APPROVED)
-    await delete_topics(room.endpoints.kafka_bootstrap_servers, [topic])
+    topic = room.topic(REFILLED)
+    await delete_topics(room.servers, [topic])
 
     async def kafka_has_forgotten() -> bool:
         return await committed(room) is None
 
     await assert_eventually(kafka_has_forgotten, 20, "Kafka deletes a group's offsets with the topic")
-    await create_topics(room.endpoints.kafka_bootstrap_servers, [topic], 1)
+    await create_topics(room.servers, [topic], 1)
     event_ids = await produce_with_one_stuck(room, "anew")
     await set_offset(room, old.offset, old.metadata)
     with capture_logs() as logs:

@@ -9,31 +9,28 @@ from typing import Any
 
 import pytest_asyncio
 
+from bridge import ReadLimits
 from bridge.dead_letters.replay_headers import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER
-from bridge.reading.event import DecodeLimits
 from schemas.event_types import EventType
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, StoredRecord, delete_topics, read_topic
-from tests.helpers.system.bridge_room import Room, create_topics, open_room
+from tests.helpers.system.bridge_room import create_topics
 from tests.helpers.system.command_line import run_in_process
+from tests.helpers.system.order_room import OrderRoom, open_order_room
 
 
 @dataclass
 class Desk:
     """A room, and the command line that looks at its topics."""
 
-    room: Room
+    room: OrderRoom
     letters_topic: str = ""
     """Another dead-letter topic than the room's."""
 
     @property
     def settings(self) -> dict[str, str]:
-        topics = {f"KAFKA_TOPIC_{event_type.name}": topic for event_type, topic in self.room.topics_by_type.items()}
-        return {
-            **self.room.endpoints.as_environment(),
-            **topics,
-            "KAFKA_TOPIC_DEAD_LETTERS": self.letters_topic or self.room.config.dead_letter_topic,
-        }
+        letters = {"KAFKA_TOPIC_DEAD_LETTERS": self.letters_topic} if self.letters_topic else {}
+        return self.room.endpoints.as_environment() | self.room.topic_settings | letters
 
     async def dlq(self, *arguments: str, status: int = 0) -> CompletedProcess[str]:
         ended = await run_in_process(["dlq", *arguments], self.settings)
@@ -47,15 +44,16 @@ class Desk:
     async def listed(self, *filters: str) -> list[dict[str, Any]]:
         return await self.dlq_json("list", *filters)
 
-    async def set_aside(self, *records: Outgoing, **changes: Any) -> list[tuple[str, int, int]]:
+    async def set_aside(self, *records: Outgoing, **options: Any) -> list[tuple[str, int, int]]:
         """Produces records and lets a bridge settle them."""
         coordinates = await self.room.produce(*records)
-        await self.run_bridge(**changes)
+        await self.run_bridge(**options)
         return coordinates
 
-    async def run_bridge(self, **changes: Any) -> None:
+    async def run_bridge(self, *, limits: ReadLimits | None = None, **changes: Any) -> None:
         letters_topic = self.letters_topic or self.room.config.dead_letter_topic
-        async with self.room.bridge(**{"dead_letter_topic": letters_topic} | changes):
+        mapping = None if limits is None else self.room.mapping_with(limits)
+        async with self.room.bridge(mapping=mapping, **{"dead_letter_topic": letters_topic} | changes):
             await self.room.await_drained()
 
     async def source(self, event_type: EventType = EventType.ORDER_CREATED) -> list[StoredRecord]:
@@ -64,14 +62,14 @@ class Desk:
 
 @pytest_asyncio.fixture
 async def desk(endpoints: Endpoints) -> AsyncIterator[Desk]:
-    async with open_room(endpoints) as room:
+    async with open_order_room(endpoints) as room:
         yield Desk(room)
 
 
 @asynccontextmanager
 async def open_desk_of_small_letters(endpoints: Endpoints) -> AsyncIterator[Desk]:
     """A desk whose dead-letter topic takes no more than 4 KiB; its bridges are told of it by `run_bridge`."""
-    async with open_room(endpoints) as room:
+    async with open_order_room(endpoints) as room:
         servers = endpoints.kafka_bootstrap_servers
         await delete_topics(servers, [room.config.dead_letter_topic])
         small = f"{room.name}.small_letters"
@@ -80,7 +78,7 @@ async def open_desk_of_small_letters(endpoints: Endpoints) -> AsyncIterator[Desk
         await delete_topics(servers, [small])
 
 
-TINY = DecodeLimits(value_max_bytes=1)
+TINY = ReadLimits(value_max_bytes=1)
 """A bridge with this sets everything aside; corrected, the records are good."""
 
 
@@ -157,7 +155,7 @@ async def test_a_place_with_nothing_in_it_is_said(desk: Desk) -> None:
 async def test_a_replay_is_the_same_bytes_and_the_same_event_however_often(desk: Desk) -> None:
     """I15, also for a record that names no event: its coordinates stay its identity."""
     room = desk.room
-    record = room.created(room.order_id(), headers=(("trace", b"t-1"), ("dlq_forged", b"f")), partition=1)
+    record = room.created(room.id_of(), headers=(("trace", b"t-1"), ("dlq_forged", b"f")), partition=1)
     ((topic, partition, offset),) = await desk.set_aside(record, limits=TINY)
     (outcome,) = await desk.dlq_json("replay", "--all", "--dry-run")
     assert (outcome["selected"], outcome["replayed"], len(await desk.source())) == (1, 0, 1)
@@ -170,15 +168,15 @@ async def test_a_replay_is_the_same_bytes_and_the_same_event_however_often(desk:
         assert one.headers[:2] == record.headers
         assert one.header(REPLAY_OF_HEADER) == f"{topic}:{partition}:{offset}"
     await desk.run_bridge()
-    signals = await room.signals(room.order_id())
+    signals = await room.signals(room.id_of())
     assert [event.event_id for _, event in signals] == [f"{topic}:{partition}:{offset}"] * 2
     assert len({event.occurred_at for _, event in signals}) == 1
 
 
 async def test_a_replay_keeps_the_order_of_each_key_and_goes_back_to_its_partition(desk: Desk) -> None:
     room = desk.room
-    records = [room.created(room.order_id(number % 3), partition=number % 3) for number in range(30)]
-    records += [room.created(room.order_id("no-key"), key=None, partition=0) for _ in range(10)]
+    records = [room.created(room.id_of(number % 3), partition=number % 3) for number in range(30)]
+    records += [room.created(room.id_of("no-key"), key=None, partition=0) for _ in range(10)]
     await desk.set_aside(*records, limits=TINY)
     await desk.dlq_json("replay", "--all")
     stored = await desk.source()
@@ -228,7 +226,7 @@ async def test_a_record_too_large_to_be_copied_is_refused_as_well_and_never_doub
     """I15: its dead letters hold nothing of it but which record it repeats, and how often it was sent again."""
     async with open_desk_of_small_letters(endpoints) as desk:
         room = desk.room
-        record = room.created(room.order_id(), headers=(("trace", b"t" * 8_000),), partition=0)
+        record = room.created(room.id_of(), headers=(("trace", b"t" * 8_000),), partition=0)
         ((topic, partition, offset),) = await desk.set_aside(record, limits=TINY)
         for count in range(1, 4):
             (outcome,) = await desk.dlq_json("replay", "--all")
@@ -244,7 +242,7 @@ async def test_a_record_too_large_to_be_copied_is_refused_as_well_and_never_doub
         assert [one.header(REPLAY_COUNT_HEADER) for one in stored] == [None, "1", "2", "3", "4"]
         assert {one.header(REPLAY_OF_HEADER) for one in stored[1:]} == {f"{topic}:{partition}:{offset}"}
         await desk.run_bridge()
-        assert [event.event_id for _, event in await room.signals(room.order_id())] == [f"{topic}:{partition}:{offset}"]
+        assert [event.event_id for _, event in await room.signals(room.id_of())] == [f"{topic}:{partition}:{offset}"]
 
 
 async def test_records_that_say_to_repeat_the_same_one_are_all_sent_as_they_were(desk: Desk) -> None:

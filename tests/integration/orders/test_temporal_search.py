@@ -14,14 +14,14 @@ from temporalio.client import Client
 from temporalio.service import OperatorService, RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
-from bridge.calls import Dispatcher
-from bridge.router import route
+from bridge import Caller
 from orders.errors import OrdersError, WrongSettingsError
 from orders.installation.search_attributes import (
     ensure_search_attributes,
     register_search_attributes,
     require_search_attributes,
 )
+from orders.mapping import OrderMapping
 from orders.processes.exit_status import ExitStatus
 from orders.settings import Settings
 from schemas.event_types import EventType
@@ -168,8 +168,8 @@ async def test_an_order_that_waits_is_found_by_what_the_operators_page_says(clie
     event = InboundEvent(event_id="e-1", type=EventType.ORDER_CREATED.value, body=body)
     async with running(Bench(WorkflowEnvironment.from_client(client))) as bench:
         bench.new_policy(approval_timeout=timedelta(minutes=5))
-        dispatcher = Dispatcher(client, bench.policy, task_queue=bench.order_queue)
-        await dispatcher.dispatch(route(order_id, EventType.ORDER_CREATED, event))
+        mapping = OrderMapping({}, bench.policy, task_queue=bench.order_queue)
+        await Caller(client).make(mapping.call_for(order_id, EventType.ORDER_CREATED, event))
         assert len(QUERIES) == 3
         soon = datetime.now(UTC) + timedelta(minutes=1)
         for query in QUERIES:

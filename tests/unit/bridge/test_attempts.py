@@ -1,4 +1,4 @@
-"""Records that are set aside, through engine and processor: whom they keep waiting, and in which order they count."""
+"""Records that are set aside, through engine and attempter: whom they keep waiting, and in which order they count."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,34 +10,28 @@ import pytest
 from aiokafka.errors import NotEnoughReplicasError
 from temporalio.service import RPCError, RPCStatusCode
 
-from bridge.calls import Settlement
+from bridge.calls import Call, CallOutcome
 from bridge.config import BackOff, BridgeConfig, EngineLimits
-from bridge.dead_letters.headers import Reason
 from bridge.dead_letters.limit import DeadLetterLimitError, DeadLetterLimits
 from bridge.decisions import Decision
-from bridge.engine.attempts import RecordProcessor
+from bridge.engine.attempts import Attempter
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Dependency, Health
-from bridge.reading.event import DecodedRecord, decode
 from bridge.record import Record
-from bridge.refusal import DecodeError
-from bridge.router import WorkflowCall
+from bridge.refusal import Refusal
+from tests.helpers.devices import DeviceMapping, device_value
 from tests.helpers.system.waiting import assert_eventually
 
-P0 = Partition("order.created", 0)
+P0 = Partition("refilled", 0)
 BAD = b"{"
 CALLS_MAX = 10
 NO_LIMITS = DeadLetterLimits(in_a_row_max=None, share_max=None)
 
 
-def good(order_id: str) -> bytes:
-    return f'{{"order_id": "{order_id}", "payment_id": "p-1"}}'.encode()
-
-
 @dataclass
 class Temporal:
-    """Takes every order but those that a failure is planned for."""
+    """Takes every call but those that a failure is planned for."""
 
     failures: dict[str, list[Exception]] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
@@ -45,18 +39,18 @@ class Temporal:
     running: int = 0
     running_max: int = 0
 
-    async def dispatch(self, call: WorkflowCall) -> Settlement:
+    async def make(self, call: Call) -> CallOutcome:
         self.running += 1
         self.running_max = max(self.running_max, self.running)
         try:
             await self.gate.wait()
         finally:
             self.running -= 1
-        planned = self.failures.get(call.order_id)
+        planned = self.failures.get(call.workflow_id)
         if planned:
             raise planned.pop(0)
-        self.taken.append(call.order_id)
-        return Settlement.DELIVERED
+        self.taken.append(call.workflow_id)
+        return CallOutcome.DELIVERED
 
 
 @dataclass
@@ -69,9 +63,9 @@ class DeadLetterTopic:
     waiting: int = 0
     waiting_max: int = 0
     begun: list[int] = field(default_factory=list)
-    letters: list[tuple[int, Reason]] = field(default_factory=list)
+    letters: list[tuple[int, Refusal, int]] = field(default_factory=list)
 
-    async def set_aside(self, record: Record, reason: Reason) -> None:
+    async def set_aside(self, record: Record, refusal: Refusal, *, attempts: int) -> None:
         self.begun.append(record.offset)
         self.waiting += 1
         self.waiting_max = max(self.waiting_max, self.waiting)
@@ -83,11 +77,11 @@ class DeadLetterTopic:
         if self.refusals:
             self.refusals -= 1
             raise NotEnoughReplicasError
-        self.letters.append((record.offset, reason))
+        self.letters.append((record.offset, refusal, attempts))
 
     @property
     def offsets(self) -> list[int]:
-        return [offset for offset, _ in self.letters]
+        return [offset for offset, _, _ in self.letters]
 
 
 @dataclass
@@ -101,7 +95,7 @@ class Rig:
 
     def take(self, *values: bytes) -> None:
         first, self.next_offset = self.next_offset, self.next_offset + len(values)
-        self.engine.take(P0, [Record("order.created", 0, first + n, 0, None, value) for n, value in enumerate(values)])
+        self.engine.take(P0, [Record("refilled", 0, first + n, 0, None, value) for n, value in enumerate(values)])
 
     @property
     def committable(self) -> int | None:
@@ -115,7 +109,8 @@ class Rig:
 @asynccontextmanager
 async def open_rig(limits: DeadLetterLimits = NO_LIMITS) -> AsyncIterator[Rig]:
     config = BridgeConfig(
-        "nowhere:9",
+        "g",
+        "dead",
         engine=EngineLimits(calls_in_flight_max=CALLS_MAX),
         dead_letter_limits=limits,
         back_off=BackOff(timedelta(milliseconds=1), timedelta(milliseconds=5)),
@@ -124,13 +119,8 @@ async def open_rig(limits: DeadLetterLimits = NO_LIMITS) -> AsyncIterator[Rig]:
     temporal.gate.set()
     tracker.assign({P0})
 
-    def read(record: Record) -> DecodedRecord | DecodeError:
-        try:
-            return decode(record, config.topics, config.limits)
-        except DecodeError as error:
-            return error
-
-    engine = Engine(read, RecordProcessor(temporal, topic, health, config), tracker, health, config.engine)
+    attempter = Attempter(temporal, topic, health, config)
+    engine = Engine(DeviceMapping(), attempter.attempt, tracker, health, config.engine)
     async with asyncio.TaskGroup() as tasks:
         engine.start(tasks)
         try:
@@ -143,12 +133,12 @@ def refused() -> RPCError:
     return RPCError("invalid", RPCStatusCode.INVALID_ARGUMENT, b"")
 
 
-async def test_no_order_waits_for_a_dead_letter_topic_that_keeps_its_writers_waiting() -> None:
+async def test_no_device_waits_for_a_dead_letter_topic_that_keeps_its_writers_waiting() -> None:
     """I10. And I2: nothing is committed over a bad record before its dead letter is acknowledged."""
     async with open_rig() as rig:
-        rig.take(good("o-0"), *[BAD] * 300)
+        rig.take(device_value("d-0"), *[BAD] * 300)
         await assert_eventually(lambda: rig.topic.waiting == CALLS_MAX)
-        rig.take(*(good(f"o-{number}") for number in range(1, 301)))
+        rig.take(*(device_value(f"d-{number}") for number in range(1, 301)))
         await assert_eventually(lambda: len(rig.temporal.taken) == 301)
         assert rig.topic.letters == []
         assert rig.committable == 1
@@ -160,28 +150,28 @@ async def test_no_order_waits_for_a_dead_letter_topic_that_keeps_its_writers_wai
     assert rig.topic.waiting_max == CALLS_MAX
 
 
-async def test_no_order_waits_for_records_that_temporal_refused_and_kafka_does_not_take() -> None:
+async def test_no_device_waits_for_records_that_temporal_refused_and_kafka_does_not_take() -> None:
     async with open_rig() as rig:
         bad = [f"bad-{number}" for number in range(300)]
-        rig.temporal.failures = {order_id: [refused()] for order_id in bad}
-        rig.take(*(good(order_id) for order_id in [*bad, bad[0], "o-1"]))
-        await assert_eventually(lambda: rig.temporal.taken == ["o-1"])
+        rig.temporal.failures = {device_id: [refused()] for device_id in bad}
+        rig.take(*(device_value(device_id) for device_id in [*bad, bad[0], "d-1"]))
+        await assert_eventually(lambda: rig.temporal.taken == ["d-1"])
         rig.topic.opened.set()
         await rig.settled()
-    assert rig.temporal.taken == ["o-1", bad[0]], "an order's next record waits for its dead letter (I3)"
-    assert {reason.attempts for _, reason in rig.topic.letters} == {1}
+    assert rig.temporal.taken == ["d-1", bad[0]], "a device's next record waits for its dead letter (I3)"
+    assert {attempts for _, _, attempts in rig.topic.letters} == {1}
 
 
-async def test_an_order_goes_on_after_its_dead_letter_within_the_bound_of_calls() -> None:
+async def test_a_device_goes_on_after_its_dead_letter_within_the_bound_of_calls() -> None:
     """What sets records aside calls nobody: it would be one call more than allowed."""
     async with open_rig() as rig:
-        ids = [f"o-{number}" for number in range(3 * CALLS_MAX)]
-        rig.temporal.failures = {order_id: [refused()] for order_id in ids}
-        rig.take(*(good(order_id) for order_id in ids * 2))
+        ids = [f"d-{number}" for number in range(3 * CALLS_MAX)]
+        rig.temporal.failures = {device_id: [refused()] for device_id in ids}
+        rig.take(*(device_value(device_id) for device_id in ids * 2))
         await assert_eventually(lambda: rig.topic.waiting == CALLS_MAX)
         rig.temporal.gate.clear()
         others = [f"other-{number}" for number in range(CALLS_MAX)]
-        rig.take(*map(good, others))
+        rig.take(*map(device_value, others))
         await assert_eventually(lambda: rig.temporal.running == CALLS_MAX)
         rig.topic.opened.set()
         await assert_eventually(lambda: len(rig.topic.letters) == len(ids))
@@ -198,8 +188,8 @@ async def test_a_dead_letter_that_is_refused_for_now_is_repeated_and_says_how_of
         rig.take(BAD)
         await rig.settled()
         assert rig.health.troubled == frozenset()
-    ((offset, reason),) = rig.topic.letters
-    assert (offset, reason.attempts, reason.error_code) == (0, 4, "json_truncated")
+    ((offset, refusal, attempts),) = rig.topic.letters
+    assert (offset, attempts, refusal.code) == (0, 4, "json_truncated")
 
 
 async def test_a_drain_waits_for_dead_letters_under_way_and_begins_no_more() -> None:
@@ -231,7 +221,7 @@ async def test_a_drop_ends_dead_letters_under_way_and_the_next_assignment_sets_a
 async def test_the_limit_counts_records_as_they_come_however_long_their_dead_letters_take() -> None:
     """Otherwise those that have waited would count in a row, though a good record stood after each."""
     async with open_rig(DeadLetterLimits(in_a_row_max=CALLS_MAX, share_max=0.6, share_window=50)) as rig:
-        rig.take(*(value for number in range(100) for value in (BAD, good(f"o-{number}"))))
+        rig.take(*(value for number in range(100) for value in (BAD, device_value(f"d-{number}"))))
         await assert_eventually(lambda: len(rig.temporal.taken) == 100)
         rig.topic.opened.set()
         await rig.settled()
@@ -261,11 +251,11 @@ async def test_a_run_that_cannot_take_a_signal_shows_that_temporal_answers() -> 
     async with open_rig() as rig:
         rig.health.failed(Dependency.TEMPORAL, Decision.CONFIGURATION, OSError("no right"))
         full = RPCError("exceeded workflow execution limit for signal events", RPCStatusCode.INVALID_ARGUMENT, b"")
-        planned = rig.temporal.failures["o-1"] = [full] * 100_000
-        rig.take(good("o-1"))
+        planned = rig.temporal.failures["d-1"] = [full] * 100_000
+        rig.take(device_value("d-1"))
         await assert_eventually(lambda: len(planned) < 100_000)
         assert rig.health.troubled == frozenset()
         assert rig.temporal.taken == []
         planned.clear()
         await rig.settled()
-    assert rig.temporal.taken == ["o-1"]
+    assert rig.temporal.taken == ["d-1"]

@@ -49,7 +49,7 @@ def make(broker: Broker) -> tuple[Committer, OffsetTracker, Health]:
     deliver(tracker, 5, settled=False)
     deliver(tracker, 6, settled=True)
     consumer: Any = broker
-    return Committer(consumer, tracker, health, BridgeConfig("nowhere:9")), tracker, health
+    return Committer(consumer, tracker, health, BridgeConfig("g", "dead")), tracker, health
 
 
 async def test_a_commit_is_sent_again_only_when_something_more_is_settled() -> None:

@@ -1,13 +1,17 @@
-"""The dead-letter limit, the back-off and the configuration's own checks."""
+"""The limit of dead letters, the back-off and the configuration's own checks."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from bridge.backoff import delay_before
 from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings
 from bridge.dead_letters.limit import DeadLetterGuard, DeadLetterLimitError, DeadLetterLimits
-from schemas.event_types import EventType
+
+
+def make_guard(**limits: Any) -> DeadLetterGuard:
+    names: dict[str, Any] = {"in_a_row_setting": "ROW_MAX", "share_setting": "SHARE_MAX", "reasons": "devices letters"}
+    return DeadLetterGuard(DeadLetterLimits(**limits, **names))
 
 
 def admit(guard: DeadLetterGuard, count: int) -> None:
@@ -16,44 +20,44 @@ def admit(guard: DeadLetterGuard, count: int) -> None:
 
 
 def test_so_many_in_a_row_are_set_aside_and_not_one_more() -> None:
-    guard = DeadLetterGuard(DeadLetterLimits(in_a_row_max=3))
+    guard = make_guard(in_a_row_max=3)
     admit(guard, 3)
-    with pytest.raises(DeadLetterLimitError, match="BRIDGE_DEAD_LETTERS_IN_A_ROW_MAX"):
+    with pytest.raises(DeadLetterLimitError, match=r"\(devices letters\).* raise ROW_MAX$"):
         guard.admit()
 
 
 def test_a_good_record_begins_the_row_anew() -> None:
-    guard = DeadLetterGuard(DeadLetterLimits(in_a_row_max=3))
+    guard = make_guard(in_a_row_max=3)
     for _ in range(10):
         admit(guard, 3)
         guard.note_delivered()
 
 
 def test_a_limit_of_none_lifts_it_and_of_zero_sets_nothing_aside() -> None:
-    admit(DeadLetterGuard(DeadLetterLimits(in_a_row_max=None, share_max=None)), 5_000)
+    admit(make_guard(in_a_row_max=None, share_max=None), 5_000)
     with pytest.raises(DeadLetterLimitError):
-        DeadLetterGuard(DeadLetterLimits(in_a_row_max=0)).admit()
+        make_guard(in_a_row_max=0).admit()
 
 
 def test_the_share_counts_over_the_last_records_only() -> None:
-    guard = DeadLetterGuard(DeadLetterLimits(in_a_row_max=None, share_max=0.5, share_window=10))
+    guard = make_guard(in_a_row_max=None, share_max=0.5, share_window=10)
     admit(guard, 9)  # The window is not full: nothing to take a share of.
     for _ in range(10):
         guard.note_delivered()
     admit(guard, 5)
-    with pytest.raises(DeadLetterLimitError, match="50%"):
+    with pytest.raises(DeadLetterLimitError, match=r"50%.*\(devices letters\).* raise SHARE_MAX$"):
         guard.admit()
 
 
 def test_a_share_within_the_limit_goes_on_for_ever() -> None:
-    guard = DeadLetterGuard(DeadLetterLimits(share_max=0.5, share_window=10))
+    guard = make_guard(share_max=0.5, share_window=10)
     for _ in range(200):
         guard.admit()
         guard.note_delivered()
 
 
 @pytest.mark.parametrize("limits", [{"in_a_row_max": -1}, {"share_max": 1.5}, {"share_max": -0.1}, {"share_window": 0}])
-def test_limits_out_of_range_are_refused(limits: dict[str, int]) -> None:
+def test_limits_out_of_range_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="dead letters"):
         DeadLetterLimits(**limits)
 
@@ -63,27 +67,39 @@ def test_limits_out_of_range_are_refused(limits: dict[str, int]) -> None:
 
 def test_waits_are_doubled_up_to_the_longest() -> None:
     back_off = BackOff(timedelta(seconds=1), timedelta(seconds=5))
-    waits = [delay_before(attempt, back_off, random_share=1.0).total_seconds() for attempt in (2, 3, 4, 5, 1_000_000)]
+    waits = [back_off.delay_before(attempt, random_share=1.0).total_seconds() for attempt in (2, 3, 4, 5, 1_000_000)]
     assert waits == [1, 2, 4, 5, 5]
 
 
 def test_chance_takes_up_to_half_of_a_wait() -> None:
-    assert delay_before(2, BackOff(timedelta(seconds=1)), random_share=0.0) == timedelta(seconds=0.5)
+    assert BackOff(timedelta(seconds=1)).delay_before(2, random_share=0.0) == timedelta(seconds=0.5)
 
 
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
-        ({"topics": {}}, "topics"),
-        ({"topics": {"order.dead_letters": EventType.ORDER_CREATED}}, "dead_letter_topic"),
+        ({"back_off": BackOff(initial=timedelta(seconds=6))}, "initial.*maximum"),
+        ({"group": GroupTimings(session_timeout=timedelta(minutes=6))}, "session_timeout.*max_poll_interval"),
         ({"drain_timeout": timedelta(minutes=2)}, "drain_timeout.*rebalance_timeout"),
         ({"group": GroupTimings(heartbeat_interval=timedelta(seconds=20))}, "heartbeat_interval.*session_timeout"),
-        ({"watchdog_timeout": timedelta(seconds=5)}, "watchdog_timeout.*rebalance_timeout"),
+        ({"watchdog_timeout": timedelta(seconds=45)}, "watchdog_timeout.*rebalance_timeout"),
+        ({"rpc_timeout": timedelta(seconds=30)}, "watchdog_timeout.*rpc_timeout"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused_by_name(changes: dict[str, object], names: str) -> None:
-    with pytest.raises(ValueError, match=names):
-        BridgeConfig("localhost:9092", **changes)  # type: ignore[arg-type]
+def test_fields_that_contradict_each_other_are_refused_by_name(changes: dict[str, Any], names: str) -> None:
+    with pytest.raises(ValueError, match=names) as refused:
+        BridgeConfig("g", "dead", **changes)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_each_contradiction_has_a_line_of_its_own() -> None:
+    with pytest.raises(ValueError, match="drain_timeout") as refused:
+        BridgeConfig("g", "dead", drain_timeout=timedelta(minutes=2), watchdog_timeout=timedelta(seconds=5))
+    assert [line.split()[0] for line in str(refused.value).splitlines()] == [
+        "drain_timeout",
+        "watchdog_timeout",
+        "watchdog_timeout",
+    ]
 
 
 def test_bounds_that_let_nothing_through_are_refused() -> None:

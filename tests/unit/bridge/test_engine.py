@@ -10,19 +10,17 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
+from bridge.calls import Call
 from bridge.config import EngineLimits
 from bridge.decisions import Decision
 from bridge.engine.attempts import Outcome, Retry, Settled
 from bridge.engine.engine import Engine
 from bridge.engine.lanes import Lanes, Work
-from bridge.engine.offsets import OffsetTracker, Partition
+from bridge.engine.offsets import OffsetTracker, Partition, Ticket
 from bridge.engine.settled_beyond import SettledBeyond, decode
 from bridge.health import Dependency, Health
-from bridge.reading.event import DecodedRecord
 from bridge.record import Record
-from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
-from schemas.event_types import EventType
-from schemas.inbound import InboundEvent, OrderApproved
+from bridge.refusal import Refusal, RefusalCode, RefusedError, Stage
 from tests.helpers.system.waiting import assert_eventually
 
 P0 = Partition("t", 0)
@@ -32,7 +30,7 @@ BUDGET = timedelta(seconds=5)
 
 @dataclass
 class Attempts:
-    """Each attempt waits for its order's gate, where it has one, and then gives the next planned result."""
+    """Each attempt waits for its lane's gate, where it has one, and then gives the next planned result."""
 
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     planned: dict[str, list[Settled | Retry]] = field(default_factory=dict)
@@ -42,30 +40,34 @@ class Attempts:
     running_max: int = 0
 
     async def attempt(self, work: Work) -> Settled | Retry:
-        name = (work.lane_key, work.record.offset)
+        lane = work.lane_key if isinstance(work.lane_key, str) else ""
+        name = (lane, work.record.offset)
         self.begun.append(name)
         self.running += 1
         self.running_max = max(self.running_max, self.running)
         try:
             await asyncio.sleep(0)
-            if work.lane_key in self.gates:
-                await self.gates[work.lane_key].wait()
+            if lane in self.gates:
+                await self.gates[lane].wait()
         finally:
             self.running -= 1
         self.ended.append(name)
-        plan = self.planned.get(work.lane_key)
+        plan = self.planned.get(lane)
         return plan.pop(0) if plan else DELIVERED
 
-    def offsets(self, order_id: str) -> list[int]:
-        return [offset for key, offset in self.ended if key == order_id]
+    def offsets(self, lane: str) -> list[int]:
+        return [offset for key, offset in self.ended if key == lane]
 
 
-def by_value(record: Record) -> DecodedRecord | DecodeError:
-    """The value is the order id; an empty one cannot be read."""
-    if not record.value:
-        return DecodeError(DecodeErrorCode.VALUE_EMPTY, "empty", DecodeStage.BYTES)
-    order_id = record.value.decode()
-    return DecodedRecord(order_id, EventType.ORDER_APPROVED, InboundEvent(), OrderApproved(order_id=order_id))
+class ByValue:
+    """The value is the workflow's id; an empty one is refused."""
+
+    topics = ("t",)
+
+    def translate(self, record: Record) -> Call:
+        if not record.value:
+            raise RefusedError(Refusal(Stage.BYTES, RefusalCode.VALUE_EMPTY, "empty"))
+        return Call("Any", record.value.decode(), "any")
 
 
 @dataclass
@@ -76,10 +78,10 @@ class Rig:
     health: Health
     next_offset: int = 0
 
-    def take(self, *order_ids: str) -> None:
+    def take(self, *lanes: str) -> None:
         records = []
-        for order_id in order_ids:
-            records.append(Record("t", 0, self.next_offset, 0, None, order_id.encode()))
+        for lane in lanes:
+            records.append(Record("t", 0, self.next_offset, 0, None, lane.encode()))
             self.next_offset += 1
         self.engine.take(P0, records)
 
@@ -95,7 +97,7 @@ def committable(rig: Rig) -> dict[Partition, int]:
 async def open_rig(**limits: int) -> AsyncIterator[Rig]:
     attempts, tracker, health = Attempts(), OffsetTracker(), Health()
     tracker.assign({P0})
-    engine = Engine(by_value, attempts, tracker, health, EngineLimits(**limits))
+    engine = Engine(ByValue(), attempts.attempt, tracker, health, EngineLimits(**limits))
     async with asyncio.TaskGroup() as tasks:
         engine.start(tasks)
         try:
@@ -104,7 +106,7 @@ async def open_rig(**limits: int) -> AsyncIterator[Rig]:
             engine.close()
 
 
-async def test_one_order_s_records_are_attempted_one_at_a_time_and_in_order() -> None:
+async def test_one_lane_s_records_are_attempted_one_at_a_time_and_in_order() -> None:
     """I3."""
     async with open_rig() as rig:
         rig.take(*["a", "b"] * 20)
@@ -114,10 +116,10 @@ async def test_one_order_s_records_are_attempted_one_at_a_time_and_in_order() ->
     assert rig.attempts.running_max == 2
 
 
-async def test_orders_do_not_wait_for_each_other() -> None:
+async def test_lanes_do_not_wait_for_each_other() -> None:
     async with open_rig() as rig:
         rig.attempts.gates["stuck"] = asyncio.Event()
-        rig.take("stuck", "stuck", *(f"o-{number}" for number in range(50)))
+        rig.take("stuck", "stuck", *(f"w-{number}" for number in range(50)))
         await assert_eventually(lambda: len(rig.attempts.ended) == 50)
         assert rig.engine.records_held == 2
         assert committable(rig) == {P0: 0}
@@ -128,12 +130,12 @@ async def test_orders_do_not_wait_for_each_other() -> None:
 
 async def test_no_more_calls_run_at_once_than_allowed() -> None:
     async with open_rig(calls_in_flight_max=3) as rig:
-        rig.take(*(f"o-{number}" for number in range(50)))
+        rig.take(*(f"w-{number}" for number in range(50)))
         await rig.settled()
     assert rig.attempts.running_max == 3
 
 
-async def test_a_record_to_be_tried_again_holds_up_its_own_order_only_and_occupies_no_worker() -> None:
+async def test_a_record_to_be_tried_again_holds_up_its_own_lane_only_and_occupies_no_worker() -> None:
     async with open_rig(calls_in_flight_max=1) as rig:
         rig.attempts.planned["a"] = [Retry(timedelta(seconds=0.2)), Retry(timedelta(seconds=0.01))]
         rig.take("a", "b", "a", "c")
@@ -155,14 +157,14 @@ async def test_a_full_engine_is_paused_until_half_of_it_is_settled() -> None:
     """I11."""
     async with open_rig(records_held_max=10) as rig:
         for number in range(10):
-            rig.attempts.gates[f"o-{number}"] = asyncio.Event()
-        rig.take(*(f"o-{number}" for number in range(9)))
+            rig.attempts.gates[f"w-{number}"] = asyncio.Event()
+        rig.take(*(f"w-{number}" for number in range(9)))
         assert not rig.engine.update_paused()
         assert rig.engine.free_records == 1
-        rig.take("o-9")
+        rig.take("w-9")
         assert rig.engine.update_paused()
         for held in range(9, 4, -1):
-            rig.attempts.gates[f"o-{held}"].set()
+            rig.attempts.gates[f"w-{held}"].set()
             await assert_eventually(partial(holds, rig, held))
             assert rig.engine.update_paused() is (held > 5)
         for gate in rig.attempts.gates.values():
@@ -288,13 +290,32 @@ def test_counts_of_what_is_held_come_out_at_nothing() -> None:
     tracker, lanes = OffsetTracker(), Lanes()
     tracker.assign({P0})
     made = []
-    for offset, order_id in enumerate(["a", "b", "a"]):
-        record = Record("t", 0, offset, 0, None, order_id.encode())
+    for offset, workflow_id in enumerate(["a", "b", "a"]):
+        record = Record("t", 0, offset, 0, None, b"v")
         ticket = tracker.deliver(P0, record)
         assert ticket is not None
-        made.append(lanes.add(Work(record, by_value(record), ticket, 7)))
+        made.append(lanes.add(Work(record, Call("Any", workflow_id, "any"), ticket, 7)))
     assert (lanes.records_held, lanes.bytes_held, len(lanes), made[2]) == (3, 21, 2, None)
     for lane in (made[0], made[0], made[1]):
         assert lane is not None
         lanes.remove_head(lane)
     assert (lanes.records_held, lanes.bytes_held, len(lanes)) == (0, 0, 0)
+
+
+def work(offset: int, translated: Call | Refusal) -> Work:
+    return Work(Record("t", 0, offset, 0, None, b"v"), translated, Ticket(P0, offset, 1), 7)
+
+
+def test_a_lane_is_the_workflow_s_id_unless_the_call_names_another() -> None:
+    assert work(0, Call("Any", "w-1", "any")).lane_key == "w-1"
+    assert work(0, Call("Any", "w-1", "any", lane="site-7")).lane_key == "site-7"
+    assert work(0, Call("Any", "w-1", "any", lane="")).lane_key == "", "an empty name is one as well"
+
+
+def test_no_workflow_id_shares_the_lane_of_a_record_that_is_refused() -> None:
+    refusal = Refusal(Stage.BYTES, RefusalCode.VALUE_EMPTY, "empty")
+    lanes = Lanes()
+    for offset in range(3):
+        assert lanes.add(work(offset, refusal)) is not None
+        assert lanes.add(work(offset + 3, Call("Any", f"t:0:{offset}", "any"))) is not None
+    assert len(lanes) == 6

@@ -54,7 +54,7 @@ class Group:
 
 
 def make_rebalancer(group: Any, health: Health) -> Rebalancer:
-    config = BridgeConfig("nowhere:9")
+    config = BridgeConfig("g", "dead")
     return Rebalancer(group, group, tracker=group.tracker, committer=group, health=health, config=config)
 
 
@@ -81,8 +81,8 @@ async def test_partitions_are_paused_until_what_is_settled_is_known() -> None:
         (OffsetAndMetadata(5, None), None),
         (OffsetAndMetadata(5, "words"), "bridge.offsets.metadata_ignored"),
         (OffsetAndMetadata(4, TOLD), "bridge.offsets.metadata_ignored"),
-        (GroupAuthorizationFailedError(), "bridge.offsets.not_recalled"),
-        (TimeoutError(), "bridge.offsets.not_recalled"),
+        (GroupAuthorizationFailedError(), "bridge.offsets.not_inherited"),
+        (TimeoutError(), "bridge.offsets.not_inherited"),
     ],
 )
 async def test_what_is_not_known_costs_repeats_and_nothing_else(

@@ -12,11 +12,11 @@ from aiokafka.record import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.config import BridgeConfig
+from bridge.config import BridgeConfig, Kafka
 from bridge.kafka.clients import make_consumer
 from bridge.kafka.lenient_records import LenientRecords, _parse
 from bridge.record import Record
-from bridge.refusal import DecodeErrorCode
+from bridge.refusal import RefusalCode
 from tests.helpers.messages.kafka_io import Header, Outgoing
 from tests.helpers.messages.raw_batches import (
     COMPRESS,
@@ -26,7 +26,7 @@ from tests.helpers.messages.raw_batches import (
     raw_name,
 )
 
-TP = TopicPartition("order.created", 0)
+TP = TopicPartition("refilled", 0)
 BAD_NAME = raw_name(b"tr\xff\xfe")
 
 
@@ -56,7 +56,7 @@ def test_the_client_s_own_parser_gives_up() -> None:
 
 
 async def test_a_consumer_reads_leniently() -> None:
-    await make_consumer(BridgeConfig("nowhere:9")).stop()
+    await make_consumer(BridgeConfig("g", "dead"), Kafka("nowhere:9")).stop()
     assert fetcher.MemoryRecords is LenientRecords
 
 
@@ -71,7 +71,7 @@ def test_a_header_s_name_that_is_not_utf_8_costs_no_other_record_of_its_batch(co
             assert record == as_record(record.offset, ONE_BAD[record.offset])
             continue
         assert record.defect is not None
-        assert record.defect.code is DecodeErrorCode.HEADER_NAME_NOT_UTF_8
+        assert record.defect.code == RefusalCode.HEADER_NAME_NOT_UTF_8
         assert (record.key, record.value, record.timestamp_ms) == (BAD.key, BAD.value, FIRST_TIMESTAMP_MS + 2)
         assert record.headers == (("a", b"1"), ("tr\\xff\\xfe", b"\x00"), ("b", None))
 

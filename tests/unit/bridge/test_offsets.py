@@ -4,9 +4,9 @@ import pytest
 
 from bridge.engine.offsets import (
     Committable,
+    Inherited,
     OffsetTracker,
     Partition,
-    Recollection,
     Ticket,
     UnexpectedDeliveryError,
 )
@@ -145,8 +145,8 @@ def test_the_next_owner_is_given_what_is_not_settled_and_passes_over_the_rest(tr
     tracker.assign({P0}, {P0: beyond})
     tickets = deliver(tracker, 5, 6, 8, 9, 10, 12, 13)
     assert [ticket.offset for ticket in tickets] == [5, 9, 13]
-    assert tracker.take_recollections() == [Recollection(P0, is_trusted=True, records_passed_over=4)]
-    assert tracker.take_recollections() == []
+    assert tracker.take_inherited() == [Inherited(P0, is_trusted=True, records_passed_over=4)]
+    assert tracker.take_inherited() == []
     for ticket in tickets:
         tracker.settle(ticket)
     assert tracker.committable() == {P0: Committable(14)}
@@ -194,7 +194,7 @@ def test_nothing_is_passed_over_in_a_topic_that_begins_otherwise(tracker: Offset
     tracker.assign({P0}, {P0: beyond})
     tickets = [tracker.deliver(P0, first), *deliver(tracker, 8, 9, 10, 12)]
     assert [ticket.offset for ticket in tickets if ticket] == [first.offset, 8, 9, 10, 12]
-    assert tracker.take_recollections() == [Recollection(P0, is_trusted=False, records_passed_over=0)]
+    assert tracker.take_inherited() == [Inherited(P0, is_trusted=False, records_passed_over=0)]
 
 
 def test_metadata_is_no_longer_than_allowed(tracker: OffsetTracker) -> None:
@@ -211,7 +211,7 @@ def test_metadata_is_no_longer_than_allowed(tracker: OffsetTracker) -> None:
 
 @pytest.mark.parametrize("settled", [5_000, 50_000])
 def test_what_is_told_is_as_much_as_is_stuck_however_much_is_settled(tracker: OffsetTracker, settled: int) -> None:
-    """With steady traffic beyond a stuck order each commit would otherwise cost more than the last."""
+    """With steady traffic beyond a stuck record each commit would otherwise cost more than the last."""
     for ticket in deliver(tracker, *range(settled)):
         if ticket.offset % 1_000:
             tracker.settle(ticket)

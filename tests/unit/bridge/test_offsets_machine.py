@@ -63,7 +63,7 @@ class Model:
         return self.delivered[-1] + 1 if self.delivered else None
 
 
-def recalled(stored: Committable | None) -> SettledBeyond | None:
+def inherited(stored: Committable | None) -> SettledBeyond | None:
     with contextlib.suppress(UnreadableMetadataError):
         return decode(stored.metadata, offset=stored.offset) if stored else None
     return None
@@ -116,7 +116,7 @@ class OffsetsMachine(RuleBasedStateMachine):
         self.forget()
         self.assignments += 1
         ours = PARTITIONS[:count]
-        known = {partition: recalled(self.logs[partition].stored) for partition in ours} if told else {}
+        known = {partition: inherited(self.logs[partition].stored) for partition in ours} if told else {}
         beyond = {partition: found for partition, found in known.items() if found is not None}
         assert self.tracker.assign(set(ours), beyond) == self.assignments
         self.models = {partition: Model(self.logs[partition].position()) for partition in ours}

@@ -55,7 +55,7 @@ class IdleConsumer:
 
 def make_poller(consumer: Any, engine: Any, health: Health) -> Poller:
     positions = Positions(consumer, OffsetTracker())
-    return Poller(consumer, engine, positions, health, BridgeConfig("nowhere:9", poll_records_max=RECORDS_MAX))
+    return Poller(consumer, engine, positions, health, BridgeConfig("g", "dead", poll_records_max=RECORDS_MAX))
 
 
 async def polls(engine: PlannedEngine) -> list[dict[str, Any]]:

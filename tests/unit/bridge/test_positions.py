@@ -154,7 +154,7 @@ class Bench:
         self.engine = TakingEngine(self.tracker)
         self.positions = Positions(consumer, self.tracker, self.clock)
         engine: Any = self.engine
-        self.poller = Poller(consumer, engine, self.positions, self.health, BridgeConfig("nowhere:9"))
+        self.poller = Poller(consumer, engine, self.positions, self.health, BridgeConfig("g", "dead"))
         self.assign(consumer.logs)
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:

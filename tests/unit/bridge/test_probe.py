@@ -8,12 +8,13 @@ import pytest
 from aiokafka import TopicPartition
 from temporalio.service import RPCError, RPCStatusCode
 
-from bridge.config import BridgeConfig
+from bridge.config import BridgeConfig, Kafka
 from bridge.decisions import Decision
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Dependency, Health
 from bridge.supervision.probe import Prober
 
+CONFIG, KAFKA = BridgeConfig("g", "dead"), Kafka("nowhere:9")
 REFUSED = RPCError("not allowed", RPCStatusCode.PERMISSION_DENIED, b"")
 READABLE, HELD = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -51,7 +52,7 @@ def make(namespace: Namespace, consumer: Consumer, health: Health, records_held:
     engine: Any = SimpleNamespace(records_held=records_held)
     tracker = OffsetTracker()
     tracker.assign({Partition(key.topic, key.partition) for key in consumer.positions})
-    return Prober(consumer, client, engine=engine, tracker=tracker, health=health, config=BridgeConfig("nowhere:9"))
+    return Prober(consumer, client, engine=engine, tracker=tracker, health=health, config=CONFIG, kafka=KAFKA)
 
 
 async def test_what_the_look_at_temporal_said_it_takes_back_though_what_is_held_makes_no_call() -> None:
@@ -66,7 +67,7 @@ async def test_what_the_look_at_temporal_said_it_takes_back_though_what_is_held_
 
 
 async def test_what_calls_said_is_not_taken_back_by_a_namespace_that_answers() -> None:
-    """A namespace may answer that takes no orders."""
+    """A namespace may answer that takes no calls."""
     health = Health()
     prober = make(Namespace(), Consumer(), health)
     health.failed(Dependency.TEMPORAL, Decision.CONFIGURATION, REFUSED)

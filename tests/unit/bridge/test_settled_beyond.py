@@ -69,7 +69,7 @@ def test_what_does_not_fit_is_left_out_from_the_end_on(told: SettledBeyond, char
 
 
 def test_much_more_than_fits_is_told_as_far_as_it_fits() -> None:
-    """Thousands of orders stuck at uneven distances."""
+    """Thousands of records stuck at uneven distances."""
     unsettled = tuple(sorted(random.Random(1).sample(range(4_000_000), 4_000)))  # noqa: S311 -- no secret
     text = encode(SettledBeyond(unsettled, 4_000_000, MARK), chars_max=METADATA_CHARS_MAX)
     assert METADATA_CHARS_MAX - 50 < len(text) <= METADATA_CHARS_MAX
@@ -78,7 +78,7 @@ def test_much_more_than_fits_is_told_as_far_as_it_fits() -> None:
     assert back.end > 1_000_000
 
 
-def test_one_stuck_order_needs_some_dozen_characters_however_much_is_settled_beyond() -> None:
+def test_one_stuck_record_needs_some_dozen_characters_however_much_is_settled_beyond() -> None:
     assert len(encode(beyond(10**12, end=10**12 + 10**6), chars_max=METADATA_CHARS_MAX)) < 64
 
 
@@ -86,19 +86,19 @@ def test_one_stuck_order_needs_some_dozen_characters_however_much_is_settled_bey
     "text",
     [
         "somebody else's words",
-        "order-bridge/2 AAAA",
-        "order-bridge/1 ",
-        "order-bridge/1 not base64!",
-        "order-bridge/1 é",
-        "order-bridge/1 " + base64.b64encode(b"not packed").decode(),
-        "order-bridge/1 " + base64.b64encode(zlib.compress(b"")).decode(),
-        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK)).decode(),
-        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK[:3])).decode(),
-        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x00\x02")).decode(),
-        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x82")).decode(),
-        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\xff" * 1_000)).decode(),
-        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02" * (2 << 20))).decode(),
-        "order-bridge/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02") + b"more").decode(),
+        "settled-beyond/2 AAAA",
+        "settled-beyond/1 ",
+        "settled-beyond/1 not base64!",
+        "settled-beyond/1 é",
+        "settled-beyond/1 " + base64.b64encode(b"not packed").decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"")).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK)).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK[:3])).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x00\x02")).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x82")).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\xff" * 1_000)).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02" * (2 << 20))).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02") + b"more").decode(),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_words(text: str) -> None:
@@ -107,7 +107,7 @@ def test_what_cannot_be_read_is_refused_in_words(text: str) -> None:
 
 
 @given(st.text(max_size=200))
-@example("order-bridge/1 " + base64.b64encode(bytes(range(256))).decode())
+@example("settled-beyond/1 " + base64.b64encode(bytes(range(256))).decode())
 def test_no_text_does_anything_worse(text: str) -> None:
     with contextlib.suppress(UnreadableMetadataError):
         assert decode(text, offset=10) is None

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.reading.event import DecodedRecord, DecodeLimits, decode
-from bridge.record import Record
-from bridge.refusal import DecodeError
+from bridge import Record, RefusedError
+from orders.mapping import DecodedRecord, OrderMapping
 from schemas.event_types import EventType
 from schemas.states import FINAL_STATES, InboundOutcome, ReasonCode
 from tests.helpers.checker.evidence import Evidence, InboundRow, OrderRow, identity_of
@@ -19,6 +18,7 @@ from tests.helpers.messages.raw_batches import as_consumed
 from tests.helpers.system.campaign import differences_from_plan
 
 TOPICS = {str(event_type): event_type for event_type in EventType}
+MAPPING = OrderMapping(TOPICS)
 
 
 def record_of(planned: PlannedRecord, offset: int) -> Record:
@@ -31,8 +31,8 @@ def delivered(message: Message, topic: str = "order.created", offset: int = 0) -
 
 def decode_as_the_bridge(record: Record) -> DecodedRecord:
     if record.defect is not None:
-        raise record.defect
-    return decode(record, TOPICS, DecodeLimits())
+        raise RefusedError(record.defect)
+    return MAPPING.read(record)
 
 
 def test_one_seed_is_one_plan() -> None:
@@ -51,9 +51,9 @@ def test_a_record_is_decodable_exactly_where_the_plan_says_so(seed: int) -> None
         record = record_of(planned, offset)
         dead = [fate.removeprefix("dead ") for fate in planned.fates if fate.startswith("dead ")]
         if dead:
-            with pytest.raises(DecodeError) as caught:
+            with pytest.raises(RefusedError) as caught:
                 decode_as_the_bridge(record)
-            assert [str(caught.value.code)] == dead
+            assert [str(caught.value.refusal.code)] == dead
             continue
         decoded = decode_as_the_bridge(record)
         stored = StoredRecord(record.topic, record.partition, offset, record.value, record.key, record.headers)
@@ -65,9 +65,9 @@ def test_a_record_is_decodable_exactly_where_the_plan_says_so(seed: int) -> None
 def test_each_kind_of_bad_message_has_its_own_error_code(kind: str) -> None:
     message = MALFORMATIONS[kind].make("o-1")
     record = delivered(message)
-    with pytest.raises(DecodeError) as caught:
+    with pytest.raises(RefusedError) as caught:
         decode_as_the_bridge(record)
-    assert str(caught.value.code) == MALFORMATIONS[kind].error_code
+    assert str(caught.value.refusal.code) == MALFORMATIONS[kind].error_code
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.dead_letters.headers import Reason, make_dead_letter, make_pointer
+from bridge import Header, Record, Refusal, RefusedError, Stage
+from bridge.dead_letters.headers import make_dead_letter, make_pointer
 from bridge.dead_letters.letter import FOREIGN, Letter
 from bridge.dead_letters.replay_headers import (
     REPLAY_COUNT_HEADER,
@@ -12,15 +13,14 @@ from bridge.dead_letters.replay_headers import (
     replay_headers,
     replayed_coordinates,
 )
-from bridge.reading.event import DecodeLimits, decode
-from bridge.record import Header, Record
-from bridge.refusal import DecodeError
+from orders.mapping import OrderMapping
 from orders.operations.dead_letters.replay_plan import Planned, ReplayPlan, ReplayRecord, TooManyError, chunks, waves
 from orders.operations.dead_letters.selection import Place
 from schemas.event_types import EventType
 
 TOPIC = "order.created"
-REASON = Reason("json", "json_truncated", "look for what cut it off")
+REFUSAL = Refusal(Stage.JSON, "json_truncated", "look for what cut it off")
+MAPPING = OrderMapping({TOPIC: EventType.ORDER_CREATED})
 
 
 def source(
@@ -36,7 +36,7 @@ def source(
 
 
 def letter_of(record: Record, at: int = 0, *, pointer: bool = False) -> Letter:
-    made = (make_pointer if pointer else make_dead_letter)(record, REASON)
+    made = (make_pointer if pointer else make_dead_letter)(record, REFUSAL)
     return Letter.from_record(
         Record("order.dead_letters", 0, at, 1_700_000_001_000, made.key, made.value, made.headers)
     )
@@ -75,8 +75,8 @@ def test_a_letter_gives_back_the_headers_of_its_source_and_believes_none_of_them
     letter = letter_of(record)
     assert letter.source_headers == record.headers
     assert (letter.error_code, letter.message, str(letter.origin)) == (
-        REASON.error_code,
-        REASON.message,
+        REFUSAL.code,
+        REFUSAL.message,
         record.coordinates,
     )
     assert not letter.is_pointer
@@ -84,7 +84,7 @@ def test_a_letter_gives_back_the_headers_of_its_source_and_believes_none_of_them
 
 
 def test_what_an_earlier_bridge_renamed_is_read_as_it_meant_it() -> None:
-    made = make_dead_letter(source(), REASON)
+    made = make_dead_letter(source(), REFUSAL)
     headers = (("original_dlq_x", b"1"), ("original_x", b"2"), *made.headers)
     letter = Letter.from_record(Record("order.dead_letters", 0, 1, 0, made.key, made.value, headers))
     assert letter.source_headers == (("dlq_x", b"1"), ("original_x", b"2"))
@@ -108,7 +108,7 @@ def test_a_record_keeps_one_identity_over_any_number_of_replays_and_failures(
         assert record.headers[:-2] == given_headers, "the sender's headers, and ours"
         for again in (letter_of(record), letter_of(record, pointer=True)):
             assert (again.replay_count, again.first_coordinates) == (number, first.coordinates)
-    assert decode(record, {TOPIC: EventType.ORDER_CREATED}, DecodeLimits()).event.event_id == first.coordinates
+    assert MAPPING.read(record).event.event_id == first.coordinates
 
 
 @pytest.mark.parametrize(
@@ -127,18 +127,17 @@ def test_a_record_keeps_one_identity_over_any_number_of_replays_and_failures(
 def test_a_replay_header_that_is_none_is_ignored(forged: bytes | None) -> None:
     record = source(headers=((REPLAY_OF_HEADER, forged),))
     assert replayed_coordinates(record.headers, TOPIC) is None
-    assert decode(record, {TOPIC: EventType.ORDER_CREATED}, DecodeLimits()).event.event_id == record.coordinates
+    assert MAPPING.read(record).event.event_id == record.coordinates
 
 
 def test_a_replay_header_names_the_event_and_nothing_more() -> None:
     """What a forged one can do, a body's ``event_id`` can as well; the record's own words come first."""
     forged = ((REPLAY_OF_HEADER, b"order.created:0:1"),)
-    topics = {TOPIC: EventType.ORDER_CREATED}
-    assert decode(source(headers=forged), topics, DecodeLimits()).event.event_id == "order.created:0:1"
+    assert MAPPING.read(source(headers=forged)).event.event_id == "order.created:0:1"
     named = (("ce_specversion", b"1.0"), ("ce_id", b"e"), ("ce_source", b"/s"), *forged)
-    assert decode(source(headers=named), topics, DecodeLimits()).event.event_id == "/s|e"
-    with pytest.raises(DecodeError):
-        decode(source(headers=forged, key=b"another"), topics, DecodeLimits())
+    assert MAPPING.read(source(headers=named)).event.event_id == "/s|e"
+    with pytest.raises(RefusedError):
+        MAPPING.read(source(headers=forged, key=b"another"))
 
 
 def test_letters_are_sent_in_the_order_of_their_topic_whatever_order_they_were_set_aside_in() -> None:
@@ -277,7 +276,7 @@ def test_a_count_that_is_no_number_counts_nothing(count: bytes | None) -> None:
 
 def test_what_is_not_ours_goes_nowhere() -> None:
     foreign = Letter.from_record(Record("order.dead_letters", 0, 1, 0, None, b"x", (("dlq_version", b"2"),)))
-    elsewhere = make_dead_letter(Record("payroll", 0, 1, 0, b"k", b"v"), REASON)
+    elsewhere = make_dead_letter(Record("payroll", 0, 1, 0, b"k", b"v"), REFUSAL)
     other = Letter.from_record(Record("order.dead_letters", 0, 2, 0, b"k", b"v", elsewhere.headers))
     planned, plan = plan_of(foreign, other)
     assert (planned, plan.refused_count, foreign.error_code) == ([], 2, FOREIGN)

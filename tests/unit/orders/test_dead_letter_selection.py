@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.dead_letters.headers import Reason, make_dead_letter
+from bridge import Record, Refusal, Stage
+from bridge.dead_letters.headers import make_dead_letter
 from bridge.dead_letters.letter import Letter
-from bridge.record import Record
 from orders.cli.rendering.safe_text import hexdump, safe_bytes, safe_text, value_lines
 from orders.cli.times import parse_time
 from orders.errors import OrdersError
@@ -30,7 +30,7 @@ def letter(
     at_ms: int = NOW_MS,
     at: int = 0,
 ) -> Letter:
-    made = make_dead_letter(Record(topic, 0, 1, 5, key, b"{", ()), Reason("json", code, "m"))
+    made = make_dead_letter(Record(topic, 0, 1, 5, key, b"{", ()), Refusal(Stage.JSON, code, "m"))
     return Letter.from_record(Record("order.dead_letters", 0, at, at_ms, made.key, made.value, made.headers))
 
 

@@ -8,17 +8,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.failpoints import (
-    BRIDGE_FAILPOINTS,
-    ORDER_WORKER_FAILPOINTS,
-    SHIPPING_WORKER_FAILPOINTS,
-    Failpoint,
-    FailpointError,
-    Failpoints,
-)
+from activities.failpoints import ORDER_WORKER_FAILPOINTS, SHIPPING_WORKER_FAILPOINTS, Failpoint
 from activities.orders import OrderActivities, OrderRules
 from activities.payments import PaymentActivities
 from activities.shipping import ShippingActivities
+from bridge.failpoints import Failpoint as BridgeFailpoint
+from orders.failpoints import FAILPOINTS, FailpointError, Failpoints
 from schemas.activity_io import ChargePayment, PublishEvents, RefundPayment, Shipment
 from schemas.order import Address
 from schemas.outbound import OrderStateChanged
@@ -32,28 +27,33 @@ from tests.helpers.fakes import (
 )
 
 
+def parsed(text: str) -> Failpoints:
+    failpoints = Failpoints.parse(text, production=False)
+    assert failpoints is not None
+    return failpoints
+
+
 def test_no_failpoint_is_set_by_default() -> None:
-    for failpoints in (Failpoints(), Failpoints.parse("", production=True)):
-        assert not failpoints
-        for point in Failpoint:
-            failpoints.hit(point)
+    assert Failpoints.parse("", production=True) is None
+    assert Failpoints.parse(" , ", production=False) is None
 
 
 def test_a_failpoint_strikes_at_its_hit_only() -> None:
-    failpoints = Failpoints.parse("after_call:raise@2, before_commit:raise", production=False)
-    failpoints.hit(Failpoint.AFTER_CALL)
+    failpoints = parsed("after_call:raise@2, before_commit:raise")
+    failpoints.hit(BridgeFailpoint.AFTER_CALL)
     with pytest.raises(FailpointError, match="after_call"):
-        failpoints.hit(Failpoint.AFTER_CALL)
-    failpoints.hit(Failpoint.AFTER_CALL)
+        failpoints.hit(BridgeFailpoint.AFTER_CALL)
+    failpoints.hit(BridgeFailpoint.AFTER_CALL)
+    failpoints.hit(BridgeFailpoint.AFTER_POLL)
     for _ in range(2):
         with pytest.raises(FailpointError):
-            failpoints.hit(Failpoint.BEFORE_COMMIT)
+            failpoints.hit(BridgeFailpoint.BEFORE_COMMIT)
 
 
 async def test_a_failpoint_can_hold_the_code_up() -> None:
-    failpoints = Failpoints.parse("before_call:pause=0.01", production=False)
-    await failpoints.reach(Failpoint.BEFORE_CALL)
-    await failpoints.reach(Failpoint.AFTER_CALL)
+    failpoints = parsed("before_call:pause=0.01")
+    await failpoints.reach(BridgeFailpoint.BEFORE_CALL)
+    await failpoints.reach(BridgeFailpoint.AFTER_CALL)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,9 @@ def test_failpoints_are_refused_in_production() -> None:
 
 
 def test_every_failpoint_is_of_one_kind_of_process() -> None:
-    points = [*BRIDGE_FAILPOINTS, *ORDER_WORKER_FAILPOINTS, *SHIPPING_WORKER_FAILPOINTS]
-    assert sorted(points) == sorted(Failpoint)
+    points = [*BridgeFailpoint, *ORDER_WORKER_FAILPOINTS, *SHIPPING_WORKER_FAILPOINTS]
+    assert sorted(FAILPOINTS) == sorted(point.value for point in points)
+    assert len(set(points)) == len(points)
 
 
 # The activities -------------------------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ class Room:
     """The activities on ports in memory, struck at one point, once."""
 
     def __init__(self, point: Failpoint) -> None:
-        failpoints = Failpoints.parse(f"{point}:raise@1", production=False)
+        failpoints = parsed(f"{point}:raise@1")
         self.store, self.publisher = InMemoryOrderStore(), RecordingPublisher()
         self.claims, self.gateway, self.carrier = InMemoryPaymentStore(), FakePaymentGateway(), FakeCarrierGateway()
         self.orders = OrderActivities(self.store, self.publisher, OrderRules(), failpoints)
@@ -121,7 +122,7 @@ REACHED: dict[Failpoint, tuple[Callable[[Room], Any], Done, Done]] = {
         lambda room: room.gateway.ledger["charge", "p-1"] == 1,
         lambda room: room.claims.claims["p-1"].status == "charged",
     ),
-    Failpoint.AFTER_SETTLEMENT: (
+    Failpoint.AFTER_PAYMENT_RECORDED: (
         Room.charge,
         lambda room: room.claims.claims["p-1"].status == "charged",
         lambda _: False,

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.reading.event import DecodedRecord, DecodeLimits, decode
+from bridge import Header, ReadLimits, Record, Refusal, RefusalCode, RefusedError, Stage
+from bridge.engine.translation import translate
 from bridge.reading.json_text import DEPTH_MAX, parse_object
-from bridge.record import Header, Record
-from bridge.refusal import DecodeError, DecodeErrorCode, DecodeStage
+from orders.mapping import DecodedRecord, OrderMapping
 from schemas.event_types import INBOUND, EventType
 from schemas.inbound import OrderCreated
 
-TOPICS = {event_type.value: event_type for event_type in EventType}
+MAPPING = OrderMapping({event_type.value: event_type for event_type in EventType})
 BODIES: dict[EventType, dict[str, Any]] = {
     EventType.ORDER_CREATED: {"order_id": "o-1", "payment_id": "p-1"},
     EventType.ORDER_APPROVED: {"order_id": "o-1"},
@@ -35,7 +35,7 @@ def decoded(
     timestamp_ms: int = TIMESTAMP_MS,
 ) -> DecodedRecord:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return decode(Record(topic, 3, 14, timestamp_ms, key, raw, headers), TOPICS, DecodeLimits())
+    return MAPPING.read(Record(topic, 3, 14, timestamp_ms, key, raw, headers))
 
 
 def binary(**attributes: str) -> tuple[Header, ...]:
@@ -110,6 +110,16 @@ def test_a_structured_event_is_read_without_its_content_type() -> None:
     assert decoded(event | {"data": BODIES[EventType.ORDER_CREATED]}).event.event_id == "/s|e-1"
 
 
+def test_a_structured_event_is_read_without_its_attributes_as_every_bare_body_has_an_order_id() -> None:
+    result = decoded({"specversion": "1.0", "data": BODIES[EventType.ORDER_CREATED] | {"event_id": "b-1"}})
+    assert (result.order_id, result.event.event_id) == ("o-1", "b-1")
+
+
+def test_a_bare_body_may_have_fields_of_the_names_of_attributes() -> None:
+    fields = {"specversion": "2", "id": "e-1", "source": "/s", "type": "x", "data": {}}
+    assert decoded(BODIES[EventType.ORDER_CREATED] | fields).event.event_id == "order.created:3:14"
+
+
 def test_headers_of_others_are_left_alone() -> None:
     headers: tuple[Header, ...] = (("trace", b"\xff"), ("trace", None), ("dlq_error_code", b"forged"), ("b3", b"1"))
     assert decoded(BODIES[EventType.ORDER_CREATED], headers=headers).order_id == "o-1"
@@ -152,8 +162,8 @@ def test_a_whole_order_comes_through_unchanged() -> None:
 def test_nesting_up_to_the_limit_is_read() -> None:
     depth = DEPTH_MAX - 1
     value = ('{"a":' + "[" * depth + "]" * depth + "}").encode()
-    assert parse_object(value, value_max_bytes=1_000)
-    assert parse_object(b'{"a": "' + b"[" * 500 + b'\\"]"}', value_max_bytes=1_000), "brackets in a string are text"
+    assert parse_object(value, ReadLimits())
+    assert parse_object(b'{"a": "' + b"[" * 500 + b'\\"]"}', ReadLimits()), "brackets in a string are text"
 
 
 JSON = st.recursive(
@@ -170,25 +180,19 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(), JSON))
 def test_what_is_read_is_what_json_says(document: dict[str, Any]) -> None:
     """Either refused for a character, or read exactly as any reader reads it."""
-    assert outcome_of_parsing(json.dumps(document).encode()) in (document, DecodeStage.JSON)
+    assert outcome_of_parsing(json.dumps(document).encode()) in (document, Stage.JSON)
 
 
-def outcome_of_parsing(value: bytes) -> dict[str, Any] | DecodeStage:
+def outcome_of_parsing(value: bytes) -> dict[str, Any] | Stage:
     try:
-        return parse_object(value, value_max_bytes=10**6)
-    except DecodeError as error:
-        return error.stage
+        return parse_object(value, ReadLimits(value_max_bytes=10**6))
+    except RefusedError as error:
+        return error.refusal.stage
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_else(value: bytes) -> None:
     """I10."""
-    assert code_of_decoding(value) is not DecodeErrorCode.DECODER_FAILED
-
-
-def code_of_decoding(value: bytes) -> DecodeErrorCode | None:
-    try:
-        decode(Record("order.created", 0, 0, 0, None, value), TOPICS, DecodeLimits())
-    except DecodeError as error:
-        return error.code
-    return None
+    translated = translate(Record("order.created", 0, 0, 0, None, value), MAPPING)
+    assert isinstance(translated, Refusal)
+    assert translated.code != RefusalCode.DECODER_FAILED

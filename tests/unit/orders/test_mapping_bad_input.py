@@ -3,18 +3,23 @@
 import gzip
 import json
 import random
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from bridge.reading.event import DecodeLimits, decode
-from bridge.record import Header, Record
-from bridge.refusal import DecodeError, DecodeErrorCode
+from bridge import Header, ReadLimits, Record, Refusal, RefusalCode, RefusedError
+from bridge.dead_letters.headers import make_pointer
+from bridge.engine.translation import translate
+from orders.mapping import OrderMapping
 from schemas.event_types import EventType
+from tests.helpers.messages.refusal_codes import contract_codes
 
-Code = DecodeErrorCode
-TOPICS = {event_type.value: event_type for event_type in EventType}
-LIMITS = DecodeLimits(value_max_bytes=200_000)
+Code = RefusalCode
+LIMITS = ReadLimits(value_max_bytes=200_000, value_max_setting="BRIDGE_VALUE_MAX_BYTES")
+MAPPING = OrderMapping({event_type.value: event_type for event_type in EventType}, limits=LIMITS)
+DOCUMENT = Path(__file__).parents[3] / "docs" / "dead-letters.md"
 SECRET = "zq7-secret"  # noqa: S105 -- a mark to look for, not a password
 
 
@@ -40,7 +45,7 @@ def items_of(item: bytes) -> bytes:
 @dataclass(frozen=True)
 class Case:
     name: str
-    code: DecodeErrorCode
+    code: str
     value: bytes | None = field(default_factory=body)
     key: bytes | None = None
     headers: tuple[Header, ...] = ()
@@ -185,21 +190,21 @@ CASES = [
     Case("negative amount", Code.FIELD_OUT_OF_RANGE, body(amount=-1)),
     Case(
         "total that is not the sum",
-        Code.AMOUNT_MISMATCH,
+        "amount_mismatch",
         body(amount=1, items=[{"sku": "s", "quantity": 2, "unit_amount": 1}]),
     ),
     Case(
         "total beyond all bounds",
-        Code.AMOUNT_TOO_LARGE,
+        "amount_too_large",
         body(items=[{"sku": "s", "quantity": 1_000_000, "unit_amount": 10**15}]),
     ),
-    Case("unknown currency", Code.CURRENCY_UNKNOWN, body(currency="ZZZ")),
-    Case("occurred_at without offset", Code.TIME_FORM, body(occurred_at="2026-01-31T12:00:00")),
-    Case("occurred_at at no such time", Code.TIME_UNKNOWN, body(occurred_at="2026-01-31T25:00:00Z")),
-    Case("occurred_at beyond all years", Code.TIME_UNKNOWN, body(occurred_at="9999-12-31T23:59:59-10:00")),
+    Case("unknown currency", "currency_unknown", body(currency="ZZZ")),
+    Case("occurred_at without offset", "time_form", body(occurred_at="2026-01-31T12:00:00")),
+    Case("occurred_at at no such time", "time_unknown", body(occurred_at="2026-01-31T25:00:00Z")),
+    Case("occurred_at beyond all years", "time_unknown", body(occurred_at="9999-12-31T23:59:59-10:00")),
     Case(
         "address update of nothing",
-        Code.ADDRESS_EMPTY,
+        "address_empty",
         b'{"order_id":"o-1","address":{}}',
         topic="order.address_updated",
     ),
@@ -214,25 +219,26 @@ UNREACHABLE = {
     Code.HEADER_NAME_NOT_UTF_8,  # The same.
     Code.DECODER_FAILED,  # Our own mistakes; below.
     Code.FIELD_INVALID,  # For a validation that a later model may add and the table of codes forget.
+    Code.REFUSED_BY_TEMPORAL,  # Long after it was read.
 }
 
 
-def decode_error(case: Case) -> DecodeError:
+def refused(case: Case) -> RefusedError:
     record = Record(case.topic, 1, 2, 1_700_000_000_000, case.key, case.value, case.headers)
-    with pytest.raises(DecodeError) as caught:
-        decode(record, TOPICS, LIMITS)
+    with pytest.raises(RefusedError) as caught:
+        MAPPING.translate(record)
     return caught.value
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_input_has_its_own_error_code(case: Case) -> None:
-    error = decode_error(case)
-    assert error.code is case.code, error.message
-    assert 10 <= len(error.message) <= 300
+    refusal = refused(case).refusal
+    assert refusal.code == case.code, refusal.message
+    assert 10 <= len(refusal.message) <= 300
 
 
 def test_every_error_code_has_a_case() -> None:
-    assert {case.code for case in CASES} == set(DecodeErrorCode) - UNREACHABLE
+    assert {str(case.code) for case in CASES} == contract_codes() - UNREACHABLE
 
 
 @pytest.mark.parametrize(
@@ -240,8 +246,8 @@ def test_every_error_code_has_a_case() -> None:
     [
         Case("order_id", Code.IDENTIFIER_INVALID, body(order_id=f"/{SECRET}")),
         Case("payment_id", Code.IDENTIFIER_INVALID, body(payment_id=f"/{SECRET}")),
-        Case("currency", Code.CURRENCY_UNKNOWN, body(currency=SECRET)),
-        Case("occurred_at", Code.TIME_FORM, body(occurred_at=SECRET)),
+        Case("currency", "currency_unknown", body(currency=SECRET)),
+        Case("occurred_at", "time_form", body(occurred_at=SECRET)),
         Case("amount", Code.FIELD_TEXT_FOR_NUMBER, body(amount=SECRET)),
         Case("items", Code.FIELD_WRONG_TYPE, body(items=SECRET)),
         Case("syntax", Code.JSON_INVALID, f'{{"a": {SECRET}}}'.encode()),
@@ -256,9 +262,9 @@ def test_every_error_code_has_a_case() -> None:
     ids=lambda case: case.name,
 )
 def test_message_holds_no_value_of_the_record(case: Case) -> None:
-    error = decode_error(case)
-    assert error.code is case.code
-    assert SECRET not in error.message
+    error = refused(case)
+    assert error.refusal.code == case.code
+    assert SECRET not in error.refusal.message
     assert SECRET not in str(error)
     assert error.__cause__ is None
     assert error.__suppress_context__ or error.__context__ is None, "a traceback would show the value"
@@ -266,17 +272,35 @@ def test_message_holds_no_value_of_the_record(case: Case) -> None:
 
 def test_message_names_the_field_by_its_path() -> None:
     case = Case("item", Code.FIELD_TEXT_FOR_NUMBER, body(items=[{"sku": "s", "quantity": "7", "unit_amount": 1}]))
-    assert decode_error(case).message.startswith("items.0.quantity: ")
+    assert refused(case).refusal.message.startswith("items.0.quantity: ")
 
 
 def test_further_mistakes_are_counted() -> None:
     case = Case("several", Code.FIELD_MISSING, b"{}")
-    assert decode_error(case).message.endswith("(and 1 more)")
+    assert refused(case).refusal.message.endswith("(and 1 more)")
 
 
 def test_a_mistake_of_our_own_is_an_error_of_the_record() -> None:
     """I10: whatever happens in the decoder, the process goes on."""
     record = Record("order.created", 0, 0, 0, None, body(), headers=(17,))  # type: ignore[arg-type]
-    with pytest.raises(DecodeError) as caught:
-        decode(record, TOPICS, LIMITS)
-    assert caught.value.code is Code.DECODER_FAILED
+    translated = translate(record, MAPPING)
+    assert isinstance(translated, Refusal)
+    assert translated.code == Code.DECODER_FAILED
+
+
+def test_a_value_that_is_too_large_names_the_setting() -> None:
+    case = Case("over the size limit", Code.VALUE_TOO_LARGE, body(note="x" * 200_000))
+    assert "(BRIDGE_VALUE_MAX_BYTES)" in refused(case).refusal.message
+
+
+def test_the_document_explains_every_code_and_no_other() -> None:
+    rows = re.findall(r"^\| `([a-z0-9_]+)` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {row for row in rows if not row.startswith("dlq_")} == contract_codes()
+
+
+def test_the_document_explains_every_header() -> None:
+    record = Record("order.created", 0, 0, 0, None, body())
+    letter = make_pointer(record, refused(CASES[0]).refusal)
+    headers = {name for name, _ in letter.headers if name.startswith("dlq_")}
+    documented = set(re.findall(r"`(dlq_[a-z_]+)`", DOCUMENT.read_text(encoding="utf-8")))
+    assert headers <= documented

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.reading.event import DecodeLimits, decode
-from bridge.record import Record
+from bridge import Record
 from orders.cli.rendering.event_lines import event_line
 from orders.local.console_producer import ConsoleProducer, example_messages
 from orders.local.log_lines import readable_line
+from orders.mapping import OrderMapping
 from orders.operations.bodies import body_fields, build_body
 from orders.operations.messages import Encoding, encode_message, order_id_in
 from schemas.event_types import INBOUND, EventType
@@ -33,7 +33,7 @@ def test_the_bridge_reads_what_the_command_line_writes(event_type: EventType, en
         value=message.value,
         headers=message.headers,
     )
-    decoded = decode(record, {event_type.value: event_type}, DecodeLimits())
+    decoded = OrderMapping({event_type.value: event_type}).read(record)
     assert decoded.body == body
     if encoding is Encoding.BARE:
         assert decoded.event.event_id == f"{event_type.value}:0:7"
@@ -85,9 +85,9 @@ def test_the_examples_keep_the_contract() -> None:
 
 def test_a_log_line_is_shortened_for_a_person() -> None:
     line = json.dumps(
-        {"event": "bridge.record.settled", "level": "info", "timestamp": "2026-11-23T04:05:06Z", "order_id": "[o]"}
+        {"event": "bridge.record.settled", "level": "info", "timestamp": "2026-11-23T04:05:06Z", "workflow_id": "[o]"}
     )
-    assert readable_line(line) == "[dim]04:05:06[/dim] bridge.record.settled [dim]order_id=\\[o][/dim]"
+    assert readable_line(line) == "[dim]04:05:06[/dim] bridge.record.settled [dim]workflow_id=\\[o][/dim]"
 
 
 def test_a_library_is_heard_only_when_it_warns() -> None:

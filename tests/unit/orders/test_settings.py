@@ -1,19 +1,21 @@
 """Settings: what is read, what is refused and how that is said."""
 
 import base64
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from bridge.config import BridgeConfig
+from bridge import BridgeConfig, DeadLetterLimits, ReadLimits, Record
 from orders.errors import WrongSettingsError
-from orders.processes.bridge import bridge_config
 from orders.processes.exit_status import ExitStatus, exit_status_of
 from orders.settings import Settings, load_settings
 from orders.settings.example import env_example
 from orders.settings.model import GROUPS
 from schemas.event_types import EventType
+from schemas.inbound import InboundEvent
 from schemas.order import OrderPolicy
+from schemas.workflow_io import OrderWorkflowInput
 
 ROOT = Path(__file__).parents[3]
 PLANTED = "hush-7f3a"
@@ -253,14 +255,41 @@ def test_the_defaults_are_those_of_the_rooms_they_are_for() -> None:
         search_attributes=True
     )
     assert settings.order_run_timeout is None
-    expected = BridgeConfig(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        kafka_security={"security_protocol": "PLAINTEXT"},
-        policy=OrderPolicy(search_attributes=True),
+    assert settings.bridge_config(dead_letter_topic="d") == BridgeConfig(
+        group_id="order-bridge",
+        dead_letter_topic="d",
+        client_id="order-bridge",
+        make_topics="make them with: orders migrate",
+        dead_letter_limits=DeadLetterLimits(
+            in_a_row_setting="BRIDGE_DEAD_LETTERS_IN_A_ROW_MAX",
+            share_setting="BRIDGE_DEAD_LETTERS_SHARE_MAX",
+            reasons="orders dlq list",
+        ),
     )
-    assert bridge_config(settings) == expected
+    assert settings.read_limits == ReadLimits(value_max_setting="BRIDGE_VALUE_MAX_BYTES")
 
 
 def test_a_topic_of_another_name_keeps_its_event_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_TOPIC_ORDER_CANCELLED", "cancellations")
-    assert bridge_config(load_settings()).topics["cancellations"] is EventType.ORDER_CANCELLED
+    mapping = load_settings().order_mapping()
+    assert set(mapping.topics) == {"order.created", "order.approved", "cancellations", "order.address_updated"}
+    record = Record("cancellations", 0, 0, 0, None, b'{"order_id": "o-1"}')
+    assert mapping.read(record).event_type is EventType.ORDER_CANCELLED
+
+
+def test_the_bridge_s_calls_have_the_policy_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDER_APPROVAL_TIMEOUT_SECONDS", "7")
+    monkeypatch.setenv("ORDER_RUN_TIMEOUT_SECONDS", "5000")
+    settings = load_settings()
+    call = settings.order_mapping().call_for("o-1", EventType.ORDER_APPROVED, InboundEvent())
+    policy = settings.order_policy(search_attributes=True)
+    assert policy.approval_timeout == timedelta(seconds=7)
+    assert call.argument == OrderWorkflowInput(order_id="o-1", policy=policy)
+    assert call.run_timeout == timedelta(seconds=5_000)
+
+
+def test_the_bridge_s_messages_name_settings_that_there_are() -> None:
+    settings = load_settings()
+    limits = settings.bridge_config(dead_letter_topic="d").dead_letter_limits
+    for name in (limits.in_a_row_setting, limits.share_setting, settings.read_limits.value_max_setting):
+        assert name.lower() in Settings.model_fields

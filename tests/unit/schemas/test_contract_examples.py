@@ -8,22 +8,21 @@ import jsonschema
 import pytest
 
 from activities import journal
-from bridge.dead_letters.headers import Reason, make_dead_letter, make_pointer
-from bridge.reading.event import DecodedRecord, DecodeLimits, decode
-from bridge.record import Header, Record
-from bridge.refusal import DecodeErrorCode, DecodeStage
+from bridge import Header, Record, Refusal, RefusalCode, Stage
+from bridge.dead_letters.headers import make_dead_letter, make_pointer
+from orders.mapping import DecodedRecord, OrderMapping
 from schemas.contract.__main__ import documents
 from schemas.contract.examples import EXAMPLE_SOURCE, EXAMPLES, INBOUND_ATTRIBUTES
 from schemas.event_types import INBOUND, EventType
 from schemas.outbound import OUTBOUND, OUTBOUND_EVENT, OutboundType, cloudevents_headers
 from tests.helpers.messages.messages import Encoding, message_of
 
-TOPICS = {event_type.value: event_type for event_type in EventType}
+MAPPING = OrderMapping({event_type.value: event_type for event_type in EventType})
 ASYNCAPI = documents()["asyncapi.json"]
 
 
 def decoded(topic: str, value: bytes | None, key: bytes | None, headers: tuple[Header, ...]) -> DecodedRecord:
-    return decode(Record(topic, 0, 7, 1_700_000_000_000, key, value, headers), TOPICS, DecodeLimits())
+    return MAPPING.read(Record(topic, 0, 7, 1_700_000_000_000, key, value, headers))
 
 
 def asyncapi_examples(*, inbound: bool) -> list[Any]:
@@ -31,7 +30,7 @@ def asyncapi_examples(*, inbound: bool) -> list[Any]:
         pytest.param(name, example, id=f"{name}-{example.get('name', 'published')}")
         for name, message in ASYNCAPI["components"]["messages"].items()
         for example in message.get("examples", ())
-        if (message["name"] in TOPICS) is inbound
+        if (message["name"] in MAPPING.topics) is inbound
     ]
 
 
@@ -84,8 +83,8 @@ def test_every_outbound_example_is_what_the_publisher_sends(event_type: Outbound
 def test_dead_letters_are_described_as_the_bridge_writes_them() -> None:
     described = ASYNCAPI["components"]["messages"]["DeadLetter"]["headers"]
     record = Record("order.created", 3, 14, -1, b"o-1", b"\xff", ())
-    reason = Reason(DecodeStage.BYTES, DecodeErrorCode.VALUE_BINARY, "binary data")
-    for letter in (make_dead_letter(record, reason), make_pointer(record, reason)):
+    refusal = Refusal(Stage.BYTES, RefusalCode.VALUE_BINARY, "binary data")
+    for letter in (make_dead_letter(record, refusal), make_pointer(record, refusal)):
         headers = {name: (value or b"").decode() for name, value in letter.headers}
         jsonschema.Draft202012Validator(described).validate(headers)
         assert set(headers) <= set(described["properties"])

@@ -19,8 +19,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from activities.ports import PaymentClaim
-from bridge.calls import Dispatcher
-from bridge.router import route
+from bridge import Caller
+from orders.mapping import OrderMapping
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.order import OrderPolicy
@@ -55,6 +55,7 @@ POLICY: Final = OrderPolicy(
     # What waits at a gate waits in real time.
     activity_start_to_close=timedelta(minutes=2),
 )
+MAPPING: Final = OrderMapping({}, POLICY)
 TO_THE_END: Final = 24 * 60
 """Minutes after which every order has come to its end."""
 _SETTLES_WITHIN: Final = timedelta(seconds=60)
@@ -70,7 +71,7 @@ class Timeline:
     bench: Bench
     gates: Gates
     clock: Clock
-    dispatcher: Dispatcher
+    caller: Caller
 
     async def play(self, waits: Sequence[int], scripts: Sequence[Script]) -> list["Life"]:
         """Plays all scripts at once, and holds each order to its model.
@@ -188,8 +189,8 @@ class Life:
             occurred_at=None if sent.at is None else _NOON + timedelta(minutes=sent.at),
             body=self._body(sent),
         )
-        call = route(self.order_id, sent.type, event)
-        await repeated(lambda: self.timeline.dispatcher.dispatch(call))
+        call = MAPPING.call_for(self.order_id, sent.type, event)
+        await repeated(lambda: self.timeline.caller.make(call))
         if activity_before == VALIDATING:
             if self.model.over:
                 self.gate.let_go()
@@ -371,6 +372,6 @@ async def timeline_on(env: WorkflowEnvironment, log: Path) -> AsyncIterator[Time
         carrier=MoodyCarrier(),
     )
     gates = Gates()
-    dispatcher = Dispatcher(bench.client, POLICY, task_queue=ORDER_TASK_QUEUE, rpc_timeout=timedelta(minutes=1))
+    caller = Caller(bench.client, rpc_timeout=timedelta(minutes=1))
     async with running(bench, interceptors=[gates]):
-        yield Timeline(bench, gates, Clock(env, log, gates), dispatcher)
+        yield Timeline(bench, gates, Clock(env, log, gates), caller)

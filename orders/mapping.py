@@ -1,0 +1,181 @@
+"""What a record of the inbound topics means: the message contract, and the call on Temporal that each event becomes.
+
+Every face takes this road: the bridge translates records with it, commands that go straight to Temporal make its calls,
+and `orders explain` reads records with it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from bridge import (
+    Call,
+    Event,
+    ReadLimits,
+    Record,
+    Refusal,
+    RefusalCode,
+    RefusedError,
+    Stage,
+    check_key,
+    read_event,
+    read_model,
+)
+from schemas.base import parse_rfc_3339
+from schemas.event_types import INBOUND, EventType
+from schemas.inbound import InboundBody, InboundEvent
+from schemas.order import OrderPolicy
+from schemas.workflow_io import LateEventInput, OrderWorkflowInput
+from workflows.names import LATE_EVENT_WORKFLOW, ORDER_TASK_QUEUE, ORDER_WORKFLOW
+
+_LATE_HASH_CHARS: Final = 32
+"""128 bits: two events of one order never share a late workflow."""
+_DEFAULT_LIMITS: Final = ReadLimits()
+_ORDER_ID: Final = "order_id"
+"""The field that every body has. A value that has it is no CloudEvent, which would have it within its data."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedRecord:
+    """A record that follows the message contract."""
+
+    order_id: str
+    event_type: EventType
+    event: InboundEvent
+    """The envelope that Temporal carries."""
+    body: InboundBody
+
+
+class OrderMapping:
+    """The orders' `bridge.Mapping`.
+
+    Args:
+        routes: The event type of each inbound topic; the bridge reads these topics.
+        policy: How long and how often, for the workflows that are started.
+        run_timeout: The longest run of an order's workflow; None for no limit.
+        task_queue: Where the workers of `OrderWorkflow` and `LateEventWorkflow` listen.
+        limits: How much of one record is read.
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[str, EventType],
+        policy: OrderPolicy | None = None,
+        *,
+        run_timeout: timedelta | None = None,
+        task_queue: str = ORDER_TASK_QUEUE,
+        limits: ReadLimits = _DEFAULT_LIMITS,
+    ) -> None:
+        self._routes = dict(routes)
+        self._policy = policy or OrderPolicy()
+        self._run_timeout = run_timeout
+        self._task_queue = task_queue
+        self._limits = limits
+        # Made once: only the order id differs from record to record.
+        self._details = {event_type: _details(event_type, self._policy) for event_type in EventType}
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The inbound topics."""
+        return tuple(self._routes)
+
+    def translate(self, record: Record) -> Call:
+        """The call for a record.
+
+        Raises:
+            RefusedError: The record breaks the message contract.
+        """
+        decoded = self.read(record)
+        return self.call_for(decoded.order_id, decoded.event_type, decoded.event)
+
+    def read(self, record: Record) -> DecodedRecord:
+        """Reads a record by the message contract. Pure: the same record always gives the same event.
+
+        Raises:
+            RefusedError: The record breaks the message contract.
+        """
+        event_type = self._routes[record.topic]
+        event = read_event(record, self._limits, bare_member=_ORDER_ID)
+        _check_event_type(event, event_type)
+        body = read_model(INBOUND[event_type].body, event.fields)
+        check_key(record, body.order_id, name=_ORDER_ID)
+        envelope = InboundEvent(
+            event_id=event.id if event.has_own_id else body.event_id or event.id,
+            type=event_type.value,
+            occurred_at=_event_time(event) or body.occurred_at or record.produced_at,
+            # Without the fields that are not given: the models fill them in again, and what is small is stored 3 times.
+            body=body.model_dump(mode="json", exclude_none=True),
+        )
+        return DecodedRecord(body.order_id, event_type, envelope, body)
+
+    def call_for(self, order_id: str, event_type: EventType, event: InboundEvent) -> Call:
+        """The call for an event: a signal to the order's workflow, which is started where there is none.
+
+        A failed run may begin anew, a completed one never does (I4): an event that comes later is answered by another
+        workflow.
+
+        Args:
+            order_id: Which order.
+            event_type: What happened; it says which signal.
+            event: The signal's argument.
+        """
+        return Call(
+            ORDER_WORKFLOW,
+            order_id,
+            self._task_queue,
+            argument=OrderWorkflowInput(order_id=order_id, policy=self._policy),
+            signal=INBOUND[event_type].signal,
+            signal_argument=event,
+            run_timeout=self._run_timeout,
+            summary=f"order {order_id}",
+            details=f"{self._details[event_type]}`orders explain {order_id}`",
+            when_closed=partial(self._late_call, order_id, event),
+        )
+
+    def _late_call(self, order_id: str, event: InboundEvent) -> Call:
+        """The call where the order is over. A run of it that failed has not answered: the next repeat runs it again."""
+        return Call(
+            LATE_EVENT_WORKFLOW,
+            late_workflow_id(order_id, event.event_id),
+            self._task_queue,
+            argument=LateEventInput(order_id=order_id, event=event, policy=self._policy),
+            summary=f"{event.type} for order {order_id}, which was over",
+        )
+
+
+def late_workflow_id(order_id: str, event_id: str) -> str:
+    """The id of the workflow that answers a late event; hashed, as an event id may hold any character."""
+    digest = hashlib.sha256(event_id.encode()).hexdigest()[:_LATE_HASH_CHARS]
+    return f"late:{order_id}:{digest}"
+
+
+def _details(event_type: EventType, policy: OrderPolicy) -> str:
+    """What Temporal's UI says of a run for as long as it keeps it; nothing personal, as it may be unencrypted."""
+    return (
+        f"Begun by `{event_type.value}`. It waits {policy.early_event_time_to_live} for its `order.created`, and "
+        f"then {policy.approval_timeout} for approval. All that is known of it: "
+    )
+
+
+def _check_event_type(event: Event, event_type: EventType) -> None:
+    if event.type is not None and event.type != event_type.value:
+        raise _envelope_error(
+            RefusalCode.EVENT_TYPE_MISMATCH,
+            f"the CloudEvents type is not {event_type.value}, which is what this topic holds",
+        )
+
+
+def _event_time(event: Event) -> datetime | None:
+    if event.time is None:
+        return None
+    try:
+        return parse_rfc_3339(event.time)
+    except ValueError as error:
+        raise _envelope_error(RefusalCode.EVENT_TIME_INVALID, f"the CloudEvents time is no time: {error}") from None
+
+
+def _envelope_error(code: RefusalCode, message: str) -> RefusedError:
+    return RefusedError(Refusal(Stage.ENVELOPE, code, message))
