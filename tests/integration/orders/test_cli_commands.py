@@ -56,8 +56,14 @@ async def test_an_order_goes_by_kafka_from_produce_to_events(system: OrderSystem
     assert sent["key"] == order_id
     reached = await run_json(system, "wait", order_id, "--state", "validated", "--timeout", "30")
     assert reached == {"order_id": order_id, "state": "VALIDATED"}
-    waiting = await run_json(system, "status", order_id)
-    assert (waiting["run"], waiting["step"], waiting["state"]) == ("RUNNING", "AWAITING_MANUAL_APPROVAL", "VALIDATED")
+
+    async def waiting() -> bool:
+        status = await run_json(system, "status", order_id)
+        seen = (status["run"], status["step"], status["state"])
+        assert seen == ("RUNNING", "AWAITING_MANUAL_APPROVAL", "VALIDATED")
+        return True
+
+    await assert_eventually(waiting, 30)
     await run_json(system, "produce", "address-updated", order_id, "--city", "Porto", "--encoding", "structured")
     await run_json(system, "produce", "approved", order_id, "--encoding", "binary", "--no-key")
     assert (await run_json(system, "wait", order_id))["state"] == "COMPLETED"

@@ -30,13 +30,15 @@ async def system(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory)
 
 
 async def test_a_worker_waits_for_temporal_says_so_once_and_goes_on(system: OrderSystem, endpoints: Endpoints) -> None:
-    async with Proxy(endpoints.temporal_host) as proxy:
-        await proxy.refuse()
-        worker = system.start("waiting", "worker", TEMPORAL_HOST=proxy.address)
+    # The second one takes every attempt, and counts it; the first one is not there.
+    async with Proxy(endpoints.temporal_host) as temporal, Proxy(temporal.address) as attempts:
+        await temporal.refuse()
+        worker = system.start("waiting", "worker", TEMPORAL_HOST=attempts.address)
         await worker.wait_until_logged("worker.temporal.lost")
-        await asyncio.sleep(3)  # Several attempts long: a second line would have come by now.
+        before = attempts.accepted
+        await assert_eventually(lambda: attempts.accepted >= before + 4, 60, "more attempts")
         assert worker.log.count("worker.temporal.lost") == 1
-        await proxy.serve()
+        await temporal.serve()
         await worker.wait_until_logged("worker.started")
         await worker.terminate()
 
@@ -113,14 +115,20 @@ async def test_a_bridge_that_is_kept_at_the_limit_waits_without_being_ready(syst
     settings = {**LIMIT, **port, "BRIDGE_DEAD_LETTERS_LIMIT_ACTION": "wait", "BRIDGE_GROUP_ID": group_id}
     bridge = system.start("kept", "bridge", expect_end=False, **settings)
     await bridge.wait_until_logged("bridge.waiting")
-    servers = system.endpoints.kafka_bootstrap_servers
-    assert await group_members(servers, group_id) == frozenset(), "others may have its partitions"
-    live, ready = [
-        await run_in_process(["health", "bridge", *options], {**system.settings, **port})
-        for options in (["--live"], [])
-    ]
-    assert (live.returncode, ready.returncode) == (0, 1)
-    assert "3 records in a row could not be read" in ready.stdout + ready.stderr
+
+    async def without_partitions() -> bool:
+        return await group_members(system.endpoints.kafka_bootstrap_servers, group_id) == frozenset()
+
+    async def alive_and_not_ready() -> bool:
+        live, ready = [
+            await run_in_process(["health", "bridge", *options], {**system.settings, **port})
+            for options in (["--live"], [])
+        ]
+        assert (live.returncode, ready.returncode) == (0, 1)
+        return "3 records in a row could not be read" in ready.stdout + ready.stderr
+
+    await assert_eventually(without_partitions, 30, "others may have its partitions")
+    await assert_eventually(alive_and_not_ready, 30, lambda: bridge.log_tail)
     await bridge.terminate(expected_status=ExitStatus.NEEDS_A_PERSON)
     assert len(await system.dead_letters()) <= before + 3
 

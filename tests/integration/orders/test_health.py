@@ -32,12 +32,12 @@ async def health(system: OrderSystem, process: str, *options: str, **settings: s
 
 
 async def wait_for(
-    system: OrderSystem, expected: tuple[int, str], process: OrdersProcess, what: str, **port: str
+    system: OrderSystem, expected: tuple[int, str], process: OrdersProcess, what: str, *options: str, **port: str
 ) -> None:
     seen: list[Any] = []
 
     async def answered() -> bool:
-        seen[:] = [await health(system, what, **port)]
+        seen[:] = [await health(system, what, *options, **port)]
         return bool(seen[0][0] == expected[0] and expected[1] in seen[0][1])
 
     await assert_eventually(answered, 60, lambda: f"{expected}, not {seen}\n{process.log_tail}")
@@ -50,9 +50,8 @@ async def test_a_bridge_is_ready_with_its_partitions_and_not_without_temporal(sy
         await wait_for(system, (0, "ready"), bridge, "bridge", **port)
         await temporal.refuse()
         await wait_for(system, (1, "temporal does not answer"), bridge, "bridge", **port)
-        assert await health(system, "bridge", "--live", **port) == (0, "alive"), (
-            "waiting for Temporal is no reason to die"
-        )
+        # Waiting for Temporal is no reason to die.
+        await wait_for(system, (0, "alive"), bridge, "bridge", "--live", **port)
         await temporal.serve()
         await wait_for(system, (0, "ready"), bridge, "bridge", **port)
         await bridge.terminate()
@@ -97,13 +96,13 @@ async def test_a_worker_is_alive_while_it_waits_for_temporal_and_ready_once_it_p
         await temporal.refuse()
         worker = system.start_worker("order-tq", TEMPORAL_HOST=temporal.address, **port)
         await wait_for(system, (1, "Temporal was not reached yet"), worker, "worker", **port)
-        assert await health(system, "worker", "--live", **port) == (0, "alive")
+        await wait_for(system, (0, "alive"), worker, "worker", "--live", **port)
         await temporal.serve()
         await wait_for(system, (0, "ready"), worker, "worker", **port)
-        assert json.loads(fetch(number, "/readyz")[1])["task_queues"] == ["order-tq"]
+        await assert_eventually(lambda: json.loads(fetch(number, "/readyz")[1])["task_queues"] == ["order-tq"], 30)
         await temporal.refuse()
         await wait_for(system, (1, "temporal does not answer"), worker, "worker", **port)
-        assert fetch(number, "/readyz")[0] == 503
+        await assert_eventually(lambda: fetch(number, "/readyz")[0] == 503, 30)
         await temporal.serve()
         await wait_for(system, (0, "ready"), worker, "worker", **port)
         await worker.terminate()
