@@ -27,7 +27,8 @@ from stack.java import time_skipping_server
 from stack.progress import ProgressBoard
 from stack.service import Start
 from stack.temporal_cli import ensure_temporal
-from tests.replay.scenarios import CONTINUES_AT_EVENTS, OF_ENDED_RUNS, OF_LONG_RUNS, SCENARIOS, Scenario
+from tests.replay.runs_after_runs import CONTINUES_AT_EVENTS, OF_ENDED_RUNS, OF_LONG_RUNS
+from tests.replay.scenarios import SCENARIOS, Scenario
 from tests.workflow.workbench import time_skipping
 from tests.workflow.workbench.bench import Bench, running
 from workflows.converter import DATA_CONVERTER

@@ -1,4 +1,4 @@
-"""What mappings are made of: events in three encodings, models, keys. The orders' contract has tests of its own."""
+"""What mappings are made of: events in three encodings, models, keys."""
 
 import json
 from typing import Annotated, Any

@@ -1,0 +1,162 @@
+"""The branches of an order's life that take more than one run, each played by a function.
+
+A run goes on where another was ended, meets what another wrote, or continues as a new one. To add a branch: write the
+function, put it into `OF_ENDED_RUNS` or `OF_LONG_RUNS`, and run `make record-histories`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from schemas.activity_io import OrderProjection, PublishEvents
+from schemas.outbound import OrderStateChanged
+from schemas.states import OrderState, OrderStep
+from tests.helpers.system.waiting import assert_eventually
+from tests.replay.scenarios import Scenario
+from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench
+
+GATES: Final[dict[OrderState, Callable[[Bench], asyncio.Event]]] = {
+    OrderState.RECEIVED: lambda bench: bench.validation,
+    OrderState.VALIDATED: lambda bench: bench.validation,
+    OrderState.APPROVED: lambda bench: bench.gateway.hold("charge"),
+    OrderState.PAID: lambda bench: bench.carrier.hold("prepare"),
+    OrderState.PACKAGE_PREPARED: lambda bench: bench.carrier.hold("dispatch"),
+    OrderState.CARRIER_DISPATCHED: lambda bench: bench.store.hold("mark_shipped"),
+    OrderState.SHIPPING_FAILED: lambda bench: bench.gateway.hold("refund"),
+}
+"""Where a run is held so that it ends with its order recorded in that state."""
+
+
+async def recovered_from(state: OrderState, bench: Bench, order_id: str) -> list[str]:
+    """A run goes on where one was terminated."""
+    bench.new_policy(shipping_attempts=1)
+    gate = GATES[state](bench)
+    if state is not OrderState.VALIDATED:
+        gate.clear()
+    zip_code = FAILS if state is OrderState.SHIPPING_FAILED else "0150"
+    await bench.send(order_id, CREATED, "created", shipping_address={"zip_code": zip_code})
+    if state not in (OrderState.RECEIVED, OrderState.VALIDATED):
+        await bench.send(order_id, APPROVED, "approved")
+    await assert_eventually(lambda: state in bench.states(order_id), message=f"{order_id} is recorded as {state}")
+    await bench.handle(order_id).terminate()
+    gate.set()
+    await bench.send(order_id, CREATED, "created")
+    await bench.send(order_id, APPROVED, "approved")
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def recovered_from_shipped(bench: Bench, order_id: str) -> list[str]:
+    """SHIPPED stands alone only where the bound of a batch fell between it and COMPLETED."""
+    await bench.send(order_id, CREATED, "created")
+    await bench.publishes(order_id, 2)
+    await bench.handle(order_id).terminate()
+    await _write_elsewhere(bench, order_id, OrderState.SHIPPED)
+    await bench.send(order_id, CREATED, "created")
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def received_though_never_recorded(bench: Bench, order_id: str) -> list[str]:
+    gate = bench.store.hold("record")
+    await bench.send(order_id, CREATED, "created")
+    await assert_eventually(bench.store.reached["record"].is_set)
+    await bench.handle(order_id).terminate()
+    bench.store.fail_next(1, "record")
+    gate.set()
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def overtaken(bench: Bench, order_id: str) -> list[str]:
+    """What a terminated run still wrote stands under this run's numbers, which so begins again from the records."""
+    bench.validation.clear()
+    await bench.send(order_id, CREATED, "created")
+    await bench.publishes(order_id, 1)
+    await bench.send(order_id, APPROVED, "approved")
+    gate = bench.store.hold("record")
+    bench.store.reached["record"].clear()
+    bench.validation.set()
+    await assert_eventually(bench.store.reached["record"].is_set)
+    await bench.handle(order_id).terminate()
+    bench.validation.clear()
+    for _ in range(2):
+        await bench.send(order_id, ADDRESS, "address")
+    await bench.send(order_id, APPROVED, "approved")
+    calls = bench.store.calls["record"]
+    bench.validation.set()
+    await assert_eventually(lambda: bench.store.calls["record"] > calls)
+    gate.set()
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def ended_by_another_run(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED, "created")
+    await bench.publishes(order_id, 2)
+    await _write_elsewhere(bench, order_id, OrderState.EXPIRED)
+    await bench.send(order_id, CANCELLED, "cancelled")
+    await bench.result(order_id)
+    return [order_id]
+
+
+async def continued(bench: Bench, order_id: str) -> list[str]:
+    """A long run continues as another; on a server that suggests it early (`CONTINUES_AT_EVENTS`)."""
+    await bench.send(order_id, ADDRESS, address={"street": "early"})
+    await _told_until_it_continues(bench, order_id)
+    await bench.send(order_id, CREATED)
+    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    await _told_until_it_continues(bench, order_id)
+    await bench.send(order_id, APPROVED)
+    await bench.result(order_id)
+    return [order_id]
+
+
+CONTINUES_AT_EVENTS: Final = 60
+
+
+async def _told_until_it_continues(bench: Bench, order_id: str) -> None:
+    handle = bench.client.get_workflow_handle(order_id)
+    first = (await handle.describe()).run_id
+    for number in range(CONTINUES_AT_EVENTS):
+        await bench.send(order_id, ADDRESS, address={"street": str(number)})
+        await bench.status(order_id)
+        if (await handle.describe()).run_id != first:
+            return
+    raise AssertionError("the run was to continue as another")
+
+
+async def _write_elsewhere(bench: Bench, order_id: str, state: OrderState) -> None:
+    """Records a transition as another run of the order would."""
+    last = bench.events(order_id)[-1]
+    event = OrderStateChanged(
+        order_id=order_id,
+        sequence=last.sequence + 1,
+        previous_state=last.state,
+        state=state,
+        occurred_at=last.occurred_at,
+    )
+    details = bench.store.orders[order_id].details
+    assert details is not None
+    projection = OrderProjection(state=state, details=details)
+    await bench.store.record(PublishEvents(order_id=order_id, events=(event,), projection=projection))
+
+
+OF_ENDED_RUNS: Final[dict[str, Scenario]] = {
+    **{f"recovered_from_{state.lower()}": partial(recovered_from, state) for state in GATES},
+    **{
+        scenario.__name__: scenario
+        for scenario in (
+            recovered_from_shipped,
+            received_though_never_recorded,
+            overtaken,
+            ended_by_another_run,
+        )
+    },
+}
+"""These end a run while an activity is under way, after which that server skips no time any more."""
+
+OF_LONG_RUNS: Final[dict[str, Scenario]] = {"continued": continued}
+"""Played on the development server, which suggests to continue: the one that skips time does not."""
