@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 
 class Decision(StrEnum):
-    """What is to be done."""
+    """What an error means for the record, or the work, that met it."""
 
     TRANSIENT = "transient"
     """An outage, a time-out or overload: try again, for ever; nothing is set aside."""

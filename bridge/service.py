@@ -230,7 +230,7 @@ class Bridge:
         await watch(look, self._config.watchdog_timeout.total_seconds())
 
     def _poll_loop_turns(self, poller: Poller) -> bool:
-        """Whether the loop has turned since the last question, or was asked after not long ago."""
+        """Whether the poll loop has turned within the watchdog's time; one that waits for Kafka counts as turning."""
         turns, now = poller.turns, time.monotonic()
         if turns != self._turned[0]:
             self._turned = (turns, now)

@@ -6,10 +6,9 @@ and `orders explain` reads records with it.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge import (
     Call,
@@ -38,9 +37,8 @@ _ORDER_ID: Final = "order_id"
 """The field that every body has. A value that has it is no CloudEvent, which would have it within its data."""
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedRecord:
-    """A record that follows the message contract."""
+class DecodedRecord(NamedTuple):
+    """A record that follows the message contract. A tuple, as one is made for every record."""
 
     order_id: str
     event_type: EventType

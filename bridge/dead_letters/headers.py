@@ -61,7 +61,7 @@ def make_pointer(record: Record, refusal: Refusal, *, attempts: int = 1) -> Dead
 
 
 def key_in_pointer(key: bytes | None) -> bytes | None:
-    """The key as a pointer has it: keys are short, but nothing obliges a sender; one that is too large is left out."""
+    """A record's key as its pointer has it: None where it has more than 1,024 bytes: it may be what is too large."""
     return key if key is not None and len(key) <= _POINTER_KEY_MAX_BYTES else None
 
 
@@ -71,7 +71,7 @@ def name_in_dead_letter(name: str) -> str:
 
 
 def name_at_source(name: str) -> str:
-    """What a dead letter's header, if it is none of the bridge's own, was called before `name_in_dead_letter`."""
+    """A dead letter's header by its name at the source, if it is none of the bridge's: undoes `name_in_dead_letter`."""
     return name.removeprefix(FORGED_PREFIX) if _RENAMED.match(name) else name
 
 
@@ -80,7 +80,7 @@ def _original_headers(record: Record) -> tuple[Header, ...]:
 
 
 def _replay_headers(record: Record) -> Iterator[Header]:
-    """The last of each, which is the one that counts; what is longer than any of ours could be says nothing."""
+    """The last header of each replay name, which is the one that counts; one longer than any real one is left out."""
     for wanted in (REPLAY_OF_HEADER, REPLAY_COUNT_HEADER):
         values = [value for name, value in record.headers if name == wanted]
         if values and len(values[-1] or b"") <= _POINTER_HEADER_MAX_BYTES:
@@ -105,7 +105,7 @@ def _own_headers(record: Record, refusal: Refusal, attempts: int) -> tuple[Heade
 
 @cache
 def _bridge_version() -> str:
-    """Read once: it is looked for in files, which takes 0.5 ms, and records are set aside by the thousand."""
+    """The version of the distribution that the bridge is part of. Read once: it is looked for in files, for 0.5 ms."""
     try:
         return version("temporal-order-orchestrator")
     except PackageNotFoundError:

@@ -66,7 +66,7 @@ class Letter:
 
     @property
     def at(self) -> str:
-        """Its place in the dead-letter topic, as commands take it."""
+        """The letter's place in the dead-letter topic, as ``partition:offset``."""
         return f"{self.record.partition}:{self.record.offset}"
 
     @property
@@ -81,7 +81,7 @@ class Letter:
 
     @property
     def replay_count(self) -> int:
-        """How often it had been replayed before it was set aside."""
+        """How often the record had been replayed before it was set aside."""
         return replay_count(self.source_headers)
 
     @property
@@ -96,7 +96,7 @@ class Letter:
 
     @property
     def content_digest(self) -> bytes:
-        """Tells two source records apart that say to repeat the same one; a replay has that of what it repeats.
+        """A digest of the source record without its replay headers: a replay has that of the record that it repeats.
 
         A pointer has neither value nor headers, so its digest says nothing.
         """

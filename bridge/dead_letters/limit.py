@@ -83,7 +83,7 @@ class DeadLetterGuard:
         self._note(dead=True)
 
     def note_delivered(self) -> None:
-        """A record was delivered to Temporal."""
+        """Counts a record that Temporal has acknowledged."""
         self._in_a_row = 0
         self._note(dead=False)
 

@@ -49,7 +49,7 @@ class Fingerprinted(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SettledBeyond:
-    """Of all records that were ever delivered below `end`, only those of `unsettled` are not settled.
+    """The unsettled offsets of a partition up to an end: all other records that were delivered below it are settled.
 
     An offset between them that was never delivered (a transaction's marker, a record that compaction took) counts as
     settled. It does no harm: what Kafka did not deliver when it delivered what follows, it never will.

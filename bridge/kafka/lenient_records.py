@@ -40,7 +40,7 @@ def read_leniently() -> None:
 
 
 class LenientRecords:
-    """Stands for aiokafka's `MemoryRecords`: the batches of one fetch, by the client's own parser as long as that can.
+    """The batches of one fetch, in the place of aiokafka's `MemoryRecords`, whose own parser reads them where it can.
 
     Args:
         data: One partition's part of a fetch.
@@ -124,7 +124,7 @@ class _LenientRecord:
 
 
 def _parse(batch: Any, data: bytes) -> Iterator[_LenientRecord]:
-    """The batch's records; the last stands for all that are behind it, where one has no end that can be found."""
+    """The batch's records. Where the end of one cannot be found, one record stands for it and all behind it."""
     next_offset = batch.base_offset
     try:
         records = _Reader(_DECOMPRESS[batch.compression_type](data[_RECORDS_AT:]))

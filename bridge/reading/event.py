@@ -1,7 +1,6 @@
 """From a record to an event: bare JSON and CloudEvents in both modes, told apart record by record."""
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.dead_letters.replay_headers import replayed_coordinates
 from bridge.reading.cloudevents import read_binary_attributes, read_structured_attributes, reads_as_structured
@@ -12,9 +11,8 @@ from bridge.refusal import Refusal, RefusalCode, RefusedError, Stage
 _DEFAULT_LIMITS: Final = ReadLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What a record says: an event's identity, and the fields of its body."""
+class Event(NamedTuple):
+    """What a record says: an event's identity, and the fields of its body. A tuple, as one is made for every record."""
 
     id: str
     """What makes this event the same event when it comes again: CloudEvents' source and id as ``source|id``, else the

@@ -16,7 +16,7 @@ class StuckError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What can be seen from outside."""
+    """What the watchdog sees of a bridge in one look."""
 
     poll_turns: int
     """How often the poll loop has turned."""
@@ -46,7 +46,7 @@ class Watchdog:
         self._checked_at: float | None = None
 
     def check(self, signs: Signs, now: float) -> None:
-        """Compares with the last look.
+        """Compares one look with those before.
 
         Args:
             signs: What is to be seen.

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from bridge import Header, ReadLimits, Record, Refusal, RefusalCode, RefusedError, Stage
 from bridge.engine.translation import translate
+from bridge.reading import cloudevents
 from bridge.reading.json_text import DEPTH_MAX, parse_object
 from orders.mapping import DecodedRecord, OrderMapping
+from schemas.base import EVENT_ID_MAX_CHARS
 from schemas.event_types import INBOUND, EventType
 from schemas.inbound import OrderCreated
 
@@ -98,6 +100,17 @@ def test_event_time_is_ce_time_else_occurred_at_else_the_record_s() -> None:
 @pytest.mark.parametrize("timestamp_ms", [-1, 2**62])
 def test_a_timestamp_that_is_none_leaves_the_time_open(timestamp_ms: int) -> None:
     assert decoded(BODIES[EventType.ORDER_CREATED], timestamp_ms=timestamp_ms).event.occurred_at is None
+
+
+def test_every_identity_that_is_read_fits_the_contract() -> None:
+    """A longer one would turn the envelope into a malformed one."""
+    assert cloudevents.EVENT_ID_MAX_CHARS == EVENT_ID_MAX_CHARS
+    longest = "e" * (EVENT_ID_MAX_CHARS - len("s|"))
+    event = decoded(BODIES[EventType.ORDER_CREATED], headers=binary(id=longest, source="s")).event
+    assert (event.event_id, event.malformed) == (f"s|{longest}", False)
+    topic = "t" * 249
+    record = Record(topic, 2**31 - 1, 2**63 - 1, 0, None, b'{"order_id": "o-1"}')
+    assert not OrderMapping({topic: EventType.ORDER_APPROVED}).read(record).event.malformed
 
 
 def test_attributes_that_are_not_given_are_taken_from_the_topic_and_the_body() -> None:
