@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from orders.settings.contradictions import half_a_pair, unused
 from orders.settings.types import Count, KafkaServers, Seconds, Topic
-from schemas.event_types import EventType
+from schemas.event_types import INBOUND, EventType
 
 
 class KafkaSettings(BaseModel):
@@ -32,11 +32,17 @@ class KafkaSettings(BaseModel):
     kafka_request_timeout_seconds: Seconds = Field(
         10, description="How long a command waits for a broker's answer before it says that it cannot reach Kafka."
     )
-    kafka_topic_order_created: Topic = Field(EventType.ORDER_CREATED.value, description="Topic of placed orders.")
-    kafka_topic_order_approved: Topic = Field(EventType.ORDER_APPROVED.value, description="Topic of approvals.")
-    kafka_topic_order_cancelled: Topic = Field(EventType.ORDER_CANCELLED.value, description="Topic of cancellations.")
+    kafka_topic_order_created: Topic = Field(
+        INBOUND[EventType.ORDER_CREATED].topic, description="Topic of placed orders."
+    )
+    kafka_topic_order_approved: Topic = Field(
+        INBOUND[EventType.ORDER_APPROVED].topic, description="Topic of approvals."
+    )
+    kafka_topic_order_cancelled: Topic = Field(
+        INBOUND[EventType.ORDER_CANCELLED].topic, description="Topic of cancellations."
+    )
     kafka_topic_order_address_updated: Topic = Field(
-        EventType.ORDER_ADDRESS_UPDATED.value, description="Topic of changed addresses."
+        INBOUND[EventType.ORDER_ADDRESS_UPDATED].topic, description="Topic of changed addresses."
     )
     kafka_topic_order_events: Topic = Field("order.events", description="Topic that everything is published on.")
     kafka_topic_dead_letters: Topic = Field("order.dead_letters", description="Topic of records set aside.")
