@@ -1,1 +1,1 @@
-"""The application: settings, logging, command line, processes, and the wiring of all the rooms."""
+"""The application: settings, logging, command line, processes, and what wires the rooms together."""

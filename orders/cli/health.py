@@ -20,7 +20,7 @@ _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared 
 
 
 class Process(StrEnum):
-    """Which of our processes."""
+    """The processes that answer questions about their health."""
 
     BRIDGE = "bridge"
     WORKER = "worker"
@@ -55,11 +55,11 @@ def health(
 
 
 def _ask(settings: Settings, process: Process, path: str, timeout: float) -> dict[str, Any]:
-    """The process's answer.
+    """Asks a process on this machine over HTTP, and returns its answer.
 
     Raises:
-        WrongSettingsError: it is told not to listen.
-        OrdersError: it does not answer.
+        WrongSettingsError: the process is told not to listen.
+        OrdersError: the process does not answer, or something else does.
     """
     port = settings.bridge_health_port if process is Process.BRIDGE else settings.worker_health_port
     if port == 0:

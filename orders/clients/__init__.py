@@ -1,4 +1,4 @@
-"""Clients of servers are built here and nowhere else: how settings become connections, what a failure is called.
+"""Connections to servers, made from the settings: built here and nowhere else, and said here where they fail.
 
-A module for each server, so that a command imports only what it talks to.
+A module for each server, so that a command imports only what it talks to; `opened` keeps one of each for a process.
 """

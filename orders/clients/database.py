@@ -50,7 +50,7 @@ async def database_engine(settings: Settings, *, application_name: str) -> Async
 
 
 def postgres_unreachable(settings: Settings) -> str:
-    """What is said where Postgres does not answer."""
+    """The sentence for a person where Postgres does not answer."""
     return (
         f"Postgres does not answer at {settings.db_host}:{settings.db_port}: start it (`orders up` starts everything), "
         "or set DB_HOST and DB_PORT"

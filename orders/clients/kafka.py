@@ -18,7 +18,7 @@ _CLOSE_TIMEOUT_SECONDS = 5.0
 
 
 def kafka_security(settings: Settings) -> dict[str, Any]:
-    """The options by which every Kafka client is let in.
+    """The options for encryption and credentials, the same for every Kafka client.
 
     Raises:
         WrongSettingsError: a certificate cannot be read.
@@ -36,7 +36,7 @@ def kafka_security(settings: Settings) -> dict[str, Any]:
 
 
 def kafka_options(settings: Settings) -> dict[str, Any]:
-    """The options that every Kafka client takes: where, and by which credentials.
+    """The options that every Kafka client takes: addresses, time-out, encryption and credentials.
 
     Raises:
         WrongSettingsError: a certificate cannot be read.
@@ -63,7 +63,11 @@ def _kafka_tls(settings: Settings) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def kafka_producer(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
-    """A started producer whose awaited sends are acknowledged by all replicas; the options win over ours.
+    """A started producer whose awaited sends are acknowledged by all replicas.
+
+    Args:
+        settings: where Kafka is.
+        options: further options of aiokafka's producer, which win over those that are set here.
 
     Raises:
         UnreachableError: Kafka does not answer in time.
@@ -131,7 +135,7 @@ async def _close(closing: Any) -> None:
 
 
 def kafka_unreachable(settings: Settings) -> str:
-    """What is said where Kafka does not answer."""
+    """The sentence for a person where Kafka does not answer."""
     return (
         f"Kafka does not answer at {settings.kafka_bootstrap_servers}: start it (`orders up` starts everything), "
         "or set KAFKA_BOOTSTRAP_SERVERS"

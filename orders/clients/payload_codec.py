@@ -31,7 +31,7 @@ class UndecryptablePayloadError(UnreadablePayloadError):
 
 
 class AesGcmCodec(PayloadCodec):
-    """A payload becomes the bytes of another: nothing of it is to be read without the key, not even its type.
+    """Encrypts each payload whole, its type included, and puts the result into another payload as its data.
 
     Args:
         keys: the first encrypts, all decrypt; a new key is put before the others, and an old one taken away when
@@ -45,14 +45,14 @@ class AesGcmCodec(PayloadCodec):
         self._allow_unencrypted = allow_unencrypted
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Encrypts each."""
+        """Encrypts each payload."""
         return [self._encrypt(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Decrypts each.
+        """Decrypts each payload.
 
-        One that is not encrypted is replaced by one that no reader accepts: a signal that somebody sent by hand is then
-        answered as invalid, where an error here would stop its order for good.
+        A payload that is not encrypted is replaced by one that no reader accepts. A signal that somebody sent by hand
+        is then answered as invalid; an error here would stop its order for good.
 
         Raises:
             UndecryptablePayloadError: a key is missing. In a worker that fails the workflow task, which Temporal

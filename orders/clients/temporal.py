@@ -85,7 +85,7 @@ def reaching_temporal(settings: Settings) -> Iterator[None]:
 
 
 def temporal_unreachable(settings: Settings) -> str:
-    """What is said where Temporal does not answer."""
+    """The sentence for a person where Temporal does not answer."""
     return (
         f"Temporal does not answer at {settings.temporal_host}: start it (`orders up` starts everything), "
         "or set TEMPORAL_HOST"

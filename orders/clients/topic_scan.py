@@ -47,7 +47,7 @@ class TopicScan:
         self.partitions = partitions
         """Every partition of the topics."""
         self.unread_batches: list[str] = []
-        """What was passed over as it cannot be taken apart; the bridge set it aside."""
+        """Batches of records that cannot be taken apart and were passed over, each by its last record's coordinates."""
 
     async def ranges(self, *, since: datetime | None = None) -> dict[TopicPartition, OffsetRange]:
         """What the partitions hold now: from their beginnings, or from a time on, to their ends.
@@ -108,7 +108,10 @@ class TopicScan:
         return [record for record in records if not record.is_unread_batch]
 
     async def fetch(self, wanted: Mapping[TopicPartition, Iterable[int]]) -> dict[TopicPartition, dict[int, Record]]:
-        """Single records, those that are still there; all partitions at once. The caller bounds how many."""
+        """Single records, read from all partitions at once. A record that is not there any more is not in the answer.
+
+        All that is found is held in memory, so the caller bounds how many are wanted.
+        """
         ranges = await self.ranges()
         names: dict[TopicPartition, set[int]] = {}
         for key, offsets in wanted.items():

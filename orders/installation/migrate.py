@@ -1,4 +1,4 @@
-"""Makes all that an installation needs, as often as one likes."""
+"""Makes all that an installation needs; may be repeated."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from orders.settings import Settings
 
 
 async def migrate_all(settings: Settings) -> tuple[Migration, tuple[Topic, ...], tuple[SearchAttribute, ...]]:
-    """All, side by side; the first error ends it."""
+    """Makes tables, topics and search attributes at the same time; the first error ends all of it."""
     try:
         async with asyncio.TaskGroup() as group:
             tables = group.create_task(ensure_tables(settings), name="tables")

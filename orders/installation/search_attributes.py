@@ -59,10 +59,10 @@ async def ensure_search_attributes(settings: Settings) -> tuple[SearchAttribute,
 
 
 async def register_search_attributes(client: Client) -> tuple[SearchAttribute, ...]:
-    """As above, for the client's namespace.
+    """Registers the attributes that the client's namespace lacks, and waits until searches know them.
 
     Raises:
-        OrdersError: as above.
+        OrdersError: Temporal refuses; says who has to register what.
         temporalio.service.RPCError: Temporal does not answer.
     """
     try:
@@ -81,10 +81,10 @@ async def register_search_attributes(client: Client) -> tuple[SearchAttribute, .
 
 
 async def require_search_attributes(client: Client) -> None:
-    """Makes sure that the namespace has them, by a search, which needs no right but to read.
+    """Makes sure by a search that the namespace has our attributes; a search needs no right but to read.
 
     Raises:
-        WrongSettingsError: it has not. Every workflow task would fail, again and again, until it has.
+        WrongSettingsError: the namespace lacks some. Every workflow task would fail, again and again, until it has all.
         temporalio.service.RPCError: Temporal does not answer.
     """
     if not await are_searchable(client):

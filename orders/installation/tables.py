@@ -16,7 +16,8 @@ async def ensure_tables(settings: Settings) -> Migration:
     """Brings the tables to this version's form; may be repeated, and run by several processes at once.
 
     Raises:
-        UnreachableError: Postgres does not answer, or lets us not in.
+        UnreachableError: Postgres does not answer.
+        WrongSettingsError: Postgres does not let us in, or has no such database.
         OrdersError: the database belongs to a newer version, or refuses.
     """
     try:

@@ -18,7 +18,7 @@ _ANSWER_AGE_MAX_SECONDS: Final = 2.0
 
 
 def bridge_checks(bridge: Bridge) -> HealthChecks:
-    """Live: its poll loop turns. Ready: it has its assignment, and Kafka, the dead letters and Temporal answer.
+    """Answers for a bridge. Live: its poll loop turns. Ready: it has an assignment, and the servers answer.
 
     A member that stands by, as there are more bridges than partitions, has an assignment of no partitions. It is ready:
     it takes over as soon as another one leaves, and an orchestrator that waited for it to get partitions would wait for
@@ -39,7 +39,7 @@ def bridge_checks(bridge: Bridge) -> HealthChecks:
 
 
 class WorkerHealth:
-    """Live: its loop turns, and what it runs still runs. Ready: it polls, and Temporal answers."""
+    """Answers for a worker process. Live: none of its workers has ended. Ready: all poll, and Temporal answers."""
 
     def __init__(self) -> None:
         self._client: Client | None = None
@@ -49,13 +49,13 @@ class WorkerHealth:
         """When Temporal was last asked, and what was wrong."""
 
     def started(self, client: Client, workers: Sequence[Worker]) -> None:
-        """From now on it works."""
+        """Tells that these workers run: from now on the answers are about them."""
         self._client = client
         self._workers = workers
 
     @property
     def checks(self) -> HealthChecks:
-        """For the server."""
+        """The checks that the health server asks."""
         return HealthChecks(self._live, self._ready)
 
     def _live(self) -> HealthAnswer:

@@ -38,7 +38,7 @@ class HealthAnswer:
 
     @property
     def body(self) -> bytes:
-        """As JSON."""
+        """The answer as JSON."""
         return json.dumps({"ok": self.ok, "reasons": list(self.reasons), **self.details}).encode()
 
 

@@ -1,4 +1,4 @@
-"""An explanation as a page for a person, and as JSON for a program. Pure."""
+"""An explanation as a page for a person. Pure."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What was expected of a scenario and what happened to it, as the same facts, so that they compare."""
+"""What was expected of a scenario and what happened, told by facts of the same kind, so that they compare."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,15 +27,15 @@ ORDERLY: Final = {"runs": "1 COMPLETED", "sequence": "gapless", "audit": "equal"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """About one scenario; both sides of the comparison are made of these."""
+    """How a scenario came out: as it is expected, or as it was seen."""
 
     events: tuple[str, ...] = ()
     further: dict[str, str] = field(default_factory=dict)
-    """Other facts by what they are about."""
+    """Further facts, each by what it is about."""
 
     @property
     def phrase(self) -> str:
-        """In a few words, for the table."""
+        """The facts in a few words, for the table."""
         first = [f"{self.events[-1]} after {len(self.events)} events"] if self.events else []
         told = [f"{about} {fact}" for about, fact in self.further.items() if ORDERLY.get(about) != fact]
         return ", ".join([*first, *told]) or "nothing"
@@ -52,7 +52,7 @@ class Verdict:
 
     @property
     def agrees(self) -> bool:
-        """Whether they are the same."""
+        """Whether what happened is what was expected."""
         return self.expected == self.happened
 
     @property
@@ -69,7 +69,7 @@ class Verdict:
 
 
 def expected_facts(scenario: Scenario) -> Facts:
-    """What a scenario expects."""
+    """The facts that a scenario expects."""
     if scenario.dead_letter is not None:
         return Facts(further={"dead letter": scenario.dead_letter, "bytes": "as sent"})
     further = {**ORDERLY, "payment": scenario.payment.value if scenario.payment else "none"}
@@ -81,7 +81,7 @@ def expected_facts(scenario: Scenario) -> Facts:
 
 
 async def observed_facts(scenario: Scenario, order_id: str, watch: Watch, client: Client, reader: OrderReader) -> Facts:
-    """What happened, from Kafka, Temporal and Postgres; never raises for what is missing, but says it."""
+    """The facts as Kafka, Temporal and Postgres have them; what is missing becomes a fact, and never an error."""
     if scenario.dead_letter is not None:
         return _dead_letter_facts(scenario, watch)
     events = watch.events_of(order_id)

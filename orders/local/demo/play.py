@@ -28,7 +28,7 @@ _HELD_POLL_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """How a person sees it."""
+    """What a person is shown while the scenarios play."""
 
     sent: Callable[[Step, str], None]
     """A step was sent, for an order."""
@@ -61,7 +61,7 @@ async def play(
     Args:
         clients: lead to the servers.
         console: Kafka's own console producer, for the step that it sends.
-        show: how a person sees it.
+        show: what a person is shown.
         scenarios: what is played.
         run: tells this run's orders from others'.
         within_seconds: how long all of it may take; what has not happened by then counts as not happening.
@@ -108,7 +108,7 @@ async def _watching(watch: Watch, clients: Clients) -> AsyncIterator[None]:
 
 
 async def _play_one(scenario: Scenario, order_id: str, stage: _Stage, within_seconds: float) -> None:
-    """Sends the steps and waits for the last thing expected; gives up in silence, as the verdict tells."""
+    """Sends the steps and waits for the last thing expected; gives up in silence, as the verdict will say it."""
     try:
         async with asyncio.timeout(within_seconds):
             for step in scenario.steps:

@@ -26,7 +26,7 @@ def refused(reason: ReasonCode) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One message."""
+    """One message of a scenario."""
 
     event_type: EventType
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -34,6 +34,7 @@ class Step:
     after: str | None = None
     """What must have been published of the order before it is sent, or `HELD`; None: at once."""
     times: int = 1
+    """How often it is sent."""
     encoding: Encoding = Encoding.BARE
     by_console: bool = False
     """Whether Kafka's own console producer sends it."""
@@ -58,7 +59,7 @@ class Scenario:
     shipping_attempts: int | None = None
     """None: not looked at."""
     dead_letter: str | None = None
-    """The error code; None: no dead letter."""
+    """The error code of the dead letter that is expected; None: the scenario is an order."""
 
     def order_id(self, run: str) -> str:
         """The order's id in one run of the demonstration, new each time."""
@@ -66,7 +67,7 @@ class Scenario:
 
 
 def scenarios(run: str) -> tuple[Scenario, ...]:
-    """All of them.
+    """Every scenario of the demonstration.
 
     Args:
         run: tells one run of the demonstration from another.

@@ -15,31 +15,34 @@ WAVE_RECORDS_MAX: Final = 500
 
 
 class Claim(NamedTuple):
-    """What a record's header says that it repeats; only of its own key and partition, for which it may speak."""
+    """Which record a dead letter says it repeats.
+
+    A header says so, which any sender can put on. It counts for records of the letter's own key and partition only.
+    """
 
     first_coordinates: str
     partition: int
     key: bytes | None
-    """As a pointer has it too: what is replayed may be copied once, and be too large the next time."""
+    """As a pointer keeps it: a record may be copied the first time, and be too large to be copied after a replay."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Planned:
-    """A dead letter that is to be replayed, without what is in it; sorted as the source topics had them."""
+    """A dead letter that is to be replayed, without its value. Sorting gives the order of the source topics."""
 
     topic: str
     partition: int
     """Of the source: it goes back there, so that what was in order stays in order."""
     first_offset: int
-    """Of the record that was set aside first: a replay that was set aside again keeps its place.
+    """Where the record was when it was first set aside, so that one that was set aside again keeps its place.
 
-    As a header says that anyone may put on, and only as long as nothing that is selected speaks against it.
+    A header says so, which any sender can put on: `ReplayPlan` believes it where no other selected record contradicts.
     """
     own_offset: int
-    """The least at which a bridge read it, which no sender can forge."""
+    """The lowest offset at which a bridge read the record. A bridge wrote it, so no sender can forge it."""
     claim: Claim = field(compare=False)
     content: bytes | None = field(compare=False)
-    """A digest; None for a pointer, which has no content."""
+    """A digest of what the record holds; None for a pointer, which does not hold it."""
     origin: Origin = field(compare=False)
     place: Place = field(compare=False)
     replay_count: int = field(compare=False)
@@ -47,18 +50,19 @@ class Planned:
 
     @property
     def first_coordinates(self) -> str:
-        """Of the record that was set aside first: the event's identity, where its sender gave it none."""
+        """Where the record was when it was first set aside: its event's identity, where its sender gave it none."""
         return self.claim.first_coordinates
 
     @property
     def age(self) -> tuple[int, Place]:
-        """Greater for what was set aside later."""
+        """Compares dead letters of one record: greater for the one that was set aside later."""
         return self.replay_count, self.place
 
     def seems_the_same_as(self, other: "Planned") -> bool:
-        """Whether two of one claim are the same record, as far as can be told.
+        """Whether two dead letters with one claim are of the same record, as far as can be told.
 
-        A pointer has no content; but a replay has the timestamp of what it repeats, unless that had none.
+        Where both hold the record, their contents decide. A pointer does not: then timestamps decide, as a replay has
+        the timestamp of the record that it repeats, unless that record had none.
         """
         if self.content is not None and other.content is not None:
             return self.content == other.content
@@ -66,7 +70,7 @@ class Planned:
         return mine == its or min(mine, its) < 0
 
     def merged_with(self, other: "Planned") -> "Planned":
-        """The later of two dead letters of the same record, at the place of the earlier."""
+        """Two dead letters of one record as one: the later letter, sent when the earlier would be."""
         later = max(self, other, key=lambda planned: planned.age)
         return replace(later, own_offset=min(self.own_offset, other.own_offset))
 
@@ -84,12 +88,12 @@ class TooManyError(Exception):
 
 
 class ReplayPlan:
-    """Collects what is to be replayed.
+    """Collects the dead letters that are to be replayed, each record once, and the ones that are refused.
 
     Args:
         topics: The inbound topics: nothing goes anywhere else, whatever a dead letter says of its origin.
         replays_max: A record that was replayed so often, and set aside each time, is refused; None for no limit.
-        limit: Most that one plan holds.
+        limit: The most records that one plan holds.
     """
 
     def __init__(self, topics: Iterable[str], *, replays_max: int | None, limit: int) -> None:
@@ -97,11 +101,11 @@ class ReplayPlan:
         self._replays_max = replays_max
         self._limit = limit
         self._by_record: dict[tuple[Claim, bytes | int], Planned] = {}
-        """By what is the same in all dead letters of a record: its claim, and its content or a pointer's timestamp."""
+        """By what all dead letters of a record share: the claim, and the content or, of pointers, the timestamp."""
         self.refused: list[Refused] = []
         self.refused_count = 0
         self.duplicates = 0
-        """Dead letters of a record of which there is another one: only the last is replayed."""
+        """How many dead letters are left out because a later one of the same record is replayed."""
 
     def add(self, letter: Letter) -> None:
         """Takes a selected letter in, or refuses it.
@@ -126,7 +130,7 @@ class ReplayPlan:
         self._by_record[identity] = planned.merged_with(other)
 
     def finish(self) -> list[Planned]:
-        """What is to be sent, in the order of the source topics; the loop guard has its word here."""
+        """What is to be sent, in the order of the source topics, without what was replayed too often already."""
         kept = []
         for planned in sorted(self._placed()):
             if self._replays_max is not None and planned.replay_count >= self._replays_max:
@@ -142,11 +146,11 @@ class ReplayPlan:
         return kept
 
     def _placed(self) -> Iterator[Planned]:
-        """All of the plan, each with the offset that decides when it is sent.
+        """Everything that was collected, each with the offset that decides when it is sent.
 
-        That its header gives, if it came before what was read, no other record is selected that was there, and no other
-        one of its key says the same. Else its own: a header that was forged, or copied from another record, must not
-        let it overtake its order's earlier ones.
+        That is the offset in its header, on three conditions: it is lower than the record's own, no other selected
+        record stood there, and no other one with its key claims the same. Otherwise it is the record's own offset, so
+        that a header that was forged, or copied from another record, lets no record overtake earlier ones of its order.
         """
         groups: defaultdict[Claim, list[Planned]] = defaultdict(list)
         for planned in self._by_record.values():
@@ -163,10 +167,11 @@ class ReplayPlan:
                 yield one if believed else replace(one, first_offset=one.own_offset)
 
     def _without_doubtful(self, group: list[Planned]) -> list[Planned]:
-        """What is sent of the records with one claim: all, if it can be told that they differ, else the last.
+        """Which of the records with one claim are sent.
 
-        Where pointers are among them, it cannot: sending all might double them with every replay, and dropping one that
-        is not the same would lose it unseen. So what does not seem the same as the last is refused, and said.
+        All of them where each holds its content, as they then differ. With a pointer among them nobody can tell: all
+        sent might double with every replay, and one dropped might be lost unseen. So only the last is sent;
+        one that seems the same is left out, and one that does not is refused with a sentence that says so.
         """
         if all(one.content is not None for one in group):
             return group
@@ -222,17 +227,17 @@ class ReplayRecord:
     topic: str
     partition: int
     timestamp_ms: int | None
-    """The source's, so that an event whose time is its record's happens when it happened."""
+    """The source record's: where it is the event's time too, the replayed event happens when it first happened."""
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...]
 
 
 def waves(records: Sequence[ReplayRecord]) -> Iterator[list[ReplayRecord]]:
-    """The records in groups that may be on their way together.
+    """The records in groups that may be sent at the same time.
 
-    A later record of an order is sent only once the earlier one is acknowledged: should one be refused, none of its
-    order has overtaken it. A record without a key may be any order's, so it goes alone.
+    No group has two records with one key: a later record of an order is sent only once the earlier one is acknowledged,
+    so that none overtakes one that Kafka refuses. A record without a key may be any order's, so it is a group alone.
     """
     wave: list[ReplayRecord] = []
     keys: set[tuple[str, int, bytes]] = set()

@@ -10,7 +10,7 @@ from schemas.activity_io import EventOutcome
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSide:
-    """What was found."""
+    """What was found in Postgres."""
 
     order: OrderRecord | None
     journal: JournalRecord | None

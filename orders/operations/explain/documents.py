@@ -10,7 +10,7 @@ from orders.operations.explain.gathering import Explanation
 
 
 def as_json(known: Explanation) -> dict[str, Any]:
-    """The whole page for a program; a side that could not be reached is null."""
+    """The whole explanation; a server that could not be reached is null."""
     kafka, temporal, database = known.kafka, known.temporal, known.database
     return {
         "order_id": known.order_id,

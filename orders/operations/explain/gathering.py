@@ -1,4 +1,4 @@
-"""Asks all three at once; what does not answer is named, and the rest is shown."""
+"""Explains an order: asks Kafka, Temporal and Postgres at once, names whichever does not answer, and uses the rest."""
 
 import asyncio
 from collections.abc import Coroutine

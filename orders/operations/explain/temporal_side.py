@@ -42,7 +42,7 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class PendingActivity:
-    """What a run is at, or tries again and again."""
+    """An activity that the last run waits for: under way, or tried again and again."""
 
     type: str
     attempt: int
@@ -52,7 +52,7 @@ class PendingActivity:
 
 @dataclass(frozen=True, slots=True)
 class TemporalSide:
-    """What was found."""
+    """What was found in Temporal."""
 
     runs: tuple[RunView, ...]
     """The order's own, its shipping attempts, and the answers to late events; oldest first."""
