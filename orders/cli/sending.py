@@ -60,11 +60,11 @@ def send_to_temporal(
         CallOutcome.DUPLICATE: "the order is over, and this event has been answered before",
     }
     body = build_body(event_type, {"order_id": order_id, **fields, "event_id": event_id, "occurred_at": occurred_at})
-    event_id, outcome = run_on_servers(server_settings(), lambda clients: deliver(clients, event_type, body))
+    sent = run_on_servers(server_settings(), lambda clients: deliver(clients, event_type, body))
     if as_json:
-        print_json({"order_id": body.order_id, "event_id": event_id, "outcome": outcome.value})
+        print_json({"order_id": body.order_id, "event_id": sent.event_id, "outcome": sent.outcome.value})
         return
-    console().print(f"{body.order_id}: {event_type.value} {says[outcome]}. See: orders status {body.order_id}")
+    console().print(f"{body.order_id}: {event_type.value} {says[sent.outcome]}. See: orders status {body.order_id}")
 
 
 def produce_message(

@@ -1,7 +1,9 @@
 """Straight to Temporal: the same models, mapping and call as the bridge's, without Kafka in between."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 from uuid import uuid4
 
 from temporalio.service import RPCError
@@ -15,20 +17,26 @@ from orders.operations.bodies import body_fields
 from schemas.event_types import EventType
 from schemas.inbound import InboundBody, InboundEvent
 
-_ATTEMPTS = 3
-_PAUSE_SECONDS = 0.5
+_ATTEMPTS: Final = 3
+_PAUSE_SECONDS: Final = 0.5
 
 
-async def deliver(clients: Clients, event_type: EventType, body: InboundBody) -> tuple[str, CallOutcome]:
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """An event that Temporal has acknowledged."""
+
+    event_id: str
+    """The message's own, or the new one that it was given: the same event sent again is a duplicate."""
+    outcome: CallOutcome
+
+
+async def deliver(clients: Clients, event_type: EventType, body: InboundBody) -> Delivered:
     """Hands an event to its order's workflow, which is started where there is none.
 
     Args:
         clients: lead to Temporal; their settings are the order's policy.
         event_type: what happened.
-        body: the message; its event_id, or a new one, is the event's identity, its occurred_at, or now, the time.
-
-    Returns:
-        The event's id, and what Temporal did with it.
+        body: the message; an event id or a time that it lacks is a new id, and the present time.
 
     Raises:
         UnreachableError: Temporal did not answer; the event may have been delivered, and may be sent again.
@@ -44,7 +52,7 @@ async def deliver(clients: Clients, event_type: EventType, body: InboundBody) ->
     call = clients.settings.order_mapping().call_for(body.order_id, event_type, event)
     for _ in range(_ATTEMPTS):
         try:
-            return event.event_id, await caller.make(call)
+            return Delivered(event.event_id, await caller.make(call))
         except RPCError as error:
             if classify_dispatch_error(error) is not Decision.TRANSIENT:
                 raise OrdersError(f"Temporal refused the call ({error.status.name}): {error.message}") from error

@@ -46,9 +46,9 @@ class Explanation:
         if record.event_id is None:
             fate = "will be set aside" if record.taken is False else "cannot be read"
             return f"{fate} ({record.error_code})"
-        settled = self._settled.get(record.event_id)
-        if settled is not None:
-            return settled.outcome.value + (f" ({settled.reason.value})" if settled.reason else "")
+        decided = self._decided.get(record.event_id)
+        if decided is not None:
+            return decided.outcome.value + (f" ({decided.reason.value})" if decided.reason else "")
         if record.taken is False:
             return "waits in Kafka: no bridge has settled it"
         if self.database is None:
@@ -56,7 +56,7 @@ class Explanation:
         return "handed to the workflow; not decided yet" if record.taken else "not decided yet"
 
     @property
-    def _settled(self) -> dict[str, EventOutcome]:
+    def _decided(self) -> dict[str, EventOutcome]:
         return {one.event_id: one for one in self.database.inbound} if self.database else {}
 
     @property
