@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.life.batches import next_fitting
     from workflows.life.ledger import accept_order, answer_inbox, change_state, reach_milestone, reject_held
     from workflows.life.recovery import recover
-    from workflows.life.state import OrderRunState
+    from workflows.life.state import DefectError, OrderRunState
 
 
 class Run(Protocol):
@@ -199,5 +199,5 @@ class Walk:
     @property
     def _details(self) -> OrderDetails:
         if self._state.details is None:
-            raise AssertionError("a step past AWAITING_ORDER has an order")
+            raise DefectError("a step past AWAITING_ORDER has an order")
         return self._state.details

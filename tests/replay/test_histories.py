@@ -41,10 +41,10 @@ BRANCHING: Final[list[ModuleType]] = [
 ]
 UNREACHED: Final = {
     "Run.": "a protocol, whose lines nobody runs",
-    "_address_updated: raise AssertionError": "holds of every state that can be",
-    "Walk._details: raise AssertionError": "the same",
-    "_apply: raise AssertionError": "a type of event without an effect is a defect of ours",
-    "change_state: raise AssertionError": "so is a transition that the table does not have",
+    "_address_updated: raise DefectError": "holds of every state that can be",
+    "Walk._details: raise DefectError": "the same",
+    "_apply: raise DefectError": "a type of event without an effect is a defect of ours",
+    "change_state: raise DefectError": "so is a transition that the table does not have",
     "OrderWorkflow.status: ": "a history has no queries",
     "_read: raise": "without the keys a workflow task fails, which leaves no history",
     "_decide_valid: rule = ReasonCode.UNKNOWN_ORDER": "500 events that wait for their order make too large a file",

@@ -11,7 +11,7 @@ from schemas.order import Address, OrderDetails
 from schemas.outbound import Cause, OrderAddressChanged, OrderEventRejected, OrderStateChanged, OutboundEvent
 from schemas.states import InboundOutcome, OrderState, OrderStep, ReasonCode
 from workflows.life.rules import decide, event_time
-from workflows.life.state import OrderRunState, Unpublished
+from workflows.life.state import DefectError, OrderRunState, Unpublished
 from workflows.life.steps import STEPS, Verdict
 
 _SHIPPING_PATH: Final = (OrderState.PAID, OrderState.PACKAGE_PREPARED, OrderState.CARRIER_DISPATCHED)
@@ -97,11 +97,10 @@ def change_state(
         cause: the inbound event that is applied by it; None where time or our own work led to it.
 
     Raises:
-        AssertionError: `STEPS` has no such transition. A defect of ours: the workflow task fails, the order stands
-            still where operators see it, and goes on when the defect is mended.
+        DefectError: `STEPS` has no such transition.
     """
     if to not in STEPS[state.step].transitions.get(state.state, ()):
-        raise AssertionError(f"an order at {state.step} does not come from {state.state} to {to}")
+        raise DefectError(f"an order at {state.step} does not come from {state.state} to {to}")
     details = state.details
     changed = OrderStateChanged(
         order_id=state.order_id,
@@ -189,7 +188,7 @@ def _order_cancelled(state: OrderRunState, event: InboundEvent, body: InboundBod
 
 def _address_updated(state: OrderRunState, event: InboundEvent, body: OrderAddressUpdated, now: datetime) -> None:
     if state.details is None:
-        raise AssertionError("the rules apply an address to a known order only")
+        raise DefectError("the rules apply an address to a known order only")
     address = state.details.address.merged_with(body.address)
     state.details = state.details.model_copy(update={"address": address})
     state.address_updated_at = event_time(event, body, now)
@@ -221,7 +220,7 @@ EFFECTS: Final[Mapping[EventType, Effect]] = {
 def _apply(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> None:
     effect = EFFECTS.get(EventType(event.type))
     if effect is None:
-        raise AssertionError(f"the rules apply {event.type}, and no effect is known of it")
+        raise DefectError(f"the rules apply {event.type}, and no effect is known of it")
     effect(state, event, body, now)
 
 

@@ -23,6 +23,14 @@ SEEN_KEY_MAX_CHARS: Final = 64
 """Longer event ids are remembered by their hash, so that all of them fit into one payload."""
 
 
+class DefectError(Exception):
+    """The code contradicts itself: a defect of ours.
+
+    Being no failure of Temporal's, it fails the workflow task: the order stands still where operators see it, nothing
+    wrong is published, and the order goes on once a mended worker replays it.
+    """
+
+
 class Unpublished(BaseModel):
     """A decision that waits for the publisher: an event to publish, the outcome of an inbound event, or both.
 

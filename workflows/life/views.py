@@ -4,7 +4,7 @@ from typing import Final
 
 from schemas.states import OrderState, OrderStep
 from schemas.workflow_io import OrderResult, OrderStatus
-from workflows.life.state import OrderRunState
+from workflows.life.state import DefectError, OrderRunState
 from workflows.life.steps import STEPS
 
 
@@ -32,7 +32,7 @@ def status_of(state: OrderRunState) -> OrderStatus:
 def result_of(state: OrderRunState) -> OrderResult:
     """What the workflow returns, once its order has reached a final state."""
     if state.state is None:
-        raise AssertionError("an order that was never received has no result")
+        raise DefectError("an order that was never received has no result")
     return OrderResult(
         order_id=state.order_id,
         state=state.state,

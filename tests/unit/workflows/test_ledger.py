@@ -24,7 +24,7 @@ from workflows.life.ledger import (
     reach_milestone,
 )
 from workflows.life.recovery import recover
-from workflows.life.state import SEEN_EVENTS_MAX, OrderRunInput, OrderRunState, with_undecided_only
+from workflows.life.state import SEEN_EVENTS_MAX, DefectError, OrderRunInput, OrderRunState, with_undecided_only
 from workflows.life.steps import NEXT_STEPS, STEPS
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -238,7 +238,7 @@ def test_an_event_that_is_applied_without_a_known_effect_is_a_defect(monkeypatch
     monkeypatch.delitem(cast("dict[EventType, Effect]", EFFECTS), EventType.ORDER_APPROVED)
     state = state_at(OrderStep.AWAITING_MANUAL_APPROVAL)
     state.inbox.append(valid_event(EventType.ORDER_APPROVED))
-    with pytest.raises(AssertionError, match=r"apply order\.approved, and no effect"):
+    with pytest.raises(DefectError, match=r"apply order\.approved, and no effect"):
         answer_inbox(state, NOW)
 
 
@@ -251,7 +251,7 @@ def test_only_the_transitions_of_the_table_are_made(step: OrderStep, before: Ord
             change_state(state, to, NOW)
             assert state.state is to
         else:
-            with pytest.raises(AssertionError, match=f"an order at {step} does not come from {before} to {to}"):
+            with pytest.raises(DefectError, match=f"an order at {step} does not come from {before} to {to}"):
                 change_state(state, to, NOW)
             assert (state.state, state.unpublished) == (before, [])
 
