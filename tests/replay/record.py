@@ -27,6 +27,7 @@ from stack.java import time_skipping_server
 from stack.progress import ProgressBoard
 from stack.service import Start
 from stack.temporal_cli import ensure_temporal
+from tests.replay.commands import ListeningRunner, changes
 from tests.replay.runs_after_runs import CONTINUES_AT_EVENTS, OF_ENDED_RUNS, OF_LONG_RUNS
 from tests.replay.scenarios import SCENARIOS, Scenario
 from tests.workflow.workbench import time_skipping
@@ -115,8 +116,9 @@ def replayer(*workflows: type, runner: WorkflowRunner | None = None) -> Replayer
 
 
 async def _is_replayed(path: Path) -> bool:
-    result = await replayer().replay_workflow(read_history(path), raise_on_replay_failure=False)
-    return result.replay_failure is None
+    history, runner = read_history(path), ListeningRunner(workflow_runner())
+    replayed = await replayer(runner=runner).replay_workflow(history, raise_on_replay_failure=False)
+    return replayed.replay_failure is None and not changes(history, runner.said)
 
 
 _OF_THE_MACHINE: Final = ("identity", "stackTrace")
