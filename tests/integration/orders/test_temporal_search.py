@@ -84,7 +84,7 @@ async def test_several_may_register_at_once(endpoints: Endpoints, client: Client
 
 
 async def test_an_attribute_of_another_type_is_somebody_elses(endpoints: Endpoints, client: Client) -> None:
-    await add(client, OrderState=TEXT)
+    await add(client, OrderStep=TEXT)
     with pytest.raises(OrdersError, match=r"has a search attribute OrderStep that is not a Keyword"):
         await ensure_search_attributes(settings_of(endpoints, client))
 
