@@ -47,7 +47,7 @@ class Step:
     publishes_first: bool = False
     """Whether the step's work begins only after every transition so far is recorded and published.
 
-    A run that takes up the order goes on from the records. Were the charge made before APPROVED is recorded, the next
+    A run that recovers the order goes on from the records. Were the charge made before APPROVED is recorded, the next
     run could let the order expire, or be cancelled, and the money would stay taken.
     """
     is_end: bool = False
