@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist import is_xdist_controller
 from xdist.workermanage import NodeManager, WorkerController
@@ -24,6 +25,10 @@ _PREPARED_FIXTURES = {"endpoints", "time_skipping_server", "own_servers_only"}
 _running_servers = pytest.StashKey[contextlib.ExitStack]()
 _endpoints = pytest.StashKey[Endpoints]()
 _HANDED_OVER = "endpoints"
+
+# How long an example takes says how busy the machine is, and fails no test; each has its time-out all the same.
+hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("ours")
 
 
 @pytest.hookimpl(trylast=True)
