@@ -6,7 +6,9 @@ from benchmarks.bench_room import BenchRoom, CountingCaller, open_bench_room, ru
 from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
 from bridge import Call
+from workflows.names import order_workflow_id
 
+STUCK = order_workflow_id("o-0")
 KEYS, RECORDS, CALL_SECONDS, STUCK_SECONDS, TURNS = 1_000, 100_000, 0.005, 10.0, 7
 
 
@@ -39,13 +41,13 @@ async def rate(room: BenchRoom, count: int, *, stuck: bool) -> float:
     holding: list[asyncio.TimerHandle] = []
 
     def hold_up(call: Call) -> "asyncio.Future[None] | None":
-        if call.workflow_id != "o-0" or not stuck:
+        if call.workflow_id != STUCK or not stuck:
             return None
         if not holding:
             holding.append(loop.call_later(STUCK_SECONDS, hold.set_result, None))
         return hold
 
-    others = CountingCaller(count - count // KEYS, CALL_SECONDS, before=hold_up, not_counted="o-0")
+    others = CountingCaller(count - count // KEYS, CALL_SECONDS, before=hold_up, not_counted=STUCK)
     async with running(room, room.config(), others):
         await until(others.done)
         for timer in holding:

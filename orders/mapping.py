@@ -4,7 +4,6 @@ Every face takes this road: the bridge translates records with it, commands that
 and `orders explain` reads records with it.
 """
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,10 +27,14 @@ from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundBody, InboundEvent
 from schemas.order import OrderPolicy
 from schemas.workflow_io import LateEventInput, OrderWorkflowInput
-from workflows.names import LATE_EVENT_WORKFLOW, ORDER_TASK_QUEUE, ORDER_WORKFLOW
+from workflows.names import (
+    LATE_EVENT_WORKFLOW,
+    ORDER_TASK_QUEUE,
+    ORDER_WORKFLOW,
+    late_workflow_id,
+    order_workflow_id,
+)
 
-_LATE_HASH_CHARS: Final = 32
-"""128 bits: two events of one order never share a late workflow."""
 _DEFAULT_LIMITS: Final = ReadLimits()
 _ORDER_ID: Final = "order_id"
 """The field that every body has. A value that has it is no CloudEvent, which would have it within its data."""
@@ -122,7 +125,7 @@ class OrderMapping:
         """
         return Call(
             ORDER_WORKFLOW,
-            order_id,
+            order_workflow_id(order_id),
             self._task_queue,
             argument=OrderWorkflowInput(order_id=order_id, policy=self._policy),
             signal=INBOUND[event_type].signal,
@@ -137,17 +140,11 @@ class OrderMapping:
         """The call where the order is over. A run of it that failed has not answered: the next repeat runs it again."""
         return Call(
             LATE_EVENT_WORKFLOW,
-            late_workflow_id(order_id, event.event_id),
+            late_workflow_id(order_id, event.type, event.event_id),
             self._task_queue,
             argument=LateEventInput(order_id=order_id, event=event, policy=self._policy),
             summary=f"{event.type} for order {order_id}, which was over",
         )
-
-
-def late_workflow_id(order_id: str, event_id: str) -> str:
-    """The id of the workflow that answers a late event; hashed, as an event id may hold any character."""
-    digest = hashlib.sha256(event_id.encode()).hexdigest()[:_LATE_HASH_CHARS]
-    return f"late:{order_id}:{digest}"
 
 
 def _details(event_type: EventType, policy: OrderPolicy) -> str:

@@ -13,6 +13,7 @@ from tests.helpers.checker.evidence import Evidence, source_of
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.messages.messages import MALFORMATIONS, message_of
 from tests.helpers.system.system import OrderSystem
+from workflows.names import order_workflow_id
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -73,7 +74,7 @@ async def test_lines_typed_into_the_console_producer_become_a_completed_order(
         (audit.sequence, json.loads(audit.payload_json)) for audit in evidence.audit if audit.order_id == order_id
     ] == [(body["sequence"], body) for body in evidence.published_of(order_id)]
     assert [run.status for run in evidence.runs_of(order_id)] == ["COMPLETED"]
-    result = await system.client.get_workflow_handle(order_id).result()
+    result = await system.client.get_workflow_handle(order_workflow_id(order_id)).result()
     assert (result["state"], result["last_sequence"]) == ("COMPLETED", 8)
     assert [(entry.kind, entry.amount) for entry in evidence.ledger if entry.payment_id == f"p-{order_id}"] == [
         ("charge", 1250)
@@ -92,7 +93,7 @@ async def test_an_approval_that_comes_before_its_order_counts(system: OrderSyste
 
 
 async def _runs_is(system: OrderSystem, order_id: str, statuses: list[str]) -> bool:
-    return [run.status for run in await system.runs(f'WorkflowId = "{order_id}"')] == statuses
+    return [run.status for run in await system.runs(f'WorkflowId = "{order_workflow_id(order_id)}"')] == statuses
 
 
 async def test_the_same_message_twice_has_its_effect_once(system: OrderSystem, tools: Tools, order_id: str) -> None:

@@ -29,6 +29,7 @@ from tests.helpers.system.command_line import run_in_process
 from tests.helpers.system.processes import free_port
 from tests.helpers.system.system import PLANTED_SECRET, TASK_QUEUES, OrderSystem, order_system
 from workflows.converter import DATA_CONVERTER, encrypting
+from workflows.names import order_workflow_id
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -156,8 +157,8 @@ async def play(system: OrderSystem, reader: Client, plain: Client) -> list[str]:
         await system.wait_until_states(order_id, "RECEIVED", "VALIDATED", within_seconds=30)
     # By hand: without encryption, and with a body that is no event.
     approve = INBOUND[EventType.ORDER_APPROVED].signal
-    await plain.get_workflow_handle(completed).signal(approve, {"body": {"note": "plain"}})
-    await reader.get_workflow_handle(completed).signal(approve, [PERSONAL["note"]])
+    await plain.get_workflow_handle(order_workflow_id(completed)).signal(approve, {"body": {"note": "plain"}})
+    await reader.get_workflow_handle(order_workflow_id(completed)).signal(approve, [PERSONAL["note"]])
     approval = {"order_id": completed, "approved_by": PERSONAL["approved_by"], "note": PERSONAL["note"]}
     await send(system, EventType.ORDER_APPROVED, approval)
     told = []

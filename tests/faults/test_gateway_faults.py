@@ -19,6 +19,7 @@ from tests.helpers.system.campaign import (
     work_seconds,
 )
 from tests.helpers.system.system import PLANTED_SECRET
+from workflows.names import order_workflow_id
 
 pytestmark = pytest.mark.timeout(1_800)
 
@@ -81,7 +82,9 @@ async def _until_each_refund_was_asked_for(work: WorkOutages, ids: list[str]) ->
     """Each refund begins with a look-up, and all fail: so the charge of each is given up."""
 
     async def given_up() -> bool:
-        descriptions = await asyncio.gather(*(work.system.client.get_workflow_handle(one).describe() for one in ids))
+        descriptions = await asyncio.gather(
+            *(work.system.client.get_workflow_handle(order_workflow_id(one)).describe() for one in ids)
+        )
         pending = [one.raw_description.pending_activities for one in descriptions]
         return all(any(activity.activity_type.name == "refund_payment" for activity in each) for each in pending)
 
@@ -90,7 +93,7 @@ async def _until_each_refund_was_asked_for(work: WorkOutages, ids: list[str]) ->
 
 async def _failures_in_history(work: WorkOutages, order_id: str) -> list[str]:
     """Every failure of an activity that Temporal keeps of an order, with all that it says."""
-    history = await work.system.client.get_workflow_handle(order_id).fetch_history()
+    history = await work.system.client.get_workflow_handle(order_workflow_id(order_id)).fetch_history()
     kept = [
         failure
         for event in history.events

@@ -98,7 +98,7 @@ async def test_a_bridge_told_to_stop_under_load_drains_commits_and_leaves_with_0
     offsets = await system.offsets()
     assert not all(partition.drained for partition in offsets), "it had nothing left to do: send more"
     committed = sum(partition.committed or 0 for partition in offsets) - before
-    started = {run.workflow_id for run in await system.runs() if run.type == "OrderWorkflow"} & set(ids)
+    started = {run.order_id for run in await system.runs() if run.type == "OrderWorkflow"} & set(ids)
     assert committed == len(started), "all that was delivered is committed, and nothing else"
 
     system.start_bridge()

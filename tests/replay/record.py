@@ -57,9 +57,10 @@ async def record(name: str, scenario: Scenario, environment: WorkflowEnvironment
     order_id = f"o-{name}"
     async with running(PlainBench(environment)) as bench:
         for workflow_id in await scenario(bench, order_id):
-            kind = "" if workflow_id == order_id else f".{workflow_id.split(':')[0]}"
+            kind, _, _ = workflow_id.partition(":")
+            suffix = "" if kind == "order" else f".{kind}"
             async for number, history in _runs(bench.client, workflow_id):
-                await _write(HISTORIES / f"{name}{kind}{'' if number == 1 else f'.run{number}'}.jsonl", history)
+                await _write(HISTORIES / f"{name}{suffix}{'' if number == 1 else f'.run{number}'}.jsonl", history)
 
 
 async def _runs(client: Client, workflow_id: str) -> AsyncIterator[tuple[int, WorkflowHistory]]:

@@ -15,6 +15,7 @@ from schemas.states import OrderState, OrderStep
 from tests.helpers.system.waiting import assert_eventually
 from tests.replay.scenarios import Scenario
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench
+from workflows.names import order_workflow_id
 
 GATES: Final[dict[OrderState, Callable[[Bench], asyncio.Event]]] = {
     OrderState.RECEIVED: lambda bench: bench.validation,
@@ -44,7 +45,7 @@ async def recovered_from(state: OrderState, bench: Bench, order_id: str) -> list
     await bench.send(order_id, CREATED, "created")
     await bench.send(order_id, APPROVED, "approved")
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def recovered_from_shipped(bench: Bench, order_id: str) -> list[str]:
@@ -55,7 +56,7 @@ async def recovered_from_shipped(bench: Bench, order_id: str) -> list[str]:
     await _write_elsewhere(bench, order_id, OrderState.SHIPPED)
     await bench.send(order_id, CREATED, "created")
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def received_though_never_recorded(bench: Bench, order_id: str) -> list[str]:
@@ -67,7 +68,7 @@ async def received_though_never_recorded(bench: Bench, order_id: str) -> list[st
     gate.set()
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def overtaken(bench: Bench, order_id: str) -> list[str]:
@@ -90,7 +91,7 @@ async def overtaken(bench: Bench, order_id: str) -> list[str]:
     await assert_eventually(lambda: bench.store.calls["record"] > calls)
     gate.set()
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def ended_by_another_run(bench: Bench, order_id: str) -> list[str]:
@@ -99,7 +100,7 @@ async def ended_by_another_run(bench: Bench, order_id: str) -> list[str]:
     await _write_elsewhere(bench, order_id, OrderState.EXPIRED)
     await bench.send(order_id, CANCELLED, "cancelled")
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def continued(bench: Bench, order_id: str) -> list[str]:
@@ -111,14 +112,14 @@ async def continued(bench: Bench, order_id: str) -> list[str]:
     await _told_until_it_continues(bench, order_id)
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 CONTINUES_AT_EVENTS: Final = 60
 
 
 async def _told_until_it_continues(bench: Bench, order_id: str) -> None:
-    handle = bench.client.get_workflow_handle(order_id)
+    handle = bench.client.get_workflow_handle(order_workflow_id(order_id))
     first = (await handle.describe()).run_id
     for number in range(CONTINUES_AT_EVENTS):
         await bench.send(order_id, ADDRESS, address={"street": str(number)})

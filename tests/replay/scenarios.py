@@ -26,6 +26,8 @@ from workflows.names import (
     ORDER_WORKFLOW,
     SHIPPING_MILESTONE_SIGNAL,
     SHIPPING_WORKFLOW,
+    late_workflow_id,
+    order_workflow_id,
     shipping_workflow_id,
 )
 
@@ -42,7 +44,7 @@ async def completed(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, ADDRESS)
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
-    return [order_id, shipping_workflow_id(order_id, 1)]
+    return [order_workflow_id(order_id), shipping_workflow_id(order_id, 1)]
 
 
 async def early_events(bench: Bench, order_id: str) -> list[str]:
@@ -52,14 +54,14 @@ async def early_events(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, ADDRESS, "same")
     await bench.send(order_id, CREATED)
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def orphaned(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, APPROVED, "same")
     await bench.send(order_id, APPROVED, "same")
     await _fails(bench, order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def order_while_its_orphans_are_refused(bench: Bench, order_id: str) -> list[str]:
@@ -73,13 +75,13 @@ async def order_while_its_orphans_are_refused(bench: Bench, order_id: str) -> li
     await bench.send(order_id, APPROVED)
     gate.set()
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def expired(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, CREATED)
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def told_all_before_the_charge(step: OrderStep, ending: EventType, bench: Bench, order_id: str) -> list[str]:
@@ -91,7 +93,7 @@ async def told_all_before_the_charge(step: OrderStep, ending: EventType, bench: 
     await bench.send(order_id, CREATED, "second")
     go_on()
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def told_all_after_the_charge(step: OrderStep, bench: Bench, order_id: str) -> list[str]:
@@ -107,7 +109,7 @@ async def told_all_after_the_charge(step: OrderStep, bench: Bench, order_id: str
     await bench.publishes(order_id, before + 5)
     go_on()
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def stale_and_invalid(bench: Bench, order_id: str) -> list[str]:
@@ -119,7 +121,7 @@ async def stale_and_invalid(bench: Bench, order_id: str) -> list[str]:
     await bench.signal_with_start(order_id, "approve_order", [])
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def cancelled_in_temporal(bench: Bench, order_id: str) -> list[str]:
@@ -127,20 +129,20 @@ async def cancelled_in_temporal(bench: Bench, order_id: str) -> list[str]:
     await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
     await bench.handle(order_id).cancel()
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def rejected(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, CREATED, amount=10**9)
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def payment_declined(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, CREATED, payment_id="decline-1")
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def payment_of_another_order(bench: Bench, order_id: str) -> list[str]:
@@ -148,7 +150,7 @@ async def payment_of_another_order(bench: Bench, order_id: str) -> list[str]:
         await bench.send(one, CREATED, payment_id="pay-shared")
         await bench.send(one, APPROVED)
         await bench.result(one)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def payment_outcome_unknown(bench: Bench, order_id: str) -> list[str]:
@@ -158,21 +160,21 @@ async def payment_outcome_unknown(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, CREATED)
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def shipped_at_the_third_attempt(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, CREATED, shipping_address={"zip_code": FLAKY_ZIP_CODE})
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
-    return [order_id, shipping_workflow_id(order_id, 2)]
+    return [order_workflow_id(order_id), shipping_workflow_id(order_id, 2)]
 
 
 async def refunded(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, CREATED, shipping_address={"zip_code": FAILS})
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def attempt_of_an_ended_run_holds_the_id(bench: Bench, order_id: str) -> list[str]:
@@ -188,7 +190,7 @@ async def attempt_of_an_ended_run_holds_the_id(bench: Bench, order_id: str) -> l
         SHIPPING_WORKFLOW, _shipping_of(bench, order_id), id=alone, task_queue=bench.shipping_queue
     )
     await bench.result(order_id)
-    return [order_id, alone]
+    return [order_workflow_id(order_id), alone]
 
 
 async def attempt_of_an_ended_run_never_ends(bench: Bench, order_id: str) -> list[str]:
@@ -199,7 +201,7 @@ async def attempt_of_an_ended_run_never_ends(bench: Bench, order_id: str) -> lis
     await bench.result(order_id)
     bench.carrier.hold("prepare").set()
     await left.result()
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def _attempt_left_behind(bench: Bench, order_id: str) -> WorkflowHandle[Any, Any]:
@@ -240,14 +242,14 @@ async def outage_of_the_way_out(bench: Bench, order_id: str) -> list[str]:
     gate.set()
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def late_event(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, CREATED)
     await bench.send(order_id, CANCELLED)
     await bench.result(order_id)
-    late_id = f"late:{order_id}:1"
+    late_id = late_workflow_id(order_id, APPROVED, "late")
     event = InboundEvent(event_id="late", type=APPROVED)
     await bench.client.execute_workflow(
         LATE_EVENT_WORKFLOW,
@@ -266,13 +268,13 @@ async def answered_after_the_end(bench: Bench, order_id: str) -> list[str]:
     await bench.client.execute_workflow(
         ORDER_WORKFLOW,
         OrderWorkflowInput(order_id=order_id, shipping_task_queue=bench.shipping_queue),
-        id=order_id,
+        id=order_workflow_id(order_id),
         task_queue=bench.order_queue,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         start_signal=INBOUND[APPROVED].signal,
         start_signal_args=[InboundEvent(event_id="late", type=APPROVED)],
     )
-    return [order_id]
+    return [order_workflow_id(order_id)]
 
 
 async def _fails(bench: Bench, order_id: str) -> None:

@@ -17,6 +17,7 @@ from stack.endpoints import Endpoints
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER
+from workflows.names import order_workflow_id
 from workflows.search_attributes import ORDER_PAYMENT_ID, ORDER_STEP
 
 # The server suggests to continue at 4 MiB of history, which a few hundred updates of the longest texts come to.
@@ -43,7 +44,7 @@ async def test_hundreds_of_long_address_updates_are_carried_over_and_the_order_c
     await bench.send(order_id, CREATED, "created")
     await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
     first = (await bench.handle(order_id).describe()).run_id
-    handle = bench.client.get_workflow_handle(order_id)
+    handle = bench.client.get_workflow_handle(order_workflow_id(order_id))
     numbers = iter(range(1, UPDATES))
 
     async def update() -> None:

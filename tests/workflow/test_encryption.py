@@ -18,6 +18,7 @@ from stack.endpoints import Endpoints
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER, encrypting
+from workflows.names import order_workflow_id
 
 CANARY = "canary of 3b9e"
 PATIENCE_SECONDS = 60.0
@@ -65,7 +66,7 @@ async def fails_a_task(reader: Bench, order_id: str, saying: str) -> None:
 
 async def has_failed_a_task(bench: Bench, order_id: str, saying: str) -> bool:
     """Whether a workflow task failed; its reason is read by whoever has the keys."""
-    history = await bench.client.get_workflow_handle(order_id).fetch_history()
+    history = await bench.client.get_workflow_handle(order_workflow_id(order_id)).fetch_history()
     failures = [
         event.workflow_task_failed_event_attributes.failure
         for event in history.events

@@ -19,7 +19,7 @@ from schemas.workflow_io import LateEventInput, OrderWorkflowInput
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.test_order_life import STRAIGHT_ROAD
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench
-from workflows.names import LATE_EVENT_WORKFLOW, ORDER_WORKFLOW
+from workflows.names import LATE_EVENT_WORKFLOW, ORDER_WORKFLOW, late_workflow_id, order_workflow_id
 from workflows.policies import CONFLICTS_MAX
 from workflows.publisher import ORDER_WRITTEN_ELSEWHERE
 
@@ -249,7 +249,7 @@ async def test_a_run_begins_again_when_another_has_ended_its_order(bench: Bench,
     await bench.send(order_id, CREATED, "created")
     await bench.publishes(order_id, 2)
     event = OrderStateChanged(
-        order_id=order_id,
+        order_id=order_workflow_id(order_id),
         sequence=3,
         previous_state=OrderState.VALIDATED,
         state=OrderState.EXPIRED,
@@ -273,7 +273,7 @@ async def test_a_finished_order_answers_in_a_new_run_and_nothing_takes_effect(be
     handle = await bench.client.start_workflow(
         ORDER_WORKFLOW,
         OrderWorkflowInput(order_id=order_id, shipping_task_queue=bench.shipping_queue),
-        id=order_id,
+        id=order_workflow_id(order_id),
         task_queue=bench.order_queue,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         start_signal=INBOUND[CREATED].signal,
@@ -301,7 +301,7 @@ async def test_a_late_event_is_answered_by_a_workflow_of_its_own(bench: Bench, o
         outcome = await bench.client.execute_workflow(
             LATE_EVENT_WORKFLOW,
             LateEventInput(order_id=order_id, event=InboundEvent(event_id=event_id, type=CANCELLED)),
-            id=f"late:{order_id}:{event_id}",
+            id=late_workflow_id(order_id, CANCELLED, event_id),
             task_queue=bench.order_queue,
             result_type=LateAnswers,
         )

@@ -14,7 +14,7 @@ from orders.local.demo.scenarios import Scenario
 from orders.local.demo.watch import Watch
 from schemas.order import Address
 from schemas.workflow_io import OrderResult
-from workflows.names import shipping_workflow_id
+from workflows.names import order_workflow_id, shipping_workflow_id
 
 _ATTEMPTS_MAX = 10
 _LISTED_WITHIN_SECONDS = 5.0
@@ -108,7 +108,7 @@ def _dead_letter_facts(scenario: Scenario, watch: Watch) -> Facts:
 
 async def _runs(client: Client, order_id: str) -> str:
     """Every run that the order ever had: more than one would be an order that ran twice."""
-    query = f'WorkflowId = "{order_id}"'
+    query = f'WorkflowId = "{order_workflow_id(order_id)}"'
     try:
         async with asyncio.timeout(_LISTED_WITHIN_SECONDS):
             while True:
@@ -146,7 +146,7 @@ async def _payment(reader: OrderReader, scenario: Scenario, order_id: str) -> st
 async def _address(client: Client, order_id: str) -> str:
     try:
         async with asyncio.timeout(_LISTED_WITHIN_SECONDS):
-            result = await client.get_workflow_handle(order_id, result_type=OrderResult).result()
+            result = await client.get_workflow_handle(order_workflow_id(order_id), result_type=OrderResult).result()
     except (RPCError, TimeoutError):
         return "no result"
     return _address_line(result.address)

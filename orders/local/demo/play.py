@@ -22,6 +22,7 @@ from orders.local.demo.watch import Watch
 from orders.operations.messages import encode_message
 from orders.settings import Settings
 from schemas.states import FINAL_STATES
+from workflows.names import order_workflow_id
 
 _HELD_POLL_SECONDS = 0.2
 
@@ -150,7 +151,7 @@ def _is_final(tokens: list[str]) -> bool:
 
 async def _is_held(order_id: str, client: Client) -> bool:
     try:
-        await client.get_workflow_handle(order_id).describe()
+        await client.get_workflow_handle(order_workflow_id(order_id)).describe()
     except RPCError:
         return False
     return True

@@ -31,6 +31,7 @@ def as_json(known: Explanation) -> dict[str, Any]:
             "status": temporal.status and temporal.status.model_dump(mode="json"),
             "result": temporal.result and temporal.result.model_dump(mode="json"),
             "failure": temporal.failure,
+            "in_the_way": temporal.in_the_way,
             "no_worker_answers": temporal.silent,
             "pending_activities": [asdict(one) for one in temporal.pending],
         },

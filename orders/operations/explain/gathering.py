@@ -69,6 +69,8 @@ def _waits(known: Explanation) -> list[str]:
     waits: list[str] = []
     temporal, database, kafka = known.temporal, known.database, known.kafka
     if temporal is not None:
+        if temporal.in_the_way is not None:
+            waits.append(f"its workflow id: {temporal.in_the_way}")
         if temporal.silent:
             waits.append("a worker: none answers for its run; start one with `orders worker`")
         if temporal.status is not None and temporal.status.waits_for:

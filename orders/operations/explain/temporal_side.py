@@ -1,6 +1,7 @@
 """What Temporal knows of an order: its runs, where the last one is, and what it tries."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,13 +20,25 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from orders.clients.opened import Clients
 from orders.clients.temporal import reaching_temporal
+from orders.operations.view import held_by_another
+from schemas.base import IDENTIFIER_PATTERN
 from schemas.workflow_io import OrderResult, OrderStatus
-from workflows.names import STATUS_QUERY
+from workflows.names import (
+    LATE_EVENT_WORKFLOW,
+    ORDER_WORKFLOW,
+    SHIPPING_WORKFLOW,
+    STATUS_QUERY,
+    order_id_of,
+    order_workflow_id,
+)
 
 RUNS_MAX: Final = 50
 _CALL_TIMEOUT: Final = timedelta(seconds=5)
-_PLAIN_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-"""What may stand in a query without quoting; no other id can be an order's."""
+_ORDER_ID: Final = re.compile(IDENTIFIER_PATTERN)
+_OUR_TYPES: Final = frozenset({ORDER_WORKFLOW, SHIPPING_WORKFLOW, LATE_EVENT_WORKFLOW})
+_LISTED_MAX: Final = 1_000
+"""Most runs that are looked at. Temporal lists by the beginning of an id: with the attempts of an order `a` it lists
+those of an order `a:b`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,8 @@ class TemporalSide:
     silent: bool
     """Whether the run goes on but no worker answers for it."""
     pending: tuple[PendingActivity, ...]
+    in_the_way: str | None = None
+    """What to do about a workflow of another type that has the id of the order's; None for nearly all orders."""
 
 
 async def look_in_temporal(clients: Clients, order_id: str) -> TemporalSide:
@@ -85,16 +100,21 @@ async def _look(client: Client, order_id: str) -> TemporalSide:
     if description is None:
         runs, cut = await _runs(client, order_id)
         return TemporalSide(runs, cut, None, None, None, silent=False, pending=())
+    if description.workflow_type != ORDER_WORKFLOW:
+        # Another team's workflow is asked nothing, and is no run of the order.
+        runs, cut = await _runs(client, order_id)
+        in_the_way = held_by_another(description.id, description.workflow_type)
+        return TemporalSide(runs, cut, None, None, None, silent=False, pending=(), in_the_way=in_the_way)
     runs, cut = await _runs(client, order_id, description)
-    status, silent = await _status(client, order_id, description)
-    result, failure = await _outcome(client, order_id, description)
+    status, silent = await _status(client, description)
+    result, failure = await _outcome(client, description)
     pending = await _pending(client, description)
     return TemporalSide(runs, cut, status, result, failure, silent, pending)
 
 
 async def _describe(client: Client, order_id: str) -> WorkflowExecutionDescription | None:
     try:
-        return await client.get_workflow_handle(order_id).describe(rpc_timeout=_CALL_TIMEOUT)
+        return await client.get_workflow_handle(order_workflow_id(order_id)).describe(rpc_timeout=_CALL_TIMEOUT)
     except RPCError as error:
         if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
             return None
@@ -106,18 +126,24 @@ async def _runs(
 ) -> tuple[tuple[RunView, ...], bool]:
     """The runs that Temporal lists, and the last one, which the list may not have yet."""
     found = {} if description is None else {description.run_id: _run_view(description)}
-    cut = False
-    if _PLAIN_ID.fullmatch(order_id):
+    listed = 0
+    if _ORDER_ID.fullmatch(order_id):  # No other may stand in a query without quoting, and none is an order's.
         query = (
-            f'WorkflowId = "{order_id}" OR WorkflowId STARTS_WITH "shipping:{order_id}:" '
+            f'WorkflowId = "{order_workflow_id(order_id)}" OR WorkflowId STARTS_WITH "shipping:{order_id}:" '
             f'OR WorkflowId STARTS_WITH "late:{order_id}:"'
         )
-        async for execution in client.list_workflows(query, limit=RUNS_MAX + 1, rpc_timeout=_CALL_TIMEOUT):
+        async for execution in client.list_workflows(query, limit=_LISTED_MAX, rpc_timeout=_CALL_TIMEOUT):
+            listed += 1
+            if order_id_of(execution.id) != order_id or execution.workflow_type not in _OUR_TYPES:
+                continue
             if len(found) >= RUNS_MAX and execution.run_id not in found:
-                cut = True
-                break
+                return _by_time(found.values()), True
             found[execution.run_id] = _run_view(execution)
-    return tuple(sorted(found.values(), key=lambda run: run.started_at)), cut
+    return _by_time(found.values()), listed == _LISTED_MAX
+
+
+def _by_time(runs: Iterable[RunView]) -> tuple[RunView, ...]:
+    return tuple(sorted(runs, key=lambda run: run.started_at))
 
 
 def _run_view(execution: WorkflowExecution) -> RunView:
@@ -131,25 +157,21 @@ def _run_view(execution: WorkflowExecution) -> RunView:
     )
 
 
-async def _status(
-    client: Client, order_id: str, description: WorkflowExecutionDescription
-) -> tuple[OrderStatus | None, bool]:
+async def _status(client: Client, description: WorkflowExecutionDescription) -> tuple[OrderStatus | None, bool]:
     """The run's own answer, and whether it should have answered and did not."""
     running = description.status is WorkflowExecutionStatus.RUNNING
     try:
-        handle = client.get_workflow_handle(order_id)
+        handle = client.get_workflow_handle(description.id)
         return await handle.query(STATUS_QUERY, result_type=OrderStatus, rpc_timeout=_CALL_TIMEOUT), False
     except (RPCError, WorkflowQueryFailedError):
         return None, running
 
 
-async def _outcome(
-    client: Client, order_id: str, description: WorkflowExecutionDescription
-) -> tuple[OrderResult | None, str | None]:
+async def _outcome(client: Client, description: WorkflowExecutionDescription) -> tuple[OrderResult | None, str | None]:
     if description.status is WorkflowExecutionStatus.RUNNING:
         return None, None
     try:
-        handle = client.get_workflow_handle(order_id, run_id=description.run_id, result_type=OrderResult)
+        handle = client.get_workflow_handle(description.id, run_id=description.run_id, result_type=OrderResult)
         return await handle.result(follow_runs=False, rpc_timeout=_CALL_TIMEOUT), None
     except WorkflowFailureError as error:
         return None, str(error.cause)

@@ -30,7 +30,7 @@ async def tell_orders_as_they_end(system: OrderSystem) -> set[str | None]:
     await _send(system, *((EventType.ORDER_APPROVED, one, {}) for one in ids))
     for number in range(UPDATES_MAX):
         # Those that have ended by now are told once more all the same: that update comes too late.
-        ended = {run.workflow_id for run in await system.runs('ExecutionStatus != "Running"')}
+        ended = {run.order_id for run in await system.runs('ExecutionStatus != "Running"')}
         body = {"address": {"street": f"{number} Narrow Street"}}
         await _send(system, *((EventType.ORDER_ADDRESS_UPDATED, one, body) for one in ids))
         # No faster than they are taken: an order that is told something at every moment never ends.

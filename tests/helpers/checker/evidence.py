@@ -8,6 +8,7 @@ from typing import Any
 from schemas.event_types import EventType
 from tests.helpers.checker.commit_log import Commit
 from tests.helpers.messages.kafka_io import PartitionOffsets, StoredRecord
+from workflows.names import order_id_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,11 @@ class Run:
     status: str
     """``RUNNING``, ``COMPLETED``, ``FAILED``, ``TERMINATED`` ..."""
 
+    @property
+    def order_id(self) -> str:
+        """The order that it belongs to; its own id where it is none of ours."""
+        return order_id_of(self.workflow_id) or self.workflow_id
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -160,7 +166,7 @@ class Evidence:
 
     def runs_of(self, order_id: str) -> list[Run]:
         """The runs of the order's own workflow."""
-        return [run for run in self.runs if run.workflow_id == order_id and run.type == "OrderWorkflow"]
+        return [run for run in self.runs if run.order_id == order_id and run.type == "OrderWorkflow"]
 
     def repeats(self) -> tuple[int, int]:
         """How many different events are on ``order.events``, and how many records repeat one of them."""

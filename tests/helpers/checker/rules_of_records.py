@@ -82,7 +82,7 @@ def effects_follow_offsets(facts: Facts) -> Iterator[Violation]:
 def one_completed_run(facts: Facts) -> Iterator[Violation]:
     """I4: at most one completed run per order."""
     completed = Counter(
-        run.workflow_id for run in facts.evidence.runs if run.type == ORDER_WORKFLOW and run.status == "COMPLETED"
+        run.order_id for run in facts.evidence.runs if run.type == ORDER_WORKFLOW and run.status == "COMPLETED"
     )
     for order_id, count in completed.items():
         if count > 1:
@@ -94,9 +94,9 @@ def every_order_ended(facts: Facts) -> Iterator[Violation]:
     statuses = defaultdict(list)
     for run in facts.evidence.runs:
         if run.type == ORDER_WORKFLOW:
-            statuses[run.workflow_id].append(run.status)
+            statuses[run.order_id].append(run.status)
         if run.status not in {"COMPLETED", "CONTINUED_AS_NEW", "FAILED"}:
-            yield Violation("LIFE", run.workflow_id, f"its {run.type} is {run.status}")
+            yield Violation("LIFE", run.order_id, f"its {run.type} is {run.status}")
     known = {row.order_id for row in facts.evidence.orders if row.state is not None}
     for row in facts.evidence.orders:
         if row.state not in {None, *FINAL_STATES}:

@@ -135,9 +135,9 @@ GOOD = Evidence(
         InboundRow("late-cancel", "o-1", "order.cancelled", "rejected", "order_closed"),
     ),
     runs=(
-        Run("o-1", "r-1", "OrderWorkflow", "COMPLETED"),
+        Run("order:o-1", "r-1", "OrderWorkflow", "COMPLETED"),
         Run("shipping:o-1:1", "r-2", "ShippingWorkflow", "COMPLETED"),
-        Run("late:o-1:x", "r-3", "LateEventWorkflow", "COMPLETED"),
+        Run(f"late:o-1:{'0' * 32}", "r-3", "LateEventWorkflow", "COMPLETED"),
     ),
     logs={"bridge": "bridge.record.settled order_id=o-1"},
     confidential=("s3cret-password", "Rosenweg 7"),

@@ -12,6 +12,7 @@ from schemas.inbound import InboundEvent
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.system.bridge_room import Room, open_room_of
+from workflows.names import order_workflow_id
 
 
 class OrderRoom(Room):
@@ -27,7 +28,7 @@ class OrderRoom(Room):
 
     async def signals(self, order_id: str) -> list[tuple[str, InboundEvent]]:
         """The signals of an order's latest run."""
-        return await self.signals_of(order_id, InboundEvent)
+        return await self.signals_of(order_workflow_id(order_id), InboundEvent)
 
     def mapping_with(self, limits: ReadLimits) -> OrderMapping:
         """The room's mapping with other limits."""

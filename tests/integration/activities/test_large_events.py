@@ -13,7 +13,7 @@ from schemas.workflow_io import OrderResult, OrderWorkflowInput
 from stack.endpoints import Endpoints
 from tests.workflow.workbench.bench import CANCELLED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER
-from workflows.names import ORDER_WORKFLOW
+from workflows.names import ORDER_WORKFLOW, order_workflow_id
 
 LARGE_ITEMS = [{"sku": "s" * 470, "quantity": 1, "unit_amount": 1}] * 1_000
 """About half a megabyte, which is what the bridge takes as one record."""
@@ -36,7 +36,7 @@ async def test_a_burst_of_large_late_events_is_answered(endpoints: Endpoints) ->
         handle = await client.start_workflow(
             ORDER_WORKFLOW,
             OrderWorkflowInput(order_id=order_id, policy=bench.policy),
-            id=order_id,
+            id=order_workflow_id(order_id),
             task_queue=bench.order_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,

@@ -33,7 +33,7 @@ from tests.helpers.system.system import make_namespace
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.bench import Bench, running
 from workflows.converter import DATA_CONVERTER
-from workflows.names import ORDER_WORKFLOW, STATUS_QUERY
+from workflows.names import ORDER_WORKFLOW, STATUS_QUERY, order_workflow_id
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "operating.md").read_text()
@@ -175,14 +175,14 @@ async def test_an_order_that_waits_is_found_by_what_the_operators_page_says(clie
         for query in QUERIES:
             await assert_eventually(finds_in_time(client, query, soon, order_id), PATIENCE_SECONDS, query)
         assert not await finds(client, QUERIES[0], began, order_id), "it does not wait since before it was sent"
-        description = await client.get_workflow_handle(order_id).describe()
+        description = await client.get_workflow_handle(order_workflow_id(order_id)).describe()
         assert await description.static_summary() == f"order {order_id}"
         details = await description.static_details() or ""
         assert "Begun by `order.created`" in details
         assert "0:05:00 for approval" in details
-        status = await client.get_workflow_handle(order_id).query(STATUS_QUERY)
+        status = await client.get_workflow_handle(order_workflow_id(order_id)).query(STATUS_QUERY)
         assert description.typed_search_attributes[SEARCH_ATTRIBUTES[0]] == status["step"]
-        await client.get_workflow_handle(order_id).terminate()
+        await client.get_workflow_handle(order_workflow_id(order_id)).terminate()
 
         async def is_left_out() -> bool:
             return not await finds(client, QUERIES[0], soon, order_id)

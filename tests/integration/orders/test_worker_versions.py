@@ -18,7 +18,7 @@ from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.system import TASK_QUEUES, OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
 from workflows.converter import DATA_CONVERTER
-from workflows.names import ORDER_WORKFLOW, shipping_workflow_id
+from workflows.names import ORDER_WORKFLOW, order_workflow_id, shipping_workflow_id
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -85,7 +85,7 @@ async def _start(system: OrderSystem, order_id: str) -> WorkflowHandle[object, O
     return await client.start_workflow(
         ORDER_WORKFLOW,
         OrderWorkflowInput(order_id=order_id, policy=OrderPolicy(approval_timeout=timedelta(hours=1))),
-        id=order_id,
+        id=order_workflow_id(order_id),
         task_queue=TASK_QUEUES[0],
         result_type=OrderResult,
         start_signal=INBOUND[EventType.ORDER_CREATED].signal,

@@ -143,7 +143,7 @@ WRONG: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
     "no commit at all": ("I2", offsets(committed=None)),
     "a commit that goes back": ("I2", fields(commits=(*GOOD.commits, Commit("order.created", 0, 2)))),
     "two address updates applied the wrong way round": ("I3", two_address_updates_swapped),
-    "two completed runs": ("I4", fields(runs=(*GOOD.runs, Run("o-1", "r-9", "OrderWorkflow", "COMPLETED")))),
+    "two completed runs": ("I4", fields(runs=(*GOOD.runs, Run("order:o-1", "r-9", "OrderWorkflow", "COMPLETED")))),
     "one event with its effect twice": ("I5", effect_twice),
     "an effect of an event that is not recorded": ("I5", fields(inbound=GOOD.inbound[1:])),
     "two charges": ("I6", fields(ledger=GOOD.ledger * 2)),
@@ -228,11 +228,14 @@ WRONG: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
     "a completed order that was only packed": ("LIFE", fields(shipments=(ShipmentRow("o-1", None, {"city": "Ulm"}),))),
     "an order sent elsewhere": ("LIFE", fields(shipments=(ShipmentRow("o-1", "T-1", {"city": "Bonn"}),))),
     "a refunded order on its way": ("LIFE", fields(orders=(replace(GOOD.orders[0], state="REFUNDED"),))),
-    "a run that is still open": ("LIFE", fields(runs=(*GOOD.runs, Run("o-1", "r-9", "OrderWorkflow", "RUNNING")))),
-    "an order whose run failed": ("LIFE", fields(runs=(Run("o-1", "r-1", "OrderWorkflow", "FAILED"),))),
+    "a run that is still open": (
+        "LIFE",
+        fields(runs=(*GOOD.runs, Run("order:o-1", "r-9", "OrderWorkflow", "RUNNING"))),
+    ),
+    "an order whose run failed": ("LIFE", fields(runs=(Run("order:o-1", "r-1", "OrderWorkflow", "FAILED"),))),
     "a completed run of an order that never was": (
         "LIFE",
-        fields(runs=(*GOOD.runs, Run("o-2", "r-9", "OrderWorkflow", "COMPLETED"))),
+        fields(runs=(*GOOD.runs, Run("order:o-2", "r-9", "OrderWorkflow", "COMPLETED"))),
     ),
 }
 
@@ -270,7 +273,7 @@ def test_an_order_still_on_its_way_is_no_violation_before_the_end() -> None:
     bodies = BODIES[:4]
     underway = replace(
         with_published(GOOD, bodies),
-        runs=(Run("o-1", "r-1", "OrderWorkflow", "RUNNING"),),
+        runs=(Run("order:o-1", "r-1", "OrderWorkflow", "RUNNING"),),
         inbound=GOOD.inbound[:2],
         offsets=(replace(GOOD.offsets[0], committed=1), *GOOD.offsets[1:]),
     )

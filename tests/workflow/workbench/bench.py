@@ -40,7 +40,7 @@ from tests.helpers.fakes import (
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.journal_check import check_journal
 from tests.workflow.workbench.time_skipping import repeated
-from workflows.names import ORDER_WORKFLOW, STATUS_QUERY
+from workflows.names import ORDER_WORKFLOW, STATUS_QUERY, order_workflow_id
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
@@ -120,7 +120,7 @@ class Bench:
             lambda: self.client.start_workflow(
                 ORDER_WORKFLOW,
                 OrderWorkflowInput(order_id=order_id, policy=self.policy, shipping_task_queue=self.shipping_queue),
-                id=order_id,
+                id=order_workflow_id(order_id),
                 task_queue=self.order_queue,
                 task_timeout=self.task_timeout,
                 result_type=OrderResult,

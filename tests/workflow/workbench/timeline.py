@@ -45,7 +45,7 @@ from tests.workflow.workbench.model import (
 )
 from tests.workflow.workbench.scripts import Do, Round, Script, with_one_step_less
 from tests.workflow.workbench.time_skipping import repeated
-from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE, STATUS_QUERY, shipping_workflow_id
+from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE, STATUS_QUERY, order_workflow_id, shipping_workflow_id
 
 POLICY: Final = OrderPolicy(
     approval_timeout=timedelta(minutes=APPROVAL_MINUTES),
@@ -203,7 +203,7 @@ class Life:
             await self._everything_decided()
 
     async def _pending_activities(self) -> set[str]:
-        description = await self.timeline.bench.client.get_workflow_handle(self.order_id).describe()
+        description = await self.timeline.bench.client.get_workflow_handle(order_workflow_id(self.order_id)).describe()
         return {one.activity_type.name for one in description.raw_description.pending_activities}
 
     async def _has_ended_validating(self) -> bool:
@@ -242,7 +242,7 @@ class Life:
         for _ in range(2):
             await _eventually(self._has_nothing_under_way)
             await _eventually(self._status)
-        await self.timeline.bench.client.get_workflow_handle(self.order_id).terminate()
+        await self.timeline.bench.client.get_workflow_handle(order_workflow_id(self.order_id)).terminate()
         self.model.terminate()
 
     async def _everything_decided(self) -> None:
@@ -267,7 +267,7 @@ class Life:
         return published
 
     async def _status(self) -> OrderStatus:
-        handle = self.timeline.bench.client.get_workflow_handle(self.order_id)
+        handle = self.timeline.bench.client.get_workflow_handle(order_workflow_id(self.order_id))
         status: OrderStatus = await handle.query(STATUS_QUERY, result_type=OrderStatus)
         return status
 
@@ -316,7 +316,7 @@ class Life:
             expected = WorkflowExecutionStatus.TERMINATED
         else:
             expected = WorkflowExecutionStatus.FAILED
-        handle = self.timeline.bench.client.get_workflow_handle(self.order_id)
+        handle = self.timeline.bench.client.get_workflow_handle(order_workflow_id(self.order_id))
         found: WorkflowExecutionStatus | None = None
 
         async def has_ended_so() -> bool:
