@@ -22,7 +22,12 @@ def own_servers_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """Settings under which `orders up` starts servers of its own, in the test's folder."""
     for name in REQUIRED_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    settings = {"XDG_STATE_HOME": str(tmp_path / "state"), "STACK_SOURCE": "native"}
+    settings = {
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "STACK_SOURCE": "native",
+        # The approval is sent once all servers are back, which a busy machine takes over the default's 30 s for.
+        "ORDER_APPROVAL_TIMEOUT_SECONDS": "600",
+    }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     yield settings
