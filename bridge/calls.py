@@ -59,6 +59,11 @@ class Call:
     when_closed: "Call | Callable[[], Call] | None" = None
     lane: str | None = None
 
+    @property
+    def lane_key(self) -> str:
+        """What names the call's lane."""
+        return self.workflow_id if self.lane is None else self.lane
+
 
 class CallOutcome(StrEnum):
     """What a call came to, once Temporal has acknowledged it."""

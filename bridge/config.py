@@ -71,6 +71,18 @@ class EngineLimits:
     """The same in bytes of keys, values and headers. One poll may exceed it, by what the client has buffered."""
     calls_in_flight_max: int = 100
     """Calls on Temporal at once, each of another lane."""
+    lane_records_max: int = 64
+    """The most records of one lane that are held; those behind them are deferred, and read again later (I18).
+
+    A lane is filled up again at half of it: with calls of 5 ms, 32 records last for 160 ms, several times as long as a
+    read takes. The most that counts is a fourth of `records_held_max`."""
+    lane_bytes_max: int = 1024 * 1024
+    """The same in bytes; one record it may be, however large. The most that counts is a fourth of `bytes_held_max`."""
+    deferred_records_max: int = 2_000_000
+    """The most records that are deferred, over all lanes: at some 5 bytes each, 10 MB. At this many nothing more is
+    taken, and an alarm says whose they are: reading on would cost the memory of the process in the end."""
+    stuck_after: timedelta = timedelta(seconds=30)
+    """How long the attempts at one record go on before its lane is said to be stuck."""
 
     def __post_init__(self) -> None:
         """Refuses bounds that let nothing through.
@@ -78,8 +90,16 @@ class EngineLimits:
         Raises:
             ValueError: A bound is below 1.
         """
-        if min(self.records_held_max, self.bytes_held_max, self.calls_in_flight_max) < 1:
-            raise ValueError("records_held_max, bytes_held_max and calls_in_flight_max must be at least 1")
+        for name in (
+            "records_held_max",
+            "bytes_held_max",
+            "calls_in_flight_max",
+            "lane_records_max",
+            "lane_bytes_max",
+            "deferred_records_max",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)

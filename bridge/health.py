@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 import structlog
 
@@ -12,6 +13,9 @@ from bridge.decisions import Decision
 QUIET_SECONDS = 2.0
 """How long an outage is over before it counts as over. A server that is overloaded takes every other call, and would
 otherwise be lost and recovered with each of them (seen 2026-11-23 on a Temporal with a rate limit)."""
+
+AWAY_SECONDS = 15.0
+"""How long a dependency in trouble may be silent before it counts as away: three looks of the prober."""
 
 
 class Dependency(StrEnum):
@@ -24,6 +28,12 @@ class Dependency(StrEnum):
     OFFSETS = "kafka_offsets"
     """The group's committed offsets, which Kafka keeps. Commits say whether it takes them."""
     DEAD_LETTERS = "dead_letters"
+    REREADS = "kafka_rereads"
+    """Reading records again that were deferred."""
+
+
+_OF_SOME_RECORDS: Final = frozenset({Dependency.DEAD_LETTERS, Dependency.REREADS})
+"""What only some records need: theirs wait for it, and all others go on."""
 
 
 @dataclass(slots=True)
@@ -35,12 +45,16 @@ class Health:
     _trouble: dict[Dependency, Decision] = field(default_factory=dict)
     _failed_at: dict[Dependency, float] = field(default_factory=dict)
     """When each of them last failed."""
+    _heard_at: dict[Dependency, float] = field(default_factory=dict)
+    """When each of them that is in trouble last answered, or else when its trouble began."""
 
     def failed(self, dependency: Dependency, decision: Decision, error: BaseException) -> None:
         """Notes a failure; the first is logged: a warning for an outage, an error where a person must act."""
         self._failed_at[dependency] = self.clock()
         if self._trouble.get(dependency) is decision:
             return
+        if dependency not in self._trouble:
+            self._heard_at[dependency] = self.clock()
         self._trouble[dependency] = decision
         log = structlog.get_logger("bridge")
         # The client's own words about its connection: they hold addresses and status, never a record.
@@ -56,6 +70,7 @@ class Health:
         """Notes a success; the first after an outage is logged, once nothing has failed for a moment."""
         if not self._trouble or dependency not in self._trouble:
             return
+        self._heard_at[dependency] = self.clock()
         # What a person corrected counts at once: the bridge has paused for it. So does what is not asked again while
         # there is nothing to do: its first success may be the only one. Polls go on, and between two that are refused
         # there are some that have nothing to say.
@@ -65,6 +80,14 @@ class Health:
             return
         del self._trouble[dependency]
         structlog.get_logger("bridge").info("bridge.dependency.recovered", dependency=dependency.value)
+
+    def heard_from(self, dependency: Dependency) -> None:
+        """Notes that a dependency answers somebody, though it may not take what is asked of it."""
+        self._heard_at[dependency] = self.clock()
+
+    def is_away(self, dependency: Dependency) -> bool:
+        """Whether nobody has had an answer of a dependency for a while: the trouble is not of some records alone."""
+        return dependency in self._trouble and self.clock() - self._heard_at[dependency] > AWAY_SECONDS
 
     def forget(self, *dependencies: Dependency) -> None:
         """Clears the trouble of dependencies. Called when partitions are assigned anew.
@@ -84,8 +107,31 @@ class Health:
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether a configuration has to be corrected before anything can go on."""
-        return Decision.CONFIGURATION in self._trouble.values()
+        """Whether a configuration has to be corrected before anything can go on.
+
+        Not where it is one that only some records need: without the right to write dead letters, good records go on.
+        """
+        return any(
+            decision is Decision.CONFIGURATION
+            for dependency, decision in self._trouble.items()
+            if dependency not in _OF_SOME_RECORDS
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionProgress:
+    """How many records of an assigned partition are where."""
+
+    topic: str
+    partition: int
+    unread: int | None
+    """In Kafka and not delivered yet, at the prober's last look; None before it. Markers of transactions count."""
+    held: int
+    """Delivered and not settled: in flight, or next in their lanes."""
+    deferred: int
+    """Delivered and not settled, and to be read again when their lanes have room."""
+    behind_stuck: int
+    """Those of both that wait behind a record which has been tried in vain for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +148,10 @@ class BridgeStatus:
     partitions: int
     """How many partitions are assigned."""
     records_held: int
-    """Records delivered by Kafka and not settled yet."""
+    """Records delivered by Kafka and not settled yet, without those that are deferred."""
+    records_deferred: int = 0
+    """Records delivered and not settled that are to be read again."""
+    stuck: tuple[str, ...] = ()
+    """Lanes whose first record has been tried in vain for long, in words. The bridge is ready all the same."""
+    progress: tuple[PartitionProgress, ...] = ()
+    """How many records are where, in each assigned partition."""

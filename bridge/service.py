@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,10 @@ from bridge.dead_letters.writer import DeadLetterWriter
 from bridge.engine.attempts import Attempter, CallMaker
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker
-from bridge.health import BridgeStatus, Dependency, Health
+from bridge.engine.rereader import Rereader
+from bridge.health import BridgeStatus, Dependency, Health, PartitionProgress
 from bridge.kafka.committer import Committer
+from bridge.kafka.past_records import KafkaPastRecords
 from bridge.kafka.poller import Poller
 from bridge.kafka.positions import Positions
 from bridge.kafka.rebalancer import Rebalancer
@@ -41,6 +44,7 @@ class _Parts:
     poller: Poller
     committer: Committer
     prober: Prober
+    rereader: Rereader
 
 
 class Bridge:
@@ -112,6 +116,9 @@ class Bridge:
             reasons=tuple(reasons),
             partitions=len(parts.tracker.partitions),
             records_held=parts.engine.records_held,
+            records_deferred=parts.engine.records_deferred,
+            stuck=parts.engine.stuck,
+            progress=tuple(_progress(parts)),
         )
 
     async def run(self) -> None:
@@ -162,6 +169,7 @@ class Bridge:
                 others = [
                     tasks.create_task(parts.committer.run(), name="bridge-committer"),
                     tasks.create_task(parts.prober.run(), name="bridge-prober"),
+                    tasks.create_task(parts.rereader.run(), name="bridge-rereader"),
                     tasks.create_task(self._watch(parts), name="bridge-watchdog"),
                 ]
                 await self._stop_requested.wait()
@@ -212,9 +220,12 @@ class Bridge:
                 config=config,
                 kafka=self._kafka,
             ),
+            rereader=Rereader(engine.deferred, tracker, KafkaPastRecords(config, self._kafka), health, config.back_off),
         )
 
     async def _watch(self, parts: _Parts) -> None:
+        deferred = parts.engine.deferred
+
         def look() -> Signs:
             return Signs(
                 poll_turns=parts.poller.turns,
@@ -225,6 +236,8 @@ class Bridge:
                 assigned=parts.tracker.is_assigned,
                 paused=parts.engine.is_paused,
                 lagging=parts.prober.is_lagging,
+                records_taken_again=deferred.records_taken,
+                wants_records=Dependency.REREADS not in self._health.troubled and bool(deferred.wanted()),
             )
 
         await watch(look, self._config.watchdog_timeout.total_seconds())
@@ -238,6 +251,14 @@ class Bridge:
         return (
             waited_seconds < self._config.watchdog_timeout.total_seconds() or Dependency.KAFKA in self._health.troubled
         )
+
+
+def _progress(parts: _Parts) -> Iterator[PartitionProgress]:
+    counts = parts.engine.counts()
+    for partition in sorted(parts.tracker.partitions):
+        end, position = parts.prober.ends.get(partition), parts.tracker.next_offset(partition)
+        unread = None if end is None or position is None else max(0, end - position)
+        yield PartitionProgress(*partition, unread, *counts.get(partition, (0, 0, 0)))
 
 
 _COLLECTOR_THRESHOLD = 10_000

@@ -1,29 +1,37 @@
 """Works through the lanes: order within a lane, concurrency across them, all of it bounded."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
-from typing import cast
+from typing import Final, cast
 
 import structlog
 
 from bridge.calls import Call
 from bridge.config import EngineLimits
 from bridge.engine.attempts import Attempt, Retry, Settled, ToSetAside
-from bridge.engine.lanes import Lane, Lanes, Work
+from bridge.engine.deferred import Deferred
+from bridge.engine.lanes import SET_ASIDE_LANES_MAX, Lane, LaneKey, Lanes, Work
 from bridge.engine.offsets import Inherited, OffsetTracker, Partition
+from bridge.engine.stuck import StuckLanes
 from bridge.engine.translation import translate
-from bridge.health import Health
+from bridge.health import Dependency, Health
 from bridge.mapping import Mapping
 from bridge.record import Record
+
+_HANGING_SECONDS: Final = 1.0
+"""An attempt that takes longer may take as long as a call is allowed to: its lane then counts as held up."""
 
 
 class Engine:
     """Holds what is delivered until it is settled.
 
     `take` and `update_paused` never wait, so that the poll loop only polls. A fixed pool of workers makes the attempts;
-    a record that is to be tried again waits on a timer and occupies no worker. A second pool, of the same size, does
-    nothing but set records aside: a dead-letter topic that keeps it waiting keeps no other lane waiting (I10).
+    a record that is to be tried again waits on a timer and occupies no worker. A second pool does nothing but set
+    records aside: a dead-letter topic that keeps it waiting keeps no other lane waiting (I10).
+
+    A lane that is full defers what comes behind (`bridge.engine.lanes`).
 
     Args:
         mapping: Says what each record means.
@@ -47,19 +55,25 @@ class Engine:
         self._health = health
         self._limits = limits
         self._log = structlog.get_logger("bridge").bind()  # Bound once: it is asked for every record.
-        self._lanes = Lanes()
+        self._lanes = Lanes(limits)
+        self._stuck = StuckLanes(limits.stuck_after)
         self._ready: asyncio.Queue[Lane] = asyncio.Queue()
         """Lanes whose head is to be delivered."""
         self._given_up: asyncio.Queue[Lane] = asyncio.Queue()
         """Lanes whose head is to be set aside. A lane is in one queue at most: the records held bound them both."""
         self._workers: set[asyncio.Task[None]] = set()
-        self._busy: dict[asyncio.Task[None], asyncio.Queue[Lane]] = {}
-        """Each worker that is in the middle of an attempt, and the queue that it works through."""
+        self._busy: dict[asyncio.Task[None], tuple[asyncio.Queue[Lane], Lane]] = {}
+        """Each worker that is in the middle of an attempt, the queue that it works through, and the lane."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._tasks: asyncio.TaskGroup | None = None
         self._draining = False
         self._full = False
+        self._deferred_full = False
+        self._at_limit = False
+        """Whether a record is one too many to be set aside: the bridge ends once the ones before it are."""
+        self.deferred = Deferred(mapping, self._lanes, tracker, limits, self._put)
+        """Takes deferred records once they were read again."""
         self.is_paused = False
         """Whether `update_paused` last said so."""
         self.attempts_ended = 0
@@ -74,6 +88,7 @@ class Engine:
         self._tasks = tasks
         for _ in range(self._limits.calls_in_flight_max):
             self._start_worker(self._ready)
+        for _ in range(SET_ASIDE_LANES_MAX):
             self._start_worker(self._given_up)
 
     def take(self, partition: Partition, records: Iterable[Record]) -> None:
@@ -88,17 +103,53 @@ class Engine:
             ticket = self._tracker.deliver(partition, record)
             if ticket is None:
                 continue  # An earlier owner of the partition had settled it.
-            lane = self._lanes.add(Work(record, translate(record, mapping), ticket, record.size_bytes))
-            if lane is not None:
-                self._ready.put_nowait(lane)
+            work = Work(record, translate(record, mapping), ticket, record.size_bytes)
+            self._place(work.lane_key, work)
         self.records_held_peak = max(self.records_held_peak, self._lanes.records_held)
         for inherited in self._tracker.take_inherited():
             self._log_inherited(inherited)
 
+    def _place(self, key: LaneKey, work: Work) -> None:
+        """Puts a delivered record into its lane, or has the lane defer it."""
+        partition, lane = work.ticket.partition, self._lanes.get(key)
+        # A record that ends the bridge, instead of being set aside, must not be forgotten.
+        if lane is not None and work.beyond_limit is None and self._lanes.must_defer(lane, partition, work.size_bytes):
+            self._lanes.defer(lane, partition, work.ticket.offset)
+            self._tracker.defer(work.ticket)
+            return
+        ready = self._lanes.add(key, work)
+        if ready is not None:
+            self._put(ready)
+
     @property
     def records_held(self) -> int:
-        """Records delivered and not yet settled."""
+        """Records delivered and not yet settled, without those that are deferred."""
         return self._lanes.records_held
+
+    @property
+    def records_deferred(self) -> int:
+        """Records delivered and not yet settled that are to be read again."""
+        return self._lanes.records_deferred
+
+    @property
+    def stuck(self) -> tuple[str, ...]:
+        """The lanes whose first record has been tried in vain for long, in words."""
+        return self._stuck.words()
+
+    def counts(self) -> dict[Partition, tuple[int, int, int]]:
+        """For each partition how many records are held, how many deferred, and how many of both wait in stuck lanes."""
+        found: dict[Partition, list[int]] = {}
+        for lane in self._lanes:
+            is_stuck = lane in self._stuck
+            for place, work in enumerate(lane.waiting):
+                count = found.setdefault(work.ticket.partition, [0, 0, 0])
+                count[0] += 1
+                count[2] += is_stuck and place > 0
+            for partition, offsets in lane.deferred.items():
+                count = found.setdefault(partition, [0, 0, 0])
+                count[1] += len(offsets)
+                count[2] += len(offsets) if is_stuck else 0
+        return {partition: (held, deferred, behind) for partition, (held, deferred, behind) in found.items()}
 
     @property
     def has_more_ready(self) -> bool:
@@ -113,16 +164,58 @@ class Engine:
     def update_paused(self) -> bool:
         """Whether nothing is to be taken now.
 
-        From the upper bounds on, until half of it is settled (hysteresis). And while a configuration has to be
-        corrected: what is held then asks now and then whether it has been.
+        From the upper bounds on, until half of it is settled (hysteresis). While a configuration has to be corrected:
+        what is held then asks now and then whether it has been. And from the first deferred record on while Temporal as
+        a whole does not answer: reading on would help nobody.
         """
-        records, held_bytes = self._lanes.records_held, self._lanes.bytes_held
-        if self._full:
-            self._full = records > self._limits.records_held_max // 2 or held_bytes > self._limits.bytes_held_max // 2
-        else:
-            self._full = records >= self._limits.records_held_max or held_bytes >= self._limits.bytes_held_max
-        self.is_paused = self._full or (records > 0 and self._health.needs_a_person)
+        temporal_is_away = self._health.is_away(Dependency.TEMPORAL)
+        self._update_full()
+        if self._full and not temporal_is_away:
+            self._make_room()
+            self._update_full()
+        self._update_deferred_full()
+        waits_for_a_person = self._lanes.records_held > 0 and self._health.needs_a_person
+        waits_for_temporal = self._lanes.records_deferred > 0 and temporal_is_away
+        self.is_paused = self._full or self._deferred_full or self._at_limit or waits_for_a_person or waits_for_temporal
         return self.is_paused
+
+    def _update_full(self) -> None:
+        records, held_bytes, limits = self._lanes.records_held, self._lanes.bytes_held, self._limits
+        if not self._full:
+            self._full = records >= limits.records_held_max or held_bytes >= limits.bytes_held_max
+            return
+        # The first records of lanes that are held up may stay for long: half of what they leave has to be settled.
+        held_up = self._lanes.held_up_count
+        moving_max = max(0, limits.records_held_max - held_up) // 2
+        self._full = records - held_up > moving_max or held_bytes > limits.bytes_held_max // 2
+
+    def _make_room(self) -> None:
+        """Defers what waits behind records that cannot be settled now, so that others can go on."""
+        now = time.monotonic()
+        hanging = [
+            lane
+            for _, lane in self._busy.values()
+            if lane.head is not None and now - lane.head.begun_at > _HANGING_SECONDS
+        ]
+        for work in self._lanes.shorten(hanging):
+            self._tracker.defer(work.ticket)
+
+    def _update_deferred_full(self) -> None:
+        """Keeps whether too many records are deferred, from the bound on until a tenth of them was read again."""
+        deferred, deferred_max = self._lanes.records_deferred, self._limits.deferred_records_max
+        if self._deferred_full:
+            self._deferred_full = deferred > deferred_max - deferred_max // 10
+        elif deferred >= deferred_max and (lane := self._lanes.longest()) is not None:
+            self._deferred_full = True
+            self._log.error(
+                "bridge.deferred.full",
+                records=deferred,
+                lane=str(lane.key),
+                records_of_lane=lane.deferred_count,
+                partitions=sorted(f"{partition.topic}:{partition.partition}" for partition in lane.deferred),
+                detail="so many records wait behind stuck ones that nothing more is taken",
+                action="see why the lane's first record is not taken (bridge.lane.stuck); raise the bound if need be",
+            )
 
     async def drain(self, budget: timedelta) -> bool:
         """Starts nothing more, and waits for what is in flight.
@@ -132,7 +225,7 @@ class Engine:
         Returns:
             Whether all of it was settled within the budget.
         """
-        self._draining = True
+        self._draining = self.deferred.is_closed = True
         try:
             async with asyncio.timeout(budget.total_seconds()):
                 await self._idle.wait()
@@ -150,16 +243,17 @@ class Engine:
             How many records were dropped.
         """
         dropped = self._lanes.drop_all()
-        for worker, queue in tuple(self._busy.items()):
+        self._stuck.clear()
+        for worker, (queue, _) in tuple(self._busy.items()):
             worker.cancel()
             self._start_worker(queue)
-        self._draining = False
-        self._full = False
+        self._draining = self.deferred.is_closed = False
+        self._full = self._deferred_full = self._at_limit = False
         return dropped
 
     def close(self) -> None:
         """Ends the workers; what is in flight is cancelled and stays unsettled."""
-        self._draining = True
+        self._draining = self.deferred.is_closed = True
         for worker in tuple(self._workers):
             worker.cancel()
 
@@ -177,41 +271,54 @@ class Engine:
             lane = await queue.get() if queue.empty() else queue.get_nowait()
             if self._draining or lane.head is None:
                 continue  # It is dropped, or about to be.
-            self._busy[worker] = queue
+            self._busy[worker] = queue, lane
             self._idle.clear()
             try:
-                await self._work_on(lane, queue)
+                await self._work_on(lane)
             finally:
                 del self._busy[worker]
                 if not self._busy:
                     self._idle.set()
 
-    async def _work_on(self, lane: Lane, queue: asyncio.Queue[Lane]) -> None:
-        """Settles the lane's records one after the other, until it is empty, has to wait, or is the other pool's."""
+    async def _work_on(self, lane: Lane) -> None:
+        """Settles the lane's records one after the other, until the lane holds none or has to wait."""
         while not self._draining and (work := lane.head) is not None:
-            if self._queue_of(work) is not queue:
-                self._put(lane)
-                return
+            work.begun_at = time.monotonic()
+            if work.first_begun_at is None:
+                work.first_begun_at = work.begun_at
             try:
                 result = await self._attempt(work)
             finally:
                 self.attempts_ended += 1
             if isinstance(result, Retry):
+                self._hold_up(lane, work)
                 asyncio.get_running_loop().call_later(result.delay.total_seconds(), self._put, lane)
                 return
-            if isinstance(result, ToSetAside):
-                continue
             self._lanes.remove_head(lane)
-            self._tracker.settle(work.ticket)
-            self._log_settled(work, result)
+            if len(self._stuck):
+                self._stuck.note_settled(lane, work)
+            if isinstance(result, ToSetAside):
+                self._set_aside(work)
+            else:
+                self._tracker.settle(work.ticket)
+                self._log_settled(work, result)
+            self.deferred.note_room()
+
+    def _hold_up(self, lane: Lane, work: Work) -> None:
+        self._lanes.hold_up(lane)
+        if not self._health.is_away(Dependency.TEMPORAL) or lane.is_of_set_aside:
+            self._stuck.note_attempt(lane, work, time.monotonic())
+
+    def _set_aside(self, work: Work) -> None:
+        """Moves a record that is to be set aside out of its lane, whose other records go on."""
+        self._at_limit = self._at_limit or work.beyond_limit is not None
+        self._place(self._lanes.set_aside_key(work.ticket.partition, work.ticket.offset), work)
 
     def _put(self, lane: Lane) -> None:
         """Queues a lane, so that its head is worked on. A dropped lane that comes back from its timer has no head."""
         if lane.head is not None:
-            self._queue_of(lane.head).put_nowait(lane)
-
-    def _queue_of(self, work: Work) -> asyncio.Queue[Lane]:
-        return self._ready if work.refusal is None else self._given_up
+            queue = self._given_up if lane.is_of_set_aside else self._ready
+            queue.put_nowait(lane)
 
     def _log_inherited(self, inherited: Inherited) -> None:
         topic, partition = inherited.partition

@@ -1,10 +1,13 @@
 """Which offsets may be committed, and what is known to be settled beyond them. Pure: no clock, no loop, no Kafka."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import merge
+from itertools import chain
 from typing import NamedTuple
 
-from bridge.engine.settled_beyond import METADATA_CHARS_MAX, Fingerprinted, SettledBeyond, encode
+from bridge.engine.offset_set import OffsetSet
+from bridge.engine.settled_beyond import METADATA_CHARS_MAX, Fingerprinted, SettledBeyond, encode, settled_beyond
 
 
 class Partition(NamedTuple):
@@ -51,37 +54,105 @@ class _PartitionState:
     """Records skipped so far by that list."""
     next_offset: int | None = None
     """One after the highest delivered offset; None before the first delivery."""
-    unsettled: dict[int, Fingerprinted] = field(default_factory=dict)
-    """Delivered and not yet settled, lowest first: a dict keeps insertion order, and offsets are delivered in order.
+    held: dict[int, Fingerprinted] = field(default_factory=dict)
+    """Delivered, not yet settled and never deferred, lowest first: a dict keeps insertion order, and offsets are
+    delivered in order.
 
     Offsets may have gaps (compaction, transactions, aborted batches), so nothing here counts in steps of one.
     """
+    held_again: dict[int, Fingerprinted] = field(default_factory=dict)
+    """Deferred, read again, and not yet settled; in any order."""
+    deferred: OffsetSet = field(default_factory=OffsetSet)
+    """Delivered and not settled, and remembered by their offsets alone."""
+    anchor: tuple[int, bytes] | None = None
+    """A record that is not above the lowest unsettled one, and its fingerprint. There is one whenever something is
+    deferred: a record that is deferred has no fingerprint at hand, should it become the lowest."""
     committed: Committable | None = None
     """The last one that Kafka acknowledged in this assignment."""
     _last_committable: tuple[tuple[int, ...], Committable] | None = None
     """The last answer of `committable`, and what it was made of: made anew only where that has changed."""
 
+    @property
+    def unsettled_count(self) -> int:
+        """Records delivered and not yet settled."""
+        return len(self.held) + len(self.held_again) + len(self.deferred)
+
+    def defer(self, offset: int) -> None:
+        """Keeps nothing of an unsettled record but its offset."""
+        if self.anchor is None:
+            self._anchor_at(self._lowest_at_hand())
+        if self.held.pop(offset, None) is None:
+            del self.held_again[offset]
+        self.deferred.add(offset)
+
+    def settle(self, offset: int) -> bool:
+        """Takes out a record that is held; False where it is not among them."""
+        if offset in self.held:
+            del self.held[offset]
+        elif offset in self.held_again:
+            del self.held_again[offset]
+        else:
+            return False
+        return True
+
     def committable(self, metadata_chars_max: int) -> Committable | None:
-        """The lowest unsettled offset, else the next; and what is settled beyond. None before the first delivery."""
+        """What may be committed; None before the first delivery.
+
+        That is the lowest unsettled offset, or the next one where all is settled; and what is settled beyond. Where the
+        lowest record is deferred, it is the anchor: a little lower, which costs one repeat after a crash. Without the
+        fingerprint of the record at the offset, the next owner could believe nothing of what is settled beyond.
+        """
         if self.next_offset is None:
             return None
-        offset = next(iter(self.unsettled), self.next_offset)
-        # Below the same next offset records only ever leave `unsettled`, so that their number tells all of them.
-        made_of = offset, self.next_offset, len(self.unsettled), metadata_chars_max
+        offset = self._committable_offset()
+        # Below the same next offset records only ever leave the unsettled ones, so that their number tells all of them.
+        made_of = offset, self.next_offset, self.unsettled_count, metadata_chars_max
         if self._last_committable is None or self._last_committable[0] != made_of:
-            committable = Committable(offset, self._beyond(self.next_offset, metadata_chars_max))
-            self._last_committable = made_of, committable
+            self._last_committable = made_of, Committable(offset, self._beyond(offset, metadata_chars_max))
         return self._last_committable[1]
 
-    def _beyond(self, end: int, metadata_chars_max: int) -> str:
-        if not self.unsettled:
+    def _committable_offset(self) -> int:
+        lowest = self._lowest_at_hand()
+        lowest_deferred = self.deferred.lowest
+        if lowest_deferred is None:
+            self.anchor = None
+            return lowest
+        anchor = self.anchor
+        if anchor is None or lowest < lowest_deferred:
+            anchor = self._anchor_at(lowest)
+        return anchor[0]
+
+    def _anchor_at(self, offset: int) -> tuple[int, bytes]:
+        """Sets the anchor to a record that is held, and is the lowest unsettled one."""
+        if self.anchor is None or self.anchor[0] != offset:
+            self.anchor = offset, self._at_hand(offset).fingerprint
+        return self.anchor
+
+    def _lowest_at_hand(self) -> int:
+        """The lowest offset whose record is held; the next offset where none is."""
+        lowest = next(iter(self.held), self.next_offset or 0)
+        return min(lowest, *self.held_again) if self.held_again else lowest
+
+    def _at_hand(self, offset: int) -> Fingerprinted:
+        return self.held.get(offset) or self.held_again[offset]
+
+    def _beyond(self, offset: int, metadata_chars_max: int) -> str:
+        """What is settled beyond a committable offset, whose record is held or the anchor; empty where nothing is."""
+        if not self.unsettled_count:
             return ""
-        unsettled = tuple(self.unsettled)
+        end, unsettled = self.next_offset or 0, self._unsettled()
         if self.inherited is not None and self.inherited.end > end:
             # Not delivered to us yet: the previous owner's knowledge stands.
-            unsettled, end = unsettled + self.inherited.unsettled_from(end), self.inherited.end
-        lowest = self.unsettled[unsettled[0]]
-        return encode(SettledBeyond(unsettled, end, lowest.fingerprint), chars_max=metadata_chars_max)
+            unsettled, end = chain(unsettled, self.inherited.unsettled_from(end)), self.inherited.end
+        fingerprint = self.anchor[1] if self.anchor else self._at_hand(offset).fingerprint
+        # The committed offset counts as unsettled, also where it is an anchor that is settled by now.
+        beyond = settled_beyond(chain([(offset, offset + 1)], unsettled), end, fingerprint)
+        return encode(beyond, chars_max=metadata_chars_max)
+
+    def _unsettled(self) -> Iterator[tuple[int, int]]:
+        """All unsettled offsets as runs, ascending."""
+        held = sorted(chain(self.held, self.held_again))
+        return merge(((offset, offset + 1) for offset in held), self.deferred.runs())
 
 
 class UnexpectedDeliveryError(Exception):
@@ -122,7 +193,7 @@ class OffsetTracker:
     @property
     def unsettled_count(self) -> int:
         """Records delivered and not yet settled, over all assigned partitions."""
-        return sum(len(state.unsettled) for state in self._states.values())
+        return sum(state.unsettled_count for state in self._states.values())
 
     def assign(
         self,
@@ -171,7 +242,7 @@ class OffsetTracker:
             )
         if state.inherited is not None and self._is_settled_already(partition, state, record):
             return None
-        state.unsettled[offset] = record
+        state.held[offset] = record
         state.next_offset = offset + 1
         return Ticket(partition, offset, state.epoch)
 
@@ -211,6 +282,41 @@ class OffsetTracker:
         taken, self._inherited = self._inherited, []
         return taken
 
+    def defer(self, ticket: Ticket) -> None:
+        """Notes that nothing of an unsettled record is kept but its offset: it will be read again.
+
+        Args:
+            ticket: The ticket of a record that is held, in the present assignment.
+        """
+        self._states[ticket.partition].defer(ticket.offset)
+
+    def is_deferred(self, partition: Partition, offset: int) -> bool:
+        """Whether a record is remembered by its offset alone."""
+        state = self._states.get(partition)
+        return state is not None and offset in state.deferred
+
+    def regain(self, partition: Partition, record: Fingerprinted) -> Ticket:
+        """Notes that a deferred record was read again, and is held from now on.
+
+        Args:
+            partition: The record's partition, which is assigned.
+            record: A record that is deferred.
+        """
+        state = self._states[partition]
+        state.deferred.discard(record.offset)
+        state.held_again[record.offset] = record
+        return Ticket(partition, record.offset, state.epoch)
+
+    def lose(self, partition: Partition, offset: int) -> bool:
+        """Notes that a deferred record is gone, so that nothing waits for it; False where it is not deferred."""
+        state = self._states.get(partition)
+        return state is not None and state.deferred.discard(offset)
+
+    def lose_below(self, partition: Partition, offset: int) -> int:
+        """The same for all deferred records below an offset; returns how many."""
+        state = self._states.get(partition)
+        return 0 if state is None else state.deferred.discard_below(offset)
+
     def settle(self, ticket: Ticket) -> bool:
         """Notes that a record is settled.
 
@@ -218,10 +324,7 @@ class OffsetTracker:
             Whether it counted: False under an assignment that has ended, or for a record that is settled already.
         """
         state = self._states.get(ticket.partition)
-        if state is None or state.epoch != ticket.epoch or ticket.offset not in state.unsettled:
-            return False
-        del state.unsettled[ticket.offset]
-        return True
+        return state is not None and state.epoch == ticket.epoch and state.settle(ticket.offset)
 
     def is_current(self, ticket: Ticket) -> bool:
         """Whether the record's assignment still lasts."""

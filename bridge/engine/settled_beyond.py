@@ -5,14 +5,16 @@ offset stands still, and the text tells the next owner which records need not be
 repeats: where it is missing, cut short or not understood, everything from the offset on is delivered to Temporal again,
 and nothing is lost.
 
-The text lists the offsets that are *not* settled, up to an end. There are at most as many as the bridge holds records,
-however many are settled between them.
+The text gives lengths: how many offsets are unsettled, how many behind them are settled, and so on in turn up to an
+end. So a backlog of a million records of one lane, which lie beside each other, is one number.
 """
 
 import base64
 import zlib
-from bisect import bisect_left
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Protocol
 
 from bridge.record import FINGERPRINT_BYTES
@@ -24,6 +26,10 @@ _PREFIX: Final = "settled-beyond/1 "
 """Names the format of what follows and its version; another version has another number, and is not read here."""
 _PLAIN_BYTES_MAX: Final = 1 << 20
 """More than any writer writes: a text that unpacks to more is none of this format."""
+
+RUNS_MAX: Final = 5_000
+"""The most runs of unsettled offsets that are told of: making the text of so many takes some milliseconds of the loop.
+`METADATA_CHARS_MAX` holds about 2,000 runs of uneven lengths, and more only of even ones (measured on 2026-11-25)."""
 
 _OFFSET_BITS: Final = 63
 """Kafka's offsets are signed and of 64 bits."""
@@ -49,60 +55,88 @@ class Fingerprinted(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SettledBeyond:
-    """The unsettled offsets of a partition up to an end: all other records that were delivered below it are settled.
+    """Which offsets of a partition are settled, from a committed one on and up to an end.
 
     An offset between them that was never delivered (a transaction's marker, a record that compaction took) counts as
     settled. It does no harm: what Kafka did not deliver when it delivered what follows, it never will.
     """
 
-    unsettled: tuple[int, ...]
-    """Ascending. The first is the committed offset itself."""
-    end: int
-    """Nothing is known from here on."""
+    bounds: tuple[int, ...]
+    """Ascending, and an odd number of them. Unsettled are the offsets from the first bound on, settled those from the
+    second on, unsettled those from the third on, and so on. From the last bound on, nothing is known."""
     fingerprint: bytes
     """The fingerprint of the record at the committed offset: a topic that was made anew has another record there."""
-    _among: frozenset[int] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Makes the set by which offsets are looked up."""
-        object.__setattr__(self, "_among", frozenset(self.unsettled))
 
     @property
     def offset(self) -> int:
-        """The committed offset that this belongs to."""
-        return self.unsettled[0]
+        """The committed offset that this belongs to; its record is unsettled."""
+        return self.bounds[0]
+
+    @property
+    def end(self) -> int:
+        """The offset from which on nothing is known."""
+        return self.bounds[-1]
 
     def holds(self, offset: int) -> bool:
         """Whether the record at the offset is settled."""
-        return self.offset < offset < self.end and offset not in self._among
+        at = bisect_right(self.bounds, offset)
+        return at > 0 and at % 2 == 0
 
     def is_of(self, first: Fingerprinted) -> bool:
         """Whether this was made for the topic in which `first` is the first record from the committed offset on."""
         return first.offset == self.offset and first.fingerprint == self.fingerprint
 
-    def unsettled_from(self, offset: int) -> tuple[int, ...]:
-        """The unsettled offsets from this one on."""
-        return self.unsettled[bisect_left(self.unsettled, offset) :]
+    def unsettled_from(self, offset: int) -> Iterator[tuple[int, int]]:
+        """The runs of unsettled offsets, from this one on: each its first offset, and the one after its last."""
+        for at in range(0, len(self.bounds) - 1, 2):
+            begin, end = max(offset, self.bounds[at]), self.bounds[at + 1]
+            if begin < end:
+                yield begin, end
 
 
-def encode(beyond: SettledBeyond, *, chars_max: int) -> str:
-    """The text for a commit's metadata; empty where nothing is settled beyond its offset.
+def settled_beyond(
+    unsettled: Iterable[tuple[int, int]], end: int, fingerprint: bytes, *, runs_max: int = RUNS_MAX
+) -> SettledBeyond | None:
+    """What is settled between unsettled records; None where nothing is.
+
+    Args:
+        unsettled: Runs of unsettled offsets, ascending, that may touch: each its first offset, and the one after its
+            last. Their lowest offset is the one that is committed.
+        end: Everything that was delivered is below it.
+        fingerprint: The fingerprint of the record at the lowest unsettled offset.
+        runs_max: How many runs are told of. Where there are more, the end is at the first one that is left out.
+    """
+    bounds: list[int] = []
+    for begin, after in unsettled:
+        if bounds and begin <= bounds[-1]:
+            bounds[-1] = max(after, bounds[-1])
+        elif len(bounds) == 2 * runs_max:
+            end = begin
+            break
+        else:
+            bounds += begin, after
+    if bounds and bounds[-1] >= end:
+        end = bounds[-2]  # Nothing is settled behind the last run, so there is nothing to tell from there on.
+        del bounds[-2:]
+    return SettledBeyond((*bounds, end), fingerprint) if bounds else None
+
+
+def encode(beyond: SettledBeyond | None, *, chars_max: int) -> str:
+    """The text for a commit's metadata; empty for None.
 
     Args:
         beyond: Which offsets are settled.
         chars_max: Longest text. What does not fit is left out from the end on: a beginning is true by itself.
     """
-    unsettled, end = list(beyond.unsettled), beyond.end
-    while unsettled and unsettled[-1] == end - 1:
-        end = unsettled.pop()  # Nothing is settled from here on, so there is nothing to tell.
-    if not unsettled:
+    if beyond is None:
         return ""
-    steps = [_number(above - below) for below, above in zip(unsettled, [*unsettled[1:], end], strict=True)]
+    bounds = beyond.bounds
+    lengths = [_number(above - below) for below, above in pairwise(bounds)]
     head = _number(beyond.offset) + beyond.fingerprint
-    text = _pack(head, steps)
+    text = _pack(head, lengths)
     if len(text) <= chars_max:
         return text
-    return _longest_beginning(head, steps, chars_max)
+    return _longest_beginning(head, lengths, chars_max)
 
 
 def decode(text: str, *, offset: int) -> SettledBeyond | None:
@@ -123,41 +157,41 @@ def decode(text: str, *, offset: int) -> SettledBeyond | None:
         plain = _unpack(text.removeprefix(_PREFIX))
         first, position = _read_number(plain, 0)
         fingerprint = plain[position : position + FINGERPRINT_BYTES]
-        *unsettled, end = _read_offsets(plain, position + FINGERPRINT_BYTES, first)
+        bounds = _read_bounds(plain, position + FINGERPRINT_BYTES, first)
     except (ValueError, zlib.error, IndexError) as error:  # An error of base64 is a ValueError.
         raise UnreadableMetadataError(f"it is damaged ({type(error).__name__})") from None
     if first != offset:
         raise UnreadableMetadataError("it belongs to another offset")
-    if not unsettled:
+    if len(bounds) == 1 or len(bounds) % 2 == 0:
         raise UnreadableMetadataError("it is damaged (it has no end)")
-    return SettledBeyond(tuple(unsettled), end, fingerprint)
+    return SettledBeyond(tuple(bounds), fingerprint)
 
 
-def _read_offsets(data: bytes, position: int, first: int) -> list[int]:
-    offsets = [first]
+def _read_bounds(data: bytes, position: int, first: int) -> list[int]:
+    bounds = [first]
     while position < len(data):
-        step, position = _read_number(data, position)
-        if step == 0:
-            raise ValueError("offsets rise")
-        offsets.append(offsets[-1] + step)
-    return offsets
+        length, position = _read_number(data, position)
+        if length == 0:
+            raise ValueError("bounds rise")
+        bounds.append(bounds[-1] + length)
+    return bounds
 
 
-def _longest_beginning(head: bytes, steps: list[bytes], chars_max: int) -> str:
-    fits, count_min, count_max = "", 1, len(steps) - 1
-    while count_min <= count_max:
-        count = (count_min + count_max) // 2
-        text = _pack(head, steps[:count])  # Its last step leads to an unsettled offset, which becomes the end.
+def _longest_beginning(head: bytes, lengths: list[bytes], chars_max: int) -> str:
+    fits, pairs_min, pairs_max = "", 1, len(lengths) // 2 - 1
+    while pairs_min <= pairs_max:
+        pairs = (pairs_min + pairs_max) // 2
+        text = _pack(head, lengths[: 2 * pairs])  # A beginning ends behind settled offsets, as the whole does.
         if len(text) <= chars_max:
-            fits, count_min = text, count + 1
+            fits, pairs_min = text, pairs + 1
         else:
-            count_max = count - 1
+            pairs_max = pairs - 1
     return fits
 
 
-def _pack(head: bytes, steps: list[bytes]) -> str:
-    # The steps are mostly small and alike: packed they take a fraction, and the checksum of zlib finds damage.
-    return _PREFIX + base64.b64encode(zlib.compress(head + b"".join(steps))).decode("ascii")
+def _pack(head: bytes, lengths: list[bytes]) -> str:
+    # The lengths are mostly small and alike: packed they take a fraction, and the checksum of zlib finds damage.
+    return _PREFIX + base64.b64encode(zlib.compress(head + b"".join(lengths))).decode("ascii")
 
 
 def _unpack(packed: str) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, cast
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -16,6 +17,8 @@ from bridge.kafka.lenient_records import read_leniently
 
 _FETCH_MAX_BYTES = 16 * 1024 * 1024
 _PARTITION_FETCH_MAX_BYTES = 1024 * 1024
+_PAST_FETCH_MAX_BYTES = 256 * 1024
+"""For records that are read once more: some hundred of them, of which one lane wants 64 at a time."""
 _FETCH_MAX_WAIT_MS = 50
 """How long a broker may wait for records.
 
@@ -27,6 +30,10 @@ _PRODUCE_MAX_BYTES = 16 * 1024 * 1024
 """Above what any source record has; the broker's own limit for the dead-letter topic decides."""
 
 _KNOCK_TIMEOUT_SECONDS = 5.0
+_CLOSE_TIMEOUT = timedelta(seconds=3)
+"""How long closing one Kafka client may take; it would otherwise wait for a broker that is away."""
+
+log = structlog.get_logger("bridge")
 
 
 async def login_error(kafka: Kafka, client_id: str) -> Exception | None:
@@ -78,6 +85,45 @@ def make_consumer(config: BridgeConfig, kafka: Kafka) -> Any:
         metadata_max_age_ms=15_000,  # How soon added partitions are seen: work on them goes on within 30 s (I12).
         **kafka.security,
     )
+
+
+def make_past_reader(config: BridgeConfig, kafka: Kafka) -> Any:
+    """An `AIOKafkaConsumer` without a group, neither started nor assigned, that reads records once more."""
+    read_leniently()
+    return AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap_servers,
+        client_id=client_id_of(config),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",  # An offset that is not there any more is an error, and no other one's turn.
+        isolation_level="read_committed",
+        fetch_max_bytes=_FETCH_MAX_BYTES,
+        max_partition_fetch_bytes=_PAST_FETCH_MAX_BYTES,
+        fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        **kafka.security,
+    )
+
+
+async def close_client(client: Any) -> None:
+    """Closes a Kafka client, within bounds.
+
+    In a task of its own: the client cancels tasks that it waits for, and lets their cancellation out as if it were the
+    caller's; or it keeps a cancellation to itself, and a time-out around it would have no end (aiokafka 0.14).
+    """
+    closing = asyncio.create_task(client.stop(), name="bridge-client-close")
+    await asyncio.wait([closing], timeout=_CLOSE_TIMEOUT.total_seconds())
+    if not closing.done():
+        closing.cancel()
+        problem = "TimeoutError"
+    elif closing.cancelled():
+        problem = "CancelledError"
+    elif (error := closing.exception()) is not None:
+        problem = type(error).__name__
+    else:
+        return
+    # It is over either way, and everything that counts is committed.
+    log.warning("bridge.client.not_closed", client=type(client).__name__, error=problem)
 
 
 async def fetch_committed(

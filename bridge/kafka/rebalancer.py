@@ -70,7 +70,7 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         """
         self._engine.drop()
         # The records that met these troubles are others' now, or come again.
-        self._health.forget(Dependency.DEAD_LETTERS, Dependency.OFFSETS)
+        self._health.forget(Dependency.DEAD_LETTERS, Dependency.OFFSETS, Dependency.REREADS)
         self._consumer.pause(*assigned)
         inherited: dict[Partition, SettledBeyond] = {}
         try:

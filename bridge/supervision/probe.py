@@ -10,7 +10,7 @@ from temporalio.client import Client
 from bridge.config import BridgeConfig, Kafka
 from bridge.decisions import classify_dispatch_error, classify_kafka_error
 from bridge.engine.engine import Engine
-from bridge.engine.offsets import OffsetTracker
+from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Dependency, Health
 from bridge.kafka.clients import client_id_of, login_error
 
@@ -54,6 +54,8 @@ class Prober:
         self._interval_seconds = config.probe_interval.total_seconds()
         self.is_lagging = False
         """Whether there were records to read at the last look."""
+        self.ends: dict[Partition, int] = {}
+        """Where each assigned partition ended at the last look."""
         self._was_refused = False
         """Whether the last look at Temporal failed."""
 
@@ -70,6 +72,7 @@ class Prober:
             self._health.failed(Dependency.TEMPORAL, classify_dispatch_error(error), error)
             self._was_refused = True
             return
+        self._health.heard_from(Dependency.TEMPORAL)
         # While there is work, its calls say how Temporal is: a namespace may answer that takes no calls. But records
         # that are held may wait for dead letters, and make no call: so trouble noted here is cleared here.
         if self._engine.records_held == 0 or self._was_refused:
@@ -82,15 +85,14 @@ class Prober:
             async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
                 if not partitions:
                     await self._consumer.topics()
-                    lagging = False
-                else:
-                    ends = await self._consumer.end_offsets(partitions)
-                    lagging = await self._is_behind(ends)
+                ends = await self._consumer.end_offsets(partitions) if partitions else {}
+                lagging = await self._is_behind(ends)
         except Exception as error:  # noqa: BLE001 -- as above
             reason = await login_error(self._kafka, self._client_id) or error
             self._health.failed(Dependency.KAFKA, classify_kafka_error(reason), reason)
             return
         self.is_lagging = lagging
+        self.ends = {Partition(*key): end for key, end in ends.items()}
         self._health.answered(Dependency.KAFKA)
 
     async def _is_behind(self, ends: dict[Any, int]) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -12,12 +11,9 @@ from aiokafka.errors import KafkaConnectionError
 from bridge.config import BridgeConfig, Kafka
 from bridge.decisions import Decision, classify_dispatch_error, classify_kafka_error
 from bridge.health import Dependency, Health
-from bridge.kafka.clients import client_id_of, login_error, make_consumer, make_producer
+from bridge.kafka.clients import client_id_of, close_client, login_error, make_consumer, make_producer
 
 log = structlog.get_logger("bridge")
-
-_CLOSE_TIMEOUT = timedelta(seconds=3)
-"""How long closing one Kafka client may take; it would otherwise wait for a broker that is away."""
 
 
 class MissingTopicsError(Exception):
@@ -86,16 +82,16 @@ class Startup:
             try:
                 await client.start()
             except KafkaConnectionError as error:
-                await _close(client)
+                await close_client(client)
                 raise await login_error(self._kafka, client_id_of(self._config)) or error from None
             except BaseException:
-                await _close(client)
+                await close_client(client)
                 raise
             started.append(client)
 
         if not await self._repeat(start, Dependency.KAFKA, classify_kafka_error):
             return None
-        resources.push_async_callback(_close, started[0])
+        resources.push_async_callback(close_client, started[0])
         return started[0]
 
     async def _repeat(
@@ -138,24 +134,3 @@ async def _outcome(attempt: Coroutine[Any, Any, None], *, unless: "asyncio.Task[
 
 def _classify_start_error(error: BaseException) -> Decision:
     return Decision.CONFIGURATION if isinstance(error, MissingTopicsError) else classify_kafka_error(error)
-
-
-async def _close(client: Any) -> None:
-    """Closes a Kafka client, within bounds.
-
-    In a task of its own: the client cancels tasks that it waits for, and lets their cancellation out as if it were the
-    caller's; or it keeps a cancellation to itself, and a time-out around it would have no end (aiokafka 0.14).
-    """
-    closing = asyncio.create_task(client.stop(), name="bridge-client-close")
-    await asyncio.wait([closing], timeout=_CLOSE_TIMEOUT.total_seconds())
-    if not closing.done():
-        closing.cancel()
-        problem = "TimeoutError"
-    elif closing.cancelled():
-        problem = "CancelledError"
-    elif (error := closing.exception()) is not None:
-        problem = type(error).__name__
-    else:
-        return
-    # It is over either way, and everything that counts is committed.
-    log.warning("bridge.client.not_closed", client=type(client).__name__, error=problem)

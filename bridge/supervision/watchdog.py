@@ -30,6 +30,10 @@ class Signs:
     """Whether the engine takes nothing, as it is full or waits for a person."""
     lagging: bool
     """Whether there are records to read."""
+    records_taken_again: int = 0
+    """Deferred records that were read again so far."""
+    wants_records: bool = False
+    """Whether there is room for deferred records, and Kafka is not known to refuse them."""
 
 
 class Watchdog:
@@ -63,6 +67,9 @@ class Watchdog:
         self._expect("no attempt comes to an end", signs.attempts_ended, now, expected=signs.records_held > 0)
         reads = signs.kafka_answers and signs.assigned and signs.lagging and not signs.paused
         self._expect("Kafka has records, and none arrives", signs.records_taken, now, expected=reads)
+        reads_again = signs.kafka_answers and signs.wants_records
+        trouble = "deferred records are to be read again, and none arrives"
+        self._expect(trouble, signs.records_taken_again, now, expected=reads_again)
 
     def _expect(self, trouble: str, count: int, now: float, *, expected: bool) -> None:
         last = self._progress.get(trouble)

@@ -32,7 +32,12 @@ def bridge_checks(bridge: Bridge) -> HealthChecks:
 
     async def ready() -> HealthAnswer:
         status = bridge.status()
-        details = {"partitions": status.partitions, "records_held": status.records_held}
+        details = {
+            "partitions": status.partitions,
+            "records_held": status.records_held,
+            "records_deferred": status.records_deferred,
+            "stuck": list(status.stuck),
+        }
         return HealthAnswer(status.ready, status.reasons, details)
 
     return HealthChecks(live, ready)

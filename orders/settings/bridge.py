@@ -25,6 +25,21 @@ class BridgeSettings(BaseModel):
     )
     bridge_bytes_held_max: SizeBytes = Field(64 * 1024 * 1024, description="Most bytes of such records.")
     bridge_calls_in_flight_max: Count = Field(100, description="Most calls on Temporal at once.")
+    bridge_lane_records_max: Count = Field(
+        64, description="Most records of one order that are held; those behind them are read again when there is room."
+    )
+    bridge_lane_bytes_max: SizeBytes = Field(
+        1024 * 1024, description="Most bytes of one order's records that are held; one record it may be, however large."
+    )
+    bridge_deferred_records_max: int = Field(
+        2_000_000,
+        ge=1,
+        le=10**9,
+        description="Most records of all orders that wait to be read again, 5 bytes each; then nothing more is taken.",
+    )
+    bridge_stuck_after_seconds: Seconds = Field(
+        30, description="An order whose next event was tried for so long is said to be stuck; all others go on."
+    )
     bridge_value_max_bytes: SizeBytes = Field(
         512 * 1024, description="Longest value of a record; a longer one is set aside. Temporal's own limit is 2 MiB."
     )
@@ -108,6 +123,10 @@ class BridgeSettings(BaseModel):
                 records_held_max=self.bridge_records_held_max,
                 bytes_held_max=self.bridge_bytes_held_max,
                 calls_in_flight_max=self.bridge_calls_in_flight_max,
+                lane_records_max=self.bridge_lane_records_max,
+                lane_bytes_max=self.bridge_lane_bytes_max,
+                deferred_records_max=self.bridge_deferred_records_max,
+                stuck_after=span(self.bridge_stuck_after_seconds),
             ),
             commit_interval=span(self.bridge_commit_interval_seconds),
             commit_timeout=span(self.bridge_commit_timeout_seconds),

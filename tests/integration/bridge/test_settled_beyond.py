@@ -79,7 +79,7 @@ async def settle_all_but_the_stuck_and_kill(room: DeviceRoom, temporal: Temporal
 
     async def all_is_told() -> bool:
         beyond = await told(room)
-        return beyond is not None and (beyond.end, beyond.unsettled) == (BEYOND, (0, BEYOND // 2))
+        return beyond is not None and beyond.bounds == (0, 1, BEYOND // 2, BEYOND // 2 + 1, BEYOND)
 
     await assert_eventually(all_is_told, 20, "a commit that tells of everything beyond the stuck record")
     running.cancel()

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from bridge.engine.settled_beyond import METADATA_CHARS_MAX, SettledBeyond, encode
+from bridge.engine.settled_beyond import METADATA_CHARS_MAX, encode, settled_beyond
 from orders.clients.opened import open_clients
 from orders.operations.explain.kafka_side import look_in_kafka
 from orders.settings import Settings
@@ -51,7 +51,9 @@ async def test_what_is_settled_beyond_a_stuck_order_is_told(endpoints: Endpoints
         await room.produce(
             *(Outgoing(topic, json.dumps({"order_id": one}).encode(), key=one.encode()) for one in order_ids)
         )
-        told = encode(SettledBeyond(STUCK_AT, RECORDS - 1, MARK), chars_max=METADATA_CHARS_MAX)
+        told = encode(
+            settled_beyond([(at, at + 1) for at in STUCK_AT], RECORDS - 1, MARK), chars_max=METADATA_CHARS_MAX
+        )
         await commit(room, 0, told if believed else "somebody else's")
         assert await taken(room, "stuck") == [False, False]
         assert await taken(room, "o-1") == [believed]

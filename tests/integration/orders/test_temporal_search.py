@@ -199,4 +199,4 @@ async def finds(client: Client, query: str, moment: datetime, order_id: str) -> 
     asked = query.replace("2026-01-31T12:00:00Z", f"{moment:%Y-%m-%dT%H:%M:%SZ}")
     found = [run async for run in client.list_workflows(asked)]
     assert {run.workflow_type for run in found} <= {ORDER_WORKFLOW}
-    return order_workflow_id(order_id) in {run.id for run in found}
+    return order_id in {run.id for run in found}

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -94,7 +95,7 @@ def committable(rig: Rig) -> dict[Partition, int]:
 
 
 @asynccontextmanager
-async def open_rig(**limits: int) -> AsyncIterator[Rig]:
+async def open_rig(**limits: Any) -> AsyncIterator[Rig]:
     attempts, tracker, health = Attempts(), OffsetTracker(), Health()
     tracker.assign({P0})
     engine = Engine(ByValue(), attempts.attempt, tracker, health, EngineLimits(**limits))
@@ -178,12 +179,12 @@ def holds(rig: Rig, count: int) -> bool:
 
 async def test_bytes_are_bounded_as_well() -> None:
     async with open_rig(bytes_held_max=100) as rig:
-        rig.attempts.gates["x" * 60] = asyncio.Event()
+        gate = rig.attempts.gates["x" * 60] = rig.attempts.gates["y" * 60] = asyncio.Event()
         rig.take("x" * 60)
         assert not rig.engine.update_paused()
-        rig.take("x" * 60)
+        rig.take("y" * 60)
         assert rig.engine.update_paused()
-        rig.attempts.gates["x" * 60].set()
+        gate.set()
         await rig.settled()
         assert not rig.engine.update_paused()
 
@@ -265,7 +266,7 @@ async def test_what_an_earlier_owner_had_settled_is_passed_over_without_an_attem
 
 async def test_what_another_topic_of_the_same_name_had_settled_is_attempted_and_said() -> None:
     async with open_rig() as rig:
-        rig.tracker.assign({P0}, {P0: SettledBeyond((0,), 3, b"of another")})
+        rig.tracker.assign({P0}, {P0: SettledBeyond((0, 1, 3), b"of another")})
         with capture_logs() as logs:
             rig.take("a", "b", "c")
             await rig.settled()
@@ -287,14 +288,14 @@ async def attempt_at_nothing() -> None:
 
 
 def test_counts_of_what_is_held_come_out_at_nothing() -> None:
-    tracker, lanes = OffsetTracker(), Lanes()
+    tracker, lanes = OffsetTracker(), Lanes(EngineLimits())
     tracker.assign({P0})
     made = []
     for offset, workflow_id in enumerate(["a", "b", "a"]):
         record = Record("t", 0, offset, 0, None, b"v")
         ticket = tracker.deliver(P0, record)
         assert ticket is not None
-        made.append(lanes.add(Work(record, Call("Any", workflow_id, "any"), ticket, 7)))
+        made.append(lanes.add(workflow_id, Work(record, Call("Any", workflow_id, "any"), ticket, 7)))
     assert (lanes.records_held, lanes.bytes_held, len(lanes), made[2]) == (3, 21, 2, None)
     for lane in (made[0], made[0], made[1]):
         assert lane is not None
@@ -314,8 +315,24 @@ def test_a_lane_is_the_workflow_s_id_unless_the_call_names_another() -> None:
 
 def test_no_workflow_id_shares_the_lane_of_a_record_that_is_refused() -> None:
     refusal = Refusal(Stage.BYTES, RefusalCode.VALUE_EMPTY, "empty")
-    lanes = Lanes()
+    lanes = Lanes(EngineLimits())
     for offset in range(3):
-        assert lanes.add(work(offset, refusal)) is not None
-        assert lanes.add(work(offset + 3, Call("Any", f"t:0:{offset}", "any"))) is not None
+        for one in (work(offset, refusal), work(offset + 3, Call("Any", f"t:0:{offset}", "any"))):
+            assert lanes.add(one.lane_key, one) is not None
     assert len(lanes) == 6
+
+
+def test_a_lane_that_lost_all_it_had_is_forgotten_and_one_that_has_more_wants_it() -> None:
+    lanes = Lanes(EngineLimits())
+    for key, offsets in (("a", (0, 5)), ("b", (1, 9))):
+        lanes.add(key, work(offsets[0], Call("Any", key, "any")))
+        lane = lanes.get(key)
+        assert lane is not None
+        for offset in offsets[1:]:
+            lanes.defer(lane, P0, offset)
+        lanes.remove_head(lane)
+    assert lanes.wanted(10) == {P0: [5, 9]}
+    lanes.lose_below(P0, 6)
+    assert (len(lanes), lanes.records_deferred, lanes.wanted(10)) == (1, 1, {P0: [9]})
+    lanes.lose(P0, 9)
+    assert (len(lanes), lanes.records_deferred, lanes.wants_records) == (0, 0, False)

@@ -19,7 +19,7 @@ from bridge.record import Record
 
 TP, P0 = TopicPartition("t", 0), Partition("t", 0)
 FIRST = Record("t", 0, 5, 0, None, b"v")
-TOLD = encode(SettledBeyond((5,), 8, FIRST.fingerprint), chars_max=METADATA_CHARS_MAX)
+TOLD = encode(SettledBeyond((5, 6, 8), FIRST.fingerprint), chars_max=METADATA_CHARS_MAX)
 
 
 @dataclass

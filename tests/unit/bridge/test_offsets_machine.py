@@ -70,7 +70,7 @@ def inherited(stored: Committable | None) -> SettledBeyond | None:
 
 
 class OffsetsMachine(RuleBasedStateMachine):
-    """Deliver, settle in any order, commit (acknowledged late or never), revoke, reassign, crash, redeliver."""
+    """Deliver, defer, read again, settle in any order, commit (acknowledged late or never), revoke, reassign, crash."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,6 +78,8 @@ class OffsetsMachine(RuleBasedStateMachine):
         self.logs = {partition: Log() for partition in PARTITIONS}
         self.models: dict[Partition, Model] = {}
         self.tickets: list[Ticket] = []
+        """Of the records that are held."""
+        self.deferred: list[Ticket] = []
         self.stale: list[Ticket] = []
         self.pending: tuple[dict[Partition, Committable], int] | None = None
         self.assignments = self.topics_made = 0
@@ -128,7 +130,7 @@ class OffsetsMachine(RuleBasedStateMachine):
 
     def forget(self) -> None:
         self.stale = (self.stale + self.tickets)[-20:]
-        self.tickets = []
+        self.tickets, self.deferred = [], []
         self.models = {}
 
     @rule(choice=st.integers(0, 3), back=st.integers(0, 4), emptied=st.booleans(), again=st.integers(0, 60))
@@ -190,6 +192,38 @@ class OffsetsMachine(RuleBasedStateMachine):
                 self.models[ticket.partition].unsettled.discard(ticket.offset)
                 self.logs[ticket.partition].settled.add(ticket.offset)
 
+    @precondition(lambda self: self.tickets)
+    @rule(choices=st.lists(st.integers(0, 99), min_size=1, max_size=8))
+    def defer(self, choices: list[int]) -> None:
+        for choice in choices:
+            if self.tickets:
+                ticket = self.tickets.pop(choice % len(self.tickets))
+                self.tracker.defer(ticket)
+                self.deferred.append(ticket)
+                assert not self.tracker.settle(ticket), "it is not held"
+
+    @precondition(lambda self: self.deferred)
+    @rule(
+        choices=st.lists(st.integers(0, 99), min_size=1, max_size=8), gone=st.sampled_from([False, False, False, True])
+    )
+    def read_again(self, choices: list[int], gone: bool) -> None:
+        for choice in choices:
+            if self.deferred:
+                self.take_back(self.deferred.pop(choice % len(self.deferred)), gone=gone)
+
+    def take_back(self, ticket: Ticket, *, gone: bool) -> None:
+        partition, log = ticket.partition, self.logs[ticket.partition]
+        assert self.tracker.is_deferred(partition, ticket.offset)
+        if gone:
+            assert self.tracker.lose(partition, ticket.offset)
+            self.models[partition].unsettled.discard(ticket.offset)
+            log.settled.add(ticket.offset)
+        else:
+            (record,) = [record for record in log.records if record.offset == ticket.offset]
+            assert self.tracker.regain(partition, record) == ticket
+            self.tickets.append(ticket)
+        assert not self.tracker.is_deferred(partition, ticket.offset)
+
     @precondition(lambda self: self.stale)
     @rule(choice=st.integers(0, 99))
     def settle_under_an_assignment_that_has_ended(self, choice: int) -> None:
@@ -234,14 +268,19 @@ class OffsetsMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_committable_is_what_the_model_says(self) -> None:
+        """It may be lower only while the record at the lowest unsettled offset is deferred."""
         committable = self.tracker.committable()
         for partition, model in self.models.items():
-            expected = model.committable()
-            if partition in committable:
-                assert committable.pop(partition).offset == expected
-            elif expected is not None:
-                assert model.committed, "something was delivered, and nothing of it committed"
-                assert model.committed[-1] == expected
+            expected, found = model.committable(), committable.pop(partition, None)
+            if found is None and expected is None:
+                continue
+            assert found or model.committed, "something was delivered, and nothing of it committed"
+            offset = found.offset if found else model.committed[-1]
+            if expected is not None and self.tracker.is_deferred(partition, expected):
+                assert offset in model.delivered
+                assert offset <= expected
+            else:
+                assert offset == expected
         assert committable == {}, "not ours"
 
     @invariant()
@@ -253,7 +292,7 @@ class OffsetsMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_unsettled_is_counted(self) -> None:
-        assert self.tracker.unsettled_count == len(self.tickets)
+        assert self.tracker.unsettled_count == len(self.tickets) + len(self.deferred)
         assert self.tracker.partitions == set(self.models)
 
 

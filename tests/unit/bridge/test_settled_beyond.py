@@ -9,26 +9,43 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.engine.settled_beyond import METADATA_CHARS_MAX, SettledBeyond, UnreadableMetadataError, decode, encode
+from bridge.engine.settled_beyond import (
+    METADATA_CHARS_MAX,
+    RUNS_MAX,
+    SettledBeyond,
+    UnreadableMetadataError,
+    decode,
+    encode,
+    settled_beyond,
+)
 from bridge.record import FINGERPRINT_BYTES, Record
 
 MARK = b"\x01" * FINGERPRINT_BYTES
 
 
-def beyond(*unsettled: int, end: int) -> SettledBeyond:
-    return SettledBeyond(unsettled, end, MARK)
+def beyond(*unsettled: int, end: int) -> SettledBeyond | None:
+    return settled_beyond([(offset, offset + 1) for offset in unsettled], end, MARK)
+
+
+@st.composite
+def any_runs(draw: st.DrawFn) -> list[tuple[int, int]]:
+    """Runs of unsettled offsets; some touch."""
+    end, runs = draw(st.integers(0, 2**62)), []
+    for gap, length in draw(
+        st.lists(st.tuples(st.integers(0, 1_000), st.integers(1, 1_000)), min_size=1, max_size=200)
+    ):
+        runs.append((end + gap, end + gap + length))
+        end = runs[-1][1]
+    return runs
 
 
 @st.composite
 def any_beyond(draw: st.DrawFn) -> SettledBeyond:
-    first = draw(st.integers(0, 2**62))
-    steps = draw(st.lists(st.integers(1, 1_000), max_size=300))
-    unsettled = [first]
-    for step in steps:
-        unsettled.append(unsettled[-1] + step)
-    return SettledBeyond(
-        tuple(unsettled), unsettled[-1] + draw(st.integers(1, 1_000)), draw(st.binary(min_size=8, max_size=8))
-    )
+    runs = draw(any_runs())
+    fingerprint = draw(st.binary(min_size=FINGERPRINT_BYTES, max_size=FINGERPRINT_BYTES))
+    told = settled_beyond(runs, runs[-1][1] + draw(st.integers(1, 1_000)), fingerprint)
+    assert told is not None
+    return told
 
 
 def settled(told: SettledBeyond | None, below: int) -> list[int]:
@@ -40,20 +57,37 @@ def test_all_but_the_unsettled_ones_is_settled_up_to_the_end() -> None:
     assert told is not None
     assert settled(told, 30) == [11, 13, 14, 16, 17]
     assert not told.holds(9)
+    assert list(told.unsettled_from(0)) == [(10, 11), (12, 13), (15, 16)]
+    assert list(told.unsettled_from(12)) == [(12, 13), (15, 16)]
+    assert list(told.unsettled_from(16)) == []
 
 
 def test_where_nothing_is_settled_beyond_there_is_nothing_to_tell() -> None:
-    assert encode(beyond(10, end=11), chars_max=METADATA_CHARS_MAX) == ""
-    assert encode(beyond(10, 11, 12, end=13), chars_max=METADATA_CHARS_MAX) == ""
+    assert beyond(10, end=11) is None
+    assert beyond(10, 11, 12, end=13) is None
+    assert beyond(end=13) is None
+    assert encode(None, chars_max=METADATA_CHARS_MAX) == ""
     assert decode("", offset=10) is None
+
+
+@given(any_runs(), st.integers(0, 2_000), st.integers(1, 300))
+def test_it_knows_what_a_plain_list_of_unsettled_offsets_knows(
+    runs: list[tuple[int, int]], past_the_end: int, runs_max: int
+) -> None:
+    end = runs[-1][1] + past_the_end
+    told = settled_beyond(runs, end, MARK, runs_max=runs_max)
+    near = sorted({offset + by for run in runs for offset in run for by in (-1, 0, 1)} | {end - 1, end, end + 1})
+    known_below = 0 if told is None else told.end
+    for offset in near:
+        is_settled = runs[0][0] <= offset < end and not any(begin <= offset < after for begin, after in runs)
+        assert (told is not None and told.holds(offset)) is (is_settled and offset < known_below)
+    if told is not None:
+        assert told.offset == runs[0][0]
 
 
 @given(any_beyond())
 def test_what_is_told_comes_back(told: SettledBeyond) -> None:
-    back = decode(encode(told, chars_max=1 << 20), offset=told.offset)
-    near = [*told.unsettled, *(offset + 1 for offset in told.unsettled), told.end - 1, told.end, told.end + 1]
-    assert [told.holds(offset) for offset in near] == [back is not None and back.holds(offset) for offset in near]
-    assert back is None or back.fingerprint == told.fingerprint
+    assert decode(encode(told, chars_max=1 << 20), offset=told.offset) == told
 
 
 @given(any_beyond(), st.integers(0, 400))
@@ -61,25 +95,33 @@ def test_what_does_not_fit_is_left_out_from_the_end_on(told: SettledBeyond, char
     text = encode(told, chars_max=chars_max)
     assert len(text) <= chars_max
     back = decode(text, offset=told.offset)
-    if back is None:
-        return
     # No more than was known, and everything of it up to where it ends.
-    assert back.end <= told.end
-    assert back.unsettled == tuple(offset for offset in told.unsettled if offset < back.end)
+    assert back is None or back.bounds == told.bounds[: len(back.bounds)]
 
 
 def test_much_more_than_fits_is_told_as_far_as_it_fits() -> None:
     """Thousands of records stuck at uneven distances."""
-    unsettled = tuple(sorted(random.Random(1).sample(range(4_000_000), 4_000)))  # noqa: S311 -- no secret
-    text = encode(SettledBeyond(unsettled, 4_000_000, MARK), chars_max=METADATA_CHARS_MAX)
+    unsettled = sorted(random.Random(1).sample(range(4_000_000), 4_000))  # noqa: S311 -- no secret
+    text = encode(beyond(*unsettled, end=4_000_000), chars_max=METADATA_CHARS_MAX)
     assert METADATA_CHARS_MAX - 50 < len(text) <= METADATA_CHARS_MAX
     back = decode(text, offset=unsettled[0])
     assert back is not None
     assert back.end > 1_000_000
 
 
-def test_one_stuck_record_needs_some_dozen_characters_however_much_is_settled_beyond() -> None:
-    assert len(encode(beyond(10**12, end=10**12 + 10**6), chars_max=METADATA_CHARS_MAX)) < 64
+def test_one_stuck_lane_needs_some_dozen_characters_however_much_waits_behind_it_and_is_settled_beyond() -> None:
+    for waiting in (1, 1_000_000):
+        told = settled_beyond([(10**12, 10**12 + waiting)], 10**12 + 2 * 10**6, MARK)
+        assert len(encode(told, chars_max=METADATA_CHARS_MAX)) < 64
+
+
+def test_no_more_runs_are_looked_at_than_are_told_of() -> None:
+    """What a commit costs is bounded: a lane's million records may lie among a million of others."""
+    runs = iter((offset, offset + 1) for offset in range(0, 2_000_000, 2))
+    told = settled_beyond(runs, 2_000_000, MARK)
+    assert told is not None
+    assert (told.end, len(told.bounds)) == (2 * RUNS_MAX, 2 * RUNS_MAX + 1)
+    assert next(runs) == (2 * RUNS_MAX + 2, 2 * RUNS_MAX + 3)
 
 
 @pytest.mark.parametrize(
@@ -94,11 +136,13 @@ def test_one_stuck_record_needs_some_dozen_characters_however_much_is_settled_be
         "settled-beyond/1 " + base64.b64encode(zlib.compress(b"")).decode(),
         "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK)).decode(),
         "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK[:3])).decode(),
-        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x00\x02")).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x00")).decode(),
         "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x82")).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02")).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x02\x02")).decode(),
         "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\xff" * 1_000)).decode(),
-        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02" * (2 << 20))).decode(),
-        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02") + b"more").decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x02" * (1 << 20))).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x02") + b"more").decode(),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_words(text: str) -> None:
@@ -137,7 +181,7 @@ def test_a_text_that_came_with_another_offset_is_not_believed() -> None:
 
 def test_it_speaks_only_of_the_topic_that_has_the_same_record_there() -> None:
     record = Record("t", 0, 10, 1_000, b"k", b"v")
-    told = SettledBeyond((10,), 20, record.fingerprint)
+    told = SettledBeyond((10, 11, 20), record.fingerprint)
     assert told.is_of(record)
     assert told.is_of(Record("t", 0, 10, 1_000, b"k", b"v", (("header", b"x"),)))
     others = [

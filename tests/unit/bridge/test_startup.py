@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.supervision import startup
+from bridge.kafka import clients
 
 CLOSE_TIMEOUT = timedelta(seconds=0.2)
 
@@ -61,24 +61,24 @@ class Closes:
 async def test_a_client_that_fails_to_close_is_told_in_the_log_and_stops_nothing(
     client: Any, said: list[str], logs: list[Any]
 ) -> None:
-    await startup._close(client)
+    await clients.close_client(client)
     assert [line["error"] for line in logs] == said
 
 
 async def test_a_client_that_does_not_close_is_left_after_a_while(
     logs: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(startup, "_CLOSE_TIMEOUT", CLOSE_TIMEOUT)
+    monkeypatch.setattr(clients, "_CLOSE_TIMEOUT", CLOSE_TIMEOUT)
     client = KeepsCancellationToItself()
     async with asyncio.timeout(5):
-        await startup._close(client)
+        await clients.close_client(client)
     assert [line["error"] for line in logs] == ["TimeoutError"]
     client.released.set()
 
 
 async def test_who_waits_for_a_client_to_close_can_be_cancelled() -> None:
     client = KeepsCancellationToItself()
-    waiting = asyncio.create_task(startup._close(client))
+    waiting = asyncio.create_task(clients.close_client(client))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
