@@ -9,7 +9,17 @@ from typing import Any
 
 import structlog
 
-from benchmarks import bridge_calls, consumer_overhead, hol_block, hot_key, key_parallel, memory, redelivered
+from benchmarks import (
+    bridge_calls,
+    consumer_overhead,
+    hol_block,
+    hot_key,
+    hot_order,
+    key_parallel,
+    memory,
+    redelivered,
+    stuck_order,
+)
 from benchmarks.report import Figure, save
 from benchmarks.table import render
 
@@ -22,6 +32,8 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, list[Figure]]]] = {
     "bridge_signal": bridge_calls.run_signal,
     "memory": memory.run,
     "redelivered": redelivered.run,
+    "stuck_order": stuck_order.run,
+    "hot_order": hot_order.run,
 }
 
 

@@ -75,12 +75,16 @@ class BenchRoom:
         finally:
             await admin.close()
 
+    def producer(self) -> Any:
+        """A producer, to be started."""
+        return AIOKafkaProducer(
+            bootstrap_servers=self.endpoints.kafka_bootstrap_servers, linger_ms=5, max_batch_size=131_072
+        )
+
     async def produce(self, records: Iterable[tuple[str, str, dict[str, Any]]]) -> int:
         """Produces (topic, key, body) records in order; returns how many."""
         count = 0
-        async with AIOKafkaProducer(
-            bootstrap_servers=self.endpoints.kafka_bootstrap_servers, linger_ms=5, max_batch_size=131_072
-        ) as producer:
+        async with self.producer() as producer:
             last = None
             for topic, key, body in records:
                 last = await producer.send(topic, json.dumps(body).encode(), key.encode())

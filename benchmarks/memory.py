@@ -54,7 +54,7 @@ async def peak_bytes(told: dict[str, Any]) -> int:
         peak = 0
         async with running(room, room.config(), _Away()) as bridge:
             for _ in range(int(WATCHED_SECONDS / 0.05)):
-                peak = max(peak, _resident_bytes())
+                peak = max(peak, resident_bytes())
                 await asyncio.sleep(0.05)
             held = bridge.status().records_held
         if held < room.config().engine.records_held_max:
@@ -62,7 +62,8 @@ async def peak_bytes(told: dict[str, Any]) -> int:
         return peak
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
+    """The present resident size of this process."""
     import psutil  # noqa: PLC0415 -- of the development environment only
 
     return int(psutil.Process().memory_info().rss)
