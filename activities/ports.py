@@ -82,7 +82,12 @@ class SequenceConflictError(Exception):
 
 
 class DatabaseUnavailableError(Exception):
-    """The database did not answer, or not in time; the call may be repeated."""
+    """The database did not answer, or did not do what it was asked; the call may be repeated."""
+
+    def __init__(self, message: str, *, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+        """The code by which the server itself said why; None where the server said nothing."""
 
 
 class EventPublisher(Protocol):

@@ -1,14 +1,17 @@
 """Connections to Postgres."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres.engine import EngineOptions, create_engine, database_url
+from activities.adapters.postgres.errors import LOCK_NOT_AVAILABLE, STATEMENT_CANCELED
+from activities.adapters.postgres.reader import OrderReader, TableLock
 from activities.ports import DatabaseUnavailableError
+from orders.clients.addresses import not_answering
 from orders.errors import UnreachableError
 from orders.settings import Settings
 
@@ -49,22 +52,43 @@ async def database_engine(settings: Settings, *, application_name: str) -> Async
         await engine.dispose()
 
 
-def postgres_unreachable(settings: Settings) -> str:
-    """The sentence for a person where Postgres does not answer."""
-    return (
-        f"Postgres does not answer at {settings.db_host}:{settings.db_port}: start it (`orders up` starts everything), "
-        "or set DB_HOST and DB_PORT"
-    )
+def postgres_problem(settings: Settings, error: DatabaseUnavailableError) -> str:
+    """The sentence for a person: a server that answers with an error is told from one that has to be started."""
+    address = f"{settings.db_host}:{settings.db_port}"
+    if error.sqlstate is not None:
+        return f"Postgres at {address} answers, but {error}"
+    silent = not_answering(settings, "Postgres", address, endpoint="db_host", variables="DB_HOST and DB_PORT")
+    return f"{silent} ({error})"
 
 
-@contextmanager
-def reaching_postgres(settings: Settings) -> Iterator[None]:
-    """Around reads: says in a sentence that Postgres does not answer.
+@asynccontextmanager
+async def reaching_postgres(settings: Settings, reader: OrderReader) -> AsyncIterator[None]:
+    """Around reads: says in a sentence why they could not be done, and who holds the lock that they waited for.
 
     Raises:
-        UnreachableError: Postgres does not answer within the block, or lacks our tables.
+        UnreachableError: Postgres does not answer within the block, or not with what was asked for.
     """
     try:
         yield
     except DatabaseUnavailableError as error:
-        raise UnreachableError(f"{postgres_unreachable(settings)} ({error})") from error
+        may_be_locked = error.sqlstate in (LOCK_NOT_AVAILABLE, STATEMENT_CANCELED)
+        blocked = await _who_blocks(reader) if may_be_locked else ""
+        raise UnreachableError(f"{postgres_problem(settings, error)}{blocked}") from error
+
+
+async def _who_blocks(reader: OrderReader) -> str:
+    """Who holds the lock that was waited for; nothing where that cannot be told."""
+    try:
+        locks = await reader.table_locks()
+    except DatabaseUnavailableError:
+        return ""
+    if not locks:
+        return ""
+    told = "; ".join(_told(lock) for lock in locks)
+    return f": {told}. See pg_stat_activity for what these processes do, pg_prepared_xacts for prepared transactions"
+
+
+def _told(lock: TableLock) -> str:
+    who = f"process {lock.pid}" if lock.pid else "a prepared transaction"
+    others = f", and waits for process {', '.join(map(str, lock.waits_for))} itself" if lock.waits_for else ""
+    return f"{who} has locked the table {lock.table}, or asks for that{others}"

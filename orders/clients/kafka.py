@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from orders.clients.addresses import not_answering
 from orders.errors import NotFoundError, UnreachableError, WrongSettingsError
 from orders.settings import Settings
 
@@ -136,10 +137,8 @@ async def _close(closing: Any) -> None:
 
 def kafka_unreachable(settings: Settings) -> str:
     """The sentence for a person where Kafka does not answer."""
-    return (
-        f"Kafka does not answer at {settings.kafka_bootstrap_servers}: start it (`orders up` starts everything), "
-        "or set KAFKA_BOOTSTRAP_SERVERS"
-    )
+    where, setting = settings.kafka_bootstrap_servers, "kafka_bootstrap_servers"
+    return not_answering(settings, "Kafka", where, endpoint=setting, variables=setting.upper())
 
 
 async def partition_counts(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:

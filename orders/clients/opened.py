@@ -70,12 +70,13 @@ class Clients:
         """The database's read side.
 
         Raises:
-            UnreachableError: Postgres does not answer within the block, or lacks our tables.
+            UnreachableError: Postgres does not answer within the block, or not with what was asked for.
         """
         from orders.clients.database import reaching_postgres  # noqa: PLC0415 - see above
 
-        with reaching_postgres(self.settings):
-            yield await self._reader.get()
+        reader = await self._reader.get()
+        async with reaching_postgres(self.settings, reader):
+            yield reader
 
     async def kafka_admin(self) -> "AIOKafkaAdminClient":
         """Kafka's admin client, whose calls raise aiokafka's errors.

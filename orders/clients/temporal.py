@@ -9,6 +9,7 @@ from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode, TLSConfig
 
+from orders.clients.addresses import not_answering
 from orders.errors import UnreachableError, WrongSettingsError
 from orders.settings import Settings
 from orders.settings.codec_keys import parse_codec_keys
@@ -86,10 +87,8 @@ def reaching_temporal(settings: Settings) -> Iterator[None]:
 
 def temporal_unreachable(settings: Settings) -> str:
     """The sentence for a person where Temporal does not answer."""
-    return (
-        f"Temporal does not answer at {settings.temporal_host}: start it (`orders up` starts everything), "
-        "or set TEMPORAL_HOST"
-    )
+    where = settings.temporal_host
+    return not_answering(settings, "Temporal", where, endpoint="temporal_host", variables="TEMPORAL_HOST")
 
 
 async def _client(settings: Settings, *, lazy: bool, retry_config: RetryConfig | None = None) -> Client:

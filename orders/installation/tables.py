@@ -4,7 +4,7 @@ from sqlalchemy.exc import DBAPIError
 
 from activities.adapters.postgres.errors import database_error
 from migrations import DatabaseTooNewError, Migration, upgrade
-from orders.clients.database import postgres_unreachable, postgres_url
+from orders.clients.database import postgres_problem, postgres_url
 from orders.errors import OrdersError, UnreachableError, WrongSettingsError
 from orders.settings import Settings
 
@@ -16,7 +16,7 @@ async def ensure_tables(settings: Settings) -> Migration:
     """Brings the tables to this version's form; may be repeated, and run by several processes at once.
 
     Raises:
-        UnreachableError: Postgres does not answer.
+        UnreachableError: Postgres does not answer, or not with what was asked for.
         WrongSettingsError: Postgres does not let us in, or has no such database.
         OrdersError: the database belongs to a newer version, or refuses.
     """
@@ -33,7 +33,7 @@ async def ensure_tables(settings: Settings) -> Migration:
             ) from error
         unavailable = database_error(error)
         if unavailable is not None:
-            raise UnreachableError(f"{postgres_unreachable(settings)} ({unavailable})") from error
+            raise UnreachableError(postgres_problem(settings, unavailable)) from error
         raise OrdersError(
             f"the database refused the migration ({type(error).__name__}): its log says why; "
             f"the user {settings.db_user} needs the right to create tables in {settings.db_name}"

@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import URL
+from sqlalchemy import URL, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from activities.adapters.postgres.errors import database_error
+from activities.adapters.postgres.errors import database_error, is_of_no_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,9 @@ TRANSACTION_TIMEOUT = timedelta(seconds=3.5)
 """For a whole transaction of a store, also where the server has stopped answering altogether."""
 
 
+_SERVER_SPEAKS_FIRST = timedelta(seconds=0.25)
+
+
 def database_url(*, host: str, port: int, user: str, password: str | None, name: str) -> URL:
     """The address of a database, for `create_engine`."""
     return URL.create(
@@ -52,7 +56,7 @@ def create_engine(url: URL | str, options: EngineOptions | None = None) -> Async
         options: the bounds; None means the defaults.
     """
     options = options or EngineOptions()
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=options.pool_size,
         max_overflow=0,
@@ -63,7 +67,8 @@ def create_engine(url: URL | str, options: EngineOptions | None = None) -> Async
         hide_parameters=True,
         connect_args={
             "timeout": options.connect_timeout.total_seconds(),
-            "command_timeout": options.statement_timeout.total_seconds(),
+            # Later than the server's own limit, so that the server says that it was reached: 57014, not silence.
+            "command_timeout": (options.statement_timeout + _SERVER_SPEAKS_FIRST).total_seconds(),
             "server_settings": {
                 "application_name": options.application_name,
                 "statement_timeout": _milliseconds(options.statement_timeout),
@@ -75,6 +80,14 @@ def create_engine(url: URL | str, options: EngineOptions | None = None) -> Async
             },
         },
     )
+    event.listen(engine.sync_engine, "handle_error", _drop_what_is_of_no_use)
+    return engine
+
+
+def _drop_what_is_of_no_use(context: ExceptionContext) -> None:
+    """Closes the connection that met such an error, and every pooled one that is as old: all lead to that server."""
+    if is_of_no_use(context.original_exception):
+        context.is_disconnect = True
 
 
 @asynccontextmanager

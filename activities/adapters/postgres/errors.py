@@ -1,5 +1,6 @@
 """Decides what an error of the driver means; no other module does."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -17,11 +18,15 @@ _PASSING_CLASSES: Final = {
     "3D": "there is no such database",
     "40": "the transaction collided with another",
     "53": "the database is out of connections, memory or disk space",
-    "55": "another transaction holds the order",
-    "57": "the database is going down, starting, or cut the statement off",
+    "55": "another transaction holds a lock on the order or its table",
+    "57": "the database is going down or starting",
     "58": "the database has an error of its system",
 }
+STATEMENT_CANCELED: Final = "57014"
+LOCK_NOT_AVAILABLE: Final = "55P03"
 _TABLES_MISSING: Final = {"42P01", "42703"}
+_CONNECTION_IS_OF_NO_USE: Final = re.compile(r"25006|25P0[34]|57P0.|08...")
+"""What a server answers that was demoted, is going down, or has ended the session: another connection may do better."""
 _CAUSES_MAX: Final = 10
 """Deeper than any chain that SQLAlchemy and asyncpg make; bounds the walk."""
 
@@ -31,12 +36,15 @@ def database_error(error: Exception) -> DatabaseUnavailableError | None:
 
     The message never quotes the driver's, whose DETAIL holds a row's values.
     """
-    code = next((found for one in _chain(error) if (found := _sqlstate(one)) is not None), None)
+    code = sqlstate_of(error)
     if code is not None:
         if code in _TABLES_MISSING:
-            return DatabaseUnavailableError(f"the tables are missing or old ({code}); run: orders migrate")
-        meaning = _PASSING_CLASSES.get(code[:2])
-        return DatabaseUnavailableError(f"{meaning} ({code})") if meaning else None
+            return DatabaseUnavailableError(
+                f"the tables are missing or old ({code}): run `orders migrate`", sqlstate=code
+            )
+        cut_off = "the statement took too long, and the database cut it off"
+        meaning = cut_off if code == STATEMENT_CANCELED else _PASSING_CLASSES.get(code[:2])
+        return DatabaseUnavailableError(f"{meaning} ({code})", sqlstate=code) if meaning else None
     if isinstance(error, PoolTimeoutError):
         return DatabaseUnavailableError("all connections to the database are in use")
     if isinstance(error, TimeoutError):
@@ -44,6 +52,20 @@ def database_error(error: Exception) -> DatabaseUnavailableError | None:
     if any(_is_lost_connection(one) for one in _chain(error)):
         return DatabaseUnavailableError("the database cannot be reached, or the connection was lost")
     return None
+
+
+def is_of_no_use(error: BaseException) -> bool:
+    """Whether the connection that met this error is to be closed instead of used again.
+
+    A server that was demoted by a failover keeps its sessions and answers each write with 25006, for as long as the
+    session lasts. Only a new connection finds the server that takes writes.
+    """
+    return _CONNECTION_IS_OF_NO_USE.fullmatch(sqlstate_of(error) or "") is not None
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The server's code for what went wrong; None where the server said nothing."""
+    return next((found for one in _chain(error) if (found := _sqlstate(one)) is not None), None)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import RowMapping, Text, cast, literal, select, tuple_
+from sqlalchemy import RowMapping, Text, cast, literal, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import rows
@@ -43,6 +43,17 @@ class JournalRecord:
     order_id: str
     last_sequence: int
     last_published_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableLock:
+    """Another session of the database that keeps everybody from reading one of our tables."""
+
+    pid: int
+    """Of its process on the database's server, as `pg_stat_activity` has it; 0 for a prepared transaction."""
+    table: str
+    waits_for: tuple[int, ...]
+    """The processes that hold up this session; empty where the lock is its own, and the wait for it ours alone."""
 
 
 class OrderReader:
@@ -131,6 +142,27 @@ class OrderReader:
             statement = select(payments).where(payments.c.payment_id == payment_id)
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else claim_of(row)
+
+    async def table_locks(self) -> tuple[TableLock, ...]:
+        """Who keeps our tables from being read: sessions that hold, or wait for, a lock that excludes readers.
+
+        Says nothing of what these sessions do: a statement's text may hold customers' data.
+        """
+        async with transaction(self._engine) as connection:
+            found = (await connection.execute(_TABLE_LOCKS)).all()
+        return tuple(TableLock(row.pid, row.table_name, tuple(row.waits_for)) for row in found)
+
+
+# Readers wait for this one mode only, and behind whoever waits for it.
+# https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
+_TABLE_LOCKS: Final = text(
+    "SELECT DISTINCT coalesce(l.pid, 0) AS pid, c.relname AS table_name, "
+    "coalesce(pg_blocking_pids(l.pid), '{}') AS waits_for "
+    "FROM pg_locks l JOIN pg_class c ON c.oid = l.relation "
+    "WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' "
+    "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND c.relname IN ('orders', 'journals', 'events', 'inbound_events', 'payments') ORDER BY 1 LIMIT 5"
+)
 
 
 def _order_record(row: RowMapping) -> OrderRecord:

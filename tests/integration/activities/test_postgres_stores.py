@@ -119,7 +119,7 @@ async def test_an_order_that_is_locked_for_long_is_told_in_time(engine: AsyncEng
     begun = time.monotonic()
     async with engine.connect() as blocking:
         await lock_journal(blocking, order_id)
-        with pytest.raises(DatabaseUnavailableError, match="another transaction holds the order"):
+        with pytest.raises(DatabaseUnavailableError, match="another transaction holds a lock"):
             await store.record(batch(order_id, OrderState.RECEIVED))
         assert time.monotonic() - begun < ATTEMPT_SECONDS
         await blocking.rollback()

@@ -1,5 +1,6 @@
 """``orders list`` on a database with orders of every state and age."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from orders.cli.times import age_text
 from orders.processes.exit_status import ExitStatus
 from schemas.states import OrderState
 from stack.endpoints import Endpoints
-from tests.helpers.servers.databases import migrated_engine
+from tests.helpers.servers.databases import migrated_engine, temporary_database
 from tests.helpers.system.command_line import run_in_process
 
 STRANGE_CUSTOMER = "\x1b[31mred\u202e"
@@ -113,6 +114,59 @@ async def test_a_database_that_is_away_is_named(settings: dict[str, str]) -> Non
     ended = await listed({**settings, "DB_PORT": "1"})
     assert ended.returncode == ExitStatus.UNREACHABLE
     assert "Postgres does not answer" in ended.stderr
+
+
+async def test_a_table_that_somebody_has_locked_is_not_a_database_that_is_away(
+    settings: dict[str, str], engine: AsyncEngine
+) -> None:
+    async with engine.begin() as locking:
+        await locking.execute(text("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE"))
+        pid = await locking.scalar(text("SELECT pg_backend_pid()"))
+        ended = await listed(settings)
+    assert ended.returncode == ExitStatus.UNREACHABLE
+    assert "answers, but another transaction holds a lock" in ended.stderr
+    assert f"process {pid} has locked the table orders" in ended.stderr
+    assert "start it" not in ended.stderr
+
+
+async def test_who_holds_up_whoever_asks_for_the_table_is_named_too(
+    settings: dict[str, str], engine: AsyncEngine
+) -> None:
+    """A migration of somebody's waits for a long report: both are seen, as ending either lets us go on."""
+    async with engine.connect() as reporting, engine.connect() as migrating:
+        await reporting.execute(text("SELECT FROM orders LIMIT 1"))
+        reporter = await reporting.scalar(text("SELECT pg_backend_pid()"))
+        migrator = await migrating.scalar(text("SELECT pg_backend_pid()"))
+        await migrating.execute(text("SET lock_timeout = '30s'"))
+        await migrating.execute(text("SET statement_timeout = '30s'"))
+        asked = asyncio.create_task(migrating.execute(text("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")))
+        ended = await listed(settings)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        await migrating.invalidate()
+    assert f"process {migrator} has locked the table orders, or asks for that, and waits for process {reporter}" in (
+        ended.stderr
+    )
+
+
+async def test_a_statement_that_takes_too_long_is_not_a_database_that_is_away(
+    settings: dict[str, str], engine: AsyncEngine
+) -> None:
+    limits = {"DB_STATEMENT_TIMEOUT_SECONDS": "0.5", "DB_LOCK_TIMEOUT_SECONDS": "30"}
+    async with engine.begin() as locking:
+        await locking.execute(text("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE"))
+        ended = await listed({**settings, **limits})
+    assert "answers, but the statement took too long" in ended.stderr
+    assert "start it" not in ended.stderr
+
+
+async def test_tables_that_are_missing_are_not_a_database_that_is_away(
+    settings: dict[str, str], endpoints: Endpoints
+) -> None:
+    async with temporary_database(endpoints) as url:
+        ended = await listed({**settings, "DB_NAME": url.database or ""})
+    assert "answers, but the tables are missing or old (42P01)" in ended.stderr
+    assert "start it" not in ended.stderr
 
 
 async def test_the_list_is_read_from_the_index(engine: AsyncEngine) -> None:

@@ -1,15 +1,19 @@
 """One process's clients: each opened at its first use and once, closed at the end, and tried again after a failure."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from activities.ports import DatabaseUnavailableError
+from orders.clients.database import postgres_problem
+from orders.clients.kafka import kafka_unreachable
 from orders.clients.opened import open_clients
+from orders.clients.temporal import temporal_unreachable
 from orders.errors import UnreachableError
-from orders.settings import Settings
+from orders.settings import Settings, load_settings
 
 SETTINGS = Settings(_env_file=None)
 
@@ -73,3 +77,48 @@ async def test_a_database_that_does_not_answer_is_said_with_its_address() -> Non
         with pytest.raises(UnreachableError, match=r"Postgres does not answer at 127\.0\.0\.1:5432"):
             async with clients.order_reader():
                 raise DatabaseUnavailableError("connection refused")
+
+
+def postgres_is_silent(settings: Settings) -> str:
+    return postgres_problem(settings, DatabaseUnavailableError("refused"))
+
+
+@pytest.fixture
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("variable", "sentence", "server"),
+    [
+        ("DB_HOST", temporal_unreachable, "Temporal does not answer at 127.0.0.1:7233, its usual address"),
+        ("TEMPORAL_HOST", kafka_unreachable, "Kafka does not answer at 127.0.0.1:9092, its usual address"),
+        (
+            "KAFKA_BOOTSTRAP_SERVERS",
+            postgres_is_silent,
+            "Postgres does not answer at 127.0.0.1:5432, its usual address",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("nothing_is_set")
+def test_a_variable_that_leads_away_from_the_local_servers_is_named(
+    variable: str, sentence: Callable[[Settings], str], server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "elsewhere:1" if variable != "DB_HOST" else "elsewhere")
+    assert server in sentence(load_settings())
+    assert f"because {variable} (in the environment) is set" in sentence(load_settings())
+
+
+@pytest.mark.usefixtures("nothing_is_set")
+def test_a_variable_of_the_settings_file_is_named_with_where_it_is() -> None:
+    Path(".env").write_text("DB_HOST=elsewhere\n")
+    assert "because DB_HOST (in .env) is set" in temporal_unreachable(load_settings())
+
+
+@pytest.mark.usefixtures("nothing_is_set")
+def test_a_server_that_was_named_is_to_be_started_or_named_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_HOST", "elsewhere:1")
+    expected = "Temporal does not answer at elsewhere:1: start it (`orders up` starts everything), or set TEMPORAL_HOST"
+    assert temporal_unreachable(load_settings()) == expected
