@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any, cast
 
 import structlog
@@ -74,6 +75,13 @@ class Poller:
             subscribe: Subscribes to the topics; called again where the group has refused this member. The client would
                 otherwise go on raising what its last heartbeat met, long after the member may join (aiokafka 0.14).
         """
+        # What the engine raises at records is not caught with what a poll raises: it ends the bridge.
+        async with aclosing(self._polls(subscribe)) as polls:
+            async for batches in polls:
+                self._hand_over(batches)
+
+    async def _polls(self, subscribe: Callable[[], None]) -> AsyncGenerator[dict[Any, Any], None]:
+        """What the consumer hands out, poll after poll; a poll that fails is noted and repeated."""
         subscribe()
         while not self._stopping:
             self.turns += 1
@@ -82,8 +90,12 @@ class Poller:
                 if self._must_go_back:
                     await self._positions.go_back()
                     self._must_go_back = False
-                batches = await (self._poll_carefully() if is_careful else self._poll())
-            except Exception as error:  # noqa: BLE001 -- classified; what is fatal is raised again
+                if is_careful:
+                    async for batches in self._careful_polls():
+                        yield batches
+                else:
+                    yield await self._poll()
+            except Exception as error:  # noqa: BLE001 -- classified, in one place
                 self._must_go_back = True
                 self._careful_until = time.monotonic() + _CAREFUL_SECONDS
                 if is_careful or not is_of_one_partition(error):
@@ -93,7 +105,6 @@ class Poller:
                     await asyncio.sleep(_FAILED_POLL_PAUSE_SECONDS)
                 continue
             self._health.answered(Dependency.GROUP)
-            self._hand_over(batches)
             # A poll that finds records in the client's buffer does not suspend: without this turn of the loop, many in
             # a row would hold up the calls that have ended meanwhile, and so those that could begin.
             await asyncio.sleep(0)
@@ -126,7 +137,7 @@ class Poller:
             self._positions.end_retries()
         return self._careful_until is not None
 
-    async def _poll_carefully(self) -> dict[Any, Any]:
+    async def _careful_polls(self) -> AsyncGenerator[dict[Any, Any], None]:
         """Polls each partition for itself, so that what one of them raises costs no other a record, nor any time."""
         await self._consumer.getmany(_NOTHING, timeout_ms=0)  # Raises what is no partition's.
         taken = self._engine.records_taken
@@ -143,9 +154,9 @@ class Poller:
                     break
                 if not batches:
                     break
-                self._hand_over(batches)
+                yield batches
         timeout_ms = _CAREFUL_WAIT_MS if self._engine.records_taken == taken else 0
-        return cast("dict[Any, Any]", await self._consumer.getmany(_NOTHING, timeout_ms=timeout_ms))
+        await self._consumer.getmany(_NOTHING, timeout_ms=timeout_ms)
 
     def _next_paused_poll_ms(self) -> int:
         """Short while records are being settled, as there may be room at any moment; longer the longer none is."""

@@ -13,7 +13,7 @@ from aiokafka.structs import OffsetAndMetadata
 from structlog.testing import capture_logs
 
 from bridge.config import BridgeConfig
-from bridge.engine.offsets import OffsetTracker, Partition
+from bridge.engine.offsets import OffsetTracker, Partition, UnexpectedDeliveryError
 from bridge.health import Health
 from bridge.kafka.poller import Poller
 from bridge.kafka.positions import HOLD_SECONDS, Positions, is_of_one_partition
@@ -163,10 +163,13 @@ class Bench:
 
     @asynccontextmanager
     async def polling(self) -> Any:
+        """Polls meanwhile; raises what the poll loop raises."""
         running = asyncio.create_task(self.poller.run(lambda: None))
-        yield
-        self.poller.stop()
-        await running
+        try:
+            yield running
+        finally:
+            self.poller.stop()
+            await running
 
     def has_all(self, *partitions: TopicPartition) -> bool:
         """Whether each offset was taken, once and in order, from where the partition began."""
@@ -241,6 +244,43 @@ async def test_what_is_no_partition_s_holds_none() -> None:
             bench.consumer.whole_error = KafkaConnectionError("away")
             await assert_eventually(lambda: bench.consumer.whole_error is None and bench.health.troubled)
     assert bench.positions.held == ()
+
+
+async def poll_until_it_ends(bench: Bench, *, is_careful: bool) -> None:
+    """Polls, after a failed poll or without one, until the loop has ended by what happens to B from now on."""
+    async with bench.polling() as polling:
+        await assert_eventually(lambda: bench.has_all(A, B))
+        if is_careful:
+            bench.consumer.whole_error = KafkaConnectionError("away")
+            await assert_eventually(lambda: bench.consumer.whole_error is None and not bench.poller._must_go_back)
+        bench.consumer.positions[B] = 0
+        await assert_eventually(polling.done)
+
+
+@pytest.mark.parametrize("is_careful", [False, True])
+async def test_a_delivery_that_cannot_be_ends_the_poll_loop_also_while_polls_are_careful(is_careful: bool) -> None:
+    """I2: a topic that was made anew begins at offset 0 again, where the client goes by itself."""
+    bench = Bench(RaisingConsumer({A: Log(10), B: Log(10)}))
+    with pytest.raises(UnexpectedDeliveryError, match="t:1"):
+        await poll_until_it_ends(bench, is_careful=is_careful)
+    assert bench.positions.held == (), "nothing is wrong with the partition's bytes"
+
+
+@pytest.mark.parametrize("is_careful", [False, True])
+async def test_a_mistake_of_the_engine_is_not_taken_for_damaged_bytes(
+    is_careful: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(RaisingConsumer({A: Log(10), B: Log(10)}))
+    deliver = bench.tracker.deliver
+
+    def deliver_once(partition: Partition, record: Any) -> Any:
+        if record.offset in bench.engine.taken.get(TopicPartition(*partition), []):
+            raise ZeroDivisionError
+        return deliver(partition, record)
+
+    monkeypatch.setattr(bench.tracker, "deliver", deliver_once)
+    with pytest.raises(ZeroDivisionError):
+        await poll_until_it_ends(bench, is_careful=is_careful)
 
 
 async def test_a_new_assignment_begins_without_holds_and_where_it_has_to() -> None:
