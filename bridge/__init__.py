@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bridge.calls import SINGLE_ATTEMPT, Call, Caller, CallOutcome
-    from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings, Kafka
+    from bridge.config import BackOff, BridgeConfig, EngineLimits, FetchLimits, GroupTimings, Kafka
     from bridge.dead_letters.limit import DeadLetterLimitError, DeadLetterLimits
     from bridge.engine.offsets import UnexpectedDeliveryError
     from bridge.health import BridgeStatus
@@ -35,6 +35,7 @@ __all__ = [
     "DeadLetterLimits",
     "EngineLimits",
     "Event",
+    "FetchLimits",
     "GroupTimings",
     "Header",
     "Kafka",
@@ -54,7 +55,7 @@ __all__ = [
 
 _HOMES = {
     "calls": ("SINGLE_ATTEMPT", "Call", "CallOutcome", "Caller"),
-    "config": ("BackOff", "BridgeConfig", "EngineLimits", "GroupTimings", "Kafka"),
+    "config": ("BackOff", "BridgeConfig", "EngineLimits", "FetchLimits", "GroupTimings", "Kafka"),
     "dead_letters.limit": ("DeadLetterLimitError", "DeadLetterLimits"),
     "engine.offsets": ("UnexpectedDeliveryError",),
     "health": ("BridgeStatus",),

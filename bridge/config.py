@@ -103,6 +103,34 @@ class EngineLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """How much the Kafka client fetches ahead of the polls (I11)."""
+
+    partition_max_bytes: int = 1024 * 1024
+    """The most of one partition in one fetch, compressed as it is. A single batch may be larger: it comes whole."""
+    buffered_max_bytes: int = 64 * 1024 * 1024
+    """The most of all assigned partitions together. With many of them each has its share, of a batch at the least."""
+    unfolded_max_bytes: int = 16 * 1024 * 1024
+    """The most that one compressed batch may unfold to. One that unfolds to more is set aside as a pointer."""
+    unfolded_max_setting: str = "unfolded_max_bytes"
+    """What an operator knows `unfolded_max_bytes` as."""
+
+    def __post_init__(self) -> None:
+        """Refuses bounds that let nothing through.
+
+        Raises:
+            ValueError: A bound is below 1.
+        """
+        for name in ("partition_max_bytes", "buffered_max_bytes", "unfolded_max_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+
+    def partition_bytes(self, partitions: int) -> int:
+        """The most of one partition in one fetch where so many are assigned."""
+        return min(self.partition_max_bytes, max(1, self.buffered_max_bytes // max(1, partitions)))
+
+
+@dataclass(frozen=True, slots=True)
 class BridgeConfig:
     """How a bridge works, whatever its records mean.
 
@@ -122,6 +150,7 @@ class BridgeConfig:
     """Between two attempts, at a record as at a server."""
     group: GroupTimings = field(default_factory=GroupTimings)
     engine: EngineLimits = field(default_factory=EngineLimits)
+    fetch: FetchLimits = field(default_factory=FetchLimits)
     poll_records_max: int = 500
     """Most records that one poll takes from the client's buffer."""
     commit_interval: timedelta = timedelta(milliseconds=500)

@@ -14,6 +14,7 @@ FINGERPRINT_BYTES: Final = 8
 Header = tuple[str, bytes | None]
 """A header's name and value; Kafka allows a value of null, and the same name again."""
 
+_OF_BATCHES: Final = frozenset({RefusalCode.BATCH_UNREADABLE, RefusalCode.BATCH_TOO_LARGE})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -64,7 +65,7 @@ class Record:
     @property
     def is_unread_batch(self) -> bool:
         """Whether it only stands for records that cannot be read, and so has neither key nor value nor headers."""
-        return self.defect is not None and self.defect.code == RefusalCode.BATCH_UNREADABLE
+        return self.defect is not None and self.defect.code in _OF_BATCHES
 
     @property
     def coordinates(self) -> str:

@@ -36,6 +36,8 @@ class RefusalCode(StrEnum):
     VALUE_BINARY = "value_binary"
     BATCH_UNREADABLE = "batch_unreadable"
     """The record stands for a batch of records that does not decompress: none of them is known."""
+    BATCH_TOO_LARGE = "batch_too_large"
+    """The record stands for a batch of records that unfolds beyond the bound: none of them is looked at."""
 
     JSON_INVALID = "json_invalid"
     JSON_TRUNCATED = "json_truncated"

@@ -11,12 +11,11 @@ from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.structs import OffsetAndMetadata
 
-from bridge.config import BridgeConfig, Kafka
+from bridge.config import BridgeConfig, FetchLimits, Kafka
 from bridge.decisions import Decision, classify_kafka_error
-from bridge.kafka.lenient_records import read_leniently
+from bridge.kafka.lenient_records import bound_unfolding, read_leniently
 
 _FETCH_MAX_BYTES = 16 * 1024 * 1024
-_PARTITION_FETCH_MAX_BYTES = 1024 * 1024
 _PAST_FETCH_MAX_BYTES = 256 * 1024
 """For records that are read once more: some hundred of them, of which one lane wants 64 at a time."""
 _FETCH_MAX_WAIT_MS = 50
@@ -63,6 +62,7 @@ def client_id_of(config: BridgeConfig) -> str:
 def make_consumer(config: BridgeConfig, kafka: Kafka) -> Any:
     """An `AIOKafkaConsumer` that is neither started nor subscribed."""
     read_leniently()
+    bound_unfolding(config.fetch.unfolded_max_bytes, config.fetch.unfolded_max_setting)
     return AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap_servers,
         client_id=client_id_of(config),
@@ -79,7 +79,7 @@ def make_consumer(config: BridgeConfig, kafka: Kafka) -> Any:
         rebalance_timeout_ms=_ms(config.group.rebalance_timeout),
         max_poll_interval_ms=_ms(config.group.max_poll_interval),
         fetch_max_bytes=_FETCH_MAX_BYTES,
-        max_partition_fetch_bytes=_PARTITION_FETCH_MAX_BYTES,
+        max_partition_fetch_bytes=config.fetch.partition_max_bytes,
         fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
         metadata_max_age_ms=15_000,  # How soon added partitions are seen: work on them goes on within 30 s (I12).
@@ -124,6 +124,15 @@ async def close_client(client: Any) -> None:
         return
     # It is over either way, and everything that counts is committed.
     log.warning("bridge.client.not_closed", client=type(client).__name__, error=problem)
+
+
+def share_fetches(consumer: Any, fetch: FetchLimits, partitions: int) -> None:
+    """Has each partition fetch no more than its share of what the client may buffer for all of them.
+
+    The client buffers a fetch's bytes of every partition that was not polled yet, and has nothing public to change them
+    once it is made (aiokafka 0.14).
+    """
+    consumer._fetcher._max_partition_fetch_bytes = fetch.partition_bytes(partitions)  # noqa: SLF001
 
 
 async def fetch_committed(

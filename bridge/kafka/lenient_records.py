@@ -1,21 +1,22 @@
-"""A parser for the records that aiokafka's own gives up on, and for the rest of their batches.
+"""A parser for the records that aiokafka's own gives up on, and for batches that unfold beyond a bound.
 
-That parser raises out of `getmany` (aiokafka 0.14): at every poll again, for all partitions, and so that no seek leads
-past the record, as each fetch begins with its batch. Kafka takes a header whose name is not UTF-8 from anybody, and
-other clients read it. Nothing that is public puts another parser in; docs/adr/bridge-engine.md says why it is this one.
+That parser decompresses whatever it is given (`bridge.kafka.unfolding`). And it raises out of `getmany` (aiokafka
+0.14): at every poll again, for all partitions, and so that no seek leads past the record, as each fetch begins with its
+batch. Kafka takes a header whose name is not UTF-8 from anybody, and other clients read it. Nothing that is public puts
+another parser in; docs/adr/bridge-engine.md says why it is this one.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from aiokafka import codec
 from aiokafka.consumer import fetcher
 from aiokafka.errors import UnsupportedCodecError
 from aiokafka.record import MemoryRecords
 from aiokafka.record.util import decode_varint
 
+from bridge.kafka.unfolding import UnfoldsTooLargeError, unfold
 from bridge.record import Header
 from bridge.refusal import Refusal, RefusalCode, Stage
 
@@ -25,18 +26,23 @@ _LENGTH_AT, _MAGIC_AT, _BATCH_AT = 8, 16, 12
 _FORMAT_WITH_HEADERS: Final = 2
 _COUNT_AT, _RECORDS_AT = 57, 61
 """Of a batch of that format: where the number of its records stands, and where they begin."""
-_DECOMPRESS: Final[dict[int, Callable[[bytes], bytes]]] = {
-    0: bytes,
-    1: codec.gzip_decode,
-    2: codec.snappy_decode,
-    3: codec.lz4_decode,
-    4: codec.zstd_decode,
-}
+_ATTRIBUTES_AT, _CODEC_MASK = 22, 0x07
+"""Where the lower byte of such a batch's attributes stands, and the bits that say how its records are compressed."""
 
 
 def read_leniently() -> None:
     """Puts `LenientRecords` in the place of aiokafka's parser, for all consumers of the process from now on."""
     fetcher.MemoryRecords = LenientRecords
+
+
+def bound_unfolding(bytes_max: int, setting: str) -> None:
+    """Says what one compressed batch may unfold to, for all consumers of the process from now on.
+
+    Args:
+        bytes_max: The most bytes of its records.
+        setting: What an operator knows that bound as.
+    """
+    LenientRecords.unfolded_max_bytes, LenientRecords.unfolded_max_setting = bytes_max, setting
 
 
 class LenientRecords:
@@ -45,6 +51,11 @@ class LenientRecords:
     Args:
         data: One partition's part of a fetch.
     """
+
+    unfolded_max_bytes = 16 * 1024 * 1024
+    """The most that one batch may unfold to; one beyond it is a single record, which stands for all of them."""
+    unfolded_max_setting = "unfolded_max_bytes"
+    """What an operator knows that bound as."""
 
     def __init__(self, data: bytes) -> None:
         batches = MemoryRecords(data)
@@ -64,8 +75,8 @@ class LenientRecords:
         self._at += _BATCH_AT + _LENGTH.unpack_from(self._data, begin + _LENGTH_AT)[0]
         batch = self._next_batch()
         if self._data[begin + _MAGIC_AT] < _FORMAT_WITH_HEADERS:
-            return batch  # Today's brokers have none of these.
-        return _LenientBatch(batch, self._data, begin, self._at)
+            return batch  # Brokers since 3.0 take none of these from anybody, so that nobody can send a large one.
+        return _LenientBatch(batch, self._data[begin : self._at])
 
 
 class _LenientBatch:
@@ -73,9 +84,7 @@ class _LenientBatch:
 
     __slots__ = (
         "_batch",
-        "_begin",
         "_data",
-        "_end",
         "base_offset",
         "is_control_batch",
         "is_transactional",
@@ -84,8 +93,8 @@ class _LenientBatch:
         "validate_crc",
     )
 
-    def __init__(self, batch: Any, data: bytes, begin: int, end: int) -> None:
-        self._batch, self._data, self._begin, self._end = batch, data, begin, end
+    def __init__(self, batch: Any, data: bytes) -> None:
+        self._batch, self._data = batch, data
         self.validate_crc = batch.validate_crc
         self.base_offset, self.next_offset = batch.base_offset, batch.next_offset
         self.is_control_batch, self.is_transactional = batch.is_control_batch, batch.is_transactional
@@ -97,16 +106,41 @@ class _LenientBatch:
 
     def __iter__(self) -> Iterator[Any]:
         given = -1
+        plain: _Plain | None = None
         try:
-            for record in self._batch:
+            plain = self._unfold()
+            for record in plain.batch:
                 given = record.offset
                 yield record
         except (UnsupportedCodecError, MemoryError):
             raise  # Nothing is wrong with the batch.
-        except Exception:  # noqa: BLE001 -- whatever it was: zlib.error, DecompressionError, UnicodeDecodeError, ...
-            for record in _parse(self._batch, self._data[self._begin : self._end]):
+        except UnfoldsTooLargeError:
+            yield _too_large(self._batch)
+        except Exception as error:  # noqa: BLE001 -- whatever it was: zlib.error, DecompressionError, ...
+            if plain is None:
+                yield _rest_of(self._batch, self.base_offset, error)
+                return
+            for record in _parse(self._batch, plain.data):
                 if record.offset > given:
                     yield record
+
+    def _unfold(self) -> "_Plain":
+        """The same batch, not compressed."""
+        if not self._batch.compression_type:
+            return _Plain(self._batch, self._data)
+        records = unfold(self._batch.compression_type, self._data[_RECORDS_AT:], LenientRecords.unfolded_max_bytes)
+        head = bytearray(self._data[:_RECORDS_AT])
+        head[_ATTRIBUTES_AT] &= ~_CODEC_MASK
+        _LENGTH.pack_into(head, _LENGTH_AT, len(head) + len(records) - _BATCH_AT)
+        data = bytes(head) + records
+        return _Plain(MemoryRecords(data).next_batch(), data)
+
+
+class _Plain(NamedTuple):
+    """A batch that is not compressed, as aiokafka's parser has it and as bytes."""
+
+    batch: Any
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +158,17 @@ class _LenientRecord:
 
 
 def _parse(batch: Any, data: bytes) -> Iterator[_LenientRecord]:
-    """The batch's records. Where the end of one cannot be found, one record stands for it and all behind it."""
+    """The records of a batch that is not compressed. Where the end of one cannot be found, one stands for the rest."""
     next_offset = batch.base_offset
     try:
-        records = _Reader(_DECOMPRESS[batch.compression_type](data[_RECORDS_AT:]))
+        records = _Reader(data[_RECORDS_AT:])
         for _ in range(_LENGTH.unpack_from(data, _COUNT_AT)[0]):
             record = _parse_record(batch, _Reader(records.take_sized() or b""), next_offset)
             next_offset = record.offset + 1
             yield record
-    except (UnsupportedCodecError, MemoryError):
+    except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 -- as above: there is no telling what a decompressor raises
+    except Exception as error:  # noqa: BLE001 -- as above: there is no telling what is in it
         yield _rest_of(batch, next_offset, error)
 
 
@@ -180,23 +214,38 @@ def _name_defect(names: list[bytes]) -> Refusal | None:
 
 
 def _rest_of(batch: Any, first_offset: int, error: Exception) -> _LenientRecord:
-    """Stands for a batch's records from an offset on.
+    """Stands for the records of a batch that cannot be taken apart, from an offset on."""
+    return _stand_in(
+        batch,
+        RefusalCode.BATCH_UNREADABLE,
+        f"the records from offset {first_offset} to {batch.next_offset - 1} are one batch that cannot be taken apart "
+        f"({type(error).__name__}): see how their producer compresses them, and have it send them again",
+    )
 
-    At the last offset, as every fetch for one of them leads to this batch, also one that begins in its middle.
+
+def _too_large(batch: Any) -> _LenientRecord:
+    """Stands for the records of a batch that unfolds beyond the bound."""
+    return _stand_in(
+        batch,
+        RefusalCode.BATCH_TOO_LARGE,
+        f"the records from offset {batch.base_offset} to {batch.next_offset - 1} are one compressed batch of more than "
+        f"{LenientRecords.unfolded_max_bytes} bytes: have their producer send smaller batches, or raise "
+        f"{LenientRecords.unfolded_max_setting}; then have them sent again",
+    )
+
+
+def _stand_in(batch: Any, code: RefusalCode, message: str) -> _LenientRecord:
+    """One record for many.
+
+    At the batch's last offset, as every fetch for one of them leads to this batch, also one that begins in its middle.
     """
-    last_offset = batch.next_offset - 1
     return _LenientRecord(
-        last_offset,
+        batch.next_offset - 1,
         batch.max_timestamp,
         batch.timestamp_type,
         None,
         None,
-        checksum=Refusal(
-            Stage.BYTES,
-            RefusalCode.BATCH_UNREADABLE,
-            f"the records from offset {first_offset} to {last_offset} are one batch that cannot be taken apart "
-            f"({type(error).__name__}): see how their producer compresses them, and have it send them again",
-        ),
+        checksum=Refusal(Stage.BYTES, code, message),
     )
 
 

@@ -10,7 +10,7 @@ from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.engine.settled_beyond import SettledBeyond, UnreadableMetadataError, decode
 from bridge.health import Dependency, Health
-from bridge.kafka.clients import fetch_committed
+from bridge.kafka.clients import fetch_committed, share_fetches
 from bridge.kafka.committer import CommitResult, Committer
 from bridge.kafka.poller import log
 
@@ -33,6 +33,7 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         self._tracker = tracker
         self._committer = committer
         self._health = health
+        self._fetch = config.fetch
         self._drain_timeout = config.drain_timeout
         # No heartbeat is sent meanwhile, so it takes no more than a part of the session.
         self._inherit_timeout = min(config.commit_timeout, config.group.session_timeout / 2)
@@ -72,6 +73,7 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         # The records that met these troubles are others' now, or come again.
         self._health.forget(Dependency.DEAD_LETTERS, Dependency.OFFSETS, Dependency.REREADS)
         self._consumer.pause(*assigned)
+        share_fetches(self._consumer, self._fetch, len(assigned))
         inherited: dict[Partition, SettledBeyond] = {}
         try:
             inherited = await self._read_inherited(assigned)

@@ -10,7 +10,7 @@ from typing import cast
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from bridge.kafka.lenient_records import read_leniently
+from bridge.kafka.lenient_records import bound_unfolding, read_leniently
 from bridge.kafka.positions import is_of_one_partition
 from bridge.record import Record
 from orders.clients.kafka import existing_partitions, kafka_consumer, kafka_unreachable
@@ -153,8 +153,9 @@ async def topic_scan(clients: Clients, topics: Iterable[str]) -> AsyncIterator[T
         UnreachableError: Kafka does not answer.
         NotFoundError: a topic does not exist.
     """
-    read_leniently()
     settings = clients.settings
+    read_leniently()
+    bound_unfolding(settings.bridge_fetch_unfolded_max_bytes, "BRIDGE_FETCH_UNFOLDED_MAX_BYTES")
     try:
         async with (
             kafka_consumer(
@@ -171,8 +172,8 @@ async def topic_scan(clients: Clients, topics: Iterable[str]) -> AsyncIterator[T
             yield scan
             if scan.unread_batches:
                 clients.note(
-                    f"passed over {len(scan.unread_batches)} batches of records that cannot be taken apart, the "
-                    f"first of them up to {scan.unread_batches[0]}; see `orders dlq list --reason batch_unreadable`"
+                    f"passed over {len(scan.unread_batches)} batches of records that cannot be read, the first of "
+                    f"them up to {scan.unread_batches[0]}; see `orders dlq list`, batch_unreadable and batch_too_large"
                 )
     except (KafkaError, TimeoutError) as error:
         raise UnreachableError(f"{kafka_unreachable(settings)} ({type(error).__name__})") from error

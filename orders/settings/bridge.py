@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
-from bridge import BackOff, BridgeConfig, DeadLetterLimits, EngineLimits, GroupTimings, ReadLimits
+from bridge import BackOff, BridgeConfig, DeadLetterLimits, EngineLimits, FetchLimits, GroupTimings, ReadLimits
 from orders.failpoints import Failpoints
 from orders.settings.types import Count, Name, OptionalPort, Seconds, SizeBytes, span
 
@@ -42,6 +42,17 @@ class BridgeSettings(BaseModel):
     )
     bridge_value_max_bytes: SizeBytes = Field(
         512 * 1024, description="Longest value of a record; a longer one is set aside. Temporal's own limit is 2 MiB."
+    )
+    bridge_fetch_partition_max_bytes: SizeBytes = Field(
+        1024 * 1024, description="Most bytes of one partition that one fetch brings, compressed as they are."
+    )
+    bridge_fetch_buffered_max_bytes: SizeBytes = Field(
+        64 * 1024 * 1024,
+        description="Most such bytes of all partitions of a bridge together; each fetches its share of them.",
+    )
+    bridge_fetch_unfolded_max_bytes: SizeBytes = Field(
+        16 * 1024 * 1024,
+        description="Most bytes that one compressed batch of records unfolds to; a larger one is set aside unread.",
     )
     bridge_rpc_timeout_seconds: Seconds = Field(
         10, description="How long one call on Temporal may take before it is made again."
@@ -127,6 +138,12 @@ class BridgeSettings(BaseModel):
                 lane_bytes_max=self.bridge_lane_bytes_max,
                 deferred_records_max=self.bridge_deferred_records_max,
                 stuck_after=span(self.bridge_stuck_after_seconds),
+            ),
+            fetch=FetchLimits(
+                partition_max_bytes=self.bridge_fetch_partition_max_bytes,
+                buffered_max_bytes=self.bridge_fetch_buffered_max_bytes,
+                unfolded_max_bytes=self.bridge_fetch_unfolded_max_bytes,
+                unfolded_max_setting="BRIDGE_FETCH_UNFOLDED_MAX_BYTES",
             ),
             commit_interval=span(self.bridge_commit_interval_seconds),
             commit_timeout=span(self.bridge_commit_timeout_seconds),

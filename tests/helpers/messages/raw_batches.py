@@ -66,21 +66,23 @@ def encode_batch(
     return _HEAD.pack(base_offset, length, -1, 2, calc_crc32c(content)) + content
 
 
-async def produce_batch(bootstrap_servers: str, records: Sequence[Outgoing]) -> list[tuple[str, int, int]]:
+async def produce_batch(
+    bootstrap_servers: str, records: Sequence[Outgoing], *, compression: int = 0
+) -> list[tuple[str, int, int]]:
     """Produces the records as one batch, which is why they have one topic and partition; returns their coordinates."""
     async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer:
-        first = await (await send_batch(producer, records))
+        first = await (await send_batch(producer, records, compression=compression))
     return [(first.topic, first.partition, first.offset + number) for number in range(len(records))]
 
 
-async def send_batch(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> Any:
+async def send_batch(producer: AIOKafkaProducer, records: Sequence[Outgoing], *, compression: int = 0) -> Any:
     """Hands the producer the records as one batch; what is returned is done, with its first place, once it is there."""
     ((topic, partition),) = {(record.topic, record.partition or 0) for record in records}
     batch = producer.create_batch()
     for _ in records:
         batch.append(timestamp=None, key=None, value=b"a place")
     batch.close()
-    batch._build = lambda: encode_batch(records, first_timestamp_ms=round(time.time() * 1_000))
+    batch._build = lambda: encode_batch(records, first_timestamp_ms=round(time.time() * 1_000), compression=compression)
     return await producer.send_batch(batch, topic, partition=partition)
 
 

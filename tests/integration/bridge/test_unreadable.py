@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
+from bridge import FetchLimits
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, group_offsets
 from tests.helpers.messages.raw_batches import produce_batch, raw_name
@@ -80,6 +81,28 @@ async def test_a_batch_that_cannot_be_taken_apart_is_passed_over_with_a_word(
     assert (letter.key, letter.value, letter.header("dlq_pointer")) == (None, None, "true")
     assert letter.header("dlq_error_code") == "batch_unreadable"
     assert "from offset 3 to 6" in (letter.header("dlq_message") or "")
+
+
+async def test_a_batch_that_unfolds_beyond_the_bound_is_a_pointer_and_no_other_record_waits(room: DeviceRoom) -> None:
+    """I3 of a hostile sender: 2 KiB that unfold to 64 MiB, taken by the broker without a word."""
+    servers = room.servers
+    await produce_batch(servers, good(room, 0, range(3)))
+    bomb = Outgoing(room.topic(), bytes(64 * 1024 * 1024), None, partition=0)
+    ((_, _, offset),) = await produce_batch(servers, [bomb], compression=4)
+    await produce_batch(servers, good(room, 0, range(3, 6)))
+    noting = Noting()
+    fetch = FetchLimits(buffered_max_bytes=30 * 1024, unfolded_max_setting="THE_SETTING")
+    async with room.bridge(noting, fetch=fetch) as bridge:
+        await room.await_drained()
+        parts = bridge._parts
+        assert parts is not None
+        assert parts.poller._consumer._fetcher._max_partition_fetch_bytes < 30 * 1024, "the client's own name for it"
+    assert noting.given == Counter(room.id_of(f"0-{number}") for number in range(6))
+    (letter,) = await room.dead_letters()
+    assert (letter.key, letter.value, letter.header("dlq_pointer")) == (None, None, "true")
+    assert letter.header("dlq_error_code") == "batch_too_large"
+    assert letter.header("dlq_source_offset") == str(offset)
+    assert "THE_SETTING" in (letter.header("dlq_message") or "")
 
 
 async def test_what_a_transaction_took_back_is_not_read_and_what_it_committed_is(room: DeviceRoom) -> None:

@@ -1,6 +1,7 @@
 """An assignment begins with what is known to be settled, and no record comes before that is known."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ class Group:
     tracker: OffsetTracker
     committed: OffsetAndMetadata | BaseException
     steps: list[str] = field(default_factory=list)
+    _fetcher: SimpleNamespace = field(default_factory=SimpleNamespace)
 
     @property
     def _coordinator(self) -> "Group":
@@ -65,6 +67,15 @@ async def assign(committed: OffsetAndMetadata | BaseException) -> tuple[OffsetTr
     with capture_logs() as logs:
         await rebalancer.on_partitions_assigned({TP})
     return tracker, group, logs
+
+
+async def test_many_partitions_share_what_the_client_may_buffer() -> None:
+    """I11: the client keeps a fetch's bytes of each of them."""
+    group: Any = Group(OffsetTracker(), OffsetAndMetadata(5, ""))
+    rebalancer = make_rebalancer(group, Health())
+    for partitions, share in ((1, 1024 * 1024), (64, 1024 * 1024), (1_000, 64 * 1024 * 1024 // 1_000)):
+        await rebalancer.on_partitions_assigned({TopicPartition("t", number) for number in range(partitions)})
+        assert group._fetcher._max_partition_fetch_bytes == share
 
 
 async def test_partitions_are_paused_until_what_is_settled_is_known() -> None:

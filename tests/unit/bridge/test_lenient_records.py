@@ -101,6 +101,24 @@ def test_of_a_batch_that_ends_too_early_what_is_whole_is_read(cut: int) -> None:
     assert f"from offset {len(whole)} to 5" in rest.defect.message
 
 
+@pytest.mark.parametrize("compression", [number for number in COMPRESS if number])
+@pytest.mark.parametrize("position", [10, 13, 15])
+def test_a_batch_that_unfolds_beyond_the_bound_is_one_record_at_its_end(
+    compression: int, position: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = encode_batch(GOOD[:1], base_offset=9), encode_batch(GOOD[:1], base_offset=16)
+    large = encode_batch(GOOD, base_offset=10, compression=compression)
+    size_bytes = len(encode_records(GOOD))
+    monkeypatch.setattr(LenientRecords, "unfolded_max_bytes", size_bytes - 1)
+    unread, good = delivered(before + large + after, position)
+    assert (unread.offset, unread.is_unread_batch, good.offset, good.defect) == (15, True, 16, None)
+    assert unread.defect is not None
+    assert unread.defect.code == RefusalCode.BATCH_TOO_LARGE
+    assert "from offset 10 to 15" in unread.defect.message
+    monkeypatch.setattr(LenientRecords, "unfolded_max_bytes", size_bytes)
+    assert [record.offset for record in delivered(large, position)] == list(range(position, 16))
+
+
 def test_a_false_checksum_raises_as_the_batch_s_own_end_may_be_false() -> None:
     data = bytearray(encode_batch(GOOD))
     data[-1] ^= 1
@@ -133,7 +151,7 @@ def fields_of(records: Iterator[Any]) -> list[tuple[Any, ...]]:
 def test_both_parsers_read_the_same(records: Sequence[Outgoing], compression: int, is_append_time: bool) -> None:
     data = bytearray(encode_batch(records, base_offset=7, compression=compression))
     data[22] |= 8 if is_append_time else 0
-    batch: Any = MemoryRecords(bytes(data)).next_batch()
-    parsed = list(_parse(batch, bytes(data)))
+    own, ours = (reader(bytes(data)).next_batch() for reader in (MemoryRecords, LenientRecords))
+    parsed = list(_parse(own, ours._unfold().data))
     assert all(record.checksum is None for record in parsed)
-    assert fields_of(iter(parsed)) == fields_of(iter(batch))
+    assert fields_of(iter(parsed)) == fields_of(iter(own)) == fields_of(iter(ours))

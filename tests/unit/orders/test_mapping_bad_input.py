@@ -216,6 +216,7 @@ CASES = [
 
 UNREACHABLE = {
     Code.BATCH_UNREADABLE,  # Found before anything is decoded: test_lenient_records.py.
+    Code.BATCH_TOO_LARGE,  # The same.
     Code.HEADER_NAME_NOT_UTF_8,  # The same.
     Code.DECODER_FAILED,  # Our own mistakes; below.
     Code.FIELD_INVALID,  # For a validation that a later model may add and the table of codes forget.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge import BridgeConfig, DeadLetterLimits, ReadLimits, Record
+from bridge import BridgeConfig, DeadLetterLimits, FetchLimits, ReadLimits, Record
 from orders.errors import WrongSettingsError
 from orders.processes.exit_status import ExitStatus, exit_status_of
 from orders.settings import Settings, load_settings
@@ -265,6 +265,7 @@ def test_the_defaults_are_those_of_the_rooms_they_are_for() -> None:
             share_setting="BRIDGE_DEAD_LETTERS_SHARE_MAX",
             reasons="orders dlq list",
         ),
+        fetch=FetchLimits(unfolded_max_setting="BRIDGE_FETCH_UNFOLDED_MAX_BYTES"),
     )
     assert settings.read_limits == ReadLimits(value_max_setting="BRIDGE_VALUE_MAX_BYTES")
 
