@@ -127,7 +127,7 @@ async def _view_in_database(clients: Clients, order_id: str, in_the_way: str | N
             raise NotFoundError(f"order {order_id!r} is unknown: {in_the_way}")
         raise NotFoundError(
             f"order {order_id!r} is unknown: check the id, or send its order.created "
-            f"(orders start {order_id} --payment-id ...)"
+            f"(`orders start {order_id} --payment-id PAYMENT_ID`)"
         )
     return OrderView(
         "GONE",
