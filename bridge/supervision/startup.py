@@ -121,7 +121,11 @@ class Startup:
 
 
 async def _outcome(attempt: Coroutine[Any, Any, None], *, unless: "asyncio.Task[Any]") -> BaseException | None:
-    """The attempt's exception; None if it succeeded, or was ended because the other task came first."""
+    """The attempt's exception; None if it succeeded, or was ended because the other task came first.
+
+    An attempt that was cancelled from within has failed: the client lets out cancellations of tasks of its own (aiokafka
+    0.14).
+    """
     attempting = asyncio.create_task(attempt)
     try:
         await asyncio.wait([attempting, unless], return_when=asyncio.FIRST_COMPLETED)
@@ -129,7 +133,9 @@ async def _outcome(attempt: Coroutine[Any, Any, None], *, unless: "asyncio.Task[
         if not attempting.done():
             attempting.cancel()
             await asyncio.wait([attempting])
-    return None if attempting.cancelled() else attempting.exception()
+    if attempting.cancelled():
+        return None if unless.done() else asyncio.CancelledError("cancelled from within")
+    return attempting.exception()
 
 
 def _classify_start_error(error: BaseException) -> Decision:

@@ -1,15 +1,21 @@
-"""Closing a Kafka client: whatever the client does, the bridge goes on, soon."""
+"""Starting and closing Kafka clients: whatever a client does, the bridge goes on, soon."""
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from bridge.config import BackOff, BridgeConfig, Kafka
+from bridge.health import Health
 from bridge.kafka import clients
+from bridge.supervision import startup
 
+CONFIG = BridgeConfig("g", "dead", back_off=BackOff(timedelta(milliseconds=1), timedelta(milliseconds=1)))
+KAFKA = Kafka("nowhere:9")
 CLOSE_TIMEOUT = timedelta(seconds=0.2)
 
 
@@ -84,3 +90,25 @@ async def test_who_waits_for_a_client_to_close_can_be_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     client.released.set()
+
+
+class CancelsItsOwnStart(Closes):
+    """As a client does that cancels a task of its own, and lets its cancellation out."""
+
+    async def start(self) -> None:
+        await CancelsItsOwnSender().stop()
+
+
+class Starts(Closes):
+    async def start(self) -> None:
+        await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("logs")
+async def test_a_client_that_cancels_its_own_start_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    working = Starts()
+    made = iter([CancelsItsOwnStart(), working])
+    monkeypatch.setattr(startup, "make_producer", lambda *_: next(made))
+    steps = startup.Startup(CONFIG, KAFKA, ["topic"], health=Health(), stop_requested=asyncio.Event())
+    async with asyncio.timeout(5), AsyncExitStack() as resources:
+        assert await steps.connect_producer(resources) is working
