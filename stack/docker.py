@@ -31,7 +31,7 @@ TEMPORAL_IMAGE = "temporalio/temporal:1.9.1"
 POSTGRES_IMAGE = "postgres:18.1-alpine"
 LOCAL_SCHEMES = ("unix", "npipe")
 DEFAULT_SOCKET = "/var/run/docker.sock"
-PING_TIMEOUT_SECONDS = 3
+ANSWER_TIMEOUT_SECONDS = 3
 START_TIMEOUT = timedelta(minutes=2)
 STOP_PATIENCE_SECONDS = 20
 # Where the broker's clients connect inside the container; any port that is not one of the container's others.
@@ -52,16 +52,11 @@ def engine_answers() -> bool:
     except ImportError:
         return False
     try:
-        client = docker.from_env(timeout=PING_TIMEOUT_SECONDS)
+        # Asks the engine for its version. Among what goes wrong: we may not use its socket.
+        docker.from_env(timeout=ANSWER_TIMEOUT_SECONDS).close()
     except docker.errors.DockerException:
         return False
-    try:
-        return bool(client.ping())
-    # Among others: the engine's socket is there but nobody listens, or we may not use it.
-    except (docker.errors.DockerException, OSError):
-        return False
-    finally:
-        client.close()
+    return True
 
 
 def _listens(address: str) -> bool:
@@ -73,7 +68,7 @@ def _listens(address: str) -> bool:
     if scheme != "unix":
         return True
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(PING_TIMEOUT_SECONDS)
+        probe.settimeout(ANSWER_TIMEOUT_SECONDS)
         return probe.connect_ex(path or DEFAULT_SOCKET) == 0
 
 
@@ -144,10 +139,10 @@ class DockerServers:
         board.begin(name, f"starting a container of {container.image} (the first time it is downloaded)")
         try:
             container.start()
-        except (docker.errors.DockerException, OSError, TimeoutError) as error:
-            with contextlib.suppress(docker.errors.DockerException, OSError, AttributeError):
-                container.stop()
-            raise StackError(f"{name}'s container does not start ({error}); see 'docker ps --all'") from error
+        # testcontainers raises RuntimeError where a container ends before it is ready.
+        except (docker.errors.DockerException, OSError, RuntimeError) as error:
+            log_path = self._discard(name, container)
+            raise StackError(f"{name}'s container does not start ({error}); its log: {log_path}") from error
         with self._writing:
             known = {**self._state.containers, name: container.get_wrapped_container().id}
             self._write(replace(self._state, containers=known))
@@ -160,8 +155,19 @@ class DockerServers:
                 lambda: readiness.CHECKS[name](self._state.endpoints), lambda: True, START_TIMEOUT.total_seconds()
             )
         except readiness.NotReadyError as error:
-            identifier = self._state.containers[name][:12]
-            raise StackError(f"{name} does not answer ({error}); its log: docker logs {identifier}") from error
+            raise StackError(f"{name} does not answer ({error}); its log: {self.log_path(name)}") from error
+
+    def _discard(self, name: ServiceName, container: Any) -> Path:
+        """Removes a container that did not start, and keeps what it said: gives the file that holds it."""
+        import docker  # noqa: PLC0415
+
+        said = b""
+        # It may not even have been made, which testcontainers reports as a RuntimeError.
+        with contextlib.suppress(docker.errors.DockerException, OSError, RuntimeError):
+            said = b"".join(container.get_logs())
+        with contextlib.suppress(docker.errors.DockerException, OSError):
+            container.stop()
+        return self._keep_log(name, said)
 
     @property
     def endpoints(self) -> Endpoints:
@@ -180,9 +186,12 @@ class DockerServers:
 
     def log_path(self, service: ServiceName) -> Path:
         """Writes the container's log so far to a file, and gives its path."""
+        return self._keep_log(service, self._container(service).logs())
+
+    def _keep_log(self, service: ServiceName, text: bytes) -> Path:
         path = self._folder.path / "logs" / f"{service}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self._container(service).logs())
+        path.write_bytes(text)
         return path
 
     def kill(self, service: ServiceName) -> None:

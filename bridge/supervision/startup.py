@@ -123,8 +123,8 @@ class Startup:
 async def _outcome(attempt: Coroutine[Any, Any, None], *, unless: "asyncio.Task[Any]") -> BaseException | None:
     """The attempt's exception; None if it succeeded, or was ended because the other task came first.
 
-    An attempt that was cancelled from within has failed: the client lets out cancellations of tasks of its own (aiokafka
-    0.14).
+    An attempt that was cancelled from within has failed: the client lets out the cancellation of tasks of its own
+    (aiokafka 0.14).
     """
     attempting = asyncio.create_task(attempt)
     try:
