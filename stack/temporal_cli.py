@@ -5,11 +5,11 @@ four minutes, once. What it leaves beside the program (3 GB of modules and compi
 lies where the user's own Go keeps such things.
 """
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -122,13 +122,12 @@ def build_environment(user: Mapping[str, str], go: Path, folder: Path, draft: Pa
 
 def _await_build(build: subprocess.Popen[bytes], log_path: Path, start: Start) -> None:
     counter = _LineCounter(log_path)
-    clock = threading.Event()
     for _ in range(BUILD_TIMEOUT_SECONDS):
         if start.abandoned.is_set():
             raise StackError("the build of Temporal was given up, since something else failed")
-        if build.poll() is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            build.wait(1)
             return
-        clock.wait(1)
         start.board.note(TASK, f"building its server {VERSION} from source, once: {counter.describe()}")
     raise StackError(f"building Temporal took longer than {BUILD_TIMEOUT_SECONDS // 60} minutes; its log: {log_path}")
 

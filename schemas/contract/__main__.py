@@ -40,5 +40,5 @@ def render(document: object) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover -- a person's command; a test calls what it calls
     write(Path(sys.argv[1]))

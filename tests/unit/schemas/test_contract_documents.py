@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from schemas.contract.__main__ import documents, render
+from schemas.contract.__main__ import documents, render, write
 from schemas.contract.examples import EXAMPLES
 from schemas.event_types import INBOUND, EventType
 from schemas.outbound import OUTBOUND, OutboundType
@@ -18,6 +18,12 @@ DOCUMENTS = documents()
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_the_published_contract_is_what_the_models_say(name: str) -> None:
     assert (CONTRACT / name).read_text() == render(DOCUMENTS[name]), "run: make contract"
+
+
+def test_every_document_is_written_as_it_is_published(tmp_path: Path) -> None:
+    write(tmp_path)
+    written = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*.json")}
+    assert written == {name: (CONTRACT / name).read_text() for name in DOCUMENTS}
 
 
 def test_nothing_stale_is_published() -> None:

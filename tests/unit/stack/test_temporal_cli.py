@@ -1,0 +1,151 @@
+"""Where the program ``temporal`` comes from: the user's own, else a build, here by a ``go`` that only pretends."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack import temporal_cli
+from stack.errors import StackError
+from stack.progress import ProgressBoard
+from stack.service import Start
+from stack.temporal_cli import VERSION, ensure_temporal
+
+HELPED = "echo '--dynamic-config-value'"
+BUILDS = """
+echo 'go: downloading example.org/one v1.0.0'
+echo 'example.org/one'
+mkdir -p "$GOBIN" "$GOPATH" "$GOCACHE"
+echo built > "$GOBIN/temporal"
+"""
+HANGS = "echo $$ > pid; exec sleep 60"
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    """What was told while it went on."""
+    return []
+
+
+@pytest.fixture
+def start(lines: list[str]) -> Iterator[Start]:
+    with ProgressBoard(lines.append, silence_limit_seconds=0.05) as board:
+        yield Start(board, threading.Event())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where builds go; nothing is there, and no ``temporal`` is on PATH."""
+    for name in ("GOPATH", "GOCACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ORDERS_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    return tmp_path / "cache" / "temporal" / VERSION
+
+
+def script(path: Path, body: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def pretend_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts a script in the place of ``go``."""
+
+    def pretend(body: str) -> None:
+        go = script(tmp_path / "goroot" / "bin" / "go", body)
+        monkeypatch.setattr(temporal_cli, "_find_go", lambda: go)
+
+    return pretend
+
+
+def own_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> Path:
+    program = script(tmp_path / "own" / "temporal", body)
+    monkeypatch.setattr("shutil.which", lambda _: str(program))
+    return program
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_program_of_the_users_that_has_the_server_is_taken(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = own_program(tmp_path, monkeypatch, HELPED)
+    assert ensure_temporal(start) == program
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("body", ["exit 1", "echo 'another tool of that name'", "exec sleep 60"])
+def test_a_program_of_the_users_that_is_something_else_is_left_alone(
+    start: Start, pretend_go: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    monkeypatch.setattr(temporal_cli, "PROBE_TIMEOUT_SECONDS", 0.2)
+    own = own_program(tmp_path, monkeypatch, body)
+    pretend_go(BUILDS)
+    assert ensure_temporal(start) != own
+
+
+def test_a_build_leaves_the_program_alone_and_is_done_once(
+    start: Start, folder: Path, pretend_go: Callable[[str], None], lines: list[str]
+) -> None:
+    pretend_go(BUILDS)
+    program = ensure_temporal(start)
+    assert program.read_text() == "built\n"
+    assert {each.name for each in folder.iterdir()} - {".lock"} == {"temporal", "build.log"}
+    assert any("building its server" in line for line in lines)
+    pretend_go("exit 1")
+    assert ensure_temporal(start) == program
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_long_build_is_told_by_what_it_has_done(
+    start: Start, pretend_go: Callable[[str], None], lines: list[str]
+) -> None:
+    pretend_go(f"{BUILDS}\nsleep 1.5")
+    ensure_temporal(start)
+    assert any("1 modules downloaded, 1 packages compiled" in line for line in lines)
+
+
+def test_a_build_that_fails_is_told_by_its_last_line_and_its_log(
+    start: Start, folder: Path, pretend_go: Callable[[str], None]
+) -> None:
+    pretend_go("echo 'no route to the proxy'; exit 1")
+    with pytest.raises(StackError, match=rf"could not be built \(no route to the proxy\).*{folder / 'build.log'}"):
+        ensure_temporal(start)
+
+
+def test_a_build_that_takes_too_long_is_ended(
+    start: Start, folder: Path, pretend_go: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_go(HANGS)
+    monkeypatch.setattr(temporal_cli, "BUILD_TIMEOUT_SECONDS", 1)
+    with pytest.raises(StackError, match="took longer than"):
+        ensure_temporal(start)
+    assert not psutil.pid_exists(int((folder / "pid").read_text()))
+
+
+def test_a_build_beside_something_that_failed_is_ended(
+    start: Start, folder: Path, pretend_go: Callable[[str], None]
+) -> None:
+    pretend_go(HANGS)
+    threading.Timer(0.5, start.abandoned.set).start()
+    with pytest.raises(StackError, match="was given up"):
+        ensure_temporal(start)
+    assert not psutil.pid_exists(int((folder / "pid").read_text()))
+
+
+def test_the_toolchain_is_the_one_that_is_installed_beside_us() -> None:
+    assert os.access(temporal_cli._find_go(), os.X_OK)
+
+
+def test_without_a_toolchain_it_is_said_what_to_install(
+    start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(StackError, match="there is neither a 'temporal' command nor a Go toolchain"):
+        ensure_temporal(start)
+    assert not (folder / "temporal").exists()
