@@ -134,15 +134,14 @@ def test_a_container_whose_server_does_not_answer_is_told_with_its_log_and_leave
 
 
 def test_images_that_are_missing_are_downloaded_beforehand(
-    engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+    engine: DockerEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     programs: list[dict[str, bool]] = []
     monkeypatch.setattr(lifecycle, "prepare_programs", lambda _, **wanted: programs.append(wanted))
     engine.images.add(docker.KAFKA_IMAGE)
-    lines: list[str] = []
-    stack.prepare(progress=lines.append)
+    stack.prepare()
     assert engine.images == IMAGES
-    assert lines[-1] == "images: ready"
+    assert capsys.readouterr().err.endswith("images: ready\n")
     assert programs == [{"test_server": False, "temporal": False}]
 
 

@@ -88,6 +88,57 @@ def test_a_pid_that_now_belongs_to_another_process_is_left_alone() -> None:
         stranger.wait()
 
 
+def test_a_process_that_has_ended_is_not_found_whoever_reaped_it(tmp_path: Path) -> None:
+    identity = start_python("", tmp_path)
+    os.waitpid(identity.pid, 0)
+    assert identity.find() is None
+    assert processes.family(identity) == []
+    with pytest.raises(psutil.NoSuchProcess):
+        ProcessIdentity.of(identity.pid)
+
+
+def test_without_linux_s_count_since_boot_a_process_is_known_by_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "BOOT_ID", Path("/nonexistent"))
+    identity = ProcessIdentity.of(os.getpid())
+    assert identity.started == f"time {psutil.Process().create_time()}"
+    assert identity.find() is not None
+    assert ProcessIdentity(os.getpid(), "time 1.0").find() is None
+
+
+def test_a_process_that_ends_while_its_children_are_looked_for_is_dealt_with_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_gone(process: psutil.Process, **_: object) -> None:
+        raise psutil.NoSuchProcess(process.pid)
+
+    identity = start_python("import time; time.sleep(60)", tmp_path)
+    monkeypatch.setattr(psutil.Process, "children", be_gone)
+    processes.kill(identity)
+    assert identity.find() is None
+
+
+@pytest.mark.parametrize("looks", [1, 2], ids=["at the first look", "at the second look"])
+def test_a_process_that_ends_while_it_is_paused_counts_as_paused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    identity = start_python("import time; time.sleep(60)", tmp_path)
+    members = processes.family(identity)
+    left = iter(range(1, looks))
+
+    def end_at_last(process: psutil.Process) -> str:
+        if next(left, None) is None:
+            process.kill()
+            raise psutil.NoSuchProcess(process.pid)
+        return psutil.STATUS_RUNNING
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "family", lambda _: members)
+        patch.setattr(psutil.Process, "status", end_at_last)
+        processes.pause(identity)
+    processes.kill(identity)
+    assert identity.find() is None
+
+
 def test_a_process_has_a_session_of_its_own_and_survives_our_terminals_ctrl_c(tmp_path: Path) -> None:
     identity = start_python("import os; print(os.getsid(0) == os.getpid(), flush=True)", tmp_path)
     try:
