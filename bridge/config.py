@@ -72,12 +72,11 @@ class EngineLimits:
     calls_in_flight_max: int = 100
     """Calls on Temporal at once, each of another lane."""
     lane_records_max: int = 64
-    """The most records of one lane that are held; those behind them are deferred, and read again later (I18).
-
-    A lane is filled up again at half of it: with calls of 5 ms, 32 records last for 160 ms, several times as long as a
-    read takes. The most that counts is a fourth of `records_held_max`."""
+    """The most records of one lane that are held when the room of all is used up: those behind them are deferred, and
+    read again once half of these are settled (I18). With calls of 5 ms, 32 records last for 160 ms, several times as
+    long as a read takes. As long as there is room, a lane may hold a fourth of `records_held_max`."""
     lane_bytes_max: int = 1024 * 1024
-    """The same in bytes; one record it may be, however large. The most that counts is a fourth of `bytes_held_max`."""
+    """The same in bytes; one record it may be, however large."""
     deferred_records_max: int = 2_000_000
     """The most records that are deferred, over all lanes: at some 5 bytes each, 10 MB. At this many nothing more is
     taken, and an alarm says whose they are: reading on would cost the memory of the process in the end."""

@@ -190,13 +190,13 @@ class Engine:
         self._full = records - held_up > moving_max or held_bytes > limits.bytes_held_max // 2
 
     def _make_room(self) -> None:
-        """Defers what waits behind records that cannot be settled now, so that others can go on."""
+        """Defers what long lanes hold, and what waits behind records that cannot be settled now: others can go on."""
         now = time.monotonic()
-        hanging = [
+        hanging = {
             lane
             for _, lane in self._busy.values()
             if lane.head is not None and now - lane.head.begun_at > _HANGING_SECONDS
-        ]
+        }
         for work in self._lanes.shorten(hanging):
             self._tracker.defer(work.ticket)
 

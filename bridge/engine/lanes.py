@@ -1,11 +1,12 @@
 """The records that wait and the ones that run: in each lane at most one record is in flight. Pure.
 
-A lane holds few records. What is delivered beyond that is *deferred*: the lane keeps its offset alone, and it is read
-from Kafka again once the lane has room. So the backlog of one lane, however long, takes nobody else's place (I18).
+A lane holds a fourth of all records at most, and few when their room is used up. What is delivered beyond that is
+*deferred*: the lane keeps its offset alone, and it is read from Kafka again once the lane has few. So the backlog of
+one lane, however long, takes nobody else's place (I18), and as long as there is room nothing is read twice.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, NamedTuple
@@ -26,8 +27,8 @@ SET_ASIDE_LANES_MAX: Final = 16
 """How many lanes there are for records that are to be set aside: so many dead letters are written at once. With a lane
 for each, a dead-letter topic that takes none would fill the bridge with them, and good records would wait (I10)."""
 _SHARE: Final = 4
-"""A fourth of what the bridge may hold is the most that records to be set aside hold. A fourth is the most that lanes
-are filled up to from what they deferred. The rest is for records that nobody has seen yet."""
+"""A fourth of what the bridge may hold is the most that one lane holds, that all records to be set aside hold, and that
+all lanes are filled up to from what they deferred. The rest is for records that nobody has seen yet."""
 
 
 @dataclass(slots=True)
@@ -110,8 +111,9 @@ class Lanes:
         self._share = share
         self._limits = limits
         self._set_aside_lanes = lanes = min(SET_ASIDE_LANES_MAX, share)
-        self._of_calls = _Bounds(min(limits.lane_records_max, share), min(limits.lane_bytes_max, share_bytes))
+        self._of_calls = _Bounds(share, share_bytes)
         self._of_set_aside = _Bounds(max(1, share // lanes), max(1, share_bytes // lanes))
+        self._when_short = _Bounds(min(limits.lane_records_max, share), min(limits.lane_bytes_max, share_bytes))
         self._by_key: dict[LaneKey, Lane] = {}
         self._deferring: dict[Lane, None] = {}
         """The lanes that have deferred records; a dict keeps their order."""
@@ -283,15 +285,21 @@ class Lanes:
                     break
         return {partition: sorted(offsets) for partition, offsets in found.items()}
 
-    def shorten(self, others: Iterable[Lane]) -> list[Work]:
-        """Defers all but the head in lanes that are held up, and in the others that are named.
+    def shorten(self, hanging: Collection[Lane]) -> list[Work]:
+        """Makes room: defers what lanes hold beyond a few records, and all but the head in lanes that do not move.
+
+        Args:
+            hanging: Lanes that do not move, beside those that are held up.
 
         Returns:
             What was deferred.
         """
         deferred = []
-        for lane in [*self._held_up, *others]:
-            while len(lane.waiting) > 1 and not lane.dropped:
+        for lane in list(self._by_key.values()):
+            records_max = 1 if lane.is_held_up or lane in hanging else self._when_short.records
+            while len(lane.waiting) > 1 and (
+                len(lane.waiting) > records_max or lane.bytes_held > self._when_short.size_bytes
+            ):
                 work = lane.waiting.pop()
                 lane.bytes_held -= work.size_bytes
                 self.records_held -= 1
@@ -315,13 +323,14 @@ class Lanes:
 
     def _filled_up_to(self, lane: Lane) -> int:
         """How many records a lane is filled up to from what it deferred: the more such lanes, the fewer."""
-        return max(1, min(self._bounds(lane).records, self._share // max(1, len(self._deferring))))
+        records_max = min(self._bounds(lane).records, self._when_short.records)
+        return max(1, min(records_max, self._share // max(1, len(self._deferring))))
 
     def _note_room(self, lane: Lane) -> None:
         """Keeps the lanes that have room for what they deferred: at most half full, so that a read is worth it."""
         has_room = (
             len(lane.waiting) <= self._filled_up_to(lane) // 2
-            and lane.bytes_held <= self._bounds(lane).size_bytes // 2
+            and lane.bytes_held <= self._when_short.size_bytes // 2
             and not lane.is_held_up
         )
         if has_room and lane.deferred:

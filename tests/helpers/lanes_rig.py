@@ -22,7 +22,9 @@ from tests.helpers.system.waiting import assert_eventually
 
 P0, P1 = Partition("t", 0), Partition("t", 1)
 NOT_TAKEN = Refusal(Stage.DISPATCH, RefusalCode.REFUSED_BY_TEMPORAL, "not taken")
-LANE_MAX = EngineLimits().lane_records_max
+LIMITS = {"records_held_max": 256, "lane_records_max": 16}
+LANE_MAX = 64
+"""A fourth of all: what one lane holds as long as there is room."""
 
 
 class ByValue:
@@ -47,6 +49,8 @@ class Attempts:
     refused: set[str] = field(default_factory=set)
     """Not taken by Temporal."""
     takes_dead_letters: bool = True
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    """Attempts wait until it is set."""
     retry: Retry = field(default_factory=lambda: Retry(timedelta(seconds=0.05)))
     called: list[tuple[str, int, int]] = field(default_factory=list)
     settled: list[tuple[str, int, int]] = field(default_factory=list)
@@ -54,6 +58,7 @@ class Attempts:
 
     async def attempt(self, work: Work) -> Attempt:
         await asyncio.sleep(0)
+        await self.gate.wait()
         work.attempts += 1
         if work.refusal is not None:
             if not self.takes_dead_letters:
@@ -113,8 +118,9 @@ async def open_rig(**limits: Any) -> AsyncIterator[Rig]:
     now = [0.0]
     attempts, tracker, health = Attempts(), OffsetTracker(), Health(lambda: now[0])
     source = InMemoryPastRecords()
+    attempts.gate.set()
     tracker.assign({P0, P1})
-    engine = Engine(ByValue(), attempts.attempt, tracker, health, EngineLimits(**limits))
+    engine = Engine(ByValue(), attempts.attempt, tracker, health, EngineLimits(**{**LIMITS, **limits}))
     back_off = BackOff(timedelta(milliseconds=1), timedelta(milliseconds=5))
     async with asyncio.TaskGroup() as tasks:
         engine.start(tasks)

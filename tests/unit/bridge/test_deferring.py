@@ -66,6 +66,22 @@ async def test_many_stuck_lanes_keep_no_more_than_their_first_records_once_the_r
         assert len(rig.attempts.offsets(lane)) == 20
 
 
+async def test_long_lanes_that_move_are_cut_short_once_the_room_is_used_up() -> None:
+    async with open_rig() as rig:
+        gate = rig.attempts.gate
+        gate.clear()
+        lanes = [f"l-{number}" for number in range(4)]
+        for _ in range(LANE_MAX):
+            rig.take(*lanes)
+        assert (rig.engine.records_held, rig.engine.records_deferred) == (4 * LANE_MAX, 0)
+        assert not rig.engine.update_paused()
+        assert rig.engine.records_held == 4 * 16
+        gate.set()
+        await rig.settled()
+    for number, lane in enumerate(lanes):
+        assert rig.attempts.offsets(lane) == list(range(number, 4 * LANE_MAX, 4))
+
+
 async def test_first_records_that_stay_leave_the_rest_of_the_room_to_others() -> None:
     """With the room half taken for good, half of all would never be free again."""
     async with open_rig(records_held_max=100) as rig:
@@ -105,7 +121,7 @@ async def test_both_partitions_of_a_lane_get_their_turns() -> None:
 
 async def test_a_lane_is_bounded_in_bytes_and_a_record_that_is_larger_comes_through() -> None:
     """I11."""
-    async with open_rig(lane_bytes_max=1_000) as rig:
+    async with open_rig(bytes_held_max=4_000) as rig:
         rig.attempts.stuck.add("a")
         large = "a " + "x" * 5_000
         rig.take("a", large, large, "a", "b")
@@ -155,7 +171,7 @@ async def test_a_dead_letter_topic_that_nobody_may_write_stops_no_other_record()
             await assert_eventually(lambda: not rig.engine.update_paused())
         rig.take(*(f"w-{number}" for number in range(100)))
         await rig.eventually(*(f"w-{number}" for number in range(100)))
-        assert rig.engine.records_held <= 500
+        assert rig.engine.records_held <= LANE_MAX, "what is to be set aside holds no more than one lane does"
         calls = len(rig.attempts.called)
         rig.attempts.takes_dead_letters = True
         await rig.settled()
