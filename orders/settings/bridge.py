@@ -26,10 +26,12 @@ class BridgeSettings(BaseModel):
     bridge_bytes_held_max: SizeBytes = Field(64 * 1024 * 1024, description="Most bytes of such records.")
     bridge_calls_in_flight_max: Count = Field(100, description="Most calls on Temporal at once.")
     bridge_lane_records_max: Count = Field(
-        64, description="Most records of one order that are held; those behind them are read again when there is room."
+        64,
+        description="Most records of one order that are held when the room of all is used up; those behind them are read "
+        "again.",
     )
     bridge_lane_bytes_max: SizeBytes = Field(
-        1024 * 1024, description="Most bytes of one order's records that are held; one record it may be, however large."
+        1024 * 1024, description="Most bytes of such records of one order; one record it may be, however large."
     )
     bridge_deferred_records_max: int = Field(
         2_000_000,
