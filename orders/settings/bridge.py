@@ -27,8 +27,7 @@ class BridgeSettings(BaseModel):
     bridge_calls_in_flight_max: Count = Field(100, description="Most calls on Temporal at once.")
     bridge_lane_records_max: Count = Field(
         64,
-        description="Most records of one order that are held when the room of all is used up; those behind them are read "
-        "again.",
+        description="Most records of one order that are held once the room of all is used up; the next are read again.",
     )
     bridge_lane_bytes_max: SizeBytes = Field(
         1024 * 1024, description="Most bytes of such records of one order; one record it may be, however large."

@@ -103,4 +103,4 @@ async def test_the_source_is_closed_when_nothing_was_wanted_for_long(monkeypatch
         await assert_eventually(lambda: rig.source.closed == 1)
         rig.take(*["a"] * 100)
         await rig.settled()
-    assert rig.source.closed == 3
+    assert rig.source.closed >= 3
