@@ -249,7 +249,7 @@ async def test_a_run_begins_again_when_another_has_ended_its_order(bench: Bench,
     await bench.send(order_id, CREATED, "created")
     await bench.publishes(order_id, 2)
     event = OrderStateChanged(
-        order_id=order_workflow_id(order_id),
+        order_id=order_id,
         sequence=3,
         previous_state=OrderState.VALIDATED,
         state=OrderState.EXPIRED,
