@@ -23,7 +23,16 @@ def status(order_id: OrderIdArgument, *, as_json: JsonOption = False) -> None:
     settings = server_settings()
     view = run_on_servers(settings, lambda clients: view_order(clients, order_id))
     if as_json:
-        print_json({"run": view.run, "failure": view.failure, **view.status.model_dump(mode="json")})
+        print_json(
+            {
+                "run": view.run,
+                "failure": view.failure,
+                **view.status.model_dump(mode="json"),
+                "approved": view.approved,
+                # Only a run that is open says how often it was shipped.
+                "shipping_attempt": view.status.shipping_attempt or None,
+            }
+        )
         return
     _print(view, settings)
 
@@ -37,7 +46,7 @@ def _print(view: OrderView, settings: Settings) -> None:
         "reason": order.reason,
         "waits for": order.waits_for,
         "run": view.run if view.failure is None else f"{view.run}: {view.failure}",
-        "approved": "yes" if order.approved else None,
+        "approved": "yes" if view.approved else None,
         "payment": order.payment_id,
         "amount": None if order.amount is None else f"{order.amount} {order.currency} (minor units)",
         "address": _address(order.address),

@@ -146,8 +146,16 @@ def _neighbours(offsets: list[int]) -> list[OffsetRange]:
 
 
 @asynccontextmanager
-async def topic_scan(clients: Clients, topics: Iterable[str]) -> AsyncIterator[TopicScan]:
+async def topic_scan(
+    clients: Clients, topics: Iterable[str], *, committed_only: bool = True
+) -> AsyncIterator[TopicScan]:
     """A reader of the topics; says at the end, as a note, what could not be read.
+
+    Args:
+        clients: lead to Kafka.
+        topics: which.
+        committed_only: whether to read as the bridge does: up to where the first open transaction of a producer begins,
+            and nothing of a transaction that was taken back.
 
     Raises:
         UnreachableError: Kafka does not answer.
@@ -160,7 +168,7 @@ async def topic_scan(clients: Clients, topics: Iterable[str]) -> AsyncIterator[T
         async with (
             kafka_consumer(
                 settings,
-                isolation_level="read_committed",  # As the bridge reads: what a transaction took back never happened.
+                isolation_level="read_committed" if committed_only else "read_uncommitted",
                 auto_offset_reset="earliest",  # Where a purge overtakes us, we go on with what is left.
                 fetch_max_bytes=_FETCH_MAX_BYTES,
                 max_partition_fetch_bytes=_PARTITION_FETCH_MAX_BYTES,

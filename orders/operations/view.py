@@ -1,7 +1,8 @@
 """What is known of one order, for people and programs: Temporal's run first, else the database's row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import (
     Client,
@@ -15,11 +16,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from orders.clients.opened import Clients
 from orders.clients.temporal import reaching_temporal
 from orders.errors import NotFoundError, UnreachableError
-from schemas.states import FINAL_STATES, OrderStep
+from orders.operations.open_runs import look_at_open_run
+from schemas.states import FINAL_STATES, OrderState, OrderStep
 from schemas.workflow_io import OrderResult, OrderStatus
 from workflows.names import ORDER_WORKFLOW, STATUS_QUERY, order_workflow_id
 
 _CALL_TIMEOUT = timedelta(seconds=10)
+_GONE, _RUNNING = "GONE", "RUNNING"
 _NO_WORKER = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.CANCELLED)
 
 
@@ -30,6 +33,8 @@ class OrderView:
     run: str
     """Status of its last run in Temporal: RUNNING, COMPLETED, FAILED ...; GONE where Temporal has forgotten it."""
     status: OrderStatus
+    approved: bool | None
+    """Whether it has been approved; None where that is not known, as Postgres did not answer."""
     failure: str | None = None
     """Why the last run failed."""
 
@@ -39,25 +44,34 @@ async def view_order(clients: Clients, order_id: str) -> OrderView:
 
     Raises:
         NotFoundError: neither Temporal nor the database knows it.
-        UnreachableError: Temporal does not answer, or no worker does; or Temporal does not know the order, and Postgres
-            does not answer.
+        UnreachableError: Temporal does not answer; or no worker does for a run that is open, and says what holds it up;
+            or what only Postgres knows is asked for, and Postgres does not answer.
         WrongSettingsError: Temporal does not let us in, or holds payloads that need other keys.
     """
     client = await clients.temporal()
     workflow_id = order_workflow_id(order_id)
+    view = in_the_way = None
+    run = _GONE
     with reaching_temporal(clients.settings):
-        try:
-            description = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=_CALL_TIMEOUT)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            in_the_way = None
-        else:
-            # Another team's workflow is asked nothing: what it would answer is no order's status.
-            if description.workflow_type == ORDER_WORKFLOW:
-                return await _view_in_temporal(client, order_id, description)
+        description = await _describe(client, workflow_id)
+        # Another team's workflow is asked nothing: what it would answer is no order's status.
+        if description is not None and description.workflow_type == ORDER_WORKFLOW:
+            run = description.status.name if description.status else "UNKNOWN"
+            view = await _view_in_temporal(client, order_id, description)
+        elif description is not None:
             in_the_way = held_by_another(workflow_id, description.workflow_type)
-    return await _view_in_database(clients, order_id, in_the_way)
+    if view is None:
+        return await _view_in_database(clients, order_id, run, in_the_way)
+    return view if run == _RUNNING else await _with_records(clients, view)
+
+
+async def _describe(client: Client, workflow_id: str) -> WorkflowExecutionDescription | None:
+    try:
+        return await client.get_workflow_handle(workflow_id).describe(rpc_timeout=_CALL_TIMEOUT)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return None
 
 
 def held_by_another(workflow_id: str, workflow_type: str) -> str:
@@ -68,13 +82,17 @@ def held_by_another(workflow_id: str, workflow_type: str) -> str:
     )
 
 
-async def _view_in_temporal(client: Client, order_id: str, description: WorkflowExecutionDescription) -> OrderView:
-    """What the order's last run says of itself: its result, or its answer to a query, which takes a worker."""
+async def _view_in_temporal(
+    client: Client, order_id: str, description: WorkflowExecutionDescription
+) -> OrderView | None:
+    """What the order's last run says of itself: its result, or its answer to a query, which takes a worker.
+
+    Returns:
+        None where the run is over without a result, and no worker answers for it.
+    """
     if description.status is WorkflowExecutionStatus.COMPLETED:
-        result = await client.get_workflow_handle(description.id, result_type=OrderResult).result(
-            rpc_timeout=_CALL_TIMEOUT
-        )
-        return OrderView("COMPLETED", _status_of_result(result))
+        handle = client.get_workflow_handle(description.id, result_type=OrderResult)
+        return OrderView("COMPLETED", _status_of_result(await handle.result(rpc_timeout=_CALL_TIMEOUT)), approved=None)
     run = description.status.name if description.status else "UNKNOWN"
     try:
         handle = client.get_workflow_handle(description.id)
@@ -82,14 +100,18 @@ async def _view_in_temporal(client: Client, order_id: str, description: Workflow
     except (RPCError, WorkflowQueryFailedError) as error:
         if isinstance(error, RPCError) and error.status not in _NO_WORKER:
             raise
+        if run != _RUNNING:
+            return None
+        refusal = str(error) if isinstance(error, WorkflowQueryFailedError) else None
+        held_up = await look_at_open_run(client, description, answers=False, refusal=refusal)
         raise UnreachableError(
-            f"order {order_id} is in Temporal ({run}), but no worker answers for it: start one with `orders worker`"
+            f"order {order_id} is in Temporal ({run}) and does not say where it is; it waits for {held_up.held_up_by}"
         ) from error
-    return OrderView(run, status, await _failure_of(client, description.id, run))
+    return OrderView(run, status, status.approved, await _failure_of(client, description.id, run))
 
 
 async def _failure_of(client: Client, workflow_id: str, run: str) -> str | None:
-    if run in ("RUNNING", "COMPLETED"):
+    if run == _RUNNING:
         return None
     try:
         await client.get_workflow_handle(workflow_id).result(rpc_timeout=_CALL_TIMEOUT)
@@ -112,12 +134,33 @@ def _status_of_result(result: OrderResult) -> OrderStatus:
     )
 
 
-async def _view_in_database(clients: Clients, order_id: str, in_the_way: str | None) -> OrderView:
-    """What is left of an order that Temporal has forgotten, or never knew.
+async def _with_records(clients: Clients, view: OrderView) -> OrderView:
+    """The view of a run that is over, with what Postgres knows beside its result: also of events that came later."""
+    status = view.status
+    try:
+        async with clients.order_reader() as reader:
+            record = await reader.order(status.order_id)
+            journal = await reader.journal(status.order_id)
+            approved = await reader.has_been(status.order_id, OrderState.APPROVED)
+    except UnreachableError as error:
+        clients.note(f"the payment, the amount, the approval and later events are left out: {error}")
+        return view
+    known: dict[str, Any] = {}
+    if record is not None:
+        details = record.details
+        known = {"payment_id": details.payment_id, "amount": details.amount, "currency": details.currency}
+    if journal is not None:
+        known["last_sequence"] = max(status.last_sequence, journal.last_sequence)
+    return replace(view, status=status.model_copy(update=known), approved=approved)
+
+
+async def _view_in_database(clients: Clients, order_id: str, run: str, in_the_way: str | None) -> OrderView:
+    """What is left of an order that Temporal has forgotten, or never knew, or whose run is over and says nothing.
 
     Args:
         clients: lead to the database.
         order_id: which order.
+        run: the status of its last run.
         in_the_way: what is known of a workflow of another type under the order's workflow id.
     """
     async with clients.order_reader() as reader:
@@ -125,22 +168,21 @@ async def _view_in_database(clients: Clients, order_id: str, in_the_way: str | N
     if record is None:
         if in_the_way is not None:
             raise NotFoundError(f"order {order_id!r} is unknown: {in_the_way}")
+        if run != _GONE:
+            raise NotFoundError(
+                f"the run of order {order_id!r} is over ({run}), and no order.created of it was accepted"
+            )
         raise NotFoundError(
             f"order {order_id!r} is unknown: check the id, or send its order.created "
             f"(`orders start {order_id} --payment-id PAYMENT_ID`)"
         )
-    return OrderView(
-        "GONE",
-        OrderStatus(
-            order_id=order_id,
-            step=OrderStep(record.state) if record.state in FINAL_STATES else OrderStep.RECEIVING,
-            state=record.state,
-            reason=record.reason,
-            payment_id=record.details.payment_id,
-            amount=record.details.amount,
-            currency=record.details.currency,
-            address=record.details.address,
-            tracking_id=record.tracking_id,
-            last_sequence=record.last_sequence,
-        ),
+    status = OrderStatus(
+        order_id=order_id,
+        step=OrderStep(record.state) if record.state in FINAL_STATES else OrderStep.RECEIVING,
+        state=record.state,
+        reason=record.reason,
+        address=record.details.address,
+        tracking_id=record.tracking_id,
+        last_sequence=record.last_sequence,
     )
+    return await _with_records(clients, OrderView(run, status, approved=None))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import RowMapping, Text, cast, literal, select, text, tuple_
+from sqlalchemy import RowMapping, Text, cast, exists, literal, select, text, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import rows
@@ -16,6 +17,7 @@ from activities.adapters.postgres.schema import events, inbound_events, journals
 from activities.ports import PaymentClaim, StoredEvent
 from schemas.activity_io import EventOutcome
 from schemas.order import OrderDetails
+from schemas.outbound import OutboundType
 from schemas.states import OrderState, ReasonCode
 
 PAGE_MAX: Final = 1_000
@@ -135,6 +137,16 @@ class OrderReader:
         async with transaction(self._engine) as connection:
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else _outcome(row)
+
+    async def has_been(self, order_id: str, state: OrderState) -> bool:
+        """Whether a transition to the state was recorded."""
+        moved = (
+            events.c.order_id == order_id,
+            events.c.type == OutboundType.STATE_CHANGED,
+            cast(events.c.payload_json, JSONB)["state"].astext == state.value,
+        )
+        async with transaction(self._engine) as connection:
+            return bool(await connection.scalar(select(exists().where(*moved))))
 
     async def payment(self, payment_id: str) -> PaymentClaim | None:
         """The payment's row; None where the id was never claimed."""

@@ -47,12 +47,17 @@ def _where(known: Explanation) -> str:
 
 
 def _kafka_lines(known: Explanation, kafka: KafkaSide) -> Iterator[str]:
-    yield _heading("Records that name it", len(kafka.records))
+    yield _heading("Records that name it", len(kafka.records) + len(kafka.held))
     for record in kafka.records:
         event_id = f"  event {record.event_id}" if record.event_id else ""
         yield (
             f"  [dim]{time_text(record.timestamp_ms)}[/dim]  {_text(record.coordinates)}[dim]{_text(event_id)}[/dim]  "
             f"{_text(known.outcome_of(record))}"
+        )
+    for held in kafka.held:
+        yield (
+            f"  [dim]{time_text(held.timestamp_ms)}[/dim]  {_text(held.coordinates)}  "
+            "[yellow]behind a producer's open transaction: cannot be read yet[/yellow]"
         )
     yield _heading("Dead letters", len(kafka.letters))
     for letter in kafka.letters:

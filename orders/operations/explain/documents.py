@@ -20,6 +20,7 @@ def as_json(known: Explanation) -> dict[str, Any]:
         "kafka": kafka
         and {
             "records": [asdict(one) | {"outcome": known.outcome_of(one)} for one in kafka.records],
+            "held_by_transactions": [asdict(one) for one in kafka.held],
             "dead_letters": [summary_json(one) for one in kafka.letters],
             "scanned": kafka.scanned,
             "skipped": kafka.skipped,
@@ -33,7 +34,7 @@ def as_json(known: Explanation) -> dict[str, Any]:
             "result": temporal.result and temporal.result.model_dump(mode="json"),
             "failure": temporal.failure,
             "in_the_way": temporal.in_the_way,
-            "no_worker_answers": temporal.silent,
+            "open_runs": [asdict(one) for one in temporal.open_runs],
             "pending_activities": [asdict(one) for one in temporal.pending],
         },
         "database": database and _database_json(database),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from orders.clients.opened import Clients
 from orders.errors import NotFoundError, OrdersError, UnreachableError
 from orders.operations.explain.database_side import DatabaseSide, look_in_postgres
-from orders.operations.explain.kafka_side import KafkaSide, NamingRecord, look_in_kafka
+from orders.operations.explain.kafka_side import HeldRecord, KafkaSide, NamingRecord, look_in_kafka
 from orders.operations.explain.temporal_side import TemporalSide, look_in_temporal
 from schemas.activity_io import EventOutcome
 
@@ -32,7 +32,7 @@ class Explanation:
         """Whether anybody knows anything of the order."""
         kafka, temporal, database = self.kafka, self.temporal, self.database
         return (
-            (kafka is not None and bool(kafka.records or kafka.letters))
+            (kafka is not None and bool(kafka.records or kafka.letters or kafka.held))
             or (temporal is not None and bool(temporal.runs))
             or (database is not None and bool(database.order or database.events or database.inbound))
         )
@@ -71,16 +71,12 @@ def _waits(known: Explanation) -> list[str]:
     if temporal is not None:
         if temporal.in_the_way is not None:
             waits.append(f"its workflow id: {temporal.in_the_way}")
-        if temporal.silent:
-            waits.append("a worker: none answers for its run; start one with `orders worker`")
+        waits += [run.held_up_by for run in temporal.open_runs if run.held_up_by is not None]
         if temporal.status is not None and temporal.status.waits_for:
             waits.append(temporal.status.waits_for)
-        waits += [
-            f"{one.type}, which has failed {one.attempt - 1} times; the last time: {one.last_failure}"
-            for one in temporal.pending
-            if one.last_failure
-        ]
+        waits += [sentence for run in temporal.open_runs for sentence in run.failed_activities]
     if kafka is not None:
+        waits += [record.waits_for for record in _first_of_each_partition(kafka.held)]
         untaken = sum(record.taken is False for record in kafka.records)
         if untaken:
             waits.append(f"the bridge: {untaken} of its records are not settled yet; see `orders health bridge`")
@@ -89,6 +85,11 @@ def _waits(known: Explanation) -> list[str]:
         if behind > 0:
             waits.append(f"Kafka: {behind} recorded events are not known to be published yet")
     return waits
+
+
+def _first_of_each_partition(held: tuple[HeldRecord, ...]) -> list[HeldRecord]:
+    """One for each transaction that is waited for."""
+    return list({(record.topic, record.partition): record for record in reversed(held)}.values())
 
 
 async def explain(clients: Clients, order_id: str, *, since: datetime | None, limit: int) -> Explanation:

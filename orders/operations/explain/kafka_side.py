@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -65,6 +65,34 @@ _NO_PROGRESS: Final = Progress(0, None)
 
 
 @dataclass(frozen=True, slots=True)
+class HeldRecord:
+    """A record that names the order and stands behind a producer's open transaction: no bridge can read it yet."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    readable_to: int
+    """The partition's last stable offset: where its first open transaction begins."""
+    end: int
+    """The partition's end (high watermark)."""
+
+    @property
+    def coordinates(self) -> str:
+        """Where it is."""
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+    @property
+    def waits_for(self) -> str:
+        """What has to happen before it can be read."""
+        return (
+            f"the end of a producer's transaction on {self.topic}, partition {self.partition}, which can be read up to "
+            f"offset {self.readable_to} of {self.end}: {self.coordinates} names the order, stands behind that, and may "
+            "still be taken back. The transaction ends by its producer, or by the time-out that the producer gave it"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class KafkaSide:
     """What was found."""
 
@@ -77,6 +105,8 @@ class KafkaSide:
     """Records that were not read, as they are older than the newest that the limit allows."""
     cut: bool
     """Whether more were found than a page holds."""
+    held: tuple[HeldRecord, ...] = ()
+    """Records that name it and cannot be read yet; their bytes may be those of a transaction that is taken back."""
 
 
 async def look_in_kafka(clients: Clients, order_id: str, *, since: datetime | None, limit: int) -> KafkaSide:
@@ -96,7 +126,26 @@ async def look_in_kafka(clients: Clients, order_id: str, *, since: datetime | No
         everything = await scan.ranges(since=since)
         ranges = newest(everything, limit)
         committed = await _committed(clients)
-        return await _read(settings, scan, ranges, order_id, committed, skipped=_size(everything) - _size(ranges))
+        found = await _read(settings, scan, ranges, order_id, committed, skipped=_size(everything) - _size(ranges))
+        readable = await scan.ranges()
+    return replace(found, held=await _held(clients, order_id, readable, limit))
+
+
+async def _held(
+    clients: Clients, order_id: str, readable: Mapping[TopicPartition, OffsetRange], limit: int
+) -> tuple[HeldRecord, ...]:
+    """The newest records that name the order and stand behind the beginning of an open transaction."""
+    found: deque[HeldRecord] = deque(maxlen=FOUND_MAX)
+    async with topic_scan(clients, clients.settings.inbound_topics.values(), committed_only=False) as scan:
+        ends = {key: part.end for key, part in (await scan.ranges()).items()}
+        behind = {key: OffsetRange(readable[key].end, end) for key, end in ends.items() if readable[key].end < end}
+        async for batch in scan.read(newest(behind, limit)):
+            for record in batch:
+                if names_order(record.key, record.value, order_id):
+                    part = behind[TopicPartition(record.topic, record.partition)]
+                    where = (record.topic, record.partition, record.offset, record.timestamp_ms)
+                    found.append(HeldRecord(*where, readable_to=part.start, end=part.end))
+    return tuple(found)
 
 
 async def _read(

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from temporalio.api.failure.v1 import Failure
 from temporalio.client import (
     Client,
     WorkflowExecution,
@@ -15,11 +14,11 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowQueryFailedError,
 )
-from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from orders.clients.opened import Clients
 from orders.clients.temporal import reaching_temporal
+from orders.operations.open_runs import CALL_TIMEOUT, OpenRun, PendingActivity, look_at_open_run
 from orders.operations.view import held_by_another
 from schemas.base import IDENTIFIER_PATTERN
 from schemas.workflow_io import OrderResult, OrderStatus
@@ -33,7 +32,7 @@ from workflows.names import (
 )
 
 RUNS_MAX: Final = 50
-_CALL_TIMEOUT: Final = timedelta(seconds=5)
+_CHILDREN_MAX: Final = 5
 _ORDER_ID: Final = re.compile(IDENTIFIER_PATTERN)
 _OUR_TYPES: Final = frozenset({ORDER_WORKFLOW, SHIPPING_WORKFLOW, LATE_EVENT_WORKFLOW})
 _LISTED_MAX: Final = 1_000
@@ -54,16 +53,6 @@ class RunView:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingActivity:
-    """An activity that the last run waits for: under way, or tried again and again."""
-
-    type: str
-    attempt: int
-    last_failure: str | None
-    next_attempt_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class TemporalSide:
     """What was found in Temporal."""
 
@@ -76,11 +65,15 @@ class TemporalSide:
     """What the last run came to, where it completed."""
     failure: str | None
     """Why the last run failed."""
-    silent: bool
-    """Whether the run goes on but no worker answers for it."""
-    pending: tuple[PendingActivity, ...]
+    open_runs: tuple[OpenRun, ...]
+    """The last run, where it is open, and the open runs that it waits for."""
     in_the_way: str | None = None
     """What to do about a workflow of another type that has the id of the order's; None for nearly all orders."""
+
+    @property
+    def pending(self) -> tuple[PendingActivity, ...]:
+        """The activities that the open runs wait for."""
+        return tuple(one for run in self.open_runs for one in run.pending)
 
 
 async def look_in_temporal(clients: Clients, order_id: str) -> TemporalSide:
@@ -99,22 +92,22 @@ async def _look(client: Client, order_id: str) -> TemporalSide:
     description = await _describe(client, order_id)
     if description is None:
         runs, cut = await _runs(client, order_id)
-        return TemporalSide(runs, cut, None, None, None, silent=False, pending=())
+        return TemporalSide(runs, cut, None, None, None, ())
     if description.workflow_type != ORDER_WORKFLOW:
         # Another team's workflow is asked nothing, and is no run of the order.
         runs, cut = await _runs(client, order_id)
         in_the_way = held_by_another(description.id, description.workflow_type)
-        return TemporalSide(runs, cut, None, None, None, silent=False, pending=(), in_the_way=in_the_way)
+        return TemporalSide(runs, cut, None, None, None, (), in_the_way=in_the_way)
     runs, cut = await _runs(client, order_id, description)
-    status, silent = await _status(client, description)
+    status, own = await _status(client, description)
     result, failure = await _outcome(client, description)
-    pending = await _pending(client, description)
-    return TemporalSide(runs, cut, status, result, failure, silent, pending)
+    open_runs = () if own is None else (own, *await _open_children(client, description))
+    return TemporalSide(runs, cut, status, result, failure, open_runs)
 
 
 async def _describe(client: Client, order_id: str) -> WorkflowExecutionDescription | None:
     try:
-        return await client.get_workflow_handle(order_workflow_id(order_id)).describe(rpc_timeout=_CALL_TIMEOUT)
+        return await client.get_workflow_handle(order_workflow_id(order_id)).describe(rpc_timeout=CALL_TIMEOUT)
     except RPCError as error:
         if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
             return None
@@ -132,7 +125,7 @@ async def _runs(
             f'WorkflowId = "{order_workflow_id(order_id)}" OR WorkflowId STARTS_WITH "shipping:{order_id}:" '
             f'OR WorkflowId STARTS_WITH "late:{order_id}:"'
         )
-        async for execution in client.list_workflows(query, limit=_LISTED_MAX, rpc_timeout=_CALL_TIMEOUT):
+        async for execution in client.list_workflows(query, limit=_LISTED_MAX, rpc_timeout=CALL_TIMEOUT):
             listed += 1
             if order_id_of(execution.id) != order_id or execution.workflow_type not in _OUR_TYPES:
                 continue
@@ -157,14 +150,38 @@ def _run_view(execution: WorkflowExecution) -> RunView:
     )
 
 
-async def _status(client: Client, description: WorkflowExecutionDescription) -> tuple[OrderStatus | None, bool]:
-    """The run's own answer, and whether it should have answered and did not."""
-    running = description.status is WorkflowExecutionStatus.RUNNING
+async def _status(
+    client: Client, description: WorkflowExecutionDescription
+) -> tuple[OrderStatus | None, OpenRun | None]:
+    """The run's own answer, and what holds it up where it is open."""
+    status = refusal = None
     try:
         handle = client.get_workflow_handle(description.id)
-        return await handle.query(STATUS_QUERY, result_type=OrderStatus, rpc_timeout=_CALL_TIMEOUT), False
-    except (RPCError, WorkflowQueryFailedError):
-        return None, running
+        status = await handle.query(STATUS_QUERY, result_type=OrderStatus, rpc_timeout=CALL_TIMEOUT)
+    except WorkflowQueryFailedError as error:
+        refusal = str(error)
+    except RPCError:
+        pass  # Why nobody answers is asked of Temporal next.
+    if description.status is not WorkflowExecutionStatus.RUNNING:
+        return status, None
+    return status, await look_at_open_run(client, description, answers=status is not None, refusal=refusal)
+
+
+async def _open_children(client: Client, description: WorkflowExecutionDescription) -> list[OpenRun]:
+    """The open runs that the order's run has begun and waits for: its attempt to ship."""
+    raw: Any = description.raw_description
+    found = []
+    for child in raw.pending_children[:_CHILDREN_MAX]:
+        try:
+            handle = client.get_workflow_handle(child.workflow_id, run_id=child.run_id)
+            described = await handle.describe(rpc_timeout=CALL_TIMEOUT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            continue
+        if described.status is WorkflowExecutionStatus.RUNNING:
+            found.append(await look_at_open_run(client, described))
+    return found
 
 
 async def _outcome(client: Client, description: WorkflowExecutionDescription) -> tuple[OrderResult | None, str | None]:
@@ -172,33 +189,6 @@ async def _outcome(client: Client, description: WorkflowExecutionDescription) ->
         return None, None
     try:
         handle = client.get_workflow_handle(description.id, run_id=description.run_id, result_type=OrderResult)
-        return await handle.result(follow_runs=False, rpc_timeout=_CALL_TIMEOUT), None
+        return await handle.result(follow_runs=False, rpc_timeout=CALL_TIMEOUT), None
     except WorkflowFailureError as error:
         return None, str(error.cause)
-
-
-async def _pending(client: Client, description: WorkflowExecutionDescription) -> tuple[PendingActivity, ...]:
-    raw: Any = description.raw_description
-    return tuple(
-        [
-            PendingActivity(
-                type=one.activity_type.name,
-                attempt=one.attempt,
-                last_failure=await _message(client, one.last_failure) if one.HasField("last_failure") else None,
-                next_attempt_at=(
-                    one.next_attempt_schedule_time.ToDatetime(UTC)
-                    if one.HasField("next_attempt_schedule_time")
-                    else None
-                ),
-            )
-            for one in raw.pending_activities
-        ]
-    )
-
-
-async def _message(client: Client, failure: Failure) -> str:
-    """What a failure says; it may be encrypted."""
-    own = Failure()
-    own.CopyFrom(failure)  # Decoding changes what it is given.
-    error = await client.data_converter.decode_failure(own)
-    return error.message if isinstance(error, FailureError) else str(error)

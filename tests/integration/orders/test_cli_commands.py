@@ -88,9 +88,34 @@ async def test_an_order_goes_straight_to_temporal_and_a_late_event_is_told_so(
     assert (await run_json(system, "wait", order_id, "--timeout", "30"))["state"] == "COMPLETED"
     late = await run_json(system, "cancel", order_id, "--event-id", "late-1")
     assert late == {"order_id": order_id, "event_id": "late-1", "outcome": "late"}
+    await _shows_all_of_a_finished_order(system, order_id)
     moved = await run(system, "update-address", order_id, "--city", "Porto")
     assert moved.returncode == 0
     assert "order.event_rejected" in moved.stdout
+
+
+async def _shows_all_of_a_finished_order(system: OrderSystem, order_id: str) -> None:
+    """Its status is complete by what Temporal and Postgres know together, and by Postgres alone."""
+
+    async def published() -> int:
+        events = await run(system, "events", order_id, "--json")
+        return len(events.stdout.splitlines())
+
+    async def the_late_event_is_answered() -> bool:
+        return await published() == 9
+
+    await assert_eventually(the_late_event_is_answered, 30)
+    for namespace in (system.settings["TEMPORAL_NAMESPACE"], FORGETFUL_TEMPORAL["TEMPORAL_NAMESPACE"]):
+        ended = await run(system, "status", order_id, "--json", TEMPORAL_NAMESPACE=namespace)
+        status = json.loads(ended.stdout)
+        shown = {name: status[name] for name in ("approved", "payment_id", "amount", "currency", "last_sequence")}
+        assert shown == {
+            "approved": True,
+            "payment_id": f"p-{order_id}",
+            "amount": 2500,
+            "currency": "USD",
+            "last_sequence": await published(),
+        }
 
 
 async def test_waiting_ends_with_failure_where_the_order_ended_otherwise(system: OrderSystem, order_id: str) -> None:
@@ -122,7 +147,10 @@ async def test_without_postgres_an_order_is_shown_that_temporal_knows_and_no_oth
     await run_json(system, "wait", order_id, "--state", "CANCELLED", "--timeout", "30")
     status = partial(run_to_end, ["status", order_id, "--json"], folder=system.folder)
     known = await status({**system.settings, **NO_POSTGRES})
-    assert (known.returncode, json.loads(known.stdout)["state"]) == (0, "CANCELLED")
+    told = json.loads(known.stdout)
+    assert (known.returncode, told["state"]) == (0, "CANCELLED")
+    assert (told["approved"], told["amount"]) == (None, None), "what is not known is not said to be so or so"
+    assert "the approval and later events are left out: Postgres does not answer" in known.stderr
     kept = await status({**system.settings, **FORGETFUL_TEMPORAL})
     assert (kept.returncode, json.loads(kept.stdout)["state"]) == (0, "CANCELLED")
     out_of_sight = await status({**system.settings, **FORGETFUL_TEMPORAL, **NO_POSTGRES})

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,8 @@ from orders.operations.explain.database_side import DatabaseSide
 from orders.operations.explain.documents import as_json
 from orders.operations.explain.gathering import Explanation
 from orders.operations.explain.kafka_side import KafkaSide, NamingRecord, newest
-from orders.operations.explain.temporal_side import PendingActivity, TemporalSide
+from orders.operations.explain.temporal_side import TemporalSide
+from orders.operations.open_runs import FailingTask, OpenRun, PendingActivity
 from schemas.activity_io import EventOutcome
 from schemas.states import InboundOutcome, OrderStep, ReasonCode
 from schemas.workflow_io import OrderStatus
@@ -28,7 +31,9 @@ SETTLED = EventOutcome(
     event_id="e-1", type="order.created", outcome=InboundOutcome.REJECTED, reason=ReasonCode.STALE, at=NOW
 )
 NOTHING_STORED = DatabaseSide(None, None, (), (), None, cut=False)
-NOTHING_RUNS = TemporalSide((), False, None, None, None, silent=False, pending=())
+NOTHING_RUNS = TemporalSide((), False, None, None, None, ())
+
+OPEN_RUN = OpenRun("order:o-1", "order-tq", workers=2, last_poll_at=NOW, failing=None, pending=())
 
 
 def known(
@@ -70,9 +75,10 @@ def test_what_became_of_a_record_is_told_by_whoever_knows() -> None:
 def test_what_it_waits_for_is_said_by_each_side() -> None:
     status = OrderStatus(order_id="o-1", step=OrderStep.CHARGING_PAYMENT, waits_for="the payment provider")
     pending = PendingActivity("charge_payment", 5, "gateway timed out", NOW)
+    run = replace(OPEN_RUN, workers=0, answers=False, pending=(pending,))
     explanation = known(
         replace(RECORD, taken=False),
-        temporal=replace(NOTHING_RUNS, status=status, silent=True, pending=(pending,)),
+        temporal=replace(NOTHING_RUNS, status=status, open_runs=(run,)),
         database=replace(NOTHING_STORED, journal=JournalRecord("o-1", 5, 3)),
     )
     worker, provider, activity, bridge, kafka = explanation.waits_for
@@ -85,6 +91,31 @@ def test_what_it_waits_for_is_said_by_each_side() -> None:
     assert known(RECORD).waits_for == ()
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"answers": True, "workers": 0}, None),
+        ({}, None),
+        ({"workers": 0}, "a worker: none asks order-tq for work; start one with `orders worker`"),
+        ({"answers": False, "workers": 0}, "a worker: none asks order-tq for work"),
+        ({"answers": False}, "a worker's answer: 2 workers ask order-tq for work, and none has answered within 5 s"),
+        ({"answers": False, "refusal": "no such step"}, "the one that was asked says: no such step"),
+        (
+            {"answers": False, "failing": FailingTask(7, "non_deterministic_error", "[TMPRL1100] odd", NOW)},
+            "a workflow task of order:o-1 that succeeds: 2 workers ask order-tq for work, but the task has failed 7 "
+            "times, the last time at 2026-01-31T12:00:00Z (non_deterministic_error: [TMPRL1100] odd)",
+        ),
+        (
+            {"workers": 0, "failing": FailingTask(1, None, None, None)},
+            "no worker asks order-tq for work now, but the task has failed 1 times (the history does not say why)",
+        ),
+    ],
+)
+def test_what_holds_a_run_up_is_told_by_its_kind(change: dict[str, Any], sentence: str | None) -> None:
+    held_up_by = replace(OPEN_RUN, **change).held_up_by
+    assert held_up_by is None if sentence is None else sentence in str(held_up_by)
+
+
 def test_an_order_is_known_by_any_trace_of_it_and_by_nothing_else() -> None:
     assert not known().is_known
     assert not Explanation("o-1", None, None, None, ("Kafka does not answer",)).is_known
@@ -95,12 +126,13 @@ def test_an_order_is_known_by_any_trace_of_it_and_by_nothing_else() -> None:
 
 @given(st.text(max_size=30))
 def test_the_page_obeys_nothing_that_strangers_wrote(text: str) -> None:
-    pending = PendingActivity("charge_payment", 2, text, None)
+    failing = FailingTask(3, text, text, NOW)
+    run = replace(OPEN_RUN, workflow_id=text, failing=failing, pending=(PendingActivity(text, 2, text, None, text),))
     explanation = replace(
         known(
             replace(RECORD, event_id=text),
             letters=(replace(LETTER, message=text, error_code=text, key=text.encode("utf-8", "replace")),),
-            temporal=replace(NOTHING_RUNS, pending=(pending,), failure=text),
+            temporal=replace(NOTHING_RUNS, open_runs=(run,), failure=text),
             unreachable=(text,),
         ),
         order_id=text,
