@@ -17,7 +17,6 @@ from activities.adapters.postgres.schema import events, inbound_events, journals
 from activities.ports import PaymentClaim, StoredEvent
 from schemas.activity_io import EventOutcome
 from schemas.order import OrderDetails
-from schemas.outbound import OutboundType
 from schemas.states import OrderState, ReasonCode
 
 PAGE_MAX: Final = 1_000
@@ -139,10 +138,9 @@ class OrderReader:
         return None if row is None else _outcome(row)
 
     async def has_been(self, order_id: str, state: OrderState) -> bool:
-        """Whether a transition to the state was recorded."""
+        """Whether a transition to the state was recorded: no other event has a state."""
         moved = (
             events.c.order_id == order_id,
-            events.c.type == OutboundType.STATE_CHANGED,
             cast(events.c.payload_json, JSONB)["state"].astext == state.value,
         )
         async with transaction(self._engine) as connection:
