@@ -115,8 +115,6 @@ class OrderWorkflow(Run):
         self._is_deciding = True
         while (method := STEPS[self._state.step].method) is not None and not self._is_continuing:
             self.show()
-            if STEPS[self._state.step].publishes_first:
-                await self._publisher.transitions_published()
             await getattr(self._walk, method)()
         self.show()
 
@@ -168,6 +166,10 @@ class OrderWorkflow(Run):
         if self._policy.search_attributes:
             shown = workflow.info().typed_search_attributes
             workflow.upsert_search_attributes(changed_attributes(self._state, shown, workflow.now()))
+
+    async def transitions_published(self) -> None:
+        """Waits until every transition made so far is recorded and acknowledged; other events may still wait."""
+        await workflow.wait_condition(lambda: not self._state.has_unpublished_transitions)
 
     # Continuing as a new run -----------------------------------------------------------------------------------------
 

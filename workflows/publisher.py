@@ -36,10 +36,6 @@ class Publisher:
         """Whether everything that was decided is recorded and acknowledged."""
         return not self._state.unpublished
 
-    async def transitions_published(self) -> None:
-        """Waits until every transition made so far is recorded and acknowledged; other events may still wait."""
-        await workflow.wait_condition(lambda: not self._state.has_unpublished_transitions)
-
     async def run(self) -> None:
         """Publishes until the run is overtaken; mostly for ever.
 

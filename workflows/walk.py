@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.life.ledger import accept_order, answer_inbox, change_state, reach_milestone, reject_held
     from workflows.life.recovery import recover
     from workflows.life.state import DefectError, OrderRunState
+    from workflows.life.steps import STEPS
 
 
 class Run(Protocol):
@@ -26,6 +27,10 @@ class Run(Protocol):
 
     def show(self) -> None:
         """Lets operators see where the order is."""
+        ...
+
+    async def transitions_published(self) -> None:
+        """Waits until every transition made so far is recorded and acknowledged."""
         ...
 
     def continuation_is_due(self) -> bool:
@@ -93,7 +98,7 @@ class Walk:
         state = self._state
         await self._calls.receive(self._details)
         change_state(state, OrderState.RECEIVED, workflow.now(), cause=state.created_by)
-        state.step = OrderStep.VALIDATING
+        await self._go_on_to(OrderStep.VALIDATING)
         state.release_held()
         self._run.decide()
 
@@ -108,7 +113,7 @@ class Walk:
             change_state(state, OrderState.REJECTED, workflow.now(), reason=validation.reason)
             return
         change_state(state, OrderState.VALIDATED, workflow.now())
-        state.step = OrderStep.AWAITING_MANUAL_APPROVAL
+        await self._go_on_to(OrderStep.AWAITING_MANUAL_APPROVAL)
         state.release_held()
         self._run.decide()
 
@@ -123,7 +128,7 @@ class Walk:
         if state.is_ended:
             return
         if state.state is OrderState.APPROVED:
-            state.step = OrderStep.CHARGING_PAYMENT
+            await self._go_on_to(OrderStep.CHARGING_PAYMENT)
         elif not await self._run.continue_if_due() and self._has_expired():
             change_state(state, OrderState.EXPIRED, workflow.now(), reason=ReasonCode.APPROVAL_TIMED_OUT)
 
@@ -139,11 +144,9 @@ class Walk:
             # Nobody knows whether it was charged. It is made sure that it is not before the order says so.
             await self._calls.give_back(self._details)
             charged = ChargeResult(status=PaymentStatus.DECLINED, reason=ReasonCode.PAYMENT_OUTCOME_UNKNOWN)
-        # An address that arrived in the moment of the answer is still in time.
-        self._run.decide()
         if charged.status is PaymentStatus.CHARGED:
             change_state(state, OrderState.PAID, workflow.now())
-            state.step = OrderStep.SHIPPING
+            await self._go_on_to(OrderStep.SHIPPING)
         else:
             reason = charged.reason or ReasonCode.CARD_DECLINED
             change_state(state, OrderState.PAYMENT_DECLINED, workflow.now(), reason=reason)
@@ -161,11 +164,11 @@ class Walk:
             if shipped is not None:
                 reach_milestone(state, OrderState.CARRIER_DISPATCHED, shipped.tracking_id, workflow.now())
             if state.state is OrderState.CARRIER_DISPATCHED:
-                state.step = OrderStep.MARKING_SHIPPED
+                await self._go_on_to(OrderStep.MARKING_SHIPPED)
                 return
         reason = ReasonCode.SHIPPING_ATTEMPTS_EXHAUSTED
         change_state(state, OrderState.SHIPPING_FAILED, workflow.now(), reason=reason)
-        state.step = OrderStep.REFUNDING_PAYMENT
+        await self._go_on_to(OrderStep.REFUNDING_PAYMENT)
 
     async def refund(self) -> None:
         """Gives the money back."""
@@ -187,6 +190,19 @@ class Walk:
         await workflow.wait_condition(lambda: self._state.step is not OrderStep.ORPHANED)
 
     # What several steps need -----------------------------------------------------------------------------------------
+
+    async def _go_on_to(self, step: OrderStep) -> None:
+        """Goes on to a step, where it publishes first once that is done: in the moment in which its work is scheduled.
+
+        An event that ends the order before is still in time.
+        """
+        if STEPS[step].publishes_first:
+            self._run.show()
+            await self._run.transitions_published()
+            # What arrived in the moment of the acknowledgement is in time as well.
+            self._run.decide()
+        if not self._state.is_ended:
+            self._state.step = step
 
     async def _wait_until_the_deadline_or(self, condition: Callable[[], bool]) -> None:
         """Waits for the step's deadline, for the condition, or for Temporal's wish that the run continues anew."""

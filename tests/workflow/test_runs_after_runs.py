@@ -181,7 +181,7 @@ async def test_an_address_that_an_ended_run_still_writes_is_the_one_that_is_ship
 async def test_what_a_run_accepted_is_answered_when_another_has_ended_its_order(bench: Bench, order_id: str) -> None:
     await terminated_while_it_records(bench, order_id, CANCELLED)
     await looks_up(bench, order_id, APPROVED, "approved")
-    await bench.reaches(order_id, OrderStep.CHARGING_PAYMENT)
+    await bench.comes_to(order_id, OrderState.APPROVED)
     bench.store.hold("record").set()
     assert (await bench.result(order_id)).state is OrderState.CANCELLED
     assert bench.story(order_id) == ["RECEIVED", "VALIDATED", "CANCELLED", "order_closed"]
@@ -199,7 +199,7 @@ async def test_nothing_is_charged_before_the_approval_is_recorded(bench: Bench, 
     unreliable = bench.store if port == "record" else bench.publisher
     gate = unreliable.hold(port)
     await bench.send(order_id, APPROVED, "approved")
-    status = await bench.reaches(order_id, OrderStep.CHARGING_PAYMENT)
+    status = await bench.comes_to(order_id, OrderState.APPROVED)
     assert status.waits_for == "its events to be recorded and published, and then for the payment provider"
     assert bench.gateway.calls["charge"] == 0
     await bench.handle(order_id).terminate("the test ends this run")
@@ -226,7 +226,7 @@ async def test_nothing_is_given_back_before_the_failure_of_shipping_is_recorded(
     await bench.publishes(order_id, 4)
     published = bench.publisher.hold("publish")
     gate.set()
-    await bench.reaches(order_id, OrderStep.REFUNDING_PAYMENT)
+    await bench.comes_to(order_id, OrderState.SHIPPING_FAILED)
     assert bench.gateway.calls["refund"] == 0
     published.set()
     assert (await bench.result(order_id)).state is OrderState.REFUNDED

@@ -40,8 +40,10 @@ And beside it:
 
 - An address update whose event time is before that of the last one applied is refused as `stale`; without an event time
   it counts as happening on arrival.
-- Of two approvals decided in the same moment the first is applied, the second refused as `already_approved`. A cancel
-  decided in the same moment as the approval before it is applied: the charge is not scheduled yet.
+- An approval, a payment and a failed shipment are recorded and published before anything follows from them, however
+  long Postgres or Kafka is away. Until then the order is at the step before, and the charge, the shipment or the refund
+  is not scheduled: after an approval a cancel is applied (and a second approval refused as `already_approved`), after
+  the payment an address.
 - What arrives in the moment a deadline passes counts as in time.
 - Without `order.created` within the time to live the held events are refused as `unknown_order`, and the run fails, so
   that a later `order.created` starts the order. Of more than 500 events that wait for one order, the rest is refused at

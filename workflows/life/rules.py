@@ -55,7 +55,7 @@ def _decide_valid(state: OrderRunState, event: InboundEvent, body: InboundBody, 
     elif isinstance(body, OrderAddressUpdated) and rule is Verdict.APPLY and _is_stale(state, event, body, now):
         rule = ReasonCode.STALE
     elif event.type == EventType.ORDER_APPROVED and rule is Verdict.APPLY and state.state is OrderState.APPROVED:
-        # A second approval, decided in the same moment as the first.
+        # A second approval, while the first is being recorded and published.
         rule = ReasonCode.ALREADY_APPROVED
     if isinstance(rule, ReasonCode):
         return Decision(Verdict.REJECT, rule)

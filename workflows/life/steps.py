@@ -45,10 +45,11 @@ class Step:
     deadline: Literal["order_deadline", "approval_deadline"] | None = None
     """The field of `OrderRunState` that says until when the step waits; None where it waits without limit."""
     publishes_first: bool = False
-    """Whether the step's work begins only after every transition so far is recorded and published.
+    """Whether the step begins only after every transition so far is recorded and published.
 
     A run that recovers the order goes on from the records. Were the charge made before APPROVED is recorded, the next
-    run could let the order expire, or be cancelled, and the money would stay taken.
+    run could let the order expire, or be cancelled, and the money would stay taken. Until the step begins the order is
+    at the step before it, whose rules decide what arrives: a window closes when the effect is scheduled.
     """
     is_end: bool = False
     """Whether nothing is left to do here but to answer and to publish."""
@@ -100,7 +101,7 @@ STEPS: Final[Mapping[OrderStep, Step]] = {
         rules=_rules(ReasonCode.DUPLICATE_ORDER, _APPLY, _APPLY, _APPLY),
         transitions={
             OrderState.VALIDATED: (OrderState.APPROVED, OrderState.CANCELLED, OrderState.EXPIRED),
-            # A cancel that is decided in the same moment as the approval before it.
+            # A cancel that arrives while the approval is being recorded and published: the charge is not scheduled yet.
             OrderState.APPROVED: (OrderState.CANCELLED,),
         },
         waits_for="a person to approve or cancel the order",

@@ -5,7 +5,7 @@ from typing import Final
 from schemas.states import OrderState, OrderStep
 from schemas.workflow_io import OrderResult, OrderStatus
 from workflows.life.state import DefectError, OrderRunState
-from workflows.life.steps import STEPS
+from workflows.life.steps import NEXT_STEPS, STEPS
 
 
 def status_of(state: OrderRunState) -> OrderStatus:
@@ -16,7 +16,7 @@ def status_of(state: OrderRunState) -> OrderStatus:
         step=state.step,
         state=state.state,
         reason=state.reason,
-        waits_for=_waits_for_now(state),
+        waits_for=waits_for(state),
         approved=is_approved(state),
         payment_id=details.payment_id if details else None,
         amount=details.amount if details else None,
@@ -47,19 +47,11 @@ def waits_for(state: OrderRunState) -> str | None:
     """What has to happen next, for a person; None once nothing has to."""
     if state.is_ended:
         return "its last events to be published" if state.unpublished else None
+    next_step = None if state.state is None else STEPS[NEXT_STEPS[state.state]]
+    if next_step is not None and next_step.publishes_first and state.has_unpublished_transitions:
+        return f"its events to be recorded and published, and then for {next_step.waits_for}"
     text = STEPS[state.step].waits_for
     return f"{text}, until {state.deadline:%Y-%m-%dT%H:%M:%SZ}" if state.deadline else text
-
-
-def _waits_for_now(state: OrderRunState) -> str | None:
-    """As `waits_for`, and whether the step waits for its records first.
-
-    The line of the Temporal UI leaves the second part out, as it is not renewed when the records are out.
-    """
-    waiting = waits_for(state)
-    if STEPS[state.step].publishes_first and state.has_unpublished_transitions:
-        return f"its events to be recorded and published, and then for {waiting}"
-    return waiting
 
 
 def summary_of(state: OrderRunState) -> str:

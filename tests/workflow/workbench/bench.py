@@ -183,6 +183,17 @@ class Bench:
         assert status is not None
         return status
 
+    async def comes_to(self, order_id: str, state: OrderState) -> OrderStatus:
+        """Waits in real time until the order's last transition, published or not, has led to a state."""
+
+        async def is_there() -> OrderStatus | None:
+            status = await self.status(order_id)
+            return status if status.state is state else None
+
+        status = await assert_eventually(is_there, message=f"{order_id} comes to {state}")
+        assert status is not None
+        return status
+
     async def publishes(self, order_id: str, count: int) -> None:
         """Waits in real time until that many events of the order are published."""
         await assert_eventually(

@@ -36,9 +36,9 @@ class Payment(StrEnum):
     TAKEN = "taken"
     """The payment id is another order's."""
     LOST = "lost"
-    """It charges, and what it answers says nothing."""
+    """It charges, and is given up before it says so."""
     AWAY = "away"
-    """It does not charge, and what it answers says nothing."""
+    """It does not charge, and is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +188,17 @@ class Model:
             Reason.ORDER_CLOSED: self.over,
             Reason.DUPLICATE_ORDER: event.type is CREATED and self.created.id != "",
             Reason.ALREADY_APPROVED: event.type is APPROVED and approved,
-            Reason.ALREADY_CHARGED: event.type is CANCELLED and approved,
-            Reason.ALREADY_SHIPPING: event.type is ADDRESS and approved and self.state is not State.APPROVED,
+            # What is postponed is not scheduled yet: its window is open.
+            Reason.ALREADY_CHARGED: event.type is CANCELLED and approved and self.postponed != "charge_payment",
+            Reason.ALREADY_SHIPPING: event.type is ADDRESS and self._is_shipping,
             Reason.STALE: event.type is ADDRESS and self.state is not None and self._time_of(event) < self.address_at,
         }
         return next((reason for reason, refused in refusals.items() if refused), None)
+
+    @property
+    def _is_shipping(self) -> bool:
+        before = (None, State.RECEIVED, State.VALIDATED, State.APPROVED)
+        return self.state not in before and self.postponed != "prepare_package"
 
     def _time_of(self, event: Sent) -> int:
         return self.now + ARRIVAL if event.at is None else event.at
@@ -290,5 +296,5 @@ class Model:
     def _end(self, state: State, reason: Reason | None = None, cause: Sent | None = None) -> None:
         """The last transition; what was held for later comes too late."""
         self._move(state, reason, cause)
-        self.activity = self.deadline = None
+        self.activity = self.postponed = self.deadline = None
         self._decide_held()
