@@ -8,9 +8,11 @@ from typing import Final
 import structlog
 from temporalio.exceptions import ApplicationError, FailureError
 
+from activities.giving_up import GivenUpError
 from activities.ports import (
     DatabaseUnavailableError,
     GatewayContractError,
+    GatewayNotAskedError,
     GatewayUnavailableError,
     KafkaUnavailableError,
     SequenceConflictError,
@@ -22,7 +24,11 @@ DATABASE_UNAVAILABLE: Final = "DatabaseUnavailable"
 KAFKA_UNAVAILABLE: Final = "KafkaUnavailable"
 """Kafka did not acknowledge; retried."""
 GATEWAY_UNAVAILABLE: Final = "GatewayUnavailable"
-"""A provider did not answer; retried."""
+"""A provider did not answer; retried, until the time allowed is over."""
+GATEWAY_NOT_ASKED: Final = "GatewayNotAsked"
+"""Something of ours keeps a provider from being asked, as a wrong key; retried until it is mended."""
+PROVIDER_GIVEN_UP: Final = "ProviderGivenUp"
+"""A provider left every call without a known outcome for the time allowed; the order takes another branch."""
 GATEWAY_CONTRADICTION: Final = "GatewayContradiction"
 """A provider's answer is not about what was asked; retried, since only a person can say what it means."""
 SHIPMENT_REFUSED: Final = "ShipmentRefused"
@@ -32,7 +38,7 @@ SEQUENCE_CONFLICT: Final = "SequenceConflict"
 UNEXPECTED: Final = "Unexpected"
 """A defect of ours: Temporal shows this and the name of the error's class. Retried, so that a mended worker goes on."""
 
-NON_RETRYABLE: Final = (SHIPMENT_REFUSED, SEQUENCE_CONFLICT)
+NON_RETRYABLE: Final = (SHIPMENT_REFUSED, PROVIDER_GIVEN_UP, SEQUENCE_CONFLICT)
 """The only error types that are not retried."""
 
 FRAMES_LOGGED_MAX: Final = 12
@@ -44,10 +50,16 @@ _TYPES: Final[dict[type[Exception], str]] = {
     DatabaseUnavailableError: DATABASE_UNAVAILABLE,
     KafkaUnavailableError: KAFKA_UNAVAILABLE,
     GatewayUnavailableError: GATEWAY_UNAVAILABLE,
+    GatewayNotAskedError: GATEWAY_NOT_ASKED,
+    GivenUpError: PROVIDER_GIVEN_UP,
     GatewayContractError: GATEWAY_CONTRADICTION,
     ShipmentRefusedError: SHIPMENT_REFUSED,
     SequenceConflictError: SEQUENCE_CONFLICT,
 }
+
+
+_SAYS_WHEN: Final = (GatewayUnavailableError, GatewayNotAskedError)
+"""Errors that may say when to try again."""
 
 
 def application_error(error: Exception) -> ApplicationError:
@@ -64,7 +76,7 @@ def application_error(error: Exception) -> ApplicationError:
         str(error),
         type=error_type,
         non_retryable=error_type in NON_RETRYABLE,
-        next_retry_delay=error.retry_after if isinstance(error, GatewayUnavailableError) else None,
+        next_retry_delay=error.retry_after if isinstance(error, _SAYS_WHEN) else None,
     )
 
 

@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.errors import as_application_errors
 from activities.failpoints import Failpoint, Failpoints, NoFailpoints
+from activities.giving_up import ProviderAccess, ProviderCalls
 from activities.ports import (
     GatewayContractError,
     GatewayPayment,
@@ -24,6 +25,8 @@ class PaymentActivities:
     def __init__(self, payments: PaymentStore, gateway: PaymentGateway, failpoints: Failpoints | None = None) -> None:
         self._payments = payments
         self._gateway = gateway
+        self.access = ProviderAccess("payment provider")
+        """Whether the provider lets us ask it."""
         self._failpoints: Failpoints = failpoints or NoFailpoints()
 
     @activity.defn
@@ -34,11 +37,12 @@ class PaymentActivities:
         before the provider is asked again.
         """
         with as_application_errors():
+            calls = ProviderCalls(self.access, charge.patience)
             claim = await self._payments.claim(charge)
             if not _is_claim_of(claim, charge):
                 return ChargeResult(status=PaymentStatus.DECLINED, reason=ReasonCode.PAYMENT_ID_CONFLICT)
             if claim.status is PaymentStatus.PENDING:
-                payment = await self._charged(charge, known=None if claim.is_new else await self._known(claim))
+                payment = await self._charged(charge, claim, calls)
                 _check_charge(payment, claim)
                 # A refund may have overtaken this attempt. Then the refund stays recorded, and is the answer.
                 claim = await self._record_outcome(claim, payment)
@@ -52,12 +56,13 @@ class PaymentActivities:
         when it arrives.
         """
         with as_application_errors():
+            calls = ProviderCalls(self.access, request.patience)
             claim = await self._payments.claim_void(request.payment_id, request.order_id)
             if claim.order_id != request.order_id:
                 # The id is another order's, so nothing of this order was charged under it.
                 return RefundResult(status=PaymentStatus.VOIDED)
             if claim.status in (PaymentStatus.PENDING, PaymentStatus.CHARGED):
-                claim = await self._record_outcome(claim, await self._given_back(claim))
+                claim = await self._record_outcome(claim, await self._given_back(claim, calls))
             refunded = claim.status is PaymentStatus.REFUNDED
             return RefundResult(status=PaymentStatus.REFUNDED if refunded else PaymentStatus.VOIDED)
 
@@ -72,20 +77,22 @@ class PaymentActivities:
             raise GatewayUnavailableError("the provider is still working on the payment")
         return known
 
-    async def _charged(self, charge: ChargePayment, known: GatewayPayment | None) -> GatewayPayment:
-        if known is not None:
-            return known
-        payment = await self._gateway.charge(charge)
-        await self._failpoints.reach(Failpoint.AFTER_CHARGE)
+    async def _charged(self, charge: ChargePayment, claim: PaymentClaim, calls: ProviderCalls) -> GatewayPayment:
+        """The payment after its charge, which an earlier attempt may have made already."""
+        async with calls.made():
+            known = None if claim.is_new else await self._known(claim)
+            payment = known or await self._gateway.charge(charge)
+        if known is None:
+            await self._failpoints.reach(Failpoint.AFTER_CHARGE)
         return payment
 
-    async def _given_back(self, claim: PaymentClaim) -> GatewayPayment:
+    async def _given_back(self, claim: PaymentClaim, calls: ProviderCalls) -> GatewayPayment:
         """The payment after its refund or void, which an earlier attempt may have made already."""
-        known = await self._gateway.look_up(claim.payment_id)
-        if known is not None and known.status in _GIVEN_BACK:
-            payment = known
-        else:
-            payment = await self._gateway.refund(claim.payment_id)
+        async with calls.made():
+            known = await self._gateway.look_up(claim.payment_id)
+            is_given_back = known is not None and known.status in _GIVEN_BACK
+            payment = known if known and is_given_back else await self._gateway.refund(claim.payment_id)
+        if not is_given_back:
             await self._failpoints.reach(Failpoint.AFTER_REFUND)
         _check_refund(payment, claim, known)
         return payment

@@ -160,7 +160,8 @@ class PaymentGateway(Protocol):
     """The provider that moves money. Every call is idempotent by payment id.
 
     Every method raises `GatewayUnavailableError` where the outcome is unknown or the provider asks to come back later,
-    and `GatewayContractError` where its answer cannot be understood or is about another payment.
+    `GatewayNotAskedError` where something of ours keeps the provider from being asked at all, and
+    `GatewayContractError` where its answer cannot be understood or is about another payment.
     """
 
     async def charge(self, charge: ChargePayment) -> "GatewayPayment":
@@ -196,8 +197,8 @@ class GatewayPayment:
 class CarrierGateway(Protocol):
     """The company that ships. Every call is idempotent by order id.
 
-    Every method raises `GatewayUnavailableError` where it may be tried again at once, `ShipmentRefusedError` where this
-    attempt is lost, and `GatewayContractError` where the answer cannot be understood.
+    Every method raises `ShipmentRefusedError` where this attempt is lost, and the errors of `PaymentGateway` where that
+    does.
     """
 
     async def prepare(self, order_id: str, address: Address, attempt: int) -> str:
@@ -213,8 +214,25 @@ class GatewayContractError(Exception):
     """The provider's answer cannot be understood, or contradicts what was asked; a person has to look."""
 
 
+class GatewayNotAskedError(Exception):
+    """Something of ours keeps the provider from being asked: a wrong key or address, or our network.
+
+    Nothing was done, and nothing will be until somebody mends it. The message names the setting and the remedy. No
+    order is given up for it.
+
+    Attributes:
+        retry_after: when to try again; None for the usual pause.
+    """
+
+    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class GatewayUnavailableError(Exception):
     """The provider did not answer, or asks to come back later. The outcome is unknown, and the call may be repeated.
+
+    Only these calls count towards the time after which an order gives up on a provider.
 
     Attributes:
         retry_after: how long the provider asks to be left alone; None where it does not say.

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from schemas.base import Currency, Identifier, MinorUnits, Model, Timestamp
 from schemas.inbound import InboundEvent
-from schemas.order import Address, OrderDetails
+from schemas.order import Address, OrderDetails, Patience
 from schemas.outbound import OutboundEvent
 from schemas.states import InboundOutcome, OrderState, PaymentStatus, ReasonCode
 
@@ -66,6 +66,7 @@ class ChargePayment(Model):
     payment_id: Identifier
     amount: MinorUnits
     currency: Currency
+    patience: Patience = Patience()
 
 
 class ChargeResult(Model):
@@ -82,6 +83,7 @@ class RefundPayment(Model):
 
     order_id: Identifier
     payment_id: Identifier
+    patience: Patience = Patience(time_allowed=None)
 
 
 class RefundResult(Model):
@@ -97,6 +99,7 @@ class Shipment(Model):
     order_id: Identifier
     address: Address
     attempt: Annotated[int, Field(ge=1)] = 1
+    patience: Patience = Patience()
 
 
 class PreparedPackage(Model):

@@ -63,8 +63,8 @@ class OrderPolicy(Model):
     """Between the end of a failed shipping attempt and the start of the next."""
     activity_start_to_close: Span = timedelta(seconds=4)
     """One attempt of one activity."""
-    activity_schedule_to_close: Span = timedelta(minutes=10)
-    """All attempts of one activity: an outage shorter than this delays an order and does not fail it."""
+    provider_time_allowed: Span = timedelta(minutes=10)
+    """How long calls of a provider may go on without a known outcome before the order gives up on it."""
     retry_initial_interval: Span = timedelta(milliseconds=200)
     """Before an activity's second attempt; doubled each time."""
     retry_maximum_interval: Span = timedelta(seconds=10)
@@ -74,10 +74,29 @@ class OrderPolicy(Model):
     every workflow task would fail, and runs of versions that knew none replay as they ran."""
 
     @model_validator(mode="after")
-    def _attempt_fits_within_all_attempts(self) -> Self:
-        if self.activity_schedule_to_close < self.activity_start_to_close:
-            raise ValueError("activity_schedule_to_close is shorter than activity_start_to_close")
+    def _attempt_fits_into_the_time_allowed(self) -> Self:
+        if self.provider_time_allowed < self.activity_start_to_close:
+            raise ValueError("provider_time_allowed is shorter than activity_start_to_close")
         return self
+
+    @property
+    def patience(self) -> "Patience":
+        """What an activity is told whose calls the order may give up on."""
+        return Patience(time_allowed=self.provider_time_allowed, longest_pause=self.retry_maximum_interval)
+
+    @property
+    def endless_patience(self) -> "Patience":
+        """What an activity is told whose calls are repeated until they have worked."""
+        return Patience(time_allowed=None, longest_pause=self.retry_maximum_interval)
+
+
+class Patience(Model):
+    """How long an activity asks a provider whose calls have no known outcome."""
+
+    time_allowed: Span | None = OrderPolicy.model_fields["provider_time_allowed"].default
+    """For all calls of one activity together; None for no limit."""
+    longest_pause: Span = OrderPolicy.model_fields["retry_maximum_interval"].default
+    """Between two attempts, where the provider asks for no longer one."""
 
 
 class OrderDetails(Model):

@@ -4,6 +4,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ChildWorkflowError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.errors import PROVIDER_GIVEN_UP
     from activities.orders import OrderActivities
     from activities.payments import PaymentActivities
     from schemas.activity_io import (
@@ -21,7 +22,8 @@ with workflow.unsafe.imports_passed_through():
     from schemas.order import OrderDetails, OrderPolicy
     from schemas.workflow_io import ShippingInput, ShippingResult
     from workflows.names import SHIPPING_WORKFLOW, shipping_workflow_id
-    from workflows.policies import CHILD_START_ATTEMPTS_MAX, until_it_works, within_the_time_allowed
+    from workflows.policies import pause_before_anew
+    from workflows.until_done import LOST_WITH, failure_type, until_done
 
 
 class OrderCalls:
@@ -34,69 +36,58 @@ class OrderCalls:
 
     async def look_up(self) -> OrderSnapshot:
         """What the database knows of the order."""
-        return await workflow.execute_activity_method(
-            OrderActivities.look_up_order, LookUpOrder(order_id=self._order_id), **until_it_works(self._policy)
-        )
+        return await until_done(OrderActivities.look_up_order, LookUpOrder(order_id=self._order_id), self._policy)
 
     async def answer_late(self, batch: AnswerLateEvents) -> None:
         """Has the database answer events of an order whose life is over."""
-        await workflow.execute_activity_method(
-            OrderActivities.answer_late_events, batch, **until_it_works(self._policy)
-        )
+        await until_done(OrderActivities.answer_late_events, batch, self._policy)
 
     async def receive(self, details: OrderDetails) -> None:
         """Keeps the order in the database."""
-        await workflow.execute_activity_method(
-            OrderActivities.receive_order,
-            ReceiveOrder(order_id=self._order_id, details=details),
-            **until_it_works(self._policy),
-        )
+        request = ReceiveOrder(order_id=self._order_id, details=details)
+        await until_done(OrderActivities.receive_order, request, self._policy)
 
     async def validate(self, details: OrderDetails) -> ValidationResult:
         """Whether the order may go on."""
-        return await workflow.execute_activity_method(
-            OrderActivities.validate_order,
-            ValidateOrder(order_id=self._order_id, details=details),
-            **until_it_works(self._policy),
-        )
+        request = ValidateOrder(order_id=self._order_id, details=details)
+        return await until_done(OrderActivities.validate_order, request, self._policy)
 
     async def charge(self, details: OrderDetails) -> ChargeResult | None:
-        """Charges the payment; None where it stays unknown whether it was charged."""
+        """Charges the payment; None where the provider was given up, and whether it has charged is unknown."""
+        request = ChargePayment(
+            order_id=self._order_id,
+            payment_id=details.payment_id,
+            amount=details.amount,
+            currency=details.currency,
+            patience=self._policy.patience,
+        )
+        charge_payment = PaymentActivities.charge_payment
         try:
-            return await workflow.execute_activity_method(
-                PaymentActivities.charge_payment,
-                ChargePayment(
-                    order_id=self._order_id,
-                    payment_id=details.payment_id,
-                    amount=details.amount,
-                    currency=details.currency,
-                ),
-                **within_the_time_allowed(self._policy),
-            )
+            return await until_done(charge_payment, request, self._policy, fails_with={PROVIDER_GIVEN_UP})
         except ActivityError as error:
             workflow.logger.warning("order.payment.outcome_unknown", exc_info=error)
             return None
 
     async def give_back(self, details: OrderDetails) -> None:
         """Refunds the payment, or makes sure that nothing is charged any more."""
-        await workflow.execute_activity_method(
-            PaymentActivities.refund_payment,
-            RefundPayment(order_id=self._order_id, payment_id=details.payment_id),
-            **until_it_works(self._policy),
+        request = RefundPayment(
+            order_id=self._order_id, payment_id=details.payment_id, patience=self._policy.endless_patience
         )
+        await until_done(PaymentActivities.refund_payment, request, self._policy)
 
     async def mark_shipped(self, tracking_id: str | None) -> None:
         """Marks the order's row in the database as shipped."""
-        await workflow.execute_activity_method(
-            OrderActivities.mark_order_shipped,
-            MarkOrderShipped(order_id=self._order_id, tracking_id=tracking_id),
-            **until_it_works(self._policy),
-        )
+        request = MarkOrderShipped(order_id=self._order_id, tracking_id=tracking_id)
+        await until_done(OrderActivities.mark_order_shipped, request, self._policy)
 
     async def ship(self, details: OrderDetails, attempt: int) -> ShippingResult | None:
-        """One attempt to ship, as a child workflow; None where it failed."""
+        """One attempt to ship, as a child workflow; None where the carrier has lost it.
+
+        Only the carrier loses an attempt: one that ends otherwise, or cannot be started, is begun anew.
+        """
         request = ShippingInput(order_id=self._order_id, address=details.address, attempt=attempt, policy=self._policy)
-        for _ in range(CHILD_START_ATTEMPTS_MAX):
+        times = 0
+        while True:
             try:
                 shipped: ShippingResult = await workflow.execute_child_workflow(
                     SHIPPING_WORKFLOW,
@@ -109,11 +100,12 @@ class OrderCalls:
                     parent_close_policy=workflow.ParentClosePolicy.TERMINATE,
                 )
             except WorkflowAlreadyStartedError:
-                # A terminated run's attempt that Temporal has not ended yet.
-                await workflow.sleep(self._policy.shipping_retry_delay)
+                workflow.logger.info("order.shipping_attempt.id_is_held")  # By a terminated run's, not ended yet.
             except ChildWorkflowError as error:
                 workflow.logger.info("order.shipping_attempt.failed", exc_info=error)
-                return None
+                if failure_type(error) in LOST_WITH:
+                    return None
             else:
                 return shipped
-        return None
+            await workflow.sleep(pause_before_anew(self._policy.shipping_retry_delay, times))
+            times += 1

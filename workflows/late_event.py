@@ -7,7 +7,7 @@ with workflow.unsafe.imports_passed_through():
     from schemas.activity_io import AnswerLateEvents, LateAnswers
     from schemas.workflow_io import LateEventInput
     from workflows.names import LATE_EVENT_WORKFLOW
-    from workflows.policies import until_it_works
+    from workflows.until_done import until_done
 
 
 @workflow.defn(name=LATE_EVENT_WORKFLOW)
@@ -17,8 +17,5 @@ class LateEventWorkflow:
     @workflow.run
     async def run(self, request: LateEventInput) -> LateAnswers:
         """Has the event answered; retried until the database and Kafka have the answer."""
-        return await workflow.execute_activity_method(
-            OrderActivities.answer_late_events,
-            AnswerLateEvents(order_id=request.order_id, events=(request.event,)),
-            **until_it_works(request.policy),
-        )
+        late = AnswerLateEvents(order_id=request.order_id, events=(request.event,))
+        return await until_done(OrderActivities.answer_late_events, late, request.policy)

@@ -1,4 +1,4 @@
-"""How long activities may take and how they are retried, by the policy in the workflow's input."""
+"""How activities are retried, by the policy in the workflow's input: all of them until they have worked."""
 
 from datetime import timedelta
 from typing import Final, TypedDict
@@ -21,41 +21,40 @@ CONFLICTS_MAX: Final = 20
 """Sequence conflicts that an order takes. One is possible after a run was terminated while it published. More of them
 mean that two runs of one order write at the same time, which no new beginning can heal."""
 
-CHILD_START_ATTEMPTS_MAX: Final = 30
-"""Times that a shipping attempt is started anew while a child of a terminated run still holds its id."""
+ANEW_PAUSE_MAX: Final = timedelta(minutes=5)
+"""Longest pause before an activity or a shipping attempt is begun anew. Each time costs about ten events, of which
+Temporal allows a run 51,200: enough for half a year."""
 
 
 class ActivityOptions(TypedDict):
     """Keyword arguments of `workflow.execute_activity_method`."""
 
     start_to_close_timeout: timedelta
-    schedule_to_close_timeout: timedelta | None
     retry_policy: RetryPolicy
 
 
 def until_it_works(policy: OrderPolicy) -> ActivityOptions:
-    """Options of activities on our own records, and of giving money back: retried without limit.
+    """Options of activities that are retried without limit: every one that an order takes on.
 
-    An order has no other branch to take there, and a run that failed would lose the events that it has accepted.
-    Temporal shows such an activity with its attempts and its last error.
+    Temporal sees time pass, and not what it passes with: a limit of its own would also count time in the task queue,
+    without a worker or without Postgres, and end orders for it. The activities that ask a provider count themselves
+    (`activities.giving_up`), and say when they give up. Temporal shows each activity with its attempts and its last
+    error.
     """
     return ActivityOptions(
-        start_to_close_timeout=policy.activity_start_to_close,
-        schedule_to_close_timeout=None,
-        retry_policy=retry_policy(policy),
-    )
+        start_to_close_timeout=policy.activity_start_to_close, retry_policy=retry_policy(policy)
+    )  # fmt: skip
 
 
-def within_the_time_allowed(policy: OrderPolicy) -> ActivityOptions:
-    """Options of activities that ask a provider: retried until the policy's time is over.
+def pause_before_anew(first: timedelta, times: int) -> timedelta:
+    """The pause before something is begun anew that Temporal does not retry.
 
-    Then the order takes another branch.
+    Args:
+        first: the first pause; doubled each time, up to `ANEW_PAUSE_MAX`.
+        times: how often it was begun anew before.
     """
-    return ActivityOptions(
-        start_to_close_timeout=policy.activity_start_to_close,
-        schedule_to_close_timeout=policy.activity_schedule_to_close,
-        retry_policy=retry_policy(policy),
-    )
+    longest = max(first, ANEW_PAUSE_MAX).total_seconds()
+    return timedelta(seconds=min(first.total_seconds() * BACKOFF_COEFFICIENT ** min(times, 30), longest))
 
 
 def retry_policy(policy: OrderPolicy) -> RetryPolicy:

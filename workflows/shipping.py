@@ -9,24 +9,33 @@ with workflow.unsafe.imports_passed_through():
     from schemas.states import OrderState
     from schemas.workflow_io import ShippingInput, ShippingMilestone, ShippingResult
     from workflows.names import SHIPPING_MILESTONE_SIGNAL, SHIPPING_WORKFLOW
-    from workflows.policies import within_the_time_allowed
+    from workflows.until_done import LOST_WITH, until_done
 
 
 @workflow.defn(name=SHIPPING_WORKFLOW)
 class ShippingWorkflow:
     """Prepares the package, hands it to the carrier, and tells the order of both.
 
-    The workflow fails where an activity fails. Then the attempt is lost, and the order decides whether to try again.
+    The workflow fails where the carrier refuses the shipment, or leaves it without a known outcome for the time
+    allowed. Then the attempt is lost, and the order decides whether to try again.
     """
 
     @workflow.run
     async def run(self, request: ShippingInput) -> ShippingResult:
         """Ships once."""
-        shipment = Shipment(order_id=request.order_id, address=request.address, attempt=request.attempt)
-        options = within_the_time_allowed(request.policy)
-        package = await workflow.execute_activity_method(ShippingActivities.prepare_package, shipment, **options)
+        shipment = Shipment(
+            order_id=request.order_id,
+            address=request.address,
+            attempt=request.attempt,
+            patience=request.policy.patience,
+        )
+        package = await until_done(
+            ShippingActivities.prepare_package, shipment, request.policy, fails_with=LOST_WITH
+        )  # fmt: skip
         await self._tell(ShippingMilestone(state=OrderState.PACKAGE_PREPARED, attempt=request.attempt))
-        carrier = await workflow.execute_activity_method(ShippingActivities.dispatch_carrier, shipment, **options)
+        carrier = await until_done(
+            ShippingActivities.dispatch_carrier, shipment, request.policy, fails_with=LOST_WITH
+        )  # fmt: skip
         await self._tell(
             ShippingMilestone(
                 state=OrderState.CARRIER_DISPATCHED, attempt=request.attempt, tracking_id=carrier.tracking_id

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import Enum, auto
 from types import TracebackType
@@ -15,6 +17,7 @@ from pydantic import Field, ValidationError
 from activities.ports import (
     CarrierGateway,
     GatewayContractError,
+    GatewayNotAskedError,
     GatewayPayment,
     GatewayUnavailableError,
     PaymentGateway,
@@ -39,6 +42,7 @@ class Meaning(Enum):
     NOT_THERE = auto()
     REFUSED = auto()
     COME_BACK_LATER = auto()
+    KEY_REFUSED = auto()
     NOT_UNDERSTOOD = auto()
 
 
@@ -47,6 +51,8 @@ _MEANINGS: Final = {
     201: Meaning.ANSWER,
     202: Meaning.COME_BACK_LATER,  # Accepted: the outcome is not known yet.
     402: Meaning.DECLINED,  # Payment Required: told in the body as every other answer.
+    401: Meaning.KEY_REFUSED,
+    403: Meaning.KEY_REFUSED,
     404: Meaning.NOT_THERE,
     408: Meaning.COME_BACK_LATER,
     409: Meaning.COME_BACK_LATER,  # Conflict: a request with this Idempotency-Key is still being worked on.
@@ -67,21 +73,29 @@ def meaning_of(status: int) -> Meaning:
 class HttpProvider:
     """A provider's HTTP interface: one client, one key, one bound in time. Use it as ``async with``, or close it."""
 
-    def __init__(self, *, base_url: str, api_key: str | None, timeout: timedelta) -> None:
+    def __init__(self, *, base_url: str, api_key: str | None, timeout: timedelta, settings: str) -> None:
         """Connects to nothing yet.
 
         Args:
             base_url: what the contract's paths are appended to.
             api_key: sent as a bearer token; None for none.
             timeout: for one call, from connecting to the answer's last byte.
+            settings: how the names of the settings of address and key begin, such as ``CARRIER_GATEWAY``.
         """
+        self._url_setting, self._key_setting = f"{settings}_URL", f"{settings}_API_KEY"
         # Uncompressed, so that the bound on an answer's size is one on what it is unpacked to.
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         if api_key is not None:
             headers["authorization"] = f"Bearer {api_key}"
         # No redirects: they would carry the key to wherever the answer says. No proxies or keys from the environment.
+        # As many connections as there are calls, which the worker bounds: a call that waited for one would look like a
+        # provider that does not answer.
         self._client = httpx.AsyncClient(
-            base_url=base_url, headers=headers, timeout=timeout.total_seconds(), trust_env=False
+            base_url=base_url,
+            headers=headers,
+            timeout=timeout.total_seconds(),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            trust_env=False,
         )
         self._timeout = timeout
 
@@ -103,10 +117,11 @@ class HttpProvider:
         """One request.
 
         Returns:
-            ANSWER or DECLINED with its body, or NOT_THERE, or REFUSED.
+            ANSWER or DECLINED with its body, or REFUSED, or for a ``GET`` NOT_THERE.
 
         Raises:
             GatewayUnavailableError: no answer in time, or the provider asks to come back later; the outcome is unknown.
+            GatewayNotAskedError: a wrong key, a wrong address, or no way to the provider; nothing was done.
             GatewayContractError: the status is none of the contract's.
         """
         headers = {"content-type": "application/json"}
@@ -120,13 +135,57 @@ class HttpProvider:
             async with asyncio.timeout(self._timeout.total_seconds()):
                 response = await self._client.send(request, stream=True)
                 try:
-                    return await _read(response)
+                    meaning, content = await _read(response)
                 finally:
                     await response.aclose()
         except TimeoutError as error:
             raise GatewayUnavailableError("the provider did not answer in time") from error
+        except httpx.LocalProtocolError as error:
+            raise GatewayNotAskedError(
+                f"a request cannot be made with this key: correct {self._key_setting}"
+            ) from error
         except httpx.RequestError as error:
+            obstacle = _obstacle(error)
+            if obstacle is not None:
+                raise GatewayNotAskedError(f"{obstacle}: check {self._url_setting}") from error
             raise GatewayUnavailableError(f"the provider cannot be reached ({type(error).__name__})") from error
+        if meaning is Meaning.KEY_REFUSED:
+            raise GatewayNotAskedError(
+                f"the provider refuses the key ({response.status_code}): set {self._key_setting} to one that it takes"
+            )
+        if meaning is Meaning.NOT_THERE and method != "GET":
+            raise GatewayNotAskedError(f"the provider knows no such address (404): correct {self._url_setting}")
+        return meaning, content
+
+
+def _obstacle(error: httpx.RequestError) -> str | None:
+    """What of ours keeps a connection from being made; None where it is the provider's doing, or may be.
+
+    A provider that refuses or resets connections, or lets them time out, is away. Everything else that goes wrong
+    before a connection stands is a name, a certificate, a network or a limit of ours.
+    """
+    if not isinstance(error, httpx.ConnectError):
+        return None
+    causes = list(_causes(error))
+    if any(isinstance(one, ConnectionError | TimeoutError | ssl.SSLEOFError) for one in causes):
+        return None
+    if any(isinstance(one, socket.gaierror) for one in causes):
+        return "the name of the provider's host cannot be resolved"
+    if any(isinstance(one, ssl.SSLError) for one in causes):
+        return "no connection by TLS that we trust can be made to the provider"
+    if any(isinstance(one, OSError) and one.errno is not None for one in causes):
+        return "there is no way from here to the provider's host"
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what it was raised from, and each of a group: one for each address that was tried."""
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _causes(one)
+    if error.__cause__ is not None or error.__context__ is not None:
+        yield from _causes(error.__cause__ or error.__context__)  # type: ignore[arg-type]
 
 
 async def _read(response: httpx.Response) -> tuple[Meaning, bytes]:
@@ -208,7 +267,7 @@ class HttpPaymentGateway(PaymentGateway):
             "POST",
             "payments",
             idempotency_key=f"charge:{charge.payment_id}",
-            body=charge.model_dump(mode="json"),
+            body=charge.model_dump(mode="json", exclude={"patience"}),
         )
         return _decided(_payment(charge.payment_id, *answer))
 

@@ -1,6 +1,7 @@
 """The embedded payment provider and carrier: no money moves and nothing ships, for a first run without any provider.
 
-They play another company: their books are tables of their own, which outlive our processes and are shared by all.
+They play another company: their books are tables of their own, which outlive our processes and are shared by all. The
+books are in our database all the same: its outages are raised as such, and no order is given up for them (I19).
 Magic values, in the manner of payment providers' test modes:
 
 =====================  ==================================================================================
@@ -9,8 +10,6 @@ Magic values, in the manner of payment providers' test modes:
 =====================  ==================================================================================
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from sqlalchemy import RowMapping, func, select, update
@@ -23,7 +22,6 @@ from activities.adapters.postgres.payments import NO_CURRENCY
 from activities.adapters.postgres.schema import sandbox_ledger, sandbox_payments, sandbox_shipments
 from activities.ports import (
     CarrierGateway,
-    DatabaseUnavailableError,
     GatewayPayment,
     GatewayUnavailableError,
     PaymentGateway,
@@ -56,7 +54,7 @@ class SandboxPaymentGateway(PaymentGateway):
             "currency": charge.currency,
             "reason": ReasonCode.CARD_DECLINED if declined else None,
         }
-        async with _books(self._engine) as connection:
+        async with transaction(self._engine) as connection:
             is_first = await _insert(connection, new)
             payment = await _payment(connection, charge.payment_id)
             if is_first and not declined:
@@ -68,7 +66,7 @@ class SandboxPaymentGateway(PaymentGateway):
     async def refund(self, payment_id: str) -> GatewayPayment:
         """See the port."""
         unknown = {"payment_id": payment_id, "status": PaymentStatus.VOIDED, "amount": 0, "currency": NO_CURRENCY}
-        async with _books(self._engine) as connection:
+        async with transaction(self._engine) as connection:
             await _insert(connection, unknown)
             payment = await _payment(connection, payment_id)
             if payment.status is PaymentStatus.CHARGED:
@@ -80,7 +78,7 @@ class SandboxPaymentGateway(PaymentGateway):
 
     async def look_up(self, payment_id: str) -> GatewayPayment | None:
         """See the port."""
-        async with _books(self._engine) as connection:
+        async with transaction(self._engine) as connection:
             statement = select(sandbox_payments).where(sandbox_payments.c.payment_id == payment_id)
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else _gateway_payment(row)
@@ -94,14 +92,14 @@ class SandboxCarrierGateway(CarrierGateway):
 
     async def prepare(self, order_id: str, address: Address, attempt: int) -> str:  # noqa: ARG002 # The port's.
         """See the port."""
-        async with _books(self._engine) as connection:
+        async with transaction(self._engine) as connection:
             await self._pack(connection, order_id, address)
         return _package_id(order_id)
 
     async def dispatch(self, order_id: str, address: Address, attempt: int) -> str:
         """See the port. A dispatched package stays dispatched, whatever the address says later."""
         shipments = sandbox_shipments
-        async with _books(self._engine) as connection:
+        async with transaction(self._engine) as connection:
             await self._pack(connection, order_id, address)
             statement = select(shipments.c.tracking_id).where(shipments.c.order_id == order_id).with_for_update()
             tracking_id: str | None = (await connection.execute(statement)).scalar_one()
@@ -132,16 +130,6 @@ def _refuse_the_magic(address: Address, attempt: int) -> None:
     too_early = address.zip_code == FLAKY_ZIP_CODE and attempt < FLAKY_SHIPS_AT_ATTEMPT
     if too_early or address.zip_code == NEVER_SHIPS_ZIP_CODE:
         raise ShipmentRefusedError("the sandbox's carrier does not take this shipment: its zip_code is a magic one")
-
-
-@asynccontextmanager
-async def _books(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A transaction in the sandbox's books. It fails as a provider would."""
-    try:
-        async with transaction(engine) as connection:
-            yield connection
-    except DatabaseUnavailableError as error:
-        raise GatewayUnavailableError(f"the sandbox's books cannot be opened: {error}") from error
 
 
 async def _insert(connection: AsyncConnection, values: dict[str, object]) -> bool:

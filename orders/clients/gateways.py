@@ -27,6 +27,7 @@ async def payment_gateway(settings: Settings, engine: AsyncEngine) -> AsyncItera
         base_url=settings.payment_gateway_url,
         api_key=key.get_secret_value() if key else None,
         timeout=timedelta(seconds=settings.payment_gateway_timeout_seconds),
+        settings="PAYMENT_GATEWAY",
     ) as provider:
         yield HttpPaymentGateway(provider)
 
@@ -43,5 +44,6 @@ async def carrier_gateway(settings: Settings, engine: AsyncEngine) -> AsyncItera
         base_url=settings.carrier_gateway_url,
         api_key=key.get_secret_value() if key else None,
         timeout=timedelta(seconds=settings.carrier_gateway_timeout_seconds),
+        settings="CARRIER_GATEWAY",
     ) as provider:
         yield HttpCarrierGateway(provider)

@@ -8,6 +8,7 @@ from typing import Final
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.giving_up import ProviderAccess
 from bridge.service import Bridge
 from bridge.supervision.probe import ask_temporal
 from orders.processes.health_server import HealthAnswer, HealthChecks
@@ -44,11 +45,16 @@ def bridge_checks(bridge: Bridge) -> HealthChecks:
 
 
 class WorkerHealth:
-    """Answers for a worker process. Live: none of its workers has ended. Ready: all poll, and Temporal answers."""
+    """Answers for a worker process. Live: none of its workers has ended. Ready: all poll, and Temporal answers.
+
+    A worker that a provider refuses, as with a wrong key, is not ready either: so a deployment of such workers stops
+    before it replaces the others.
+    """
 
     def __init__(self) -> None:
         self._client: Client | None = None
         self._workers: Sequence[Worker] = ()
+        self._providers: list[ProviderAccess] = []
         self._asking = asyncio.Lock()
         self._answered = (0.0, "")
         """When Temporal was last asked, and what was wrong."""
@@ -57,6 +63,10 @@ class WorkerHealth:
         """Tells that these workers run: from now on the answers are about them."""
         self._client = client
         self._workers = workers
+
+    def watch(self, provider: ProviderAccess) -> None:
+        """From now on it is not ready while the provider cannot be asked."""
+        self._providers.append(provider)
 
     @property
     def checks(self) -> HealthChecks:
@@ -74,6 +84,7 @@ class WorkerHealth:
         reasons = [
             f"the worker of {worker.task_queue} does not run" for worker in self._workers if not worker.is_running
         ]
+        reasons += [f"{one.provider}: {one.trouble}" for one in self._providers if one.trouble]
         trouble = await self._temporal_trouble(self._client)
         if trouble:
             reasons.append(trouble)

@@ -73,7 +73,7 @@ async def _serve(
 ) -> None:
     async with (
         database_engine(settings, application_name="orders worker") as engine,
-        _workers(client, engine, settings, queues) as workers,
+        _workers(client, engine, settings, queues, health) as workers,
         asyncio.TaskGroup() as tasks,
     ):
         for worker in workers:
@@ -132,7 +132,7 @@ async def _connect(settings: Settings, queues: Sequence[TaskQueue]) -> Client:
 
 @asynccontextmanager
 async def _workers(
-    client: Client, engine: AsyncEngine, settings: Settings, queues: Sequence[TaskQueue]
+    client: Client, engine: AsyncEngine, settings: Settings, queues: Sequence[TaskQueue], health: WorkerHealth
 ) -> AsyncIterator[list[Worker]]:
     async with AsyncExitStack() as resources:
         workers = []
@@ -140,17 +140,18 @@ async def _workers(
         # What is still under way then holds nothing up: the process leaves without waiting for its threads.
         resources.callback(threads.shutdown, wait=False)
         if TaskQueue.ORDER in queues:
-            activities = await _order_activities(resources, engine, settings)
+            activities = await _order_activities(resources, engine, settings, health)
             workers.append(_worker(client, settings, TaskQueue.ORDER, activities, threads))
         if TaskQueue.SHIPPING in queues:
             carrier = await resources.enter_async_context(carrier_gateway(settings, engine))
             shipping = ShippingActivities(carrier, settings.parse_failpoints())
+            health.watch(shipping.access)
             workers.append(_worker(client, settings, TaskQueue.SHIPPING, activities_of(shipping), threads))
         yield workers
 
 
 async def _order_activities(
-    resources: AsyncExitStack, engine: AsyncEngine, settings: Settings
+    resources: AsyncExitStack, engine: AsyncEngine, settings: Settings, health: WorkerHealth
 ) -> list[Callable[..., Any]]:
     publisher = KafkaEventPublisher(
         bootstrap_servers=settings.kafka_bootstrap_servers,
@@ -164,6 +165,7 @@ async def _order_activities(
     rules = OrderRules(amount_max=settings.order_amount_max)
     orders = OrderActivities(PostgresOrderStore(engine), publisher, rules, struck)
     payments = PaymentActivities(PostgresPaymentStore(engine), gateway, struck)
+    health.watch(payments.access)
     return activities_of(orders, payments)
 
 

@@ -30,12 +30,13 @@ class OrderSettings(BaseModel):
     order_activity_start_to_close_seconds: Seconds = Field(
         4, description="Longest that one attempt of one activity may take."
     )
-    order_activity_schedule_to_close_seconds: Seconds = Field(
+    order_provider_time_allowed_seconds: Seconds = Field(
         600,
         description=(
-            "Longest that all tries of a charge, or of one step of a shipping attempt, may take together: the charge's "
-            "outcome is then unknown and it is voided, or given back; the shipping attempt is lost. All other "
-            "activities, refunds included, are retried without limit."
+            "How long the calls of a charge, or of one step of a shipping attempt, may go on without a known outcome: "
+            "then the charge is voided or given back, or the shipping attempt is lost. Only these calls and the pauses "
+            "between them count: no time in a queue, without a worker or Postgres, or with a key that the provider "
+            "refuses."
         ),
     )
     order_retry_initial_interval_seconds: Seconds = Field(
@@ -67,7 +68,7 @@ class OrderSettings(BaseModel):
             shipping_attempts=self.order_shipping_attempts,
             shipping_retry_delay=span(self.order_shipping_retry_delay_seconds),
             activity_start_to_close=span(self.order_activity_start_to_close_seconds),
-            activity_schedule_to_close=span(self.order_activity_schedule_to_close_seconds),
+            provider_time_allowed=span(self.order_provider_time_allowed_seconds),
             retry_initial_interval=span(self.order_retry_initial_interval_seconds),
             retry_maximum_interval=span(self.order_retry_maximum_interval_seconds),
             search_attributes=search_attributes,
@@ -80,7 +81,7 @@ class OrderSettings(BaseModel):
 
 
 _NOT_LONGER: Final = (
-    ("order_activity_start_to_close_seconds", "order_activity_schedule_to_close_seconds"),
+    ("order_activity_start_to_close_seconds", "order_provider_time_allowed_seconds"),
     ("order_retry_initial_interval_seconds", "order_retry_maximum_interval_seconds"),
     # A run that ends before its order could be approved, or its first event come, is cut off for no fault of its own.
     ("order_approval_timeout_seconds", "order_run_timeout_seconds"),

@@ -30,7 +30,9 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 
 @pytest.fixture
 async def provider(gateway: RunningGateway) -> AsyncIterator[HttpProvider]:
-    async with HttpProvider(base_url=gateway.url, api_key=gateway.api_key, timeout=timedelta(seconds=3)) as one:
+    async with HttpProvider(
+        base_url=gateway.url, api_key=gateway.api_key, timeout=timedelta(seconds=3), settings="PAYMENT_GATEWAY"
+    ) as one:
         yield one
 
 

@@ -98,7 +98,7 @@ async def system_with_secrets(endpoints: Endpoints, folder: Path, user: str) -> 
             LOG_LEVEL="debug",
             ORDER_APPROVAL_TIMEOUT_SECONDS="60",
             ORDER_EARLY_EVENT_TTL_SECONDS="3",
-            ORDER_ACTIVITY_SCHEDULE_TO_CLOSE_SECONDS="8",
+            ORDER_PROVIDER_TIME_ALLOWED_SECONDS="8",
             **ports,
         ) as system,
     ):

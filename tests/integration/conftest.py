@@ -22,7 +22,9 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 
 @pytest.fixture
 async def provider(gateway: RunningGateway) -> AsyncIterator[HttpProvider]:
-    async with HttpProvider(base_url=gateway.url, api_key=gateway.api_key, timeout=TIMEOUT) as one:
+    async with HttpProvider(
+        base_url=gateway.url, api_key=gateway.api_key, timeout=TIMEOUT, settings="PAYMENT_GATEWAY"
+    ) as one:
         yield one
 
 
@@ -34,7 +36,9 @@ def payments(provider: HttpProvider) -> HttpPaymentGateway:
 @pytest.fixture
 async def hasty(gateway: RunningGateway) -> AsyncIterator[HttpPaymentGateway]:
     """The same provider, by a client that does not wait for long."""
-    async with HttpProvider(base_url=gateway.url, api_key=gateway.api_key, timeout=SHORT_TIMEOUT) as one:
+    async with HttpProvider(
+        base_url=gateway.url, api_key=gateway.api_key, timeout=SHORT_TIMEOUT, settings="PAYMENT_GATEWAY"
+    ) as one:
         yield HttpPaymentGateway(one)
 
 

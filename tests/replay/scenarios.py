@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
 
 from activities.ports import ShipmentRefusedError
 from schemas.event_types import INBOUND, EventType
@@ -154,7 +155,7 @@ async def payment_of_another_order(bench: Bench, order_id: str) -> list[str]:
 
 
 async def payment_outcome_unknown(bench: Bench, order_id: str) -> list[str]:
-    bench.new_policy(activity_schedule_to_close=timedelta(seconds=10))
+    bench.new_policy(provider_time_allowed=timedelta(seconds=10))
     bench.gateway.lose_next_answers(100, "charge")
     bench.gateway.fail_next(100, "look_up")
     await bench.send(order_id, CREATED)
@@ -193,14 +194,52 @@ async def attempt_of_an_ended_run_holds_the_id(bench: Bench, order_id: str) -> l
     return [order_workflow_id(order_id), alone]
 
 
-async def attempt_of_an_ended_run_never_ends(bench: Bench, order_id: str) -> list[str]:
-    left = await _attempt_left_behind(bench, order_id)
-    bench.new_policy(shipping_attempts=1, shipping_retry_delay=timedelta(milliseconds=1))
+async def cancelled_while_its_approval_is_recorded(bench: Bench, order_id: str) -> list[str]:
+    bench.new_policy(activity_start_to_close=timedelta(minutes=1))
+    await bench.send(order_id, CREATED)
+    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    await bench.publishes(order_id, 2)
+    gate = bench.store.hold("record")
+    for event_type in (APPROVED, ADDRESS, APPROVED, CANCELLED):
+        await bench.send(order_id, event_type)
+    await bench.reaches(order_id, OrderStep.CANCELLED)
+    gate.set()
+    await bench.result(order_id)
+    return [order_workflow_id(order_id)]
+
+
+async def address_while_its_payment_is_recorded(bench: Bench, order_id: str) -> list[str]:
+    charge = await bench.brought_to(order_id, OrderStep.CHARGING_PAYMENT)
+    gate = bench.store.hold("record")
+    charge()
+    await bench.comes_to(order_id, OrderState.PAID)
+    await bench.send(order_id, ADDRESS)
+    await bench.send(order_id, CANCELLED)
+    gate.set()
+    await bench.result(order_id)
+    return [order_workflow_id(order_id), shipping_workflow_id(order_id, 1)]
+
+
+async def carrier_given_up(bench: Bench, order_id: str) -> list[str]:
+    bench.new_policy(provider_time_allowed=timedelta(seconds=10), shipping_attempts=1)
+    bench.carrier.fail_next(100, "dispatch")
     await bench.send(order_id, CREATED)
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
-    bench.carrier.hold("prepare").set()
-    await left.result()
+    return [order_workflow_id(order_id), shipping_workflow_id(order_id, 1)]
+
+
+async def activity_failed_by_hand(bench: Bench, order_id: str) -> list[str]:
+    """It is begun anew, as nothing but an answer ends an order."""
+    go_on = await bench.brought_to(order_id, OrderStep.CHARGING_PAYMENT)
+    await assert_eventually(bench.gateway.reached["charge"].is_set)
+    pending: Any = (await bench.handle(order_id).describe()).raw_description.pending_activities
+    by_hand = bench.client.get_async_activity_handle(
+        workflow_id=order_workflow_id(order_id), run_id=None, activity_id=pending[0].activity_id
+    )
+    await by_hand.fail(ApplicationError("by hand", non_retryable=True))
+    go_on()
+    await bench.result(order_id)
     return [order_workflow_id(order_id)]
 
 
@@ -313,7 +352,10 @@ _ON_THE_FIRST_SERVER: Final[tuple[Scenario, ...]] = (
     shipped_at_the_third_attempt,
     refunded,
     attempt_of_an_ended_run_holds_the_id,
-    attempt_of_an_ended_run_never_ends,
+    cancelled_while_its_approval_is_recorded,
+    address_while_its_payment_is_recorded,
+    carrier_given_up,
+    activity_failed_by_hand,
     outage_of_the_way_out,
     late_event,
     answered_after_the_end,

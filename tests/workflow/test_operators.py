@@ -1,12 +1,15 @@
 """What an operator sees and does in Temporal: the status, the details, the cancel button."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from schemas.states import OrderState, OrderStep
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.bench import APPROVED, CREATED, Bench
+from workflows.names import order_workflow_id
 
 OPEN_STEPS = [
     OrderStep.AWAITING_ORDER,
@@ -63,3 +66,16 @@ async def test_temporals_cancellation_after_the_charge_is_refused_and_the_order_
     await assert_eventually(lambda: "already_charged" in bench.story(order_id))
     go_on()
     assert (await bench.result(order_id)).state is OrderState.COMPLETED
+
+
+async def test_an_activity_that_an_operator_fails_by_hand_is_begun_anew(bench: Bench, order_id: str) -> None:
+    go_on = await bench.brought_to(order_id, OrderStep.CHARGING_PAYMENT)
+    await assert_eventually(bench.gateway.reached["charge"].is_set)
+    pending: Any = (await bench.handle(order_id).describe()).raw_description.pending_activities
+    by_hand = bench.client.get_async_activity_handle(
+        workflow_id=order_workflow_id(order_id), run_id=None, activity_id=pending[0].activity_id
+    )
+    await by_hand.fail(ApplicationError("by hand", non_retryable=True))
+    go_on()
+    assert (await bench.result(order_id)).state is OrderState.COMPLETED
+    assert (await bench.status(order_id)).shipping_attempt == 1

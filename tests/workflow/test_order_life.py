@@ -103,7 +103,7 @@ async def test_a_charge_that_times_out_is_looked_up_and_made_once(bench: Bench, 
 
 
 async def test_a_payment_whose_outcome_stays_unknown_is_given_back(bench: Bench, order_id: str) -> None:
-    bench.new_policy(activity_schedule_to_close=timedelta(seconds=20))
+    bench.new_policy(provider_time_allowed=timedelta(seconds=20))
     bench.gateway.lose_next_answers(1_000, "charge")
     bench.gateway.fail_next(20, "look_up")  # More than there is time for before the charge is given up.
     bench.gateway.fail_next(3, "refund")
@@ -116,7 +116,7 @@ async def test_a_payment_whose_outcome_stays_unknown_is_given_back(bench: Bench,
 
 
 async def test_a_payment_that_never_reached_the_provider_is_voided(bench: Bench, order_id: str) -> None:
-    bench.new_policy(activity_schedule_to_close=timedelta(seconds=20))
+    bench.new_policy(provider_time_allowed=timedelta(seconds=20))
     bench.gateway.fail_next(1_000, "charge")
     await bench.send(order_id, CREATED)
     await bench.send(order_id, APPROVED)
@@ -162,7 +162,7 @@ async def test_a_carrier_that_is_away_is_asked_again_within_an_attempt(bench: Be
 
 
 async def test_a_carrier_that_stays_away_costs_an_attempt(bench: Bench, order_id: str) -> None:
-    bench.new_policy(activity_schedule_to_close=timedelta(seconds=30), shipping_attempts=2)
+    bench.new_policy(provider_time_allowed=timedelta(seconds=30), shipping_attempts=2)
     bench.carrier.fail_next(1_000, "prepare")
     await bench.send(order_id, CREATED)
     await bench.send(order_id, APPROVED)
@@ -189,7 +189,7 @@ async def test_an_updated_address_is_the_one_that_is_shipped_to(bench: Bench, or
 async def test_an_outage_of_our_own_database_delays_an_order_and_never_fails_it(
     bench: Bench, order_id: str, method: str
 ) -> None:
-    bench.policy = OrderPolicy(activity_schedule_to_close=timedelta(seconds=10))
+    bench.policy = OrderPolicy(provider_time_allowed=timedelta(seconds=10))
     bench.store.fail_next(12, method)
     await bench.send(order_id, CREATED)
     await bench.send(order_id, APPROVED)

@@ -26,7 +26,7 @@ class PostgresPaymentStore(PaymentStore):
 
     async def claim(self, charge: ChargePayment) -> PaymentClaim:
         """The primary key decides between orders that claim one id at once."""
-        values = charge.model_dump() | {"status": PaymentStatus.PENDING}
+        values = charge.model_dump(exclude={"patience"}) | {"status": PaymentStatus.PENDING}
         statement = insert(payments).values(values).on_conflict_do_nothing().returning(payments.c.payment_id)
         async with transaction(self._engine) as connection:
             is_new = (await connection.execute(statement)).one_or_none() is not None

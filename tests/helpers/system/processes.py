@@ -208,9 +208,7 @@ def _run_to_end(
         timeout=within_seconds,
         check=False,
     )
-    return subprocess.CompletedProcess(
-        command, ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
-    )
+    return subprocess.CompletedProcess(command, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
 
 def free_port() -> int:

@@ -1,5 +1,6 @@
 """The HTTP gateways against a server process that misbehaves; its ledger says what was moved (I6)."""
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -8,24 +9,32 @@ from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 from activities.adapters.http import HttpCarrierGateway, HttpPaymentGateway, HttpProvider, Meaning, _payment
 from activities.payments import PaymentActivities
-from activities.ports import GatewayContractError, GatewayUnavailableError, ShipmentRefusedError
+from activities.ports import (
+    GatewayContractError,
+    GatewayNotAskedError,
+    GatewayUnavailableError,
+    ShipmentRefusedError,
+)
 from schemas.activity_io import ChargePayment
 from schemas.order import Address
 from schemas.states import PaymentStatus, ReasonCode
+from tests.helpers.attempts import attempt_environment
 from tests.helpers.fakes import InMemoryPaymentStore
 from tests.helpers.messages.payments import body_of, refund_of
 from tests.helpers.servers.gateway_server import RunningGateway, running_gateway
+from tests.helpers.system.waiting import assert_eventually
 
 
 async def test_a_provider_killed_after_the_charge_answers_the_repeat_from_its_books(
     tmp_path: Path, charge: ChargePayment
 ) -> None:
     async with running_gateway(tmp_path) as first:
-        provider = HttpProvider(base_url=first.url, api_key=first.api_key, timeout=timedelta(seconds=10))
+        provider = HttpProvider(
+            base_url=first.url, api_key=first.api_key, timeout=timedelta(seconds=10), settings="PAYMENT_GATEWAY"
+        )
         await first.misbehave("POST", "payments", "drop_after")
         with pytest.raises(GatewayUnavailableError):
             await HttpPaymentGateway(provider).charge(charge)
@@ -58,7 +67,7 @@ async def test_every_call_has_its_idempotency_key(
         f"prepare:{order_id}:1",
         f"dispatch:{order_id}:2",
     ]
-    assert requests[0]["body"] == charge.model_dump()
+    assert requests[0]["body"] == charge.model_dump(exclude={"patience"})
     assert requests[3]["body"] == {"order_id": order_id, "attempt": 2, "address": {"zip_code": "12345"}}
 
 
@@ -78,11 +87,13 @@ async def test_a_provider_is_left_alone_for_as_long_as_it_asks_within_bounds(
 
 
 LATER = {202, 408, 409, 425, 429, 500, 501, 502, 503, 504, 599}
-NOT_UNDERSTOOD = {204, 206, 301, 302, 307, 400, 401, 403, 405, 406, 410, 418, 451}
+NOT_UNDERSTOOD = {204, 206, 301, 302, 307, 400, 405, 406, 410, 418, 451}
+OURS = {401: "PAYMENT_GATEWAY_API_KEY", 403: "PAYMENT_GATEWAY_API_KEY", 404: "PAYMENT_GATEWAY_URL"}
+"""What we have to mend, and the setting that the error names."""
 ADDRESS = Address(street="1 Canary Street", zip_code="12345")
 
 
-@pytest.mark.parametrize("status", sorted(LATER | NOT_UNDERSTOOD | {402, 404, 422}))
+@pytest.mark.parametrize("status", sorted(LATER | NOT_UNDERSTOOD | {402, 422} | set(OURS)))
 async def test_each_status_means_what_the_one_table_says_and_no_error_tells_a_value(
     gateway: RunningGateway,
     provider: HttpProvider,
@@ -106,7 +117,9 @@ async def test_each_status_means_what_the_one_table_says_and_no_error_tells_a_va
         expected: type[Exception] = GatewayUnavailableError if status in LATER else GatewayContractError
         if status == 422 and path.startswith("shipments"):
             expected = ShipmentRefusedError
-        with pytest.raises(expected) as failed:
+        if status in OURS:
+            expected = GatewayNotAskedError
+        with pytest.raises(expected, match=OURS.get(status)) as failed:
             await call()
         assert not [value for value in (payment_id, order_id, "Canary", gateway.api_key) if value in str(failed.value)]
     assert gateway.moved(payment_id) == []
@@ -163,7 +176,7 @@ async def test_an_answer_about_other_money_is_not_taken_for_a_charge(
         await gateway.misbehave("POST", "payments", body_of(charge, "charged", **other))
 
     with pytest.raises(ApplicationError) as failed:
-        await ActivityEnvironment().run(PaymentActivities(store, payments).charge_payment, charge)
+        await attempt_environment().run(PaymentActivities(store, payments).charge_payment, charge)
 
     assert (failed.value.type, failed.value.non_retryable) == ("GatewayContradiction", False)
     assert store.claims[charge.payment_id].status is PaymentStatus.PENDING
@@ -184,7 +197,7 @@ async def test_an_answer_that_is_no_refund_of_what_was_charged_is_not_taken_for_
     gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment, status: str, other: dict[str, Any]
 ) -> None:
     store = InMemoryPaymentStore()
-    activities, environment = PaymentActivities(store, payments), ActivityEnvironment()
+    activities, environment = PaymentActivities(store, payments), attempt_environment()
     await environment.run(activities.charge_payment, charge)
     await gateway.misbehave("POST", f"payments/{charge.payment_id}/refund", body_of(charge, status, **other))
 
@@ -200,7 +213,7 @@ async def test_a_charge_of_another_amount_than_was_asked_is_given_back_whole(
 ) -> None:
     store = InMemoryPaymentStore()
     await payments.charge(charge.model_copy(update={"amount": 999_999}))
-    activities, environment = PaymentActivities(store, payments), ActivityEnvironment()
+    activities, environment = PaymentActivities(store, payments), attempt_environment()
     with pytest.raises(ApplicationError):
         await environment.run(activities.charge_payment, charge)
 
@@ -214,11 +227,80 @@ async def test_a_charge_of_another_amount_than_was_asked_is_given_back_whole(
 
 
 async def test_a_wrong_key_is_told_and_shown_nowhere(gateway: RunningGateway, charge: ChargePayment) -> None:
-    async with HttpProvider(base_url=gateway.url, api_key="wrong-secret", timeout=timedelta(seconds=10)) as provider:
-        with pytest.raises(GatewayContractError, match="401") as failed:
+    async with HttpProvider(
+        base_url=gateway.url, api_key="wrong-secret", timeout=timedelta(seconds=10), settings="PAYMENT_GATEWAY"
+    ) as provider:
+        with pytest.raises(GatewayNotAskedError, match=r"401.*PAYMENT_GATEWAY_API_KEY") as failed:
             await HttpPaymentGateway(provider).charge(charge)
 
     assert "wrong-secret" not in str(failed.value)
+
+
+ELSEWHERE = {
+    "https://provider.invalid": (GatewayNotAskedError, "name of the provider's host.*CARRIER_GATEWAY_URL"),
+    "http://[2001:db8::1]": (GatewayNotAskedError, "no way from here.*CARRIER_GATEWAY_URL"),
+    "http://127.0.0.1:1": (GatewayUnavailableError, "cannot be reached"),
+}
+"""Where nobody answers; the first two are names and networks of ours, the last is a provider that is away."""
+
+
+@pytest.mark.parametrize(("url", "expected"), ELSEWHERE.items(), ids=list(ELSEWHERE))
+async def test_a_provider_that_is_away_is_told_from_a_way_that_is_missing(
+    url: str, expected: tuple[type[Exception], str]
+) -> None:
+    error, text = expected
+    async with HttpProvider(
+        base_url=url, api_key=None, timeout=timedelta(seconds=10), settings="CARRIER_GATEWAY"
+    ) as provider:
+        with pytest.raises(error, match=text):
+            await HttpCarrierGateway(provider).prepare("o-1", ADDRESS, 1)
+
+
+async def test_a_provider_that_speaks_no_tls_is_not_asked() -> None:
+    async def speak_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(speak_plainly, "127.0.0.1", 0) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with HttpProvider(
+            base_url=url, api_key=None, timeout=timedelta(seconds=10), settings="CARRIER_GATEWAY"
+        ) as provider:
+            with pytest.raises(GatewayNotAskedError, match=r"TLS.*CARRIER_GATEWAY_URL"):
+                await HttpCarrierGateway(provider).prepare("o-1", ADDRESS, 1)
+
+
+async def test_a_key_that_no_header_can_hold_is_told(gateway: RunningGateway, charge: ChargePayment) -> None:
+    async with HttpProvider(
+        base_url=gateway.url, api_key="two\nlines", timeout=timedelta(seconds=10), settings="PAYMENT_GATEWAY"
+    ) as provider:
+        with pytest.raises(GatewayNotAskedError, match="correct PAYMENT_GATEWAY_API_KEY"):
+            await HttpPaymentGateway(provider).charge(charge)
+
+
+async def test_as_many_calls_as_are_made_are_under_way_at_once() -> None:
+    """A call that waited for a connection of ours would look like a provider that does not answer."""
+    connections: list[asyncio.StreamWriter] = []
+    is_over = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        connections.append(writer)
+        await is_over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with HttpProvider(
+            base_url=url, api_key=None, timeout=timedelta(seconds=60), settings="CARRIER_GATEWAY"
+        ) as provider:
+            carrier = HttpCarrierGateway(provider)
+            calls = [asyncio.create_task(carrier.prepare(f"o-{number}", ADDRESS, 1)) for number in range(150)]
+            await assert_eventually(lambda: len(connections) == len(calls))
+            is_over.set()
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {GatewayUnavailableError}
 
 
 @pytest.mark.parametrize("fault", ["drop_after", "status:503"])

@@ -4,12 +4,12 @@ import time
 
 import pytest
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 from activities.adapters.http import HttpPaymentGateway
 from activities.payments import PaymentActivities
 from schemas.activity_io import ChargePayment, ChargeResult
 from schemas.states import PaymentStatus
+from tests.helpers.attempts import attempt_environment
 from tests.helpers.fakes import InMemoryPaymentStore
 from tests.helpers.messages.payments import body_of, refund_of
 from tests.helpers.servers.gateway_server import RunningGateway
@@ -48,7 +48,7 @@ async def test_what_a_charge_came_to_is_looked_up_before_anything_is_asked_again
     store = InMemoryPaymentStore()
     first, activities = PaymentActivities(store, caller(fault, payments, hasty)), PaymentActivities(store, payments)
     await gateway.misbehave("POST", "payments", fault)
-    environment, begun = ActivityEnvironment(), time.monotonic()
+    environment, begun = attempt_environment(), time.monotonic()
     with pytest.raises(ApplicationError) as failed:
         await environment.run(first.charge_payment, charge)
     assert (failed.value.type, failed.value.non_retryable) == ("GatewayUnavailable", False)
@@ -75,7 +75,7 @@ async def test_an_unknown_charge_is_looked_up_and_given_back_or_made_impossible(
     store = InMemoryPaymentStore()
     first, activities = PaymentActivities(store, caller(fault, payments, hasty)), PaymentActivities(store, payments)
     await gateway.misbehave("POST", "payments", fault)
-    environment = ActivityEnvironment()
+    environment = attempt_environment()
     with pytest.raises(ApplicationError):
         await environment.run(first.charge_payment, charge)
 
@@ -101,7 +101,7 @@ async def test_a_refund_whose_answer_is_lost_is_looked_up_and_moves_money_once(
 ) -> None:
     store = InMemoryPaymentStore()
     first, activities = PaymentActivities(store, caller(fault, payments, hasty)), PaymentActivities(store, payments)
-    environment = ActivityEnvironment()
+    environment = attempt_environment()
     await environment.run(activities.charge_payment, charge)
     await gateway.misbehave("POST", f"payments/{charge.payment_id}/refund", fault)
     with pytest.raises(ApplicationError):
@@ -119,7 +119,7 @@ async def test_a_refund_whose_answer_is_lost_is_looked_up_and_moves_money_once(
 async def test_a_charge_that_arrives_after_its_void_moves_nothing(
     gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment
 ) -> None:
-    activities, environment = PaymentActivities(InMemoryPaymentStore(), payments), ActivityEnvironment()
+    activities, environment = PaymentActivities(InMemoryPaymentStore(), payments), attempt_environment()
     await gateway.misbehave("POST", "payments", "late:0.5")
     with pytest.raises(ApplicationError):
         await environment.run(activities.charge_payment, charge)
@@ -140,7 +140,7 @@ async def test_a_payment_that_the_provider_still_works_on_is_neither_charged_nor
     gateway: RunningGateway, payments: HttpPaymentGateway, charge: ChargePayment
 ) -> None:
     store = InMemoryPaymentStore()
-    activities, environment = PaymentActivities(store, payments), ActivityEnvironment()
+    activities, environment = PaymentActivities(store, payments), attempt_environment()
     await gateway.misbehave("POST", "payments", body_of(charge, "pending"))
     await gateway.misbehave("GET", f"payments/{charge.payment_id}", body_of(charge, "pending"))
     for _ in range(2):

@@ -11,9 +11,11 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from activities.adapters.postgres.errors import database_error
 from activities.errors import NON_RETRYABLE, application_error, as_application_errors
+from activities.giving_up import GivenUpError
 from activities.ports import (
     DatabaseUnavailableError,
     GatewayContractError,
+    GatewayNotAskedError,
     GatewayUnavailableError,
     KafkaUnavailableError,
     SequenceConflictError,
@@ -30,6 +32,8 @@ SECRET = "1 Long Road"  # noqa: S105 # A customer's street.
         (KafkaUnavailableError("down"), "KafkaUnavailable"),
         (GatewayUnavailableError("down"), "GatewayUnavailable"),
         (GatewayContractError("odd"), "GatewayContradiction"),
+        (GatewayNotAskedError("a wrong key"), "GatewayNotAsked"),
+        (GivenUpError("no outcome"), "ProviderGivenUp"),
         (ShipmentRefusedError("no"), "ShipmentRefused"),
         (SequenceConflictError("taken"), "SequenceConflict"),
         (KeyError(SECRET), "UnexpectedKeyError"),
@@ -43,8 +47,11 @@ def test_every_error_has_a_type_and_only_the_listed_ones_are_final(error: Except
     assert SECRET not in str(told)
 
 
-def test_a_provider_is_left_alone_for_as_long_as_it_asks() -> None:
-    told = application_error(GatewayUnavailableError("busy", timedelta(seconds=7)))
+@pytest.mark.parametrize("kind", [GatewayUnavailableError, GatewayNotAskedError])
+def test_a_provider_is_left_alone_for_as_long_as_the_error_says(
+    kind: type[GatewayUnavailableError | GatewayNotAskedError],
+) -> None:
+    told = application_error(kind("busy", timedelta(seconds=7)))
 
     assert told.next_retry_delay == timedelta(seconds=7)
 

@@ -135,8 +135,8 @@ def test_each_malformed_setting_has_a_line(monkeypatch: pytest.MonkeyPatch) -> N
         ),
         ({"ORDER_RUN_TIMEOUT_SECONDS": "60"}, ("ORDER_RUN_TIMEOUT_SECONDS", "ORDER_EARLY_EVENT_TTL_SECONDS")),
         (
-            {"ORDER_ACTIVITY_SCHEDULE_TO_CLOSE_SECONDS": "3.5"},
-            ("ORDER_ACTIVITY_SCHEDULE_TO_CLOSE_SECONDS (3.5)", "ORDER_ACTIVITY_START_TO_CLOSE_SECONDS (4)"),
+            {"ORDER_PROVIDER_TIME_ALLOWED_SECONDS": "3.5"},
+            ("ORDER_PROVIDER_TIME_ALLOWED_SECONDS (3.5)", "ORDER_ACTIVITY_START_TO_CLOSE_SECONDS (4)"),
         ),
         (
             {"ORDER_RETRY_INITIAL_INTERVAL_SECONDS": "11"},
@@ -259,11 +259,11 @@ def test_the_defaults_are_those_of_the_rooms_they_are_for() -> None:
         group_id="order-bridge",
         dead_letter_topic="d",
         client_id="order-bridge",
-        make_topics="make them with `orders migrate`",
+        make_topics="make them with: orders migrate",
         dead_letter_limits=DeadLetterLimits(
             in_a_row_setting="BRIDGE_DEAD_LETTERS_IN_A_ROW_MAX",
             share_setting="BRIDGE_DEAD_LETTERS_SHARE_MAX",
-            reasons="`orders dlq list`",
+            reasons="orders dlq list",
         ),
         fetch=FetchLimits(unfolded_max_setting="BRIDGE_FETCH_UNFOLDED_MAX_BYTES"),
     )

@@ -7,6 +7,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.errors import PROVIDER_GIVEN_UP
 from activities.ports import GatewayPayment
 from schemas.activity_io import ChargePayment
 from schemas.order import Address
@@ -89,29 +90,29 @@ class Gates(Interceptor):
         return AtTheGate(next)
 
 
-def _says_nothing() -> ApplicationError:
-    return ApplicationError("the answer says nothing", non_retryable=True)
+def _given_up() -> ApplicationError:
+    return ApplicationError("the time allowed is over", type=PROVIDER_GIVEN_UP, non_retryable=True)
 
 
 class MoodyProvider(FakePaymentGateway):
-    """A provider whose answer to some charges says nothing, so that their outcome is unknown.
+    """A provider that is given up over some charges, so that their outcome is unknown.
 
-    It is not retried: the server forgets to unlock its clock after some activities that time out while they are.
+    At the first attempt: the server forgets to unlock its clock after some activities that are retried.
     """
 
     async def charge(self, charge: ChargePayment) -> GatewayPayment:
         if charge.payment_id.startswith(Payment.AWAY):
-            raise _says_nothing()
+            raise _given_up()
         payment = await super().charge(charge)
         if charge.payment_id.startswith(Payment.LOST):
-            raise _says_nothing()
+            raise _given_up()
         return payment
 
 
 class MoodyCarrier(FakeCarrierGateway):
-    """A carrier that does not even prepare packages for some addresses."""
+    """A carrier that is given up over some addresses before it prepares their packages."""
 
     async def prepare(self, order_id: str, address: Address, attempt: int) -> str:
         if address.zip_code == "AWAY":
-            raise _says_nothing()
+            raise _given_up()
         return await super().prepare(order_id, address, attempt)
