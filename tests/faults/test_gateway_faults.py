@@ -54,7 +54,7 @@ async def test_no_fault_of_the_providers_charges_twice_or_loses_an_order(work: W
 async def test_a_charge_whose_outcome_stays_unknown_is_given_back_or_made_impossible(work: WorkOutages) -> None:
     """I6: the order ends declined, and no money is kept, whether the charge happened, never came, or comes late."""
     await work.system.running("bridge").terminate()
-    work.system.start_bridge(ORDER_ACTIVITY_SCHEDULE_TO_CLOSE_SECONDS=str(GIVEN_UP_AFTER_SECONDS))
+    work.system.start_bridge(ORDER_PROVIDER_TIME_ALLOWED_SECONDS=str(GIVEN_UP_AFTER_SECONDS))
     await work.system.wait_until_bridges_own_partitions()
     await work.gateway.misbehave("POST", "payments", *["drop_after", "status:503", "late:1"] * UNKNOWN_EACH)
     await work.gateway.weather(1.0, "status:503", "drop_before")
@@ -76,6 +76,24 @@ async def test_a_charge_whose_outcome_stays_unknown_is_given_back_or_made_imposs
     assert any("the provider" in failure for failure in failures)
     for told in (CANARY, PLANTED_SECRET, work.gateway.url):
         assert not [failure for failure in failures if told in failure], "I16"
+
+
+async def test_neither_a_wrong_key_nor_a_time_without_workers_ends_an_order(work: WorkOutages) -> None:
+    """I19: each lasts three times as long as a provider is allowed to leave an order without an outcome."""
+    await work.system.running("bridge").terminate()
+    work.system.start_bridge(ORDER_PROVIDER_TIME_ALLOWED_SECONDS=str(GIVEN_UP_AFTER_SECONDS))
+    await work.system.wait_until_bridges_own_partitions()
+    before = len(work.system.processes)
+
+    ids = [*await work.wrong_key(3 * GIVEN_UP_AFTER_SECONDS), *await work.no_workers(3 * GIVEN_UP_AFTER_SECONDS)]
+
+    await work.system.wait_until_idle()
+    evidence = await work.system.evidence()
+    assert_no_violations(evidence)
+    assert {end_of(evidence, one) for one in ids} == {(OrderState.COMPLETED, None)}
+    log = "".join(process.log for process in work.system.processes[before:])
+    assert '"provider.access.denied"' in log
+    assert "set PAYMENT_GATEWAY_API_KEY to one that it takes" in log
 
 
 async def _until_each_refund_was_asked_for(work: WorkOutages, ids: list[str]) -> None:

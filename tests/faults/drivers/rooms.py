@@ -47,7 +47,7 @@ async def patient_system(servers: RunningStack, folder: Path) -> AsyncIterator[O
             BRIDGE_RPC_TIMEOUT_SECONDS="3",
             BRIDGE_RECORDS_HELD_MAX=str(RECORDS_HELD_MAX),
             # No activity gives up while the longest outage lasts.
-            ORDER_ACTIVITY_SCHEDULE_TO_CLOSE_SECONDS=str(600 + 2 * OUTAGE_SECONDS),
+            ORDER_PROVIDER_TIME_ALLOWED_SECONDS=str(600 + 2 * OUTAGE_SECONDS),
             ORDER_APPROVAL_TIMEOUT_SECONDS="1800",
             ORDER_EARLY_EVENT_TTL_SECONDS="1800",
             ORDER_SHIPPING_RETRY_DELAY_SECONDS="0.5",

@@ -16,7 +16,7 @@ from tests.helpers.servers.gateway_server import RunningGateway
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.campaign import Fault
 from tests.helpers.system.processes import OrdersProcess
-from tests.helpers.system.system import OrderSystem
+from tests.helpers.system.system import PLANTED_SECRET, TASK_QUEUES, OrderSystem
 
 CANARY = f"1 Canary{secrets.token_hex(4)} Street"
 """Where these orders go: personal data that no log and no error may tell (I16)."""
@@ -69,6 +69,8 @@ class WorkOutages:
             "providers in bad weather": self.bad_weather,
             "providers killed": self.providers_killed,
             "providers frozen": self.providers_frozen,
+            "a wrong key at the providers": self.wrong_key,
+            "no workers": self.no_workers,
         }
 
     def start_worker(self, task_queue: str, *, expect_end: bool = False, **settings: str) -> OrdersProcess:
@@ -192,6 +194,43 @@ class WorkOutages:
             self.gateway.thaw()
         await self.work_goes_on()
         self.injected["providers frozen"] += 1
+
+    # What of ours keeps providers from being asked (I19) -------------------------------------------------------------
+
+    async def wrong_key(self, seconds: float = 2.0) -> list[str]:
+        """For so long the workers have a key that the providers refuse; returns orders that wait for another one."""
+        before = self.failures("GatewayNotAsked")
+        await self._change_workers(key="wrong")
+        ids = await self.send_orders(3)
+        await self.until(lambda: self.failures("GatewayNotAsked") > before, "a key is refused")
+        await asyncio.sleep(seconds)
+        await self._change_workers()
+        await self.work_goes_on()
+        self.injected["a wrong key at the providers"] += 1
+        return ids
+
+    async def no_workers(self, seconds: float = 2.0) -> list[str]:
+        """For so long there is no worker; returns orders that wait for one, some in the middle of their work."""
+        before = len(await self.gateway.requests())
+        ids = await self.send_orders(3)
+
+        async def is_asked() -> bool:
+            return len(await self.gateway.requests()) > before
+
+        await self.until(is_asked, "a provider is asked")
+        for task_queue in TASK_QUEUES:
+            await self._kill_worker(task_queue)
+        ids += await self.send_orders(3)
+        await asyncio.sleep(seconds)
+        await self._change_workers()
+        await self.work_goes_on()
+        self.injected["no workers"] += 1
+        return ids
+
+    async def _change_workers(self, key: str = PLANTED_SECRET) -> None:
+        for task_queue in TASK_QUEUES:
+            await self._kill_worker(task_queue)
+            self.start_worker(task_queue, PAYMENT_GATEWAY_API_KEY=key, CARRIER_GATEWAY_API_KEY=key)
 
     # How ------------------------------------------------------------------------------------------------------------
 

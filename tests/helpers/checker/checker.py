@@ -25,6 +25,7 @@ ALWAYS = (
     rules_of_orders.money_moves_once,
     rules_of_orders.sequences_are_gapless,
     rules_of_orders.states_follow_each_other,
+    rules_of_orders.providers_end_orders,
 )
 """What holds at any moment."""
 

@@ -94,6 +94,17 @@ class Facts:
         return tuple(sorted(found, key=lambda line: line.at))
 
     @cached_property
+    def failed_activities(self) -> set[tuple[str, str]]:
+        """Workflow and type of the error of each failed attempt of an activity, as the workers' logs tell them."""
+        lines = [
+            _json_object(line.encode())
+            for text in self.evidence.logs.values()
+            for line in text.splitlines()
+            if '"activity.failed"' in line
+        ]
+        return {(str(line.get("workflow_id")), str(line.get("error_type"))) for line in lines}
+
+    @cached_property
     def settled_at(self) -> dict[Coordinates, float]:
         """When a bridge first said of each record that it is settled."""
         found: dict[Coordinates, float] = {}

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.outbound import OUTBOUND_EVENT, OutboundType, outbound_event_id
-from schemas.states import FINAL_STATES, OrderState
+from schemas.states import FINAL_STATES, OrderState, ReasonCode
 from tests.helpers.checker.facts import Facts, Violation
 from tests.helpers.messages.kafka_io import StoredRecord
 
@@ -37,6 +37,28 @@ NEXT_STATES: dict[OrderState | None, frozenset[OrderState]] = {
     OrderState.SHIPPED: frozenset({OrderState.COMPLETED}),
 }
 """Which state may follow which."""
+
+
+LOSES_AN_ATTEMPT = ("ShipmentRefused", "ProviderGivenUp")
+"""Failures of an activity by which the carrier loses a shipping attempt."""
+
+
+def providers_end_orders(facts: Facts) -> Iterator[Violation]:
+    """I19: an order that ends for want of an answer, or cannot be shipped, does so for what a provider did.
+
+    As far as evidence can tell: a worker's log names the answer, or that the provider was given up.
+    """
+    for order_id, bodies in facts.first_bodies.items():
+        ends = {(body.get("state"), body.get("reason")) for body in bodies}
+        types = {kind for workflow, kind in facts.failed_activities if workflow == f"order:{order_id}"}
+        unknown = (OrderState.PAYMENT_DECLINED, ReasonCode.PAYMENT_OUTCOME_UNKNOWN)
+        if unknown in ends and "ProviderGivenUp" not in types:
+            yield Violation("I19", order_id, "its payment's outcome is unknown, and its provider was not given up")
+        attempts = f"shipping:{order_id}:"
+        lost = {kind for workflow, kind in facts.failed_activities if workflow.startswith(attempts)}
+        failed = any(state == OrderState.SHIPPING_FAILED for state, _ in ends)
+        if failed and lost.isdisjoint(LOSES_AN_ATTEMPT):
+            yield Violation("I19", order_id, f"its shipping failed, and its carrier lost no attempt: {sorted(lost)}")
 
 
 def money_moves_once(facts: Facts) -> Iterator[Violation]:

@@ -16,7 +16,7 @@ ORDERS_PER_SECOND = 5
 """What one worker of each task queue does in any case, on two cores that are not idle."""
 
 
-Fault = Callable[[], Awaitable[None]]
+Fault = Callable[[], Awaitable[object]]
 """Does something bad to the system, and returns once the system is to go on."""
 
 

@@ -1,5 +1,6 @@
 """The checker finds what is wrong: each rule is shown evidence that breaks it, and evidence that does not."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -107,6 +108,29 @@ def with_forged_headers(evidence: Evidence, *, kept_as: str) -> Evidence:
 
 def replaced_last_outcome(outcome: str) -> tuple[InboundRow, ...]:
     return (*GOOD.inbound[:2], replace(GOOD.inbound[2], outcome=outcome))
+
+
+def given_up(*failures: tuple[str, str]) -> Callable[[Evidence], Evidence]:
+    """An order that ended for want of an answer, one that was refunded, and what their activities failed of."""
+    unknown = path_of("o-2", [(state, None) for state in ("RECEIVED", "VALIDATED", "APPROVED", "PAYMENT_DECLINED")])
+    unknown[-1] |= {"reason": "payment_outcome_unknown"}
+    refunded = path_of("o-3", [(state, None) for state in REFUNDED_PATH])
+    lines = [
+        json.dumps({"event": "activity.failed", "workflow_id": workflow, "error_type": kind})
+        for workflow, kind in failures
+    ]
+
+    def change(evidence: Evidence) -> Evidence:
+        more = tuple(published_record(body, 50 + number) for number, body in enumerate([*unknown, *refunded]))
+        return replace(
+            evidence, published=evidence.published + more, logs={**evidence.logs, "worker": "\n".join(lines)}
+        )
+
+    return change
+
+
+REFUNDED_PATH = ("RECEIVED", "VALIDATED", "APPROVED", "PAID", "SHIPPING_FAILED", "REFUNDED")
+PROVIDERS_DOING = (("order:o-2", "ProviderGivenUp"), ("shipping:o-3:2", "ShipmentRefused"))
 
 
 def fields(**changes: Any) -> Callable[[Evidence], Evidence]:
@@ -228,6 +252,14 @@ WRONG: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
     "a completed order that was only packed": ("LIFE", fields(shipments=(ShipmentRow("o-1", None, {"city": "Ulm"}),))),
     "an order sent elsewhere": ("LIFE", fields(shipments=(ShipmentRow("o-1", "T-1", {"city": "Bonn"}),))),
     "a refunded order on its way": ("LIFE", fields(orders=(replace(GOOD.orders[0], state="REFUNDED"),))),
+    "an order that an outage of ours has ended": (
+        "I19",
+        given_up(("order:o-2", "DatabaseUnavailable"), PROVIDERS_DOING[1]),
+    ),
+    "an attempt that a wrong key has lost": (
+        "I19",
+        given_up(PROVIDERS_DOING[0], ("shipping:o-3:2", "GatewayNotAsked")),
+    ),
     "a run that is still open": (
         "LIFE",
         fields(runs=(*GOOD.runs, Run("order:o-1", "r-9", "OrderWorkflow", "RUNNING"))),
@@ -251,13 +283,17 @@ def test_wrong_evidence_is_found(invariant: str, change: Callable[[Evidence], Ev
 
 def test_every_invariant_of_the_checker_is_shown_broken() -> None:
     assert {invariant for invariant, _ in WRONG.values()} == {
-        "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I15", "I16", "LIFE",
+        "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I15", "I16", "I19", "LIFE",
     }  # fmt: skip
 
 
 def test_a_failure_names_invariant_order_and_what_happened() -> None:
     with pytest.raises(AssertionError, match=r"I6 p-1: moved money more than once: \{'charge': 2\}"):
         assert_no_violations(replace(GOOD, ledger=GOOD.ledger * 2))
+
+
+def test_an_order_that_a_provider_has_ended_is_no_violation() -> None:
+    assert check(given_up(*PROVIDERS_DOING)(GOOD), drained=False) == []
 
 
 def test_an_exact_repeat_of_a_published_event_is_allowed() -> None:
