@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from bridge.dead_letters.limit import DeadLetterLimits
 from bridge.failpoints import Failpoints
@@ -158,6 +158,8 @@ class BridgeConfig:
     """How long one commit may take; the client itself would try for ever."""
     drain_timeout: timedelta = timedelta(seconds=10)
     """How long a stop or a rebalance waits for what is in flight."""
+    tombstones: Literal["set_aside", "pass_over"] = "set_aside"
+    """What becomes of records without a value that the mapping refuses. Neither counts for the limit below."""
     dead_letter_limits: DeadLetterLimits = field(default_factory=DeadLetterLimits)
     probe_interval: timedelta = timedelta(seconds=5)
     """Between two looks at whether Kafka and Temporal answer, also while there is nothing to do."""

@@ -68,6 +68,11 @@ class Record:
         return self.defect is not None and self.defect.code in _OF_BATCHES
 
     @property
+    def is_tombstone(self) -> bool:
+        """Whether it has no value: in a compacted topic, and from change-data-capture, it says that its key is gone."""
+        return self.value is None and not self.is_unread_batch
+
+    @property
     def coordinates(self) -> str:
         """``topic:partition:offset``: what no other record has, as long as the topic lives."""
         return f"{self.topic}:{self.partition}:{self.offset}"

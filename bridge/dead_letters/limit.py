@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class DeadLetterLimits:
             raise ValueError("dead letters: share_window must be at least 1")
 
 
+_COUNTED_MAX: Final = 100_000
+"""The records that are remembered as counted: more than a bridge holds by default, at some 150 bytes each."""
+
+
 class DeadLetterLimitError(Exception):
     """Too many records in a row, or too large a share of them, would be set aside.
 
@@ -43,7 +48,10 @@ class DeadLetterLimitError(Exception):
 
 
 class DeadLetterGuard:
-    """Counts records, and refuses to set aside one more than the limits allow.
+    """Counts records, each once, and refuses to set aside one more than the limits allow.
+
+    A record that is delivered again after a rebalance is no further mistake of anybody: counted again, an outage of the
+    dead-letter topic and a few rebalances would end the bridge.
 
     Args:
         limits: How many may be set aside.
@@ -55,13 +63,20 @@ class DeadLetterGuard:
         self._last: deque[bool] = deque(maxlen=limits.share_window)
         """Of the last records, whether each was set aside."""
         self._dead_in_window = 0
+        self._counted: dict[str, None] = {}
+        """The coordinates of records that were counted as set aside; a dict keeps their order."""
 
-    def admit(self) -> None:
-        """Counts one more record that is to be set aside; called once for each, before its dead letter is produced.
+    def admit(self, coordinates: str) -> None:
+        """Counts a record that is to be set aside, before its dead letter is produced.
+
+        Args:
+            coordinates: The record's; one that was counted before is admitted, and not counted again.
 
         Raises:
             DeadLetterLimitError: It would be one too many. Nothing is to be set aside any more.
         """
+        if coordinates in self._counted:
+            return
         limit = self._limits.in_a_row_max
         if limit is not None and self._in_a_row >= limit:
             raise DeadLetterLimitError(
@@ -81,6 +96,9 @@ class DeadLetterGuard:
                 )
         self._in_a_row += 1
         self._note(dead=True)
+        self._counted[coordinates] = None
+        if len(self._counted) > _COUNTED_MAX:
+            del self._counted[next(iter(self._counted))]
 
     def note_delivered(self) -> None:
         """Counts a record that Temporal has acknowledged."""

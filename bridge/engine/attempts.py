@@ -18,17 +18,19 @@ from bridge.refusal import Refusal, RefusalCode, Stage
 
 
 class Outcome(StrEnum):
-    """How a record was settled: by one of a call's outcomes, or by its dead letter."""
+    """How a record was settled: by one of a call's outcomes, by its dead letter, or by nothing at all."""
 
     DELIVERED = "delivered"
     LATE = "late"
     DUPLICATE = "duplicate"
     DEAD_LETTERED = "dead_lettered"
+    PASSED_OVER = "passed_over"
+    """A tombstone that the mapping refuses, where the configuration says that those are passed over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The record is acknowledged, by Temporal or by the dead-letter topic."""
+    """The record is acknowledged, by Temporal or by the dead-letter topic; or nobody has to."""
 
     outcome: Outcome
     error_code: str | None = None
@@ -78,6 +80,7 @@ class Attempter:
         self._health = health
         self._back_off = config.back_off
         self._guard = DeadLetterGuard(config.dead_letter_limits)
+        self._passes_tombstones_over = config.tombstones == "pass_over"
         self._failpoints = config.failpoints
 
     async def attempt(self, work: Work) -> Attempt:
@@ -93,6 +96,8 @@ class Attempter:
             return await self._set_aside(work, work.refusal)
         work.attempts += 1
         if isinstance(work.translated, Refusal):
+            if self._passes_tombstones_over and work.record.is_tombstone:
+                return Settled(Outcome.PASSED_OVER, work.translated.code)
             return self._give_up(work, work.translated)
         return await self._make(work, work.translated)
 
@@ -120,12 +125,15 @@ class Attempter:
     def _give_up(self, work: Work, refusal: Refusal) -> ToSetAside:
         """Counts the record now, in its turn among those that are delivered, however long its dead letter then takes.
 
+        Not a tombstone: a purge upstream sends thousands of them, and none of them says that a sender is at fault.
         One beyond the limit ends the bridge only when it is about to be set aside: by then all before it have been, and
         can be looked at.
         """
         work.refusal = refusal
+        if work.record.is_tombstone:
+            return ToSetAside()
         try:
-            self._guard.admit()
+            self._guard.admit(work.record.coordinates)
         except DeadLetterLimitError as error:
             work.beyond_limit = error
         return ToSetAside()

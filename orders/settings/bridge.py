@@ -98,6 +98,10 @@ class BridgeSettings(BaseModel):
         description="At either limit: end with status 5, or (for supervisors that start again whatever ends) wait, not "
         "ready, until told to stop.",
     )
+    bridge_tombstones: Literal["set_aside", "pass_over"] = Field(
+        "set_aside",
+        description="What becomes of records without a value, as a purge upstream sends; they count for no limit.",
+    )
     bridge_probe_interval_seconds: Seconds = Field(
         5, description="How often the bridge asks whether Kafka and Temporal answer."
     )
@@ -149,6 +153,7 @@ class BridgeSettings(BaseModel):
             commit_interval=span(self.bridge_commit_interval_seconds),
             commit_timeout=span(self.bridge_commit_timeout_seconds),
             drain_timeout=span(self.bridge_drain_timeout_seconds),
+            tombstones=self.bridge_tombstones,
             dead_letter_limits=DeadLetterLimits(
                 in_a_row_max=self.bridge_dead_letters_in_a_row_max,
                 share_max=self.bridge_dead_letters_share_max,

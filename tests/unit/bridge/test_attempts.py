@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from aiokafka.errors import NotEnoughReplicasError
@@ -20,7 +21,7 @@ from bridge.engine.lanes import SET_ASIDE_LANES_MAX
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Dependency, Health
 from bridge.record import Record
-from bridge.refusal import Refusal
+from bridge.refusal import Refusal, RefusalCode, Stage
 from tests.helpers.devices import DeviceMapping, device_value
 from tests.helpers.system.waiting import assert_eventually
 
@@ -94,7 +95,7 @@ class Rig:
     health: Health
     next_offset: int = 0
 
-    def take(self, *values: bytes) -> None:
+    def take(self, *values: bytes | None) -> None:
         first, self.next_offset = self.next_offset, self.next_offset + len(values)
         self.engine.take(P0, [Record("refilled", 0, first + n, 0, None, value) for n, value in enumerate(values)])
 
@@ -108,13 +109,14 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(limits: DeadLetterLimits = NO_LIMITS) -> AsyncIterator[Rig]:
+async def open_rig(limits: DeadLetterLimits = NO_LIMITS, **options: Any) -> AsyncIterator[Rig]:
     config = BridgeConfig(
         "g",
         "dead",
         engine=EngineLimits(calls_in_flight_max=CALLS_MAX),
         dead_letter_limits=limits,
         back_off=BackOff(timedelta(milliseconds=1), timedelta(milliseconds=5)),
+        **options,
     )
     temporal, topic, tracker, health = Temporal(), DeadLetterTopic(), OffsetTracker(), Health()
     temporal.gate.set()
@@ -227,6 +229,45 @@ async def test_the_limit_counts_records_as_they_come_however_long_their_dead_let
         rig.topic.opened.set()
         await rig.settled()
     assert len(rig.topic.letters) == 100
+
+
+async def test_a_record_that_comes_again_counts_once_for_the_limit() -> None:
+    """An outage of the dead-letter topic with six rebalances meanwhile: nobody has sent more bad records by that."""
+    async with open_rig(DeadLetterLimits(in_a_row_max=120, share_max=None)) as rig:
+        for _ in range(6):
+            rig.take(*[BAD] * 120)
+            await assert_eventually(lambda: rig.topic.waiting > 0)
+            rig.tracker.revoke()
+            rig.engine.drop()
+            rig.tracker.assign({P0})
+            rig.next_offset = 0
+        rig.topic.opened.set()
+        rig.take(*[BAD] * 120)
+        await rig.settled()
+    assert sorted(set(rig.topic.offsets)) == list(range(120))
+
+
+@pytest.mark.parametrize("tombstones", ["set_aside", "pass_over"])
+async def test_tombstones_are_set_aside_or_passed_over_and_never_count_for_the_limit(tombstones: str) -> None:
+    """A purge upstream, and change-data-capture, send one for each thing that is deleted."""
+    limits = DeadLetterLimits(in_a_row_max=2, share_max=0.1, share_window=10)
+    async with open_rig(limits, tombstones=tombstones) as rig:
+        rig.topic.opened.set()
+        rig.take(BAD, *[None] * 400, BAD, device_value("d-1"))
+        await rig.settled()
+        assert rig.committable == 403
+    bad = [0, 401]
+    assert sorted(rig.topic.offsets) == (bad if tombstones == "pass_over" else list(range(402)))
+    assert rig.temporal.taken == ["d-1"]
+
+
+async def test_a_batch_that_cannot_be_read_has_no_value_either_and_is_no_tombstone() -> None:
+    async with open_rig(tombstones="pass_over") as rig:
+        rig.topic.opened.set()
+        unread = Refusal(Stage.BYTES, RefusalCode.BATCH_UNREADABLE, "one batch")
+        rig.engine.take(P0, [Record("refilled", 0, 0, 0, None, None, defect=unread)])
+        await rig.settled()
+    assert rig.topic.offsets == [0]
 
 
 async def test_what_is_within_the_limit_is_set_aside_before_the_one_beyond_it_ends_the_bridge() -> None:

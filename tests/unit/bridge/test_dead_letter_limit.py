@@ -1,6 +1,7 @@
 """The limit of dead letters, the back-off and the configuration's own checks."""
 
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -8,22 +9,25 @@ import pytest
 from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings
 from bridge.dead_letters.limit import DeadLetterGuard, DeadLetterLimitError, DeadLetterLimits
 
+COORDINATES = (f"t:0:{offset}" for offset in count())
+"""Of one record after the other."""
+
 
 def make_guard(**limits: Any) -> DeadLetterGuard:
     names: dict[str, Any] = {"in_a_row_setting": "ROW_MAX", "share_setting": "SHARE_MAX", "reasons": "devices letters"}
     return DeadLetterGuard(DeadLetterLimits(**limits, **names))
 
 
-def admit(guard: DeadLetterGuard, count: int) -> None:
-    for _ in range(count):
-        guard.admit()
+def admit(guard: DeadLetterGuard, records: int) -> None:
+    for _ in range(records):
+        guard.admit(next(COORDINATES))
 
 
 def test_so_many_in_a_row_are_set_aside_and_not_one_more() -> None:
     guard = make_guard(in_a_row_max=3)
     admit(guard, 3)
     with pytest.raises(DeadLetterLimitError, match=r"\(devices letters\).* raise ROW_MAX$"):
-        guard.admit()
+        guard.admit(next(COORDINATES))
 
 
 def test_a_good_record_begins_the_row_anew() -> None:
@@ -33,10 +37,19 @@ def test_a_good_record_begins_the_row_anew() -> None:
         guard.note_delivered()
 
 
+def test_a_record_counts_once_also_where_it_is_admitted_again() -> None:
+    guard = make_guard(in_a_row_max=2, share_max=None)
+    for _ in range(5):
+        guard.admit("t:0:1")
+        guard.admit("t:1:1")
+    with pytest.raises(DeadLetterLimitError):
+        guard.admit("t:0:2")
+
+
 def test_a_limit_of_none_lifts_it_and_of_zero_sets_nothing_aside() -> None:
     admit(make_guard(in_a_row_max=None, share_max=None), 5_000)
     with pytest.raises(DeadLetterLimitError):
-        make_guard(in_a_row_max=0).admit()
+        make_guard(in_a_row_max=0).admit(next(COORDINATES))
 
 
 def test_the_share_counts_over_the_last_records_only() -> None:
@@ -46,13 +59,13 @@ def test_the_share_counts_over_the_last_records_only() -> None:
         guard.note_delivered()
     admit(guard, 5)
     with pytest.raises(DeadLetterLimitError, match=r"50%.*\(devices letters\).* raise SHARE_MAX$"):
-        guard.admit()
+        guard.admit(next(COORDINATES))
 
 
 def test_a_share_within_the_limit_goes_on_for_ever() -> None:
     guard = make_guard(share_max=0.5, share_window=10)
     for _ in range(200):
-        guard.admit()
+        guard.admit(next(COORDINATES))
         guard.note_delivered()
 
 
