@@ -109,6 +109,7 @@ class Bridge:
             return BridgeStatus(live=True, ready=False, reasons=(*reasons, "starting"), partitions=0, records_held=0)
         if not parts.tracker.is_assigned:
             reasons.append("no partitions are assigned")
+        reasons.extend(f"no broker leads {partition}" for partition in parts.prober.leaderless)
         reasons.extend(f"what is at {place} is damaged and cannot be read" for place in parts.positions.held)
         return BridgeStatus(
             live=self._poll_loop_turns(parts.poller),

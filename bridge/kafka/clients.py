@@ -135,6 +135,15 @@ def share_fetches(consumer: Any, fetch: FetchLimits, partitions: int) -> None:
     consumer._fetcher._max_partition_fetch_bytes = fetch.partition_bytes(partitions)  # noqa: SLF001
 
 
+def has_leader(consumer: Any, partition: TopicPartition) -> bool:
+    """Whether the client knows a broker that leads the partition.
+
+    Asked for the offsets of many partitions, of which one has no leader, the client waits for that one, and answers
+    for none (aiokafka 0.14, `Fetcher._proc_offset_requests`).
+    """
+    return consumer._client.cluster.leader_for_partition(partition) not in (None, -1)  # noqa: SLF001
+
+
 async def fetch_committed(
     consumer: Any, partitions: Iterable[TopicPartition]
 ) -> dict[TopicPartition, OffsetAndMetadata]:

@@ -1,8 +1,10 @@
 """Asks Kafka and Temporal now and then whether they answer, also while there is nothing to do."""
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
+import structlog
 from aiokafka import TopicPartition
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -12,9 +14,13 @@ from bridge.decisions import classify_dispatch_error, classify_kafka_error
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Dependency, Health
-from bridge.kafka.clients import client_id_of, login_error
+from bridge.kafka.clients import client_id_of, has_leader, login_error
 
 _PROBE_TIMEOUT_SECONDS = 5.0
+_NAMED_MAX: Final = 20
+"""The most partitions that one line of the log names."""
+
+log = structlog.get_logger("bridge")
 
 
 async def ask_temporal(client: Client) -> None:
@@ -56,6 +62,8 @@ class Prober:
         """Whether there were records to read at the last look."""
         self.ends: dict[Partition, int] = {}
         """Where each assigned partition ended at the last look."""
+        self.leaderless: tuple[str, ...] = ()
+        """The assigned partitions that had no leader at the last look, as ``topic:partition``."""
         self._was_refused = False
         """Whether the last look at Temporal failed."""
 
@@ -80,12 +88,13 @@ class Prober:
         self._was_refused = False
 
     async def _look_at_kafka(self) -> None:
-        partitions = [TopicPartition(key.topic, key.partition) for key in self._tracker.partitions]
+        assigned = [TopicPartition(key.topic, key.partition) for key in self._tracker.partitions]
+        led = [key for key in assigned if has_leader(self._consumer, key)]
         try:
             async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
-                if not partitions:
+                if not led:
                     await self._consumer.topics()
-                ends = await self._consumer.end_offsets(partitions) if partitions else {}
+                ends = await self._consumer.end_offsets(led) if led else {}
                 lagging = await self._is_behind(ends)
         except Exception as error:  # noqa: BLE001 -- as above
             reason = await login_error(self._kafka, self._client_id) or error
@@ -94,6 +103,23 @@ class Prober:
         self.is_lagging = lagging
         self.ends = {Partition(*key): end for key, end in ends.items()}
         self._health.answered(Dependency.KAFKA)
+        self._note_leaderless(sorted(f"{key.topic}:{key.partition}" for key in set(assigned) - set(led)))
+
+    def _note_leaderless(self, partitions: Sequence[str]) -> None:
+        """Says it when other partitions have no leader than at the last look."""
+        if tuple(partitions) == self.leaderless:
+            return
+        self.leaderless = tuple(partitions)
+        if partitions:
+            log.warning(
+                "bridge.partitions.leaderless",
+                partitions=partitions[:_NAMED_MAX],
+                count=len(partitions),
+                detail="no broker leads them, so nothing of them can be read; all others go on",
+                action="see to the brokers that hold their replicas",
+            )
+        else:
+            log.info("bridge.partitions.led")
 
     async def _is_behind(self, ends: dict[Any, int]) -> bool:
         """Whether a partition's position is below its end.

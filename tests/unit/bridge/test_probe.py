@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import Fetcher
+from structlog.testing import capture_logs
 from temporalio.service import RPCError, RPCStatusCode
 
 from bridge.config import BridgeConfig, Kafka
@@ -33,6 +35,20 @@ class Namespace:
 @dataclass
 class Consumer:
     positions: dict[TopicPartition, int] = field(default_factory=dict)
+    leaderless: set[TopicPartition] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._client = self.cluster = self
+
+    def leader_for_partition(self, partition: TopicPartition) -> int:
+        return -1 if partition in self.leaderless else 0
+
+    async def _maybe_wait_metadata(self) -> None: ...
+
+    def force_metadata_update(self) -> None: ...
+
+    async def topics(self) -> set[str]:
+        return {"t"}
 
     def assignment(self) -> set[TopicPartition]:
         return set(self.positions)
@@ -41,7 +57,14 @@ class Consumer:
         return {HELD}
 
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        return dict.fromkeys(partitions, 9)
+        """By the client's own way of asking: it waits until each of them has a leader."""
+        fetcher: Any = SimpleNamespace(_client=self, _retry_backoff=0.01, _proc_offset_request=self._ask)
+        fetcher._proc_offset_requests = lambda ask: Fetcher._proc_offset_requests(fetcher, ask)
+        found = await Fetcher._retrieve_offsets(fetcher, dict.fromkeys(partitions, -1), 20_000)
+        return {partition: offset for partition, (offset, _) in found.items()}
+
+    async def _ask(self, _node: int, topics: dict[str, list[tuple[int, int]]]) -> dict[TopicPartition, tuple[int, int]]:
+        return {TopicPartition(topic, number): (9, 0) for topic, asked in topics.items() for number, _ in asked}
 
     async def position(self, partition: TopicPartition) -> int:
         return self.positions[partition]
@@ -84,3 +107,30 @@ async def test_what_a_held_partition_has_is_nothing_to_read(positions: tuple[int
     prober = make(Namespace(), Consumer(dict(zip((READABLE, HELD), positions, strict=True))), Health())
     await prober._look_at_kafka()
     assert prober.is_lagging is is_lagging
+
+
+async def test_a_partition_without_a_leader_is_named_and_says_nothing_of_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of a thousand; the watchdog is to see whether the others are read."""
+    monkeypatch.setattr("bridge.supervision.probe._PROBE_TIMEOUT_SECONDS", 0.2)
+    away = TopicPartition("t", 700)
+    positions = {TopicPartition("t", number): 8 for number in range(1_000)}
+    consumer, health = Consumer(positions, leaderless={away}), Health()
+    prober = make(Namespace(), consumer, health)
+    with capture_logs() as logs:
+        for _ in range(2):
+            await prober._look_at_kafka()
+            assert (health.troubled, prober.is_lagging) == (frozenset(), True)
+            assert prober.leaderless == ("t:700",)
+            assert len(prober.ends) == 999
+        consumer.leaderless.clear()
+        await prober._look_at_kafka()
+    assert (prober.leaderless, len(prober.ends)) == ((), 1_000)
+    assert [entry["event"] for entry in logs] == ["bridge.partitions.leaderless", "bridge.partitions.led"], "said once"
+
+
+async def test_where_no_partition_has_a_leader_kafka_is_asked_for_its_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.supervision.probe._PROBE_TIMEOUT_SECONDS", 0.2)
+    consumer, health = Consumer({READABLE: 8}, leaderless={READABLE}), Health()
+    prober = make(Namespace(), consumer, health)
+    await prober._look_at_kafka()
+    assert (health.troubled, prober.leaderless) == (frozenset(), ("t:0",))
