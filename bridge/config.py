@@ -170,6 +170,15 @@ class BridgeConfig:
     failpoints: Failpoints | None = None
     """Strikes the process in tests of crashes; None for never."""
 
+    @property
+    def letting_go(self) -> timedelta:
+        """How long letting go of partitions may take: what is in flight drains, and three commits take their time.
+
+        One is under way as the rebalance begins, the next finds out whether the partitions are still ours, and the last
+        one follows the drain.
+        """
+        return self.drain_timeout + 3 * self.commit_timeout
+
     def __post_init__(self) -> None:
         """Refuses fields that contradict each other."""
         contradictions = "\n".join(_contradictions(self))
@@ -192,12 +201,10 @@ def _contradictions(config: BridgeConfig) -> Iterator[str]:
             f"heartbeat_interval ({_text(group.heartbeat_interval)}) is above a third of session_timeout "
             f"({_text(group.session_timeout)})"
         )
-    # A commit may be under way when the drain ends: it is waited for, and the last one comes after it.
-    letting_go = config.drain_timeout + 2 * config.commit_timeout
-    if letting_go >= group.rebalance_timeout:
+    if config.letting_go >= group.rebalance_timeout:
         yield (
-            f"drain_timeout and twice commit_timeout together ({_text(letting_go)}) are not below rebalance_timeout "
-            f"({_text(group.rebalance_timeout)})"
+            f"drain_timeout and three times commit_timeout together ({_text(config.letting_go)}) are not below "
+            f"rebalance_timeout ({_text(group.rebalance_timeout)})"
         )
     for name, span in (("rebalance_timeout", group.rebalance_timeout), ("twice rpc_timeout", 2 * config.rpc_timeout)):
         if config.watchdog_timeout <= span:

@@ -235,6 +235,8 @@ class Bridge:
                 records_taken=parts.engine.records_taken,
                 kafka_answers=Dependency.KAFKA not in self._health.troubled,
                 assigned=parts.tracker.is_assigned,
+                assignments=parts.tracker.epoch,
+                refused=self._health.needs_a_person,
                 paused=parts.engine.is_paused,
                 lagging=parts.prober.is_lagging,
                 records_taken_again=deferred.records_taken,

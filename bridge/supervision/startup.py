@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiokafka.errors import KafkaConnectionError
@@ -14,6 +14,10 @@ from bridge.health import Dependency, Health
 from bridge.kafka.clients import client_id_of, close_client, login_error, make_consumer, make_producer
 
 log = structlog.get_logger("bridge")
+
+
+_CANCEL_SECONDS: Final = 5.0
+"""How long an attempt that is cancelled may take to end: longer than it takes to close the client that it made."""
 
 
 class MissingTopicsError(Exception):
@@ -132,7 +136,10 @@ async def _outcome(attempt: Coroutine[Any, Any, None], *, unless: "asyncio.Task[
     finally:
         if not attempting.done():
             attempting.cancel()
-            await asyncio.wait([attempting])
+            # The client may keep the cancellation to itself; a stop waits for nobody.
+            await asyncio.wait([attempting], timeout=_CANCEL_SECONDS)
+    if not attempting.done():
+        return None
     if attempting.cancelled():
         return None if unless.done() else asyncio.CancelledError("cancelled from within")
     return attempting.exception()

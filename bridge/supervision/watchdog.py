@@ -26,6 +26,11 @@ class Signs:
     """Records delivered by Kafka so far."""
     kafka_answers: bool
     assigned: bool
+    """Whether there is an assignment. A bridge that stands by, as others have all partitions, has one of none."""
+    assignments: int
+    """Assignments so far."""
+    refused: bool
+    """Whether a person has to correct a configuration: a new process would be refused as well."""
     paused: bool
     """Whether the engine takes nothing, as it is full or waits for a person."""
     lagging: bool
@@ -65,6 +70,8 @@ class Watchdog:
         self._expect("the poll loop does not turn", signs.poll_turns, now, expected=signs.kafka_answers)
         # An attempt ends also when a server is away, by its time-out.
         self._expect("no attempt comes to an end", signs.attempts_ended, now, expected=signs.records_held > 0)
+        joins = signs.kafka_answers and not signs.assigned and not signs.refused
+        self._expect("the consumer group gives this bridge no assignment", signs.assignments, now, expected=joins)
         reads = signs.kafka_answers and signs.assigned and signs.lagging and not signs.paused
         self._expect("Kafka has records, and none arrives", signs.records_taken, now, expected=reads)
         reads_again = signs.kafka_answers and signs.wants_records

@@ -14,6 +14,8 @@ MOVING = Signs(
     records_taken=1,
     kafka_answers=True,
     assigned=True,
+    assignments=1,
+    refused=False,
     paused=False,
     lagging=True,
 )
@@ -70,3 +72,25 @@ def test_it_does_not_bite_after_the_process_was_suspended() -> None:
     watchdog.check(MOVING, 0)
     watchdog.check(MOVING, 3_600)
     run(watchdog, MOVING, first=3_601, last=3_655, moves=())
+
+
+UNASSIGNED = replace(MOVING, records_held=0, assigned=False, lagging=False)
+
+
+def test_it_bites_where_the_group_gives_no_assignment_though_polls_come_back() -> None:
+    """As where the client's task for the group has died: every poll raises, and the loop turns all the same."""
+    watchdog = Watchdog(60)
+    run(watchdog, UNASSIGNED, first=0, last=61, moves=("poll_turns",))
+    with pytest.raises(StuckError, match="no assignment"):
+        run(watchdog, UNASSIGNED, first=61, last=63, moves=("poll_turns",))
+
+
+def test_a_bridge_that_stands_by_has_an_assignment_of_no_partitions() -> None:
+    standing_by = replace(UNASSIGNED, assigned=True)
+    run(Watchdog(60), standing_by, first=0, last=1_000, moves=("poll_turns",))
+
+
+def test_it_waits_for_an_assignment_while_rebalances_end_and_while_a_person_has_to_act() -> None:
+    run(Watchdog(60), UNASSIGNED, first=0, last=1_000, moves=("poll_turns", "assignments"))
+    run(Watchdog(60), replace(UNASSIGNED, refused=True), first=0, last=1_000, moves=("poll_turns",))
+    run(Watchdog(60), replace(UNASSIGNED, kafka_answers=False), first=0, last=1_000, moves=())
