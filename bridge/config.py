@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from bridge.dead_letters.limit import DeadLetterLimits
@@ -10,6 +10,10 @@ from bridge.failpoints import Failpoints
 
 _DOUBLINGS_MAX = 30
 """Bounds the exponent: a wait has reached any sensible maximum long before."""
+
+
+Begin = Literal["earliest", "latest"] | datetime
+"""Where a new group begins. A time has a time zone."""
 
 
 class Kafka:
@@ -148,6 +152,12 @@ class BridgeConfig:
     back_off: BackOff = field(default_factory=BackOff)
     """Between two attempts, at a record as at a server."""
     group: GroupTimings = field(default_factory=GroupTimings)
+    begin: Begin = "earliest"
+    """Where a group that has committed nothing begins: with all that a topic has, with what comes from now on, or with
+    what was produced from a time on. By default no record is passed by, which on topics with a history means all of it.
+    A partition that is added to a topic later is read from its beginning, or from the time."""
+    begin_setting: str = "begin"
+    """What an operator knows `begin` as."""
     engine: EngineLimits = field(default_factory=EngineLimits)
     fetch: FetchLimits = field(default_factory=FetchLimits)
     poll_records_max: int = 500
@@ -189,6 +199,8 @@ class BridgeConfig:
 def _contradictions(config: BridgeConfig) -> Iterator[str]:
     """A line for each pair of fields that cannot both be meant, naming both."""
     group, back_off = config.group, config.back_off
+    if isinstance(config.begin, datetime) and config.begin.tzinfo is None:
+        yield "begin is a time without a time zone: add an offset, or Z"
     if back_off.initial > back_off.maximum:
         yield f"initial ({_text(back_off.initial)}) is above maximum ({_text(back_off.maximum)})"
     if group.session_timeout > group.max_poll_interval:

@@ -151,6 +151,8 @@ class BridgeStatus:
     """Records delivered by Kafka and not settled yet, without those that are deferred."""
     records_deferred: int = 0
     """Records delivered and not settled that are to be read again."""
+    records_lost: int = 0
+    """Records that Kafka had deleted before they could be read, since the bridge was started."""
     stuck: tuple[str, ...] = ()
     """Lanes whose first record has been tried in vain for long, in words. The bridge is ready all the same."""
     progress: tuple[PartitionProgress, ...] = ()

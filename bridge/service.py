@@ -19,6 +19,7 @@ from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker
 from bridge.engine.rereader import Rereader
 from bridge.health import BridgeStatus, Dependency, Health, PartitionProgress
+from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.committer import Committer
 from bridge.kafka.past_records import KafkaPastRecords
 from bridge.kafka.poller import Poller
@@ -41,6 +42,7 @@ class _Parts:
     tracker: OffsetTracker
     engine: Engine
     positions: Positions
+    beginnings: Beginnings
     poller: Poller
     committer: Committer
     prober: Prober
@@ -118,6 +120,7 @@ class Bridge:
             partitions=len(parts.tracker.partitions),
             records_held=parts.engine.records_held,
             records_deferred=parts.engine.records_deferred,
+            records_lost=parts.beginnings.records_lost + parts.engine.deferred.records_lost,
             stuck=parts.engine.stuck,
             progress=tuple(_progress(parts)),
         )
@@ -158,6 +161,7 @@ class Bridge:
                     parts.engine,
                     tracker=parts.tracker,
                     committer=parts.committer,
+                    beginnings=parts.beginnings,
                     health=self._health,
                     config=self._config,
                 )
@@ -205,12 +209,14 @@ class Bridge:
         writer = DeadLetterWriter(producer, config.dead_letter_topic)
         attempter = Attempter(self._caller, writer, health, config)
         engine = Engine(self._mapping, attempter.attempt, tracker, health, config.engine)
-        positions = Positions(consumer, tracker)
+        beginnings = Beginnings(consumer, tracker, config)
+        positions = Positions(consumer, tracker, beginnings)
         return _Parts(
             tracker=tracker,
             engine=engine,
             positions=positions,
-            poller=Poller(consumer, engine, positions, health, config),
+            beginnings=beginnings,
+            poller=Poller(consumer, engine, positions=positions, beginnings=beginnings, health=health, config=config),
             committer=Committer(consumer, tracker, health, config),
             prober=Prober(
                 consumer,

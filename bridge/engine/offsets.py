@@ -277,6 +277,21 @@ class OffsetTracker:
         state = self._states.get(partition)
         return None if state is None else state.next_offset
 
+    def pass_to(self, partition: Partition, offset: int) -> None:
+        """Notes that reading goes on at an offset, with no record to deliver before it.
+
+        So where reading begins, and behind the markers of transactions, which Kafka delivers to nobody: without this,
+        commits would stop at the last record, and the group would look as if it lagged behind.
+        """
+        state = self._states.get(partition)
+        if state is None:
+            return
+        if state.next_offset is None:
+            # The list tells of a record at its offset, and there reading does not begin.
+            state.inherited = None
+            state.next_offset = offset
+        state.next_offset = max(state.next_offset, offset)
+
     def take_inherited(self) -> list[Inherited]:
         """Each partition whose previous owner's list was used up or distrusted since this was last asked."""
         taken, self._inherited = self._inherited, []

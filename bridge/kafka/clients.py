@@ -69,7 +69,7 @@ def make_consumer(config: BridgeConfig, kafka: Kafka) -> Any:
         group_id=config.group_id,
         # No deserializers: one that raises would raise for ever at the same position.
         enable_auto_commit=False,
-        auto_offset_reset="earliest",  # The default skips what was produced before the group was born.
+        auto_offset_reset="none",  # Never by itself: `bridge.kafka.beginnings` says it, and says what is lost.
         isolation_level="read_committed",  # What a transaction took back never happened.
         # Exactly one assignor: with more the client joins several times. Range, so that partitions of one number belong
         # to one bridge in all topics that have equally many: records of one key, whichever topic they are in.

@@ -13,9 +13,10 @@ from aiokafka.errors import GroupAuthorizationFailedError
 from bridge.config import BridgeConfig
 from bridge.decisions import Decision, classify_kafka_error
 from bridge.engine.engine import Engine
-from bridge.engine.offsets import Partition
+from bridge.engine.offsets import Partition, UnexpectedDeliveryError
 from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
+from bridge.kafka.beginnings import Beginnings, is_of_a_position
 from bridge.kafka.positions import Positions, is_of_one_partition
 from bridge.record import Record
 
@@ -35,6 +36,7 @@ _CAREFUL_POLL_RECORDS_MAX = 100
 """Most records of a partition in one such turn; each is asked for alone, so that no error takes others with it."""
 _CAREFUL_WAIT_MS = 20
 """How long such a turn waits where there was nothing to take."""
+_PASS_MARKERS_SECONDS = 0.5
 
 _NOTHING = TopicPartition("(nothing)", 0)
 """No partition has this name, so polling for it returns no record. It is how the bridge pauses: the client stays
@@ -46,11 +48,19 @@ class Poller:
     """The poll loop: it polls, and waits for nothing else."""
 
     def __init__(
-        self, consumer: Any, engine: Engine, positions: Positions, health: Health, config: BridgeConfig
+        self,
+        consumer: Any,
+        engine: Engine,
+        *,
+        positions: Positions,
+        beginnings: Beginnings,
+        health: Health,
+        config: BridgeConfig,
     ) -> None:
         self._consumer = consumer
         self._engine = engine
         self._positions = positions
+        self._beginnings = beginnings
         self._health = health
         self._records_max = config.poll_records_max
         self._failpoints = config.failpoints
@@ -63,6 +73,9 @@ class Poller:
         self._must_go_back = False
         """Whether a poll has failed, and the client may stand beyond records that it never handed out."""
         self._careful_until: float | None = None
+        self._misplaced: Exception | None = None
+        """Why a partition has no position from which it can be read; None where all have one."""
+        self._markers_passed_at = 0.0
 
     def stop(self) -> None:
         """Ends the loop after the poll that is under way."""
@@ -87,27 +100,37 @@ class Poller:
             self.turns += 1
             is_careful = self._is_careful()
             try:
-                if self._must_go_back:
-                    await self._positions.go_back()
-                    self._must_go_back = False
+                await self._find_positions()
                 if is_careful:
                     async for batches in self._careful_polls():
                         yield batches
                 else:
-                    yield await self._poll()
+                    batches = await self._poll()
+                    yield batches
+                    if not batches:
+                        await self._pass_markers()
             except Exception as error:  # noqa: BLE001 -- classified, in one place
-                self._must_go_back = True
-                self._careful_until = time.monotonic() + _CAREFUL_SECONDS
-                if is_careful or not is_of_one_partition(error):
-                    self._note_failure(error)
-                    if isinstance(error, GroupAuthorizationFailedError):
-                        subscribe()
-                    await asyncio.sleep(_FAILED_POLL_PAUSE_SECONDS)
+                await self._note_failure(error, is_careful=is_careful, subscribe=subscribe)
                 continue
             self._health.answered(Dependency.GROUP)
             # A poll that finds records in the client's buffer does not suspend: without this turn of the loop, many in
             # a row would hold up the calls that have ended meanwhile, and so those that could begin.
             await asyncio.sleep(0)
+
+    async def _find_positions(self) -> None:
+        """Has the consumer stand where the next poll has to begin, if the last one has failed."""
+        if self._must_go_back:
+            await self._positions.go_back()
+            self._must_go_back = False
+        if self._misplaced is not None:
+            await self._beginnings.place(self._misplaced)
+            self._misplaced = None
+
+    async def _pass_markers(self) -> None:
+        """Now and then while nothing comes: whoever looks at the group's lag sees that there is nothing to read."""
+        if time.monotonic() - self._markers_passed_at > _PASS_MARKERS_SECONDS:
+            await self._positions.pass_markers()
+            self._markers_passed_at = time.monotonic()
 
     def _hand_over(self, batches: dict[Any, Any]) -> None:
         if self._stopping:
@@ -168,7 +191,24 @@ class Poller:
         self._held_when_paused = held
         return self._paused_poll_ms
 
-    def _note_failure(self, error: Exception) -> None:
+    async def _note_failure(self, error: Exception, *, is_careful: bool, subscribe: Callable[[], None]) -> None:
+        """Decides what the next poll has to do first; waits a moment where the group or the servers have failed.
+
+        Raises:
+            UnexpectedDeliveryError: That is what has failed: going on could lose records.
+        """
+        if isinstance(error, UnexpectedDeliveryError):
+            raise error
+        if is_of_a_position(error):
+            self._misplaced = error
+            return
+        self._must_go_back = True
+        self._careful_until = time.monotonic() + _CAREFUL_SECONDS
+        if not is_careful and is_of_one_partition(error):
+            return
         decision = classify_kafka_error(error)
         if decision is not Decision.LOST_OWNERSHIP:
             self._health.failed(Dependency.GROUP, decision, error)
+        if isinstance(error, GroupAuthorizationFailedError):
+            subscribe()
+        await asyncio.sleep(_FAILED_POLL_PAUSE_SECONDS)

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CorruptRecordException, IllegalStateError, KafkaError, UnsupportedCodecError
 
 from bridge.engine.offsets import OffsetTracker, Partition
+from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.clients import fetch_committed
 
 _GO_BACK_TIMEOUT_SECONDS = 5.0
@@ -40,12 +41,20 @@ class Positions:
     Args:
         consumer: An `AIOKafkaConsumer`.
         tracker: Knows what was delivered.
+        beginnings: Knows where to begin in a partition that was neither delivered from nor committed.
         clock: Seconds; tests give another.
     """
 
-    def __init__(self, consumer: Any, tracker: OffsetTracker, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        consumer: Any,
+        tracker: OffsetTracker,
+        beginnings: Beginnings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._consumer = consumer
         self._tracker = tracker
+        self._beginnings = beginnings
         self._clock = clock
         self._holds: dict[TopicPartition, _Hold] = {}
 
@@ -79,8 +88,18 @@ class Positions:
                     self._consumer.seek(partition, committed[partition].offset)
                 else:
                     never_committed.append(partition)
-            if never_committed:
-                await self._consumer.seek_to_beginning(*never_committed)
+            await self._beginnings.begin(never_committed)
+
+    async def pass_markers(self) -> None:
+        """Has the next commits stand behind what Kafka delivers to nobody: markers, and what was taken back.
+
+        Not to be called after a failed poll, before going back: the client may stand beyond records.
+        """
+        for partition in self._ours():
+            if (
+                self._tracker.next_offset(Partition(*partition)) is not None
+            ):  # So that it has a position, and waits not.
+                self._tracker.pass_to(Partition(*partition), await self._consumer.position(partition))
 
     def _ours(self) -> set[TopicPartition]:
         """The partitions of the present assignment: not those of one that is only coming, or is going."""

@@ -1,15 +1,20 @@
 """Partitions come and go: drains, commits and drops before they go, reads what is settled when they come."""
 
 import asyncio
+import contextlib
+from collections.abc import Mapping
 from typing import Any
 
-from aiokafka import ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from bridge.config import BridgeConfig
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.engine.settled_beyond import SettledBeyond, UnreadableMetadataError, decode
 from bridge.health import Dependency, Health
+from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.clients import fetch_committed, share_fetches
 from bridge.kafka.committer import CommitResult, Committer
 from bridge.kafka.poller import log
@@ -25,6 +30,7 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         *,
         tracker: OffsetTracker,
         committer: Committer,
+        beginnings: Beginnings,
         health: Health,
         config: BridgeConfig,
     ) -> None:
@@ -32,11 +38,12 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         self._engine = engine
         self._tracker = tracker
         self._committer = committer
+        self._beginnings = beginnings
         self._health = health
         self._fetch = config.fetch
         self._drain_timeout = config.drain_timeout
         # No heartbeat is sent meanwhile, so it takes no more than a part of the session.
-        self._inherit_timeout = min(config.commit_timeout, config.group.session_timeout / 2)
+        self._ask_timeout = min(config.commit_timeout, config.group.session_timeout / 2)
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Drains within the budget, commits, lets go. The rebalance is eager: it is always all partitions.
@@ -74,12 +81,16 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         self._health.forget(Dependency.DEAD_LETTERS, Dependency.OFFSETS, Dependency.REREADS)
         self._consumer.pause(*assigned)
         share_fetches(self._consumer, self._fetch, len(assigned))
-        inherited: dict[Partition, SettledBeyond] = {}
+        until = asyncio.get_running_loop().time() + self._ask_timeout.total_seconds()
+        committed: dict[TopicPartition, OffsetAndMetadata] | None = None
         try:
-            inherited = await self._read_inherited(assigned)
+            committed = await self._read_committed(assigned, until)
         finally:
+            inherited = _inherited(committed or {})
             partitions = {Partition(tp.topic, tp.partition) for tp in assigned}
             epoch = self._tracker.assign(partitions, inherited)
+            if committed is not None:
+                await self._begin([tp for tp in assigned if tp not in committed], until)
             self._consumer.resume(*assigned)
         log.info(
             "bridge.partitions.assigned",
@@ -88,32 +99,42 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
             settled_beyond=sorted(f"{partition.topic}:{partition.partition}" for partition in inherited),
         )
 
-    async def _read_inherited(self, assigned: Any) -> dict[Partition, SettledBeyond]:
-        """The previous owners' lists, as commits tell them. Raises nothing: without a list all is repeated."""
-        inherited: dict[Partition, SettledBeyond] = {}
+    async def _read_committed(self, assigned: Any, until: float) -> dict[TopicPartition, OffsetAndMetadata] | None:
+        """What the group has committed; None where it cannot be asked, and all from those offsets on is repeated."""
         try:
-            async with asyncio.timeout(self._inherit_timeout.total_seconds()):
-                committed = await fetch_committed(self._consumer, assigned)
+            async with asyncio.timeout_at(until):
+                return await fetch_committed(self._consumer, assigned)
         except Exception as error:  # noqa: BLE001 -- whatever it is, not knowing costs repeats and no record
             log.warning(
                 "bridge.offsets.not_inherited",
                 error=type(error).__name__,
                 action="none: everything from the committed offsets on is handed to Temporal",
             )
-            return inherited
-        for tp, (offset, metadata) in committed.items():
-            try:
-                beyond = decode(metadata or "", offset=offset)
-            except UnreadableMetadataError as error:
-                log.warning(
-                    "bridge.offsets.metadata_ignored",
-                    topic=tp.topic,
-                    partition=tp.partition,
-                    offset=offset,
-                    detail=str(error),
-                    action="none: everything from the committed offset on is handed to Temporal",
-                )
-                continue
-            if beyond is not None:
-                inherited[Partition(tp.topic, tp.partition)] = beyond
-        return inherited
+            return None
+
+    async def _begin(self, partitions: list[TopicPartition], until: float) -> None:
+        """Begins in partitions without a commit. What fails here, a poll meets again: it raises nothing."""
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._beginnings.begin(partitions)
+
+
+def _inherited(committed: Mapping[TopicPartition, OffsetAndMetadata]) -> dict[Partition, SettledBeyond]:
+    """The previous owners' lists, as commits tell them."""
+    inherited: dict[Partition, SettledBeyond] = {}
+    for tp, (offset, metadata) in committed.items():
+        try:
+            beyond = decode(metadata or "", offset=offset)
+        except UnreadableMetadataError as error:
+            log.warning(
+                "bridge.offsets.metadata_ignored",
+                topic=tp.topic,
+                partition=tp.partition,
+                offset=offset,
+                detail=str(error),
+                action="none: everything from the committed offset on is handed to Temporal",
+            )
+            continue
+        if beyond is not None:
+            inherited[Partition(tp.topic, tp.partition)] = beyond
+    return inherited

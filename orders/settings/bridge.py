@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from bridge import BackOff, BridgeConfig, DeadLetterLimits, EngineLimits, FetchLimits, GroupTimings, ReadLimits
 from orders.failpoints import Failpoints
@@ -15,6 +15,11 @@ class BridgeSettings(BaseModel):
     """A bridge process."""
 
     bridge_group_id: Name = Field("order-bridge", description="Kafka consumer group that all bridges share.")
+    bridge_begin: Literal["earliest", "latest"] | AwareDatetime = Field(
+        "earliest",
+        description="Where a new consumer group begins: earliest (all that the topics have), latest, or a time such "
+        "as 2026-11-25T00:00:00Z.",
+    )
     bridge_client_id: Name = Field("order-bridge", description="What the bridge calls itself towards Kafka.")
     bridge_health_port: OptionalPort = Field(
         0, description="Port on which a bridge answers whether it is alive and ready; 0 for none."
@@ -135,6 +140,8 @@ class BridgeSettings(BaseModel):
                 max_poll_interval=span(self.bridge_max_poll_interval_seconds),
             ),
             poll_records_max=self.bridge_poll_records_max,
+            begin=self.bridge_begin,
+            begin_setting="BRIDGE_BEGIN",
             engine=EngineLimits(
                 records_held_max=self.bridge_records_held_max,
                 bytes_held_max=self.bridge_bytes_held_max,

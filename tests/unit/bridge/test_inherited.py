@@ -15,6 +15,7 @@ from bridge.decisions import Decision
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.engine.settled_beyond import METADATA_CHARS_MAX, SettledBeyond, encode
 from bridge.health import Dependency, Health
+from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.rebalancer import Rebalancer
 from bridge.record import Record
 
@@ -57,7 +58,15 @@ class Group:
 
 def make_rebalancer(group: Any, health: Health) -> Rebalancer:
     config = BridgeConfig("g", "dead")
-    return Rebalancer(group, group, tracker=group.tracker, committer=group, health=health, config=config)
+    return Rebalancer(
+        group,
+        group,
+        tracker=group.tracker,
+        committer=group,
+        beginnings=Beginnings(group, group.tracker, config),
+        health=health,
+        config=config,
+    )
 
 
 async def assign(committed: OffsetAndMetadata | BaseException) -> tuple[OffsetTracker, Group, list[Any]]:

@@ -10,6 +10,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuth
 from bridge.config import BridgeConfig
 from bridge.engine.offsets import OffsetTracker
 from bridge.health import Dependency, Health
+from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.poller import Poller
 from bridge.kafka.positions import Positions
 from tests.helpers.system.waiting import assert_eventually
@@ -44,6 +45,9 @@ class IdleConsumer:
     asked: list[dict[str, Any]] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def assignment(self) -> frozenset[Any]:
+        return frozenset()
+
     async def getmany(self, *_partitions: Any, **options: Any) -> dict[Any, Any]:
         self.asked.append(options)
         if len(self.asked) == self.turns:
@@ -54,8 +58,10 @@ class IdleConsumer:
 
 
 def make_poller(consumer: Any, engine: Any, health: Health) -> Poller:
-    positions = Positions(consumer, OffsetTracker())
-    return Poller(consumer, engine, positions, health, BridgeConfig("g", "dead", poll_records_max=RECORDS_MAX))
+    tracker, config = OffsetTracker(), BridgeConfig("g", "dead", poll_records_max=RECORDS_MAX)
+    beginnings = Beginnings(consumer, tracker, config)
+    positions = Positions(consumer, tracker, beginnings)
+    return Poller(consumer, engine, positions=positions, beginnings=beginnings, health=health, config=config)
 
 
 async def polls(engine: PlannedEngine) -> list[dict[str, Any]]:

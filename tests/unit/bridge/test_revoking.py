@@ -13,6 +13,7 @@ from aiokafka.errors import CommitFailedError
 from bridge.config import BridgeConfig
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Health
+from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.committer import Committer
 from bridge.kafka.rebalancer import Rebalancer
 from bridge.record import Record
@@ -63,11 +64,16 @@ def make(**how: Any) -> tuple[Group, Committer, Rebalancer]:
     deliver(tracker, 5)
     group: Any = Group(tracker, **how)
     committer = Committer(group, tracker, health, CONFIG)
-    return (
+    rebalancer = Rebalancer(
         group,
-        committer,
-        Rebalancer(group, group, tracker=tracker, committer=committer, health=health, config=CONFIG),
+        group,
+        tracker=tracker,
+        committer=committer,
+        beginnings=Beginnings(group, tracker, CONFIG),
+        health=health,
+        config=CONFIG,
     )
+    return group, committer, rebalancer
 
 
 async def test_what_is_in_flight_drains_and_is_committed_before_the_partitions_go() -> None:

@@ -265,6 +265,7 @@ def test_the_defaults_are_those_of_the_rooms_they_are_for() -> None:
             share_setting="BRIDGE_DEAD_LETTERS_SHARE_MAX",
             reasons="orders dlq list",
         ),
+        begin_setting="BRIDGE_BEGIN",
         fetch=FetchLimits(unfolded_max_setting="BRIDGE_FETCH_UNFOLDED_MAX_BYTES"),
     )
     assert settings.read_limits == ReadLimits(value_max_setting="BRIDGE_VALUE_MAX_BYTES")
