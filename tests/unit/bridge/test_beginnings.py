@@ -82,7 +82,9 @@ async def test_records_that_kafka_deleted_before_they_were_read_are_counted_alou
 async def test_what_is_settled_beyond_deleted_records_tells_nothing_any_more() -> None:
     consumer = RaisingConsumer({A: Log(100, begin=40)}, committed={A: 25})
     beginnings, tracker = make(consumer)
-    tracker.assign({Partition(*A)}, {Partition(*A): settled_beyond([(25, 26)], 60, b"12345678")})
+    beyond = settled_beyond([(25, 26)], 60, b"12345678")
+    assert beyond is not None
+    tracker.assign({Partition(*A)}, {Partition(*A): beyond})
     await beginnings.place(OffsetOutOfRangeError({A: 25}))
     assert tracker.deliver(Partition(*A), Record("t", 0, 40, 0, None, b"v")) is not None
 
