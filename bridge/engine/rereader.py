@@ -87,7 +87,11 @@ class Rereader:
         self._last_read: Partition | None = None
 
     async def run(self) -> None:
-        """Reads whenever a lane has room; closes the source at the end, and when it was not needed for a while."""
+        """Reads whenever a lane has room; closes the source at the end, and when it was not needed for a while.
+
+        Raises:
+            UnexpectedDeliveryError: Another record than was deferred is there, or none: the topic was made anew.
+        """
         try:
             while True:
                 try:
@@ -117,6 +121,10 @@ class Rereader:
         except OffsetsGoneError as error:
             if epoch == self._tracker.epoch:
                 self._deferred.lose_below(partition, error.beginning)
+        except UnexpectedDeliveryError:
+            # Under an assignment that has ended, a topic may have ended with it.
+            if epoch == self._tracker.epoch and self._tracker.is_deferred(partition, offsets[0]):
+                raise
         except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
             await self._note_failure(error)
         else:
@@ -148,8 +156,6 @@ class Rereader:
             await asyncio.sleep(_FULL_PAUSE_SECONDS)  # There was no room for the first of them: it is too large.
 
     async def _note_failure(self, error: Exception) -> None:
-        if isinstance(error, UnexpectedDeliveryError):
-            raise error
         self._failures += 1
         decision = classify_kafka_error(error)
         self._health.failed(Dependency.REREADS, decision, error)

@@ -1,6 +1,7 @@
 """Which lanes are stuck: said once when it begins, and once when it is over."""
 
 from datetime import timedelta
+from typing import Final
 
 import structlog
 
@@ -8,6 +9,9 @@ from bridge.engine.lanes import Lane, Work
 
 _WORDS_MAX = 5
 """How many lanes are named to whoever asks; all of them are in the log."""
+
+_ACTION: Final = "see why Temporal does not take it; other lanes go on meanwhile"
+_ACTION_OF_SET_ASIDE: Final = "see why the dead-letter topic does not take it; all other records go on meanwhile"
 
 
 class StuckLanes:
@@ -29,7 +33,7 @@ class StuckLanes:
         return lane in self._lanes
 
     def note_attempt(self, lane: Lane, work: Work, now: float) -> None:
-        """Notes an attempt in vain at a lane's first record.
+        """Notes an attempt in vain at a lane's first record; logs it where the lane is stuck by that.
 
         Args:
             lane: The lane.
@@ -48,7 +52,7 @@ class StuckLanes:
             offset=record.offset,
             attempts=work.attempts,
             records_waiting=_waiting(lane),
-            action="see why Temporal does not take it; other lanes go on meanwhile",
+            action=_ACTION_OF_SET_ASIDE if lane.is_of_set_aside else _ACTION,
         )
 
     def note_settled(self, lane: Lane, work: Work) -> None:

@@ -45,6 +45,22 @@ async def read_another() -> None:
         await asyncio.sleep(5)
 
 
+async def test_a_partition_of_an_assignment_that_has_ended_may_have_ended_with_it() -> None:
+    """Its topic was deleted: that is another bridge's matter, or nobody's."""
+    async with open_rig() as rig:
+        rig.source.opened.clear()
+        rig.take(*["a"] * 100)
+        await assert_eventually(lambda: len(rig.source.reads) == 1)
+        rig.tracker.revoke()
+        rig.engine.drop()
+        rig.source.logs.clear()
+        rig.source.opened.set()
+        await asyncio.sleep(0.01)
+        rig.tracker.assign({P0, P1})
+        rig.take("b")
+        await rig.eventually("b")
+
+
 async def test_what_is_read_under_an_assignment_that_has_ended_is_dropped() -> None:
     async with open_rig() as rig:
         rig.source.opened.clear()
