@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
+from rich.markup import escape
 from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json
@@ -43,11 +44,11 @@ def settings(
         return
     table = Table("setting", "value", "meaning", box=None, pad_edge=False)
     for name, value in shown.items():
-        default = setting_default(fields[name]) or "none"
-        cell = (
-            f"[bold]{value}[/bold]\n[dim]default {default}[/dim]" if name in values.model_fields_set else value or "-"
-        )
-        table.add_row(name.upper(), cell, fields[name].description)
+        cell = escape(value or "-")
+        if name in values.model_fields_set:
+            default = escape(setting_default(fields[name]) or "none")
+            cell = f"[bold]{cell}[/bold]\n[dim]default {default}[/dim]"
+        table.add_row(name.upper(), cell, escape(fields[name].description or ""))
     console().print(table)
 
 

@@ -1,5 +1,7 @@
 """``orders status``."""
 
+from urllib.parse import quote
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -8,6 +10,7 @@ from orders.local.endpoints import server_settings
 from orders.operations.view import OrderView, view_order
 from orders.settings import Settings
 from schemas.order import Address
+from workflows.names import order_workflow_id
 
 app = command_app()
 
@@ -72,4 +75,5 @@ def _address(address: Address | None) -> str | None:
 def _ui_link(settings: Settings, order_id: str) -> str | None:
     if settings.temporal_ui_url is None:
         return None
-    return f"{settings.temporal_ui_url}/namespaces/{settings.temporal_namespace}/workflows/{order_id}"
+    workflow = quote(order_workflow_id(order_id), safe="")
+    return f"{settings.temporal_ui_url}/namespaces/{settings.temporal_namespace}/workflows/{workflow}"
