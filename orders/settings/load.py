@@ -2,7 +2,6 @@
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import SettingsError
 
 from orders.errors import WrongSettingsError
 from orders.settings.model import Settings
@@ -19,8 +18,6 @@ def load_settings() -> Settings:
     except ValidationError as error:
         # `from None`: the original error would show what was read, secrets included, in a traceback.
         raise WrongSettingsError(_sentences(error)) from None
-    except SettingsError as error:
-        raise WrongSettingsError(f"the settings cannot be read: {error}") from None
     except UnicodeDecodeError:
         raise WrongSettingsError(".env is not UTF-8 text: save it as UTF-8 and start again") from None
     except OSError as error:

@@ -1,6 +1,7 @@
 """Settings: what is read, what is refused and how that is said."""
 
 import base64
+import errno
 from datetime import timedelta
 from pathlib import Path
 
@@ -119,6 +120,20 @@ def test_a_malformed_setting_is_named_in_one_sentence(
     assert refusals[0].startswith(sentence)
     assert PLANTED not in refusals[0]
     assert KEY[:-4] not in refusals[0]
+
+
+def test_a_file_that_is_no_text_or_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(b"DB_NAME=\xff\n")
+    with pytest.raises(WrongSettingsError, match=r"\.env is not UTF-8 text"):
+        load_settings()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(WrongSettingsError, match=r"\.env cannot be read: Permission denied"):
+        load_settings()
 
 
 def test_each_malformed_setting_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
