@@ -1,0 +1,194 @@
+"""How the clients of Kafka and Temporal are let in, and what is said where they are not."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
+from pydantic import SecretStr
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
+
+from orders.clients import kafka, temporal, topic_scan
+from orders.clients.topic_scan import OffsetRange, TopicScan
+from orders.errors import OrdersError, UnreachableError, WrongSettingsError
+from orders.settings import Settings
+
+SETTINGS = Settings(_env_file=None, kafka_request_timeout_seconds=0.1)
+
+
+def changed(**changes: Any) -> Settings:
+    return Settings.model_construct(**{**SETTINGS.model_dump(), **changes})
+
+
+# Temporal -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (RPCError("", RPCStatusCode.NOT_FOUND, b""), WrongSettingsError, "Temporal has no namespace 'default'"),
+        (RPCError("", RPCStatusCode.UNAUTHENTICATED, b""), WrongSettingsError, "Temporal refused the credentials"),
+        (RPCError("", RPCStatusCode.PERMISSION_DENIED, b""), WrongSettingsError, "Temporal refused the credentials"),
+        (RPCError("", RPCStatusCode.UNAVAILABLE, b""), UnreachableError, "Temporal does not answer at"),
+        (RuntimeError("connection refused"), UnreachableError, "Temporal does not answer at"),
+        (TimeoutError(), UnreachableError, "Temporal does not answer at"),
+    ],
+)
+async def test_what_keeps_us_from_temporal_is_told_apart(
+    error: Exception, kind: type[OrdersError], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: object) -> None:
+        raise error
+
+    service = SimpleNamespace(describe_namespace=refuse)
+    client = SimpleNamespace(namespace="default", workflow_service=service)
+
+    async def connect(*_: object, **__: object) -> object:
+        return client
+
+    monkeypatch.setattr("orders.clients.temporal.Client.connect", connect)
+    with pytest.raises(kind, match=sentence):
+        await temporal.connect_temporal(SETTINGS)
+
+
+def test_certificates_for_temporal_are_read_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    assert temporal._temporal_tls(SETTINGS) is False
+    assert temporal._temporal_tls(changed(temporal_tls=True)) is True, "with the system's authorities"
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(b"ca")
+    settings = changed(temporal_tls=True, temporal_tls_server_ca_file=authority)
+    assert temporal._temporal_tls(settings) == TLSConfig(server_root_ca_cert=b"ca")
+    with pytest.raises(WrongSettingsError, match="TEMPORAL_TLS_CLIENT_KEY_FILE cannot be read: No such file"):
+        temporal._temporal_tls(changed(temporal_tls=True, temporal_tls_client_key_file=tmp_path / "none"))
+
+
+# Kafka --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_password_for_kafka_goes_to_every_client_with_its_mechanism() -> None:
+    settings = changed(
+        kafka_security_protocol="SASL_SSL",
+        kafka_sasl_mechanism="PLAIN",
+        kafka_sasl_username="me",
+        kafka_sasl_password=SecretStr("hush"),
+    )
+    options = kafka.kafka_security(settings)
+    assert options.pop("ssl_context").check_hostname
+    assert options == {
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "PLAIN",
+        "sasl_plain_username": "me",
+        "sasl_plain_password": "hush",
+    }
+    assert kafka.kafka_security(SETTINGS) == {"security_protocol": "PLAINTEXT"}
+
+
+def test_certificates_for_kafka_that_are_none_are_told(tmp_path: Path) -> None:
+    (tmp_path / "cert").write_text("no certificate")
+    for settings in (
+        changed(kafka_security_protocol="SSL", kafka_ssl_ca_file=tmp_path / "none"),
+        changed(
+            kafka_security_protocol="SSL",
+            kafka_ssl_cert_file=tmp_path / "cert",
+            kafka_ssl_key_file=tmp_path / "cert",
+        ),
+    ):
+        with pytest.raises(WrongSettingsError, match="KAFKA_SSL_CA_FILE, KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE"):
+            kafka.kafka_security(settings)
+
+
+class KafkaClient:
+    """A client whose start and stop do what a test wants."""
+
+    def __init__(self, *, start: Any = None, stop: Any = None) -> None:
+        self._start, self._stop = start, stop
+        self.stopped = asyncio.Event()
+
+    async def start(self) -> None:
+        if self._start is not None:
+            await self._start
+
+    async def stop(self) -> None:
+        self.stopped.set()
+        if self._stop is not None:
+            await self._stop
+
+
+async def fail() -> None:
+    raise KafkaConnectionError("away")
+
+
+@pytest.mark.parametrize("start", [fail, asyncio.Event().wait], ids=["refused", "silent"])
+async def test_a_kafka_that_does_not_answer_is_told_and_the_client_is_closed(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = KafkaClient(start=start())
+    monkeypatch.setattr(kafka, "AIOKafkaProducer", lambda **_: client)
+    with pytest.raises(UnreachableError, match="Kafka does not answer at"):
+        async with kafka.kafka_producer(SETTINGS):
+            pass
+    assert client.stopped.is_set()
+
+
+@pytest.mark.parametrize("stop", [fail, asyncio.Event().wait], ids=["refused", "silent"])
+async def test_a_client_of_kafka_that_does_not_close_stands_in_nobodys_way(
+    stop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "_CLOSE_TIMEOUT_SECONDS", 0.1)
+    client = KafkaClient(stop=stop())
+    monkeypatch.setattr(kafka, "AIOKafkaConsumer", lambda **_: client)
+    async with asyncio.timeout(5), kafka.kafka_consumer(SETTINGS) as opened:
+        assert opened is client
+    assert client.stopped.is_set()
+
+
+# Reading topics -----------------------------------------------------------------------------------------------------
+
+PLACE = TopicPartition("t", 0)
+
+
+class Consumer:
+    """A consumer of one partition that gives nothing, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def assign(self, _: object) -> None:
+        pass
+
+    def seek(self, *_: object) -> None:
+        pass
+
+    async def getmany(self, *_: object, **__: object) -> dict[TopicPartition, list[Any]]:
+        await asyncio.sleep(0.01)
+        if self._error is not None:
+            raise self._error
+        return {}
+
+    async def position(self, _: TopicPartition) -> int:
+        return 0
+
+
+async def read(error: Exception | None) -> None:
+    scan = TopicScan(Consumer(error), SETTINGS, [PLACE])
+    async for _ in scan.read({PLACE: OffsetRange(0, 1)}):
+        pass
+
+
+async def test_a_topic_of_which_nothing_comes_any_more_is_not_awaited_for_ever() -> None:
+    async with asyncio.timeout(5):
+        with pytest.raises(UnreachableError, match="Kafka does not answer at"):
+            await read(None)
+
+
+async def test_a_damaged_partition_is_told_by_its_topic_and_any_other_error_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topic_scan, "is_of_one_partition", lambda error: isinstance(error, ValueError))
+    with pytest.raises(OrdersError, match=r"what Kafka holds in one of t is damaged .*\(ValueError: bad checksum\)"):
+        await read(ValueError("bad checksum"))
+    with pytest.raises(KafkaConnectionError):
+        await read(KafkaConnectionError("away"))
