@@ -336,3 +336,22 @@ def test_a_lane_that_lost_all_it_had_is_forgotten_and_one_that_has_more_wants_it
     assert (len(lanes), lanes.records_deferred, lanes.wanted(10)) == (1, 1, {P0: [9]})
     lanes.lose(P0, 9)
     assert (len(lanes), lanes.records_deferred, lanes.wants_records) == (0, 0, False)
+
+
+def test_the_partitions_of_a_lane_take_turns_where_there_is_room_for_one_record_only() -> None:
+    lanes, turns = Lanes(EngineLimits(records_held_max=4)), []
+    lanes.add("a", work(0, Call("Any", "a", "any")))
+    lane = lanes.get("a")
+    assert lane is not None
+    for partition in (P0, Partition("u", 0)):
+        for offset in (1, 2):
+            lanes.defer(lane, partition, offset)
+    lanes.remove_head(lane)
+    for _ in range(4):
+        ((partition, (offset,)),) = lanes.wanted(1).items()
+        turns.append((partition.topic, offset))
+        record = Record(*partition, offset, 0, None, b"v")
+        lanes.take_back(lane, Work(record, Call("Any", "a", "any"), Ticket(partition, offset, 1), 7))
+        lanes.remove_head(lane)
+    assert turns == [("t", 1), ("u", 1), ("t", 2), ("u", 2)]
+    assert len(lanes) == 0

@@ -86,9 +86,10 @@ async def test_a_drain_takes_nothing_more() -> None:
         await assert_eventually(lambda: len(rig.source.reads) == 1)
         assert await rig.engine.drain(timedelta(seconds=5))
         settled = len(rig.attempts.settled)
+        held = rig.engine.records_held
         rig.source.opened.set()
         await asyncio.sleep(0.01)
-        assert len(rig.attempts.settled) == settled
+        assert (len(rig.attempts.settled), rig.engine.records_held) == (settled, held)
         assert rig.engine.deferred.wanted() == {}
 
 
