@@ -1,5 +1,6 @@
 """``orders dlq``."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,7 +11,8 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
-from orders.cli.rendering.dead_letters import letter_lines, summary_line
+from orders.cli.rendering.dead_letters import SUMMARY_HEADER, letter_lines, summary_line
+from orders.cli.rendering.safe_text import safe_text
 from orders.cli.times import parse_time
 from orders.clients.opened import Clients
 from orders.errors import OrdersError, UsageError
@@ -114,6 +116,8 @@ def list_(
     selection = _selection(reason, topic, order, since, until)
     listing = run_on_servers(settings, lambda clients: list_letters(clients, selection, limit))
     out, notes = console(), console(stderr=True)
+    if listing.newest and not as_json:
+        out.print(SUMMARY_HEADER)
     for summary in listing.newest:
         if as_json:
             print_json(summary_json(summary))
@@ -123,11 +127,18 @@ def list_(
         notes.print(f"[yellow]cut:[/yellow] {listing.cut} older ones match and are not shown; --limit shows more")
     if not as_json:
         out.print(_totals(listing))
+    for code in sorted(selection.reasons - set(listing.codes)):
+        there = f"those that are there have: {_counts(listing.codes)}" if listing.codes else "there are no dead letters"
+        notes.print(f"no dead letter has the reason {escape(safe_text(code))}; {there}")
 
 
 def _totals(listing: Listing) -> str:
-    counts = ", ".join(f"{escape(code)} {count}" for code, count in listing.by_reason.most_common())
+    counts = _counts(listing.by_reason)
     return f"[dim]{listing.matching} of {listing.scanned} read match{': ' if counts else ''}{counts}[/dim]"
+
+
+def _counts(codes: Counter[str]) -> str:
+    return ", ".join(f"{escape(safe_text(code))} {count}" for code, count in codes.most_common())
 
 
 # show ---------------------------------------------------------------------------------------------------------------

@@ -13,8 +13,7 @@ from orders.cli.common import JsonOption, command_app, console, print_json, run_
 from orders.cli.rendering.safe_text import safe_text
 from orders.cli.times import age_text, parse_time
 from orders.local.endpoints import server_settings
-from orders.operations.listing import list_orders, order_json
-from schemas.states import OrderState
+from orders.operations.listing import list_orders, order_json, recorded_state
 
 app = command_app()
 
@@ -23,11 +22,12 @@ app = command_app()
 def list_(
     *,
     state: Annotated[
-        list[OrderState] | None,
+        list[str] | None,
         typer.Option(
             "--state",
-            case_sensitive=False,
-            help="Only orders in this state; may be repeated. Unless given, all that are not over.",
+            metavar="STATE",
+            help="Only orders in this recorded state, or AWAITING_MANUAL_APPROVAL; may be repeated. "
+            "Unless given, all that are not over.",
         ),
     ] = None,
     older_than: Annotated[
@@ -44,14 +44,16 @@ def list_(
     """List orders by state and age, those that have not changed for longest first.
 
     From Postgres, which has every order that was accepted, for as long as its table is kept. An order that waits for
-    approval is VALIDATED there. What Temporal finds by customer or payment is in docs/operating.md.
+    approval is VALIDATED there, and is found by either name. What Temporal finds by customer or payment is in
+    docs/operating.md.
 
     Example: [bold]orders list --state validated --older-than 10s[/bold]
     """
     settings = server_settings()
     until = None if older_than is None else parse_time(older_than, "--older-than", datetime.now(UTC))
+    states = {recorded_state(one) for one in state or ()}
     # One more than is shown tells whether there are more.
-    found = run_on_servers(settings, lambda clients: list_orders(clients, state or (), until=until, limit=limit + 1))
+    found = run_on_servers(settings, lambda clients: list_orders(clients, states, until=until, limit=limit + 1))
     shown = found[:limit]
     if as_json:
         for order in shown:

@@ -64,6 +64,7 @@ def _introduce(servers: LocalServers, terminal: Terminal) -> None:
         "Temporal UI": settings.temporal_ui_url,
         "Postgres": f"{settings.db_host}:{settings.db_port}  database {settings.db_name}, user {settings.db_user}",
         "psql": str(servers.running.tools.psql),
+        "Kafka tools": str(servers.running.tools.kafka_consumer_groups.parent),
         "logs": str(servers.log_dir),
     }
     terminal.say()

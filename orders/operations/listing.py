@@ -6,10 +6,35 @@ from typing import Any, Final
 
 from activities.adapters.postgres.reader import PAGE_MAX, OrderRecord
 from orders.clients.opened import Clients
-from schemas.states import OrderState
+from orders.errors import UsageError
+from schemas.states import OrderState, OrderStep
 
 OPEN_STATES: Final = frozenset(state for state in OrderState if not state.is_final)
 """What is shown unless states are named: orders that somebody or something is still at."""
+
+
+_RECORDED_AS: Final = {OrderStep.AWAITING_MANUAL_APPROVAL: OrderState.VALIDATED}
+"""The one step of a workflow that a recorded state stands for: an order is VALIDATED while it waits for approval."""
+
+
+def recorded_state(text: str) -> OrderState:
+    """The state that a person names, in letters of any case; or names by the step that ``orders status`` shows.
+
+    Raises:
+        UsageError: nothing is recorded under this name.
+    """
+    name = text.upper()
+    if name in OrderState.__members__:
+        return OrderState[name]
+    if name in OrderStep.__members__:
+        step = OrderStep[name]
+        if step in _RECORDED_AS:
+            return _RECORDED_AS[step]
+        raise UsageError(
+            f"--state {step} is a step of the workflow, which Temporal finds (docs/operating.md, Finding orders); "
+            f"recorded is one of {', '.join(OrderState)}"
+        )
+    raise UsageError(f"--state {text!r} is not one of {', '.join(OrderState)}, {', '.join(_RECORDED_AS)}")
 
 
 async def list_orders(

@@ -14,6 +14,10 @@ _TEXT_CHARS_MAX: Final = 300
 _HEADER_CHARS_MAX: Final = 500
 
 
+SUMMARY_HEADER: Final = f"[bold]{'place':<8} {'set aside at':<20}  came from  reason  key  what to do[/bold]"
+"""Above the lines of a list."""
+
+
 def summary_line(summary: Summary) -> str:
     """One dead letter on a line, in rich's markup."""
     extra = f"  [yellow]after {summary.replay_count} replays[/yellow]" if summary.replay_count else ""

@@ -58,14 +58,15 @@ class Listing:
     limit: int
     matching: int = 0
     scanned: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+    """How many of those that were looked at, selected or not, have each reason."""
     by_reason: Counter[str] = field(default_factory=Counter)
     _newest: list[tuple[int, int, Summary]] = field(default_factory=list)
 
     def add(self, letter: Letter) -> None:
         """Counts a selected letter, and keeps it while no newer ones need its place."""
         self.matching += 1
-        if letter.error_code in self.by_reason or len(self.by_reason) < _REASONS_MAX:
-            self.by_reason[letter.error_code] += 1
+        _count(self.by_reason, letter.error_code)
         # The running number tells entries of one millisecond apart, so that summaries are never compared.
         entry = (letter.record.timestamp_ms, self.matching, Summary.of(letter))
         if len(self._newest) < self.limit:
@@ -82,6 +83,12 @@ class Listing:
     def cut(self) -> int:
         """How many of the selected ones were not kept."""
         return self.matching - len(self._newest)
+
+
+def _count(codes: Counter[str], code: str) -> None:
+    """Counts a reason; a stranger may write any number of reasons on the topic, and only so many are held."""
+    if code in codes or len(codes) < _REASONS_MAX:
+        codes[code] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,7 @@ async def list_letters(clients: Clients, selection: Selection, limit: int) -> Li
         async for letters in read_letters(scan, selection):
             for letter in letters:
                 listing.scanned += 1
+                _count(listing.codes, letter.error_code)
                 if selection.takes(letter):
                     listing.add(letter)
     return listing

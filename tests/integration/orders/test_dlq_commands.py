@@ -107,6 +107,17 @@ async def test_list_finds_by_reason_topic_order_and_time(desk: Desk) -> None:
     assert len(await desk.listed("--reason", "json_truncated", "--reason", "json_not_an_object")) == 2
 
 
+async def test_a_list_has_a_head_and_says_that_a_reason_is_nowhere(desk: Desk) -> None:
+    await desk.set_aside(Outgoing(desk.room.topic(), b"[", b"k"))
+    head, *lines = (await desk.dlq("list")).stdout.splitlines()
+    assert head.split()[:4] == ["place", "set", "aside", "at"]
+    assert "json_truncated" in lines[0]
+    assert (await desk.dlq("list", "--reason", "json_truncated")).stderr == ""
+    ended = await desk.dlq("list", "--reason", "bogus")
+    assert "no dead letter has the reason bogus; those that are there have: json_truncated 1" in ended.stderr
+    assert "place" not in ended.stdout
+
+
 async def test_a_list_that_is_cut_says_so_and_shows_the_newest(desk: Desk) -> None:
     await desk.set_aside(*[Outgoing(desk.room.topic(), b"[", f"k-{n}".encode(), partition=0) for n in range(5)])
     ended = await desk.dlq("list", "--limit", "2")

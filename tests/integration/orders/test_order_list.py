@@ -74,6 +74,15 @@ async def test_without_a_state_all_that_are_not_over_are_listed(settings: dict[s
     assert set(await ids(settings)) == {f"{age}-{state}-1" for age in ("old", "new") for state in open_states}
 
 
+async def test_the_step_that_status_shows_finds_what_waits_for_approval(settings: dict[str, str]) -> None:
+    expected = ["old-VALIDATED-1", "new-VALIDATED-1"]
+    assert await ids(settings, "--state", "AWAITING_MANUAL_APPROVAL") == expected
+    assert await ids(settings, "--state", "awaiting_manual_approval", "--state", "validated") == expected
+    ended = await listed(settings, "--state", "SHIPPING")
+    assert ended.returncode == ExitStatus.USAGE
+    assert "--state SHIPPING is a step of the workflow" in ended.stderr
+
+
 async def test_more_than_a_page_is_listed_once_and_in_order(settings: dict[str, str]) -> None:
     """All of the crowd changed in the same moment: only the id tells them apart."""
     found = await ids(settings, "--state", "expired", "--limit", "2000")

@@ -29,6 +29,7 @@ SPECIAL_FOR_AN_EVENT_TYPE = {
     "workflows/life/rules.py": "a stale address; a second approval in the same moment",
 }
 SPECIAL_FOR_A_STEP = {
+    "orders/operations/listing.py": "the step that is found by its recorded state",
     "orders/operations/view.py": "where an order is whose run Temporal has forgotten",
     "workflows/life/event_table.py": "its words about steps at which no event is looked at",
     "workflows/life/ledger.py": "where an accepted order goes on; milestones are of shipping",

@@ -68,6 +68,25 @@ def test_a_misspelt_command_is_answered_with_the_right_one() -> None:
     assert "Did you mean 'migrate'" in ended.output
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list", "--state", "XX"],
+        ["wait", "o-1", "--state", "XX"],
+        ["produce", "created", "o-1", "--encoding", "XX"],
+        ["worker", "--queue", "XX"],
+        ["health", "XX"],
+        ["list", "--limit", "XX"],
+    ],
+)
+def test_a_choice_that_is_none_is_refused_in_our_words(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_HOST", "127.0.0.1")
+    ended = runner.invoke(cli.app, command)
+    assert ended.exit_code == ExitStatus.USAGE
+    assert "XX" in ended.stderr or "valid integer" in ended.stderr
+    assert "Value error" not in ended.stderr
+
+
 def test_a_wrong_setting_ends_any_command_with_usage_and_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_PORT", "x")
     for command in (["migrate"], ["status", "o-1"], ["bridge"], ["worker"], ["settings"], ["events"]):
