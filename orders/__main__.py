@@ -3,8 +3,10 @@
 import sys
 from typing import Final
 
+from orders.hints import orders_as_typed
 from orders.processes.exit_status import ExitStatus
-from orders.processes.leaving import leave
+from orders.processes.leaving import leave, status_without_output
+from orders.processes.output import OutputError, protect_output
 from orders.processes.stop_signals import leave_if_told_while_starting
 
 PROCESSES: Final = frozenset({"bridge", "worker"})
@@ -13,12 +15,15 @@ PROCESSES: Final = frozenset({"bridge", "worker"})
 
 def main() -> None:
     """Runs the command line and leaves with its exit status."""
+    protect_output()
     if set(sys.argv[1:2]) & PROCESSES:
         leave_if_told_while_starting()
     try:
         from orders.cli.app import app  # noqa: PLC0415 - imported here so that Ctrl-C during start-up is caught below
 
-        app(prog_name="orders")
+        app(prog_name=orders_as_typed())
+    except OutputError as error:
+        leave(status_without_output(error, ExitStatus.OK))
     except SystemExit as ended:
         leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
     except KeyboardInterrupt:

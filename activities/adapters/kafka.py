@@ -123,7 +123,7 @@ class KafkaEventPublisher(EventPublisher):
 
     def _unavailable(self, error: Exception) -> KafkaUnavailableError:
         if isinstance(error, UnknownTopicOrPartitionError):
-            return KafkaUnavailableError(f"Kafka has no topic {self._topic}; run: orders migrate")
+            return KafkaUnavailableError(f"Kafka has no topic {self._topic}; run `orders migrate`")
         if isinstance(error, TimeoutError):
             return KafkaUnavailableError("Kafka did not acknowledge in time")
         # The class only: some of aiokafka's messages quote the request.

@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from orders.errors import OrdersError, WrongSettingsError
+from orders.errors import OrdersError, UsageError, WrongSettingsError
+from orders.hints import as_typed
 from orders.local.endpoints import has_local_servers
 from orders.processes.exit_status import ExitStatus, exit_status_of
 
@@ -58,6 +59,7 @@ class _LazyGroup(TyperGroup):
     """A group whose commands are imported when they are called; until then each is its name and summary."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        _check_is_text(args)
         name, command, rest = super().resolve_command(ctx, args)
         if name in _COMMANDS:
             if name in _OF_LOCAL_SERVERS and not has_local_servers():
@@ -67,6 +69,7 @@ class _LazyGroup(TyperGroup):
                 )
             module = importlib.import_module(f"orders.cli.{_COMMANDS[name].module}")
             command = typer.main.get_command(getattr(module, _COMMANDS[name].app))
+            _help_as_typed(command)
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -74,11 +77,35 @@ class _LazyGroup(TyperGroup):
             return super().invoke(ctx)
         except OrdersError as error:
             end_with(error)
+        except typer.TyperException as error:
+            # typer 0.29 lets pydantic's own words through, for every option that is a choice.
+            error.message = error.message.replace("Value error, ", "")
+            raise
+
+
+def _check_is_text(args: list[str]) -> None:
+    """Refuses arguments whose bytes are no text: they could be neither an order's id nor shown.
+
+    Raises:
+        UsageError: one is not.
+    """
+    for argument in args:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"the argument {argument!r} is not UTF-8 text") from None
+
+
+def _help_as_typed(command: Any) -> None:
+    """Puts the command as it is typed here into the help's examples, which are there to be pasted."""
+    command.help = as_typed(command.help or "")
+    for one in getattr(command, "commands", {}).values():
+        _help_as_typed(one)
 
 
 def end_with(error: OrdersError) -> NoReturn:
     """Says what went wrong, a line for each sentence, and ends the command with the status of the error's kind."""
-    for sentence in str(error).splitlines():
+    for sentence in as_typed(str(error)).splitlines():
         sys.stderr.write(f"error: {sentence}\n")
     raise typer.Exit(int(exit_status_of(error)))
 
@@ -89,7 +116,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help=(
+    help=as_typed(
         "Orders from Kafka, run once each on Temporal, published on order.events.\n\n"
         "First time: [bold]orders demo[/bold] shows it at work; [bold]orders up[/bold] keeps it running for you.\n\n"
         "Exit status: 0 done; 1 could not be done; 2 wrong usage or setting; 3 a server did not answer; "

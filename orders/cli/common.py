@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from orders.clients.opened import Clients, open_clients
+from orders.hints import as_typed
 from orders.processes.exit_status import ExitStatus
 from orders.processes.running import run_until_stopped
 from orders.settings import Settings
@@ -49,7 +50,7 @@ def run_on_servers(settings: Settings, operation: Callable[[Clients], Awaitable[
 
 
 def _note(sentence: str) -> None:
-    sys.stderr.write(f"note: {sentence}\n")
+    sys.stderr.write(f"note: {as_typed(sentence)}\n")
 
 
 def silence_logging() -> None:

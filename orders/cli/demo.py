@@ -14,12 +14,13 @@ from orders.cli.rendering.event_lines import event_line
 from orders.clients.opened import open_clients
 from orders.clients.topic_stream import ReadRecord
 from orders.errors import OrdersError, StoppedError
+from orders.hints import orders_as_typed
 from orders.local.console_producer import ConsoleProducer, example_messages
 from orders.local.demo.facts import Verdict
 from orders.local.demo.play import Show, play
 from orders.local.demo.scenarios import Step, scenarios
 from orders.local.servers import LocalServers, local_servers, processes
-from orders.local.terminal import Terminal, orders_as_typed
+from orders.local.terminal import Terminal
 from orders.processes.running import stop_on_signals
 from schemas.event_types import EventType
 

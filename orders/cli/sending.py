@@ -9,6 +9,7 @@ import typer
 from orders.cli import options
 from orders.cli.common import JsonOption, OrderIdArgument, console, print_json, run_on_servers
 from orders.errors import UsageError
+from orders.hints import as_typed
 from orders.local.endpoints import server_settings
 from orders.operations.bodies import build_body
 from orders.operations.messages import Encoding, Message, order_id_in
@@ -64,7 +65,8 @@ def send_to_temporal(
     if as_json:
         print_json({"order_id": body.order_id, "event_id": sent.event_id, "outcome": sent.outcome.value})
         return
-    console().print(f"{body.order_id}: {event_type.value} {says[sent.outcome]}. See: orders status {body.order_id}")
+    see = as_typed(f"See: `orders status {body.order_id}`")
+    console().print(f"{body.order_id}: {event_type.value} {says[sent.outcome]}. {see}", markup=False)
 
 
 def produce_message(

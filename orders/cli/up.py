@@ -5,9 +5,10 @@ import contextlib
 import secrets
 
 from orders.cli.common import command_app, console, silence_logging
+from orders.hints import orders_as_typed
 from orders.local.console_producer import ConsoleProducer, example_messages
 from orders.local.servers import LocalServers, keep_servers, local_servers, processes
-from orders.local.terminal import Terminal, orders_as_typed
+from orders.local.terminal import Terminal
 from orders.processes.running import stop_on_signals
 
 app = command_app()

@@ -173,8 +173,9 @@ def _by_hand(client: Client) -> str:
     """What somebody with more rights is to type."""
     options = " ".join(f"--name {key.name} --type {_type_name(key)}" for key in SEARCH_ATTRIBUTES)
     return (
-        f"have somebody do it who may: temporal operator search-attribute create --namespace {client.namespace} "
-        f"{options} (on Temporal Cloud: in its UI). Or set TEMPORAL_SEARCH_ATTRIBUTES=false"
+        "have somebody do it who may, with Temporal's own command line tool: "
+        f"`temporal operator search-attribute create --namespace {client.namespace} {options}` "
+        "(on Temporal Cloud: in its UI). Or set TEMPORAL_SEARCH_ATTRIBUTES=false"
     )
 
 

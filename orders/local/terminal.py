@@ -1,16 +1,9 @@
 """Writing to a terminal that may be closed at any time."""
 
 import contextlib
-import os
 
 from rich.console import Console
 from rich.table import Table
-
-
-def orders_as_typed() -> str:
-    """How a person here types the command: from a clone its wrapper, which `bin/in-env` names; else ``orders``."""
-    return os.environ.get("ORDERS_COMMAND", "orders")
-
 
 _COLOURS = ("cyan", "magenta", "blue", "green")
 

@@ -174,7 +174,7 @@ async def _view_in_database(clients: Clients, order_id: str, run: str, in_the_wa
             )
         raise NotFoundError(
             f"order {order_id!r} is unknown: check the id, or send its order.created "
-            f"(orders start {order_id} --payment-id ...)"
+            f"(`orders start {order_id} --payment-id PAYMENT_ID`)"
         )
     status = OrderStatus(
         order_id=order_id,

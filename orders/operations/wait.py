@@ -61,4 +61,4 @@ def _reached(seen: list[OrderState], state: OrderState | None) -> OrderState | N
 def _too_late(order_id: str, seen: list[OrderState], state: OrderState | None, within: timedelta) -> str:
     now = f"it is {seen[-1]}" if seen else "nothing of it was published"
     seconds = within.total_seconds()
-    return f"order {order_id} was not {state or 'over'} within {seconds:g} s: {now}; see: orders status {order_id}"
+    return f"order {order_id} was not {state or 'over'} within {seconds:g} s: {now}; see `orders status {order_id}`"

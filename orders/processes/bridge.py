@@ -33,7 +33,9 @@ async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
                 return ExitStatus.FAILURE
             except DeadLetterLimitError:
                 if settings.bridge_dead_letters_limit_action == "wait":
-                    log.warning("bridge.waiting", action="look at the dead letters (orders dlq list); then restart it")
+                    log.warning(
+                        "bridge.waiting", action="look at the dead letters (`orders dlq list`); then restart it"
+                    )
                     await stop.wait()
                 return ExitStatus.NEEDS_A_PERSON
     finally:

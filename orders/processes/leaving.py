@@ -1,10 +1,13 @@
 """The one place that our processes leave from."""
 
 import contextlib
+import errno
 import logging
 import os
 import sys
 from typing import NoReturn
+
+from orders.processes.exit_status import ExitStatus
 
 
 def leave(status: int, *, flush: bool = True) -> NoReturn:
@@ -15,14 +18,30 @@ def leave(status: int, *, flush: bool = True) -> NoReturn:
     2026-11-22): a supervisor, or a script that reads our exit status, would take success for a crash.
 
     Args:
-        status: the exit status.
+        status: the exit status. Where it is OK and the output that it speaks of cannot be written, it is FAILURE.
         flush: whether to write out what is buffered first, which may block where nobody reads our output.
     """
     if flush:
-        for stream in (sys.stdout, sys.stderr):
-            # A reader that has gone away (`orders events | head`) is no reason not to end with the status we mean.
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError) as error:
+            status = status_without_output(error, status)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
         with contextlib.suppress(OSError, ValueError):
             logging.shutdown()
     os._exit(status)
+
+
+def status_without_output(error: OSError | ValueError, status: int) -> int:
+    """The status of a command whose output could not be written; says so, unless its reader has gone away.
+
+    A reader that has gone away (`orders events | head`) has what it wanted, and is no reason not to end with the status
+    that we mean. A disk that is full has left out what somebody believes to be there.
+    """
+    if getattr(error, "errno", None) == errno.EPIPE:
+        return status
+    why = getattr(error, "strerror", None) or str(error)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"error: the output could not be written: {why}\n")
+    return status or ExitStatus.FAILURE

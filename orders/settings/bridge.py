@@ -167,11 +167,11 @@ class BridgeSettings(BaseModel):
                 share_window=self.bridge_dead_letters_share_window,
                 in_a_row_setting="BRIDGE_DEAD_LETTERS_IN_A_ROW_MAX",
                 share_setting="BRIDGE_DEAD_LETTERS_SHARE_MAX",
-                reasons="orders dlq list",
+                reasons="`orders dlq list`",
             ),
             probe_interval=span(self.bridge_probe_interval_seconds),
             watchdog_timeout=span(self.bridge_watchdog_timeout_seconds),
-            make_topics="make them with: orders migrate",
+            make_topics="make them with `orders migrate`",
             failpoints=failpoints,
         )
 

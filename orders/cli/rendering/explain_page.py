@@ -9,6 +9,7 @@ from rich.markup import escape
 from orders.cli.rendering.dead_letters import summary_line
 from orders.cli.rendering.event_lines import event_line
 from orders.cli.rendering.safe_text import safe_text
+from orders.hints import as_typed
 from orders.operations.dead_letters.documents import time_text
 from orders.operations.explain.database_side import DatabaseSide
 from orders.operations.explain.gathering import Explanation
@@ -20,10 +21,10 @@ def page(known: Explanation) -> Iterator[str]:
     """Lines in rich's markup."""
     yield f"[bold]order {_text(known.order_id)}[/bold]  {_where(known)}"
     for problem in known.unreachable:
-        yield f"[red]missing:[/red] {_text(problem)}"
+        yield f"[red]missing:[/red] {_text(as_typed(problem))}"
     waits = known.waits_for
     for sentence in waits:
-        yield f"[yellow]waits for[/yellow] {_text(sentence)}"
+        yield f"[yellow]waits for[/yellow] {_text(as_typed(sentence))}"
     if not waits and not known.unreachable:
         yield "[dim]waits for nothing[/dim]"
     if known.kafka is not None:

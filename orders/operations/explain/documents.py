@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from orders.hints import as_typed
 from orders.operations.dead_letters.documents import summary_json
 from orders.operations.explain.database_side import DatabaseSide
 from orders.operations.explain.gathering import Explanation
@@ -14,8 +15,8 @@ def as_json(known: Explanation) -> dict[str, Any]:
     kafka, temporal, database = known.kafka, known.temporal, known.database
     return {
         "order_id": known.order_id,
-        "unreachable": list(known.unreachable),
-        "waits_for": list(known.waits_for),
+        "unreachable": [as_typed(sentence) for sentence in known.unreachable],
+        "waits_for": [as_typed(sentence) for sentence in known.waits_for],
         "kafka": kafka
         and {
             "records": [asdict(one) | {"outcome": known.outcome_of(one)} for one in kafka.records],

@@ -208,7 +208,9 @@ def _run_to_end(
         timeout=within_seconds,
         check=False,
     )
-    return subprocess.CompletedProcess(command, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+    return subprocess.CompletedProcess(
+        command, ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
+    )
 
 
 def free_port() -> int:

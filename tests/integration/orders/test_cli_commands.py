@@ -274,3 +274,31 @@ async def test_migrations_at_once_all_succeed(system: OrderSystem) -> None:
     processes = [system.start(f"migrate-{number}", "migrate", KAFKA_TOPIC_ORDER_CANCELLED=topic) for number in range(3)]
     for process in processes:
         assert await process.wait_until_ended(60) == 0, process.log_tail
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+async def test_what_a_terminal_has_no_character_for_is_shown_as_an_escape(
+    system: OrderSystem, order_id: str, encoding: str
+) -> None:
+    """An arrow of ours, a street of theirs: no command ends in a traceback for either."""
+    await run_json(
+        system, "produce", "created", order_id, "--payment-id", f"p-{order_id}", "--street", "Łódź → \U0001f69a"
+    )
+    await run_json(system, "wait", order_id, "--state", "validated", "--timeout", "30")
+    await run_json(system, "produce", "address-updated", order_id, "--city", "Łódź → \U0001f69a")
+    await run(system, "produce", "cancelled", "--file", "-", "--key", "Ł", stdin='{"order_id": "Ł→'.encode())
+    commands = (
+        ["events"],
+        ["explain", order_id],
+        ["status", order_id],
+        ["list"],
+        ["dlq", "list"],
+        ["dlq", "replay", "--all", "--dry-run"],
+        ["migrate"],
+    )
+    for command in commands:
+        ended = await run(system, *command, PYTHONIOENCODING=encoding)
+        assert ended.returncode == 0, ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert ended.stdout, command
+    assert "\\u0141\\xf3d\\u017a" in (await run(system, "status", order_id, PYTHONIOENCODING="ascii")).stdout

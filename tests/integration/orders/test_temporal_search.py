@@ -128,7 +128,7 @@ async def lowly(request: pytest.FixtureRequest, endpoints: Endpoints, client: Cl
 async def test_without_the_right_to_register_it_is_said_who_has_to_type_what(lowly: LowlyClient) -> None:
     with pytest.raises(OrdersError) as refused:
         await register_search_attributes(lowly)
-    typed = re.search(r"temporal operator search-attribute create --namespace (\S+) (.*) \(on", str(refused.value))
+    typed = re.search(r"temporal operator search-attribute create --namespace (\S+) (.*)` \(on", str(refused.value))
     assert typed is not None, refused.value
     assert typed[1] == lowly.namespace
     assert re.findall(r"--name (\S+) --type (\S+)", typed[2]) == [

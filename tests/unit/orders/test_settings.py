@@ -274,11 +274,11 @@ def test_the_defaults_are_those_of_the_rooms_they_are_for() -> None:
         group_id="order-bridge",
         dead_letter_topic="d",
         client_id="order-bridge",
-        make_topics="make them with: orders migrate",
+        make_topics="make them with `orders migrate`",
         dead_letter_limits=DeadLetterLimits(
             in_a_row_setting="BRIDGE_DEAD_LETTERS_IN_A_ROW_MAX",
             share_setting="BRIDGE_DEAD_LETTERS_SHARE_MAX",
-            reasons="orders dlq list",
+            reasons="`orders dlq list`",
         ),
         begin_setting="BRIDGE_BEGIN",
         fetch=FetchLimits(unfolded_max_setting="BRIDGE_FETCH_UNFOLDED_MAX_BYTES"),
