@@ -14,7 +14,7 @@ from orders.hints import as_typed
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("orders", "bridge", "activities", "workflows", "schemas", "stack", "migrations")
 NAMES = "|".join(cli._COMMANDS)
-A_COMMAND = re.compile(rf"\borders (?:{NAMES})\b")
+A_COMMAND = re.compile(rf"(?<!the )\borders (?:{NAMES})\b")
 NO_SENTENCE = {"orders bridge", "orders worker", "orders migrate"}
 """What processes call themselves towards Postgres."""
 SETTINGS = ROOT / "orders" / "settings"
