@@ -72,7 +72,7 @@ class EngineLimits:
     records_held_max: int = 2_000
     """Records delivered and not settled; at this many the bridge takes no more until half are settled."""
     bytes_held_max: int = 64 * 1024 * 1024
-    """The same in bytes of keys, values and headers. One poll may exceed it, by what the client has buffered."""
+    """The same in bytes of keys, values and headers. One poll may exceed it, by its own records."""
     calls_in_flight_max: int = 100
     """Calls on Temporal at once, each of another lane."""
     lane_records_max: int = 64
@@ -160,8 +160,8 @@ class BridgeConfig:
     """What an operator knows `begin` as."""
     engine: EngineLimits = field(default_factory=EngineLimits)
     fetch: FetchLimits = field(default_factory=FetchLimits)
-    poll_records_max: int = 500
-    """Most records that one poll takes from the client's buffer."""
+    poll_records_max: int = 50
+    """Most records that one poll takes from the client's buffer; what is held is looked at between two polls."""
     commit_interval: timedelta = timedelta(milliseconds=500)
     """Between two commits: what a crash may deliver again, and what commits cost."""
     commit_timeout: timedelta = timedelta(seconds=5)

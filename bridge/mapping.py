@@ -19,7 +19,8 @@ class Mapping(Protocol):
         """The call for a record.
 
         Pure and quick: the same record always gives the same call, because a crash may have it translated again, and
-        nothing is waited for, because the poll loop translates every record of a poll.
+        nothing is waited for, because the poll loop translates every record of a poll. A large record is translated in
+        a thread, so that it may meet another translation that is under way.
 
         Raises:
             RefusedError: The record can never be delivered: it is set aside with the error's refusal. Whatever else is

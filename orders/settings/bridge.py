@@ -24,7 +24,7 @@ class BridgeSettings(BaseModel):
     bridge_health_port: OptionalPort = Field(
         0, description="Port on which a bridge answers whether it is alive and ready; 0 for none."
     )
-    bridge_poll_records_max: Count = Field(500, description="Most records that one poll takes.")
+    bridge_poll_records_max: Count = Field(50, description="Most records that one poll takes.")
     bridge_records_held_max: Count = Field(
         2_000, description="Most records that are held unsettled; then nothing more is taken until half are settled."
     )

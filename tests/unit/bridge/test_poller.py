@@ -2,13 +2,15 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
 from bridge.config import BridgeConfig
-from bridge.engine.offsets import OffsetTracker
+from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Dependency, Health
 from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.poller import Poller
@@ -16,6 +18,7 @@ from bridge.kafka.positions import Positions
 from tests.helpers.system.waiting import assert_eventually
 
 RECORDS_MAX = 500
+RECORD = {"topic": "t", "partition": 0, "offset": 0, "timestamp": 0, "key": None, "headers": (), "checksum": None}
 
 
 @dataclass
@@ -28,20 +31,23 @@ class PlannedEngine:
     free_records: int = 2_000
     records_held: int = 0
     records_taken: int = 0
+    polls: list[dict[Any, Any]] = field(default_factory=list)
+    """What was handed over."""
 
     def update_paused(self) -> bool:
         self.records_held = self.held.pop(0) if len(self.held) > 1 else self.held[0]
         return self.records_held >= 0
 
-    def take(self, *_: Any) -> None:
-        raise AssertionError("nothing was delivered")
+    async def take_in_turns(self, batches: dict[Any, Any]) -> None:
+        self.polls.append({partition: list(records) for partition, records in batches.items()})
 
 
 @dataclass
 class IdleConsumer:
-    """Gives nothing, at once, and notes how it was asked."""
+    """Gives what is planned and then nothing, at once, and notes how it was asked."""
 
     turns: int
+    given: list[dict[Any, Any]] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -54,7 +60,7 @@ class IdleConsumer:
             self.done.set()
         if len(self.asked) > 10 * self.turns:
             await asyncio.sleep(1)  # Nobody else was let to run, not even to stop it.
-        return {}
+        return self.given.pop(0) if self.given else {}
 
 
 def make_poller(consumer: Any, engine: Any, health: Health) -> Poller:
@@ -64,8 +70,8 @@ def make_poller(consumer: Any, engine: Any, health: Health) -> Poller:
     return Poller(consumer, engine, positions=positions, beginnings=beginnings, health=health, config=config)
 
 
-async def polls(engine: PlannedEngine) -> list[dict[str, Any]]:
-    consumer = IdleConsumer(len(engine.held))
+async def polls(engine: PlannedEngine, consumer: IdleConsumer | None = None) -> list[dict[str, Any]]:
+    consumer = consumer or IdleConsumer(len(engine.held))
     poller = make_poller(consumer, engine, Health())
     running = asyncio.create_task(poller.run(lambda: None))
     await consumer.done.wait()
@@ -89,6 +95,15 @@ async def test_a_bridge_with_room_takes_much_while_workers_are_free_and_little_w
 async def test_no_poll_takes_more_than_there_is_room_for() -> None:
     asked = await polls(PlannedEngine([-1], free_records=7))
     assert asked[0]["max_records"] == 7
+
+
+async def test_after_large_records_a_poll_takes_few() -> None:
+    """I11: what is held is looked at between polls, so one of them must not bring many times as much."""
+    consumer, engine = IdleConsumer(3), PlannedEngine([-1])
+    consumer.given = [{TopicPartition("t", 0): [SimpleNamespace(**RECORD, value=bytes(1024 * 1024))]}]
+    await polls(engine, consumer)
+    assert [options["max_records"] for options in consumer.asked[:3]] == [RECORDS_MAX, 4, 4]
+    assert len(engine.polls[0][Partition("t", 0)]) == 1
 
 
 async def test_polls_that_find_records_at_once_let_what_has_ended_go_on() -> None:

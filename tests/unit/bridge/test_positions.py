@@ -144,6 +144,10 @@ class TakingEngine:
     def update_paused(self) -> bool:
         return False
 
+    async def take_in_turns(self, batches: dict[Partition, Iterable[Any]]) -> None:
+        for partition, records in batches.items():
+            self.take(partition, records)
+
     def take(self, partition: Partition, records: Iterable[Any]) -> None:
         for record in records:
             self.records_taken += 1
