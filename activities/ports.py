@@ -3,11 +3,13 @@
 `activities.adapters` implements them; tests hold fakes to the same suite.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from schemas.activity_io import ChargePayment, EventOutcome, OrderSnapshot, PublishEvents
+from schemas.activity_io import Backlog, ChargePayment, EventOutcome, OrderSnapshot, PublishEvents
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.order import Address, OrderDetails
 from schemas.states import PaymentStatus, ReasonCode
@@ -105,7 +107,41 @@ class EventPublisher(Protocol):
 
 
 class KafkaUnavailableError(Exception):
-    """Kafka did not acknowledge, or not in time; the call may be repeated."""
+    """Kafka did not answer, or not in time; the call may be repeated."""
+
+
+class InboundBacklog(Protocol):
+    """What Kafka holds for orders and the bridge has not handed over to Temporal yet.
+
+    A record is handed over once Temporal has acknowledged its call: the event is then in its workflow's history. So is
+    a record that was set aside, as it will never be an event.
+
+    Every method raises `KafkaUnavailableError` where Kafka does not say; the call may be repeated.
+    """
+
+    async def find(self, order_id: str, event_types: Collection[EventType]) -> tuple[Backlog, ...]:
+        """The partitions with records that may concern the order and are not handed over.
+
+        Every record that was acknowledged to its producer before this call is looked at. One of a transaction that is
+        still open counts as well: whether it ever becomes an event is not known yet.
+
+        Args:
+            order_id: the order.
+            event_types: of the events that are looked for.
+
+        Returns:
+            For each such partition, where it ended at that moment and how much of it is left.
+        """
+        ...
+
+    async def left_of(self, order_id: str, backlog: tuple[Backlog, ...]) -> tuple[Backlog, ...]:
+        """What is left by now of a backlog that was found earlier; what came to Kafka after it is not counted.
+
+        Args:
+            order_id: the order.
+            backlog: as `find` returned it.
+        """
+        ...
 
 
 class PaymentStore(Protocol):

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.base import Currency, Identifier, MinorUnits, Model, Timestamp
+from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.order import Address, OrderDetails, Patience
 from schemas.outbound import OutboundEvent
@@ -165,3 +166,47 @@ class LateAnswers(Model):
     """Result of ``answer_late_events``: how each event was decided, in the order of the events."""
 
     outcomes: Annotated[tuple[EventOutcome, ...], Field(strict=False)] = ()
+
+
+# Shipping -----------------------------------------------------------------------------------------------------------
+
+
+# Expiry -------------------------------------------------------------------------------------------------------------
+
+
+class Backlog(Model):
+    """Records of one partition that were in Kafka at a certain moment, and were not handed over to Temporal by then."""
+
+    topic: str
+    partition: int
+    end: int
+    """The offset after the last of them."""
+    records: int
+    """How many there are at most: aborted transactions and compaction leave offsets without a record."""
+
+    @property
+    def in_words(self) -> str:
+        """For a person: how much, and where."""
+        counted = "1 record" if self.records == 1 else f"up to {self.records} records"
+        return f"{counted} in {self.topic}:{self.partition}"
+
+
+class FindBacklog(Model):
+    """Parameter of ``find_backlog``: what is in Kafka by now that may decide the order otherwise."""
+
+    order_id: Identifier
+    event_types: Annotated[tuple[EventType, ...], Field(strict=False)]
+    """Of the events that would."""
+
+
+class FoundBacklog(Model):
+    """What an order has to wait for; nothing where all of it was handed over."""
+
+    partitions: Annotated[tuple[Backlog, ...], Field(strict=False)] = ()
+
+
+class AwaitBacklog(Model):
+    """Parameter of ``await_backlog``, which fails until the backlog is handed over."""
+
+    order_id: Identifier
+    partitions: Annotated[tuple[Backlog, ...], Field(strict=False)]

@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -15,6 +14,7 @@ from bridge.kafka.positions import is_of_one_partition
 from bridge.record import Record
 from orders.clients.kafka import existing_partitions, kafka_consumer, kafka_unreachable
 from orders.clients.opened import Clients
+from orders.clients.progress import OffsetRange
 from orders.errors import OrdersError, UnreachableError
 from orders.settings import Settings
 
@@ -28,14 +28,6 @@ _PARTITION_FETCH_MAX_BYTES = 1024 * 1024
 def timestamp_ms(moment: datetime) -> int:
     """A moment as records are stamped with: milliseconds since 1970."""
     return round(moment.timestamp() * 1_000)
-
-
-@dataclass(frozen=True, slots=True)
-class OffsetRange:
-    """Part of a partition: from ``start`` to before ``end``."""
-
-    start: int
-    end: int
 
 
 class TopicScan:

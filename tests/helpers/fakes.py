@@ -24,7 +24,13 @@ from activities.ports import (
     ShipmentRefusedError,
     StoredEvent,
 )
-from schemas.activity_io import ChargePayment, EventOutcome, OrderProjection, OrderSnapshot, PublishEvents
+from schemas.activity_io import (
+    ChargePayment,
+    EventOutcome,
+    OrderProjection,
+    OrderSnapshot,
+    PublishEvents,
+)
 from schemas.inbound import InboundEvent
 from schemas.order import Address, OrderDetails
 from schemas.outbound import OUTBOUND_EVENT, OutboundEvent, OutboundType

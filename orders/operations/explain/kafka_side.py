@@ -8,15 +8,13 @@ from typing import Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.structs import OffsetAndMetadata
 
 from bridge import Record, Refusal
 from bridge.dead_letters.letter import Letter
-from bridge.engine.settled_beyond import SettledBeyond, UnreadableMetadataError
-from bridge.engine.settled_beyond import decode as decode_metadata
 from bridge.engine.translation import translate
 from orders.clients.opened import Clients
-from orders.clients.topic_scan import OffsetRange, TopicScan, topic_scan
+from orders.clients.progress import NO_PROGRESS, OffsetRange, Progress
+from orders.clients.topic_scan import TopicScan, topic_scan
 from orders.mapping import OrderMapping
 from orders.operations.dead_letters.finding import Summary
 from orders.operations.naming import names_order
@@ -45,23 +43,6 @@ class NamingRecord:
     def coordinates(self) -> str:
         """Where it is."""
         return f"{self.topic}:{self.partition}:{self.offset}"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far the bridges are with a partition."""
-
-    offset: int
-    """Everything below is settled."""
-    beyond: SettledBeyond | None
-    """What is settled beyond it, while an order before it is stuck."""
-
-    def has_settled(self, offset: int) -> bool:
-        """Whether the record at the offset is settled."""
-        return offset < self.offset or (self.beyond is not None and self.beyond.holds(offset))
-
-
-_NO_PROGRESS: Final = Progress(0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +184,7 @@ async def _committed(clients: Clients) -> dict[TopicPartition, Progress] | None:
         offsets = await admin.list_consumer_group_offsets(clients.settings.bridge_group_id)
     except (KafkaError, TimeoutError):
         return None  # No bridge ever ran, or the user may not look: the rest of the page stands.
-    return {key: Progress(value.offset, _settled_beyond(value)) for key, value in offsets.items()}
-
-
-def _settled_beyond(committed: OffsetAndMetadata) -> SettledBeyond | None:
-    try:
-        return decode_metadata(committed.metadata or "", offset=committed.offset)
-    except UnreadableMetadataError:
-        return None  # A bridge does not believe it either.
+    return {key: Progress.of(value) for key, value in offsets.items()}
 
 
 def _naming_record(
@@ -223,6 +197,6 @@ def _naming_record(
     else:
         event_id = translated.signal_argument.event_id
     if committed is not None:
-        progress = committed.get(TopicPartition(record.topic, record.partition), _NO_PROGRESS)
+        progress = committed.get(TopicPartition(record.topic, record.partition), NO_PROGRESS)
         taken = progress.has_settled(record.offset)
     return NamingRecord(record.topic, record.partition, record.offset, record.timestamp_ms, event_id, error_code, taken)

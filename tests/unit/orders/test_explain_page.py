@@ -12,7 +12,7 @@ from rich.console import Console
 
 from activities.adapters.postgres.reader import JournalRecord
 from orders.cli.rendering.explain_page import page
-from orders.clients.topic_scan import OffsetRange
+from orders.clients.progress import OffsetRange
 from orders.operations.dead_letters.finding import Summary
 from orders.operations.explain.database_side import DatabaseSide
 from orders.operations.explain.documents import as_json
