@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bridge.dead_letters.limit import DeadLetterLimitError, DeadLetterLimits
     from bridge.engine.offsets import UnexpectedDeliveryError
     from bridge.health import BridgeStatus
+    from bridge.kafka.membership import FencedError
     from bridge.mapping import Mapping
     from bridge.reading.event import Event, check_key, read_event
     from bridge.reading.json_text import ReadLimits
@@ -35,6 +36,7 @@ __all__ = [
     "DeadLetterLimits",
     "EngineLimits",
     "Event",
+    "FencedError",
     "FetchLimits",
     "GroupTimings",
     "Header",
@@ -59,6 +61,7 @@ _HOMES = {
     "dead_letters.limit": ("DeadLetterLimitError", "DeadLetterLimits"),
     "engine.offsets": ("UnexpectedDeliveryError",),
     "health": ("BridgeStatus",),
+    "kafka.membership": ("FencedError",),
     "mapping": ("Mapping",),
     "reading.event": ("Event", "check_key", "read_event"),
     "reading.json_text": ("ReadLimits",),

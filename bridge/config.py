@@ -147,6 +147,13 @@ class BridgeConfig:
     """Where refused records are set aside; none of the mapping's topics."""
     client_id: str = ""
     """What the bridge calls itself towards Kafka; empty for the group's id."""
+    instance_id: str | None = None
+    """This one bridge's name in its group, which no other bridge there has; None for none.
+
+    Kafka knows a bridge by it again: one that was killed goes on at once with the partitions that it had, where one
+    without a name waits until its predecessor's session has timed out. A bridge with a name does not leave its group
+    when it stops, as it may come back; the others have its partitions after the session time-out.
+    """
     rpc_timeout: timedelta = timedelta(seconds=10)
     """How long one call on Temporal may take before its outcome counts as unknown."""
     back_off: BackOff = field(default_factory=BackOff)

@@ -21,6 +21,7 @@ from bridge.engine.rereader import Rereader
 from bridge.health import BridgeStatus, Dependency, Health, PartitionProgress
 from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.committer import Committer
+from bridge.kafka.membership import Membership
 from bridge.kafka.past_records import KafkaPastRecords
 from bridge.kafka.poller import Poller
 from bridge.kafka.positions import Positions
@@ -45,6 +46,7 @@ class _Parts:
     beginnings: Beginnings
     poller: Poller
     committer: Committer
+    membership: Membership
     prober: Prober
     rereader: Rereader
 
@@ -133,6 +135,7 @@ class Bridge:
         is delivered again, to this bridge's successor.
 
         Raises:
+            FencedError: Another bridge runs under this one's instance id, and has taken its place.
             DeadLetterLimitError: Too many records would be set aside. A person has to look before the next start.
             StuckError: Nothing moves any more, although both servers answer. A new process is to be started.
             UnexpectedDeliveryError: Going on could lose records. A new process is to be started.
@@ -162,6 +165,7 @@ class Bridge:
                     tracker=parts.tracker,
                     committer=parts.committer,
                     beginnings=parts.beginnings,
+                    membership=parts.membership,
                     health=self._health,
                     config=self._config,
                 )
@@ -173,6 +177,7 @@ class Bridge:
                 polling = tasks.create_task(parts.poller.run(subscribe), name="bridge-poller")
                 others = [
                     tasks.create_task(parts.committer.run(), name="bridge-committer"),
+                    tasks.create_task(parts.membership.run(), name="bridge-membership"),
                     tasks.create_task(parts.prober.run(), name="bridge-prober"),
                     tasks.create_task(parts.rereader.run(), name="bridge-rereader"),
                     tasks.create_task(self._watch(parts), name="bridge-watchdog"),
@@ -211,6 +216,12 @@ class Bridge:
         engine = Engine(self._mapping, attempter.attempt, tracker, health, config.engine)
         beginnings = Beginnings(consumer, tracker, config)
         positions = Positions(consumer, tracker, beginnings)
+        membership = Membership(
+            consumer,
+            config.group_id,
+            config.instance_id,
+            timeout=min(config.commit_timeout, config.group.session_timeout / 2),
+        )
         return _Parts(
             tracker=tracker,
             engine=engine,
@@ -218,6 +229,7 @@ class Bridge:
             beginnings=beginnings,
             poller=Poller(consumer, engine, positions=positions, beginnings=beginnings, health=health, config=config),
             committer=Committer(consumer, tracker, health, config),
+            membership=membership,
             prober=Prober(
                 consumer,
                 self._client,

@@ -14,6 +14,7 @@ from aiokafka.structs import OffsetAndMetadata
 from bridge.config import BridgeConfig, FetchLimits, Kafka
 from bridge.decisions import Decision, classify_kafka_error
 from bridge.kafka.lenient_records import bound_unfolding, read_leniently
+from bridge.kafka.membership import know_fenced_instances
 
 _FETCH_MAX_BYTES = 16 * 1024 * 1024
 _PAST_FETCH_MAX_BYTES = 256 * 1024
@@ -63,10 +64,12 @@ def make_consumer(config: BridgeConfig, kafka: Kafka) -> Any:
     """An `AIOKafkaConsumer` that is neither started nor subscribed."""
     read_leniently()
     bound_unfolding(config.fetch.unfolded_max_bytes, config.fetch.unfolded_max_setting)
+    know_fenced_instances()
     return AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap_servers,
         client_id=client_id_of(config),
         group_id=config.group_id,
+        group_instance_id=config.instance_id,
         # No deserializers: one that raises would raise for ever at the same position.
         enable_auto_commit=False,
         auto_offset_reset="none",  # Never by itself: `bridge.kafka.beginnings` says it, and says what is lost.

@@ -17,6 +17,7 @@ from bridge.engine.offsets import Partition, UnexpectedDeliveryError
 from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
 from bridge.kafka.beginnings import Beginnings, is_of_a_position
+from bridge.kafka.membership import fenced, is_fenced
 from bridge.kafka.positions import Positions, is_of_one_partition
 from bridge.record import Record
 
@@ -63,6 +64,7 @@ class Poller:
         self._engine = engine
         self._positions = positions
         self._beginnings = beginnings
+        self._config = config
         self._health = health
         self._records_max = config.poll_records_max
         self._failpoints = config.failpoints
@@ -113,7 +115,9 @@ class Poller:
                     yield batches
                     if not batches:
                         await self._pass_markers()
-            except Exception as error:  # noqa: BLE001 -- classified, in one place
+            except Exception as error:
+                if is_fenced(error):
+                    raise fenced(self._config.group_id, self._config.instance_id) from error
                 await self._note_failure(error, is_careful=is_careful, subscribe=subscribe)
                 continue
             self._health.answered(Dependency.GROUP)

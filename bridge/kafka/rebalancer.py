@@ -17,6 +17,7 @@ from bridge.health import Dependency, Health
 from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.clients import fetch_committed, share_fetches
 from bridge.kafka.committer import CommitResult, Committer
+from bridge.kafka.membership import Membership
 from bridge.kafka.poller import log
 
 
@@ -31,6 +32,7 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         tracker: OffsetTracker,
         committer: Committer,
         beginnings: Beginnings,
+        membership: Membership,
         health: Health,
         config: BridgeConfig,
     ) -> None:
@@ -39,6 +41,7 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         self._tracker = tracker
         self._committer = committer
         self._beginnings = beginnings
+        self._membership = membership
         self._health = health
         self._fetch = config.fetch
         self._drain_timeout = config.drain_timeout
@@ -46,12 +49,16 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         self._ask_timeout = min(config.commit_timeout, config.group.session_timeout / 2)
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
-        """Drains within the budget, commits, lets go. The rebalance is eager: it is always all partitions.
+        """Lets go of the partitions. The rebalance is eager: it is always all of them.
 
-        By now the client hands out no more records, and still takes commits.
+        By now the client hands out no more records, and still takes commits. When this returns, it joins again.
         """
-        if not self._tracker.partitions:
-            return
+        if self._tracker.partitions:
+            await self._let_go(revoked)
+        await self._membership.partitions_revoked()
+
+    async def _let_go(self, revoked: Any) -> None:
+        """Drains within the budget, commits, drops."""
         # Asked first, as the client does not say whether the partitions are still ours: after a silence longer than the
         # session they are others', who have begun on them, and every moment of ours would be one too many.
         result = await self._committer.commit()
@@ -98,6 +105,7 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
             partitions=sorted(f"{partition.topic}:{partition.partition}" for partition in partitions),
             settled_beyond=sorted(f"{partition.topic}:{partition.partition}" for partition in inherited),
         )
+        await self._membership.partitions_assigned()
 
     async def _read_committed(self, assigned: Any, until: float) -> dict[TopicPartition, OffsetAndMetadata] | None:
         """What the group has committed; None where it cannot be asked, and all from those offsets on is repeated."""

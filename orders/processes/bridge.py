@@ -4,9 +4,10 @@ import asyncio
 
 import structlog
 
-from bridge import SINGLE_ATTEMPT, Bridge, DeadLetterLimitError, Kafka, StuckError
+from bridge import SINGLE_ATTEMPT, Bridge, DeadLetterLimitError, FencedError, Kafka, StuckError
 from orders.clients.kafka import kafka_security
 from orders.clients.temporal import lazy_temporal
+from orders.errors import WrongSettingsError
 from orders.processes.exit_status import ExitStatus
 from orders.processes.health_checks import bridge_checks
 from orders.processes.health_server import health_server
@@ -28,6 +29,8 @@ async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
         async with health_server(*health, setting="BRIDGE_HEALTH_PORT"):
             try:
                 await running.run()
+            except FencedError as error:
+                raise WrongSettingsError(f"{error} (BRIDGE_INSTANCE_ID)") from error
             # The bridge has logged both, with what to do: a traceback would say nothing more.
             except StuckError:
                 return ExitStatus.FAILURE

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from bridge import BackOff, BridgeConfig, DeadLetterLimits, EngineLimits, FetchLimits, GroupTimings, ReadLimits
 from orders.failpoints import Failpoints
-from orders.settings.types import Count, Name, OptionalPort, Seconds, SizeBytes, span
+from orders.settings.types import Count, InstanceId, Name, OptionalPort, Seconds, SizeBytes, span
 
 
 class BridgeSettings(BaseModel):
@@ -21,6 +21,14 @@ class BridgeSettings(BaseModel):
         "as 2026-11-25T00:00:00Z.",
     )
     bridge_client_id: Name = Field("order-bridge", description="What the bridge calls itself towards Kafka.")
+    bridge_instance_id: InstanceId | None = Field(
+        None,
+        description=(
+            "This bridge's own name in the group, such as its host's or its pod's: after a kill or a restart it goes "
+            "on at once with the partitions that it had. No two bridges may run under one name. Unset, a bridge that "
+            "was killed holds its partitions back from its successor for the session time-out."
+        ),
+    )
     bridge_health_port: OptionalPort = Field(
         0, description="Port on which a bridge answers whether it is alive and ready; 0 for none."
     )
@@ -127,6 +135,7 @@ class BridgeSettings(BaseModel):
         return BridgeConfig(
             group_id=self.bridge_group_id,
             client_id=self.bridge_client_id,
+            instance_id=self.bridge_instance_id,
             dead_letter_topic=dead_letter_topic,
             rpc_timeout=span(self.bridge_rpc_timeout_seconds),
             back_off=BackOff(

@@ -43,6 +43,12 @@ def _topic(value: str) -> str:
     return value
 
 
+def _instance_id(value: str) -> str:
+    if not _TOPIC_PATTERN.fullmatch(value) or value in (".", ".."):
+        raise ValueError("is a name of up to 249 of letters, digits, dot, underscore and hyphen")
+    return value
+
+
 def _web_address(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+\S*", value):
         raise ValueError("is an address that begins with http:// or https://")
@@ -78,6 +84,7 @@ Topic = Annotated[str, AfterValidator(_topic)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 """An http or https address without a trailing slash."""
 Name = Annotated[str, Field(min_length=1)]
+InstanceId = Annotated[str, AfterValidator(_instance_id)]
 """Any text that is not empty."""
 Port = Annotated[int, Field(ge=1, le=65_535)]
 OptionalPort = Annotated[int, Field(ge=0, le=65_535)]

@@ -1,6 +1,7 @@
 """An assignment begins with what is known to be settled, and no record comes before that is known."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.engine.settled_beyond import METADATA_CHARS_MAX, SettledBeyond, encode
 from bridge.health import Dependency, Health
 from bridge.kafka.beginnings import Beginnings
+from bridge.kafka.membership import Membership
 from bridge.kafka.rebalancer import Rebalancer
 from bridge.record import Record
 
@@ -64,6 +66,7 @@ def make_rebalancer(group: Any, health: Health) -> Rebalancer:
         tracker=group.tracker,
         committer=group,
         beginnings=Beginnings(group, group.tracker, config),
+        membership=Membership(group, "g", None, timedelta(seconds=1)),
         health=health,
         config=config,
     )

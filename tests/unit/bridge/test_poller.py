@@ -13,6 +13,7 @@ from bridge.config import BridgeConfig
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Dependency, Health
 from bridge.kafka.beginnings import Beginnings
+from bridge.kafka.membership import FencedError
 from bridge.kafka.poller import Poller
 from bridge.kafka.positions import Positions
 from tests.helpers.system.waiting import assert_eventually
@@ -146,3 +147,12 @@ async def test_a_member_that_its_group_refused_subscribes_again(
     assert len(subscribed) == subscriptions
     assert health.troubled == {Dependency.GROUP}, "one success between two refusals says nothing yet"
     assert health.needs_a_person
+
+
+async def test_a_member_whose_name_another_one_has_taken_does_not_try_again() -> None:
+    """As the client raises it: it hides Kafka's error in a text."""
+    consumer = RefusingConsumer(KafkaError("FencedInstanceIdError()"))
+    poller = make_poller(consumer, PlannedEngine([-1]), Health())
+    with pytest.raises(FencedError, match="give each bridge an instance id of its own"):
+        await poller.run(lambda: None)
+    assert consumer.polls == 1

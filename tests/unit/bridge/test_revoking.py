@@ -15,6 +15,7 @@ from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Health
 from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.committer import Committer
+from bridge.kafka.membership import Membership
 from bridge.kafka.rebalancer import Rebalancer
 from bridge.record import Record
 
@@ -70,6 +71,7 @@ def make(**how: Any) -> tuple[Group, Committer, Rebalancer]:
         tracker=tracker,
         committer=committer,
         beginnings=Beginnings(group, tracker, CONFIG),
+        membership=Membership(group, "g", None, timedelta(seconds=1)),
         health=health,
         config=CONFIG,
     )

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from orders.clients import kafka, temporal, topic_scan
-from orders.clients.topic_scan import OffsetRange, TopicScan
+from orders.clients.progress import OffsetRange
+from orders.clients.topic_scan import TopicScan
 from orders.errors import OrdersError, UnreachableError, WrongSettingsError
 from orders.settings import Settings
 
