@@ -14,6 +14,7 @@ import stack
 from orders.errors import OrdersError
 from orders.installation.migrate import migrate_all
 from orders.local.endpoints import with_endpoints
+from orders.local.instance import bridge_instance_id
 from orders.local.log_lines import readable_line
 from orders.local.supervision import Child, Supervisor
 from orders.local.terminal import Terminal
@@ -54,20 +55,22 @@ def local_servers(terminal: Terminal) -> Iterator[LocalServers]:
         OrdersError: the servers cannot be started, or refuse the tables or topics.
         KeyboardInterrupt: it was interrupted.
     """
-    settings = load_settings()
-    defaults = _defaults(settings)
-    if settings.names_endpoints:
+    configured = load_settings()
+    if configured.names_endpoints:
         # Also those of .env, which the servers' part does not read.
-        os.environ.update(_endpoint_variables(settings))
+        os.environ.update(_endpoint_variables(configured))
     with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
         try:
             running = stack.up(progress=terminal.say_plain)
         except stack.StackError as error:
             raise OrdersError(str(error)) from error
         try:
-            settings = with_endpoints(settings, running.endpoints.as_environment())
+            settings = with_endpoints(configured, running.endpoints.as_environment())
             asyncio.run(migrate_all(settings))
-            yield LocalServers(running, settings, stack_dir("default") / "logs", defaults)
+            folder = stack_dir("default")
+            with bridge_instance_id(folder) as instance_id:
+                defaults = _defaults(configured, instance_id)
+                yield LocalServers(running, settings, folder / "logs", defaults)
         finally:
             if running.started_here:
                 terminal.say("[dim]ending the servers[/dim]")
@@ -131,11 +134,18 @@ def _environment(servers: LocalServers, more: Mapping[str, str]) -> dict[str, st
     return {**servers.defaults, **os.environ, **endpoints, "LOG_FORMAT": "json", **more}
 
 
-def _defaults(settings: Settings) -> dict[str, str]:
-    """On one machine nobody waits half a minute for the partitions of a bridge that was killed."""
-    if settings.model_fields_set & {"bridge_session_timeout_seconds", "bridge_heartbeat_interval_seconds"}:
-        return {}
-    return {"BRIDGE_SESSION_TIMEOUT_SECONDS": "10"}
+def _defaults(settings: Settings, instance_id: str) -> dict[str, str]:
+    """What our own processes are told here where the person has set nothing else.
+
+    A bridge that is killed takes up its place again under its name. Where a bridge does go for good, nobody on one
+    machine waits half a minute for its partitions.
+    """
+    defaults = {}
+    if "bridge_instance_id" not in settings.model_fields_set:
+        defaults["BRIDGE_INSTANCE_ID"] = instance_id
+    if not settings.model_fields_set & {"bridge_session_timeout_seconds", "bridge_heartbeat_interval_seconds"}:
+        defaults["BRIDGE_SESSION_TIMEOUT_SECONDS"] = "10"
+    return defaults
 
 
 def _endpoint_variables(settings: Settings) -> dict[str, str]:

@@ -16,10 +16,15 @@ from orders.processes.exit_status import ExitStatus
 from orders.processes.running import PARENT_VARIABLE
 
 FAST_FAILURE_SECONDS: Final = 10.0
-"""A child that lived for less has failed fast."""
+"""A child that ended by itself and lived for less has failed fast."""
+FAST_KILL_SECONDS: Final = 1.0
+"""One that was killed did not fail; but where it is killed before it can have begun its work, starting it again is as
+little use."""
 FAST_FAILURES_MAX: Final = 5
 """So many in a row, and starting it again is no use."""
-_RESTART_PAUSES_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
+_RESTART_PAUSES_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""By how often it has failed fast in a row. The first time there is none: a bridge that was killed hands records over
+again within seconds."""
 STOP_PATIENCE_SECONDS: Final = 26.0
 """A process of ours that is told to stop has ended by then (25 s) or is stuck, and is killed."""
 _LINE_MAX_BYTES: Final = 1024 * 1024
@@ -84,11 +89,13 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             lived = time.monotonic() - began
-            child.fast_failures = child.fast_failures + 1 if lived < FAST_FAILURE_SECONDS else 1
+            is_fast = lived < (FAST_KILL_SECONDS if status == -signal.SIGKILL else FAST_FAILURE_SECONDS)
+            child.fast_failures = child.fast_failures + 1 if is_fast else 1
             self._give_up_if_hopeless(child, status)
             pause = _RESTART_PAUSES_SECONDS[min(child.fast_failures, len(_RESTART_PAUSES_SECONDS)) - 1]
             child.restarts += 1
-            self.on_change(f"{child.name} {_how(status)} after {lived:.0f} s; starting it again in {pause:g} s")
+            when = f"in {pause:g} s" if pause else "at once"
+            self.on_change(f"{child.name} {_how(status)} after {lived:.0f} s; starting it again {when}")
             await asyncio.sleep(pause)
 
     def _give_up_if_hopeless(self, child: Child, status: int) -> None:

@@ -158,6 +158,7 @@ async def test_a_server_that_cannot_be_started_again_is_told(
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of this test, without settings."""
     bare = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    bare["XDG_STATE_HOME"] = str(tmp_path / "state")
     monkeypatch.setattr(os, "environ", bare)
     monkeypatch.chdir(tmp_path)
 
@@ -178,7 +179,8 @@ def test_servers_that_were_started_are_ended_also_by_a_signal(
     def use_and_be_told_to_stop() -> None:
         with local_servers(terminal) as local:
             assert local.settings.temporal_host == ENDPOINTS.temporal_host
-            assert local.defaults == {"BRIDGE_SESSION_TIMEOUT_SECONDS": "10"}
+            assert local.defaults["BRIDGE_INSTANCE_ID"].startswith("up-")
+            assert local.defaults["BRIDGE_SESSION_TIMEOUT_SECONDS"] == "10"
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(KeyboardInterrupt):
@@ -193,7 +195,8 @@ def test_servers_that_a_file_names_are_looked_for_and_left_running(
 ) -> None:
     running = Running(started_here=False)
     lines = [f"{name}={value}" for name, value in ENDPOINTS.as_environment().items()]
-    (tmp_path / ".env").write_text("\n".join([*lines, "BRIDGE_SESSION_TIMEOUT_SECONDS=20"]))
+    ours = ["BRIDGE_SESSION_TIMEOUT_SECONDS=20", "BRIDGE_INSTANCE_ID=mine"]
+    (tmp_path / ".env").write_text("\n".join([*lines, *ours]))
     named: list[Endpoints | None] = []
 
     def up(**_: object) -> Running:
