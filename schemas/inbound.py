@@ -90,6 +90,8 @@ class InboundEvent(Model):
     """An `EventType`; empty for a signal sent by hand, which has the type of its handler."""
     occurred_at: Timestamp | None = None
     """When it happened upstream; None where nobody said."""
+    arrived_at: Timestamp | None = None
+    """When the workflow took it. The workflow says so itself, whatever a sender says."""
     body: dict[str, Any] = Field(default_factory=dict)
     """The message's body, of the model that `schemas.event_types.INBOUND` names for the type."""
     malformed: bool = False

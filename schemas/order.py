@@ -58,6 +58,9 @@ class OrderPolicy(Model):
     """How long approval is awaited before the order is EXPIRED."""
     early_event_time_to_live: Span = timedelta(minutes=15)
     """How long events wait for their ``order.created``."""
+    expiry_wait_max: Span | None = timedelta(hours=24)
+    """Longest that either of these deadlines waits until what was in Kafka by then has been handed over by the bridge.
+    None where there is no bridge: nothing is waited for."""
     shipping_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     shipping_retry_delay: Span = timedelta(seconds=2)
     """Between the end of a failed shipping attempt and the start of the next."""

@@ -25,6 +25,7 @@ def read_event(event_type: EventType, argument: RawValue | None) -> InboundEvent
             # A signal sent by hand is a new event each time.
             "event_id": event.event_id or str(workflow.uuid4()),
             "type": event_type.value,
+            "arrived_at": workflow.now(),
             "malformed": event.malformed or not fits,
         }
     )
@@ -41,6 +42,7 @@ def cancel_requested() -> InboundEvent:
     return InboundEvent(
         event_id=str(workflow.uuid4()),
         type=EventType.ORDER_CANCELLED.value,
+        arrived_at=workflow.now(),
         body={"cancelled_by": "an operator, in Temporal"},
     )
 

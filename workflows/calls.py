@@ -1,16 +1,27 @@
 """The calls of an order: its activities and its shipping attempts, one method each."""
 
+from datetime import timedelta
+
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ChildWorkflowError, WorkflowAlreadyStartedError
+from temporalio.exceptions import (
+    ActivityError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
 
 with workflow.unsafe.imports_passed_through():
     from activities.errors import PROVIDER_GIVEN_UP
+    from activities.expiry import ExpiryActivities
     from activities.orders import OrderActivities
     from activities.payments import PaymentActivities
     from schemas.activity_io import (
         AnswerLateEvents,
+        AwaitBacklog,
+        Backlog,
         ChargePayment,
         ChargeResult,
+        FindBacklog,
         LookUpOrder,
         MarkOrderShipped,
         OrderSnapshot,
@@ -19,10 +30,11 @@ with workflow.unsafe.imports_passed_through():
         ValidateOrder,
         ValidationResult,
     )
+    from schemas.event_types import EventType
     from schemas.order import OrderDetails, OrderPolicy
     from schemas.workflow_io import ShippingInput, ShippingResult
     from workflows.names import SHIPPING_WORKFLOW, shipping_workflow_id
-    from workflows.policies import pause_before_anew
+    from workflows.policies import pause_before_anew, until_handed_over
     from workflows.until_done import LOST_WITH, failure_type, until_done
 
 
@@ -51,6 +63,30 @@ class OrderCalls:
         """Whether the order may go on."""
         request = ValidateOrder(order_id=self._order_id, details=details)
         return await until_done(OrderActivities.validate_order, request, self._policy)
+
+    async def find_backlog(self, saved_by: tuple[EventType, ...], within: timedelta) -> tuple[Backlog, ...] | None:
+        """What is in Kafka by now and not handed over; None where Kafka has not said within the time allowed."""
+        try:
+            found = await workflow.execute_activity_method(
+                ExpiryActivities.find_backlog,
+                FindBacklog(order_id=self._order_id, event_types=saved_by),
+                **until_handed_over(self._policy, within),
+            )
+        except ActivityError as error:
+            _log_unless_cancelled(error)
+            return None
+        return found.partitions
+
+    async def await_backlog(self, partitions: tuple[Backlog, ...], within: timedelta) -> None:
+        """Waits until the backlog is handed over, or the time allowed is over."""
+        try:
+            await workflow.execute_activity_method(
+                ExpiryActivities.await_backlog,
+                AwaitBacklog(order_id=self._order_id, partitions=partitions),
+                **until_handed_over(self._policy, within),
+            )
+        except ActivityError as error:
+            _log_unless_cancelled(error)
 
     async def charge(self, details: OrderDetails) -> ChargeResult | None:
         """Charges the payment; None where the provider was given up, and whether it has charged is unknown."""
@@ -109,3 +145,12 @@ class OrderCalls:
                 return shipped
             await workflow.sleep(pause_before_anew(self._policy.shipping_retry_delay, times))
             times += 1
+
+
+def _log_unless_cancelled(error: ActivityError) -> None:
+    """Raises the alarm over a wait that took longer than is allowed, or that an operator has ended.
+
+    One that an event has ended is no matter.
+    """
+    if not is_cancelled_exception(error):
+        workflow.logger.error("order.expiry.not_awaited_any_longer", exc_info=error)

@@ -1,5 +1,7 @@
 """How activities are retried, by the policy in the workflow's input: all of them until they have worked."""
 
+import math
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, TypedDict
 
@@ -55,6 +57,40 @@ def pause_before_anew(first: timedelta, times: int) -> timedelta:
     """
     longest = max(first, ANEW_PAUSE_MAX).total_seconds()
     return timedelta(seconds=min(first.total_seconds() * BACKOFF_COEFFICIENT ** min(times, 30), longest))
+
+
+HANDOVER_ATTEMPT_MAX: Final = timedelta(seconds=15)
+"""Longest that one question to Kafka may take: it looks at all inbound partitions, and reads a few records."""
+HANDOVER_PAUSE_FACTOR: Final = 3
+"""How much longer the longest pause between two questions is than that of other activities: 30 s (I12)."""
+
+
+def until_handed_over(policy: OrderPolicy, within: timedelta) -> ActivityOptions:
+    """Options of the question before a deadline is acted upon: asked until all is handed over, or for so long.
+
+    It is asked less and less often. An outage may let thousands of orders wait, and no charge is to wait behind them.
+    The time allowed is counted in attempts: where no worker runs, or Temporal is away, nobody asks, and no time passes.
+    """
+    longest = max(policy.retry_initial_interval, HANDOVER_PAUSE_FACTOR * policy.retry_maximum_interval)
+    patient = retry_policy(policy.model_copy(update={"retry_maximum_interval": longest}))
+    return ActivityOptions(
+        start_to_close_timeout=HANDOVER_ATTEMPT_MAX,
+        retry_policy=replace(patient, maximum_attempts=attempts_within(within, policy.retry_initial_interval, longest)),
+    )
+
+
+def attempts_within(span: timedelta, first: timedelta, longest: timedelta) -> int:
+    """How many attempts there are before the pauses between them come to a span; at least two.
+
+    Args:
+        span: of time.
+        first: the first pause; each is `BACKOFF_COEFFICIENT` times the one before.
+        longest: the longest pause.
+    """
+    attempts, pause = 1, first
+    while pause < longest and span > pause:
+        attempts, span, pause = attempts + 1, span - pause, pause * BACKOFF_COEFFICIENT
+    return attempts + max(1, math.ceil(span / min(pause, longest)))
 
 
 def retry_policy(policy: OrderPolicy) -> RetryPolicy:

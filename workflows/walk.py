@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Protocol
 
 from temporalio import workflow
@@ -14,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.life.batches import next_fitting
     from workflows.life.ledger import accept_order, answer_inbox, change_state, reach_milestone, reject_held
     from workflows.life.recovery import recover
-    from workflows.life.state import DefectError, OrderRunState
+    from workflows.life.state import BacklogWait, DefectError, OrderRunState
     from workflows.life.steps import STEPS
 
 
@@ -86,10 +87,11 @@ class Walk:
     async def await_order(self) -> None:
         """Waits for ``order.created``; without it in time the events that are held are refused."""
         state = self._state
-        await self._wait_until_the_deadline_or(lambda: state.step is not OrderStep.AWAITING_ORDER)
+        is_over = await self._deadline_comes_before(lambda: state.step is not OrderStep.AWAITING_ORDER)
         if state.step is not OrderStep.AWAITING_ORDER or await self._run.continue_if_due():
             return
-        if state.seconds_left(workflow.now()) == 0:
+        # While the run prepared to continue, and then did not, the order may have come.
+        if is_over and state.step is OrderStep.AWAITING_ORDER:
             state.step = OrderStep.ORPHANED
             reject_held(state, ReasonCode.UNKNOWN_ORDER, workflow.now())
 
@@ -122,19 +124,14 @@ class Walk:
         state = self._state
         state.approval_deadline = state.approval_deadline or workflow.now() + self._policy.approval_timeout
         self._run.decide()
-        await self._wait_until_the_deadline_or(lambda: state.state is not OrderState.VALIDATED)
-        # What arrived in the moment of the deadline counts as in time.
-        self._run.decide()
+        is_over = await self._deadline_comes_before(lambda: state.state is not OrderState.VALIDATED)
         if state.is_ended:
             return
         if state.state is OrderState.APPROVED:
             await self._go_on_to(OrderStep.CHARGING_PAYMENT)
-        elif not await self._run.continue_if_due() and self._has_expired():
+        # While the run prepares to continue, and then does not, an approval may be decided.
+        elif not await self._run.continue_if_due() and is_over and state.state is OrderState.VALIDATED:
             change_state(state, OrderState.EXPIRED, workflow.now(), reason=ReasonCode.APPROVAL_TIMED_OUT)
-
-    def _has_expired(self) -> bool:
-        # While the run prepared to continue, and then did not, an approval may have been decided.
-        return self._state.state is OrderState.VALIDATED and self._state.seconds_left(workflow.now()) == 0
 
     async def charge(self) -> None:
         """Charges the payment."""
@@ -204,13 +201,56 @@ class Walk:
         if not self._state.is_ended:
             self._state.step = step
 
-    async def _wait_until_the_deadline_or(self, condition: Callable[[], bool]) -> None:
-        """Waits for the step's deadline, for the condition, or for Temporal's wish that the run continues anew."""
-        timer = asyncio.create_task(
-            workflow.sleep(self._state.seconds_left(workflow.now()), summary="until the deadline")
-        )
-        await workflow.wait_condition(lambda: condition() or timer.done() or self._run.continuation_is_due())
+    async def _deadline_comes_before(self, condition: Callable[[], bool]) -> bool:
+        """Waits for the step's deadline, for the condition, or for Temporal's wish that the run continues anew.
+
+        The deadline comes only once everything has been handed over that was in Kafka by then and could still bring
+        the condition about. Whatever arrives meanwhile is decided first, and so counts as in time.
+
+        Returns:
+            Whether the deadline has come, and the condition was not met before.
+        """
+        state = self._state
+
+        def is_interrupted() -> bool:
+            return condition() or self._run.continuation_is_due()
+
+        timer = asyncio.create_task(workflow.sleep(state.seconds_left(workflow.now()), summary="until the deadline"))
+        await workflow.wait_condition(lambda: timer.done() or is_interrupted())
         timer.cancel()
+        # What arrived in the moment of the deadline counts as in time.
+        self._run.decide()
+        if is_interrupted():
+            return False
+        handing_over = asyncio.create_task(self._wait_for_backlog())
+        await workflow.wait_condition(lambda: handing_over.done() or is_interrupted())
+        if handing_over.done():
+            handing_over.result()  # A defect of ours ends no wait: it fails the workflow task, for all to see.
+        handing_over.cancel()
+        # Temporal acknowledges an event before its offset is committed, so it is here before the answer that says so.
+        self._run.decide()
+        if self._run.continuation_is_due():
+            return False  # The next run goes on waiting for the same.
+        state.backlog = None
+        return not condition()
+
+    async def _wait_for_backlog(self) -> None:
+        """Waits until what is in Kafka by now has been handed over, or for the longest time that the policy allows."""
+        state, longest = self._state, self._policy.expiry_wait_max
+        if longest is None:
+            return  # There is no bridge to wait for.
+        wait = state.backlog = state.backlog or BacklogWait(since=workflow.now())
+        if wait.partitions is None:
+            self._run.show()
+            wait.partitions = await self._calls.find_backlog(STEPS[state.step].saved_by, self._left_of(wait, longest))
+        if wait.partitions:
+            self._run.show()
+            workflow.logger.warning("order.expiry.waits: %s", ", ".join(one.in_words for one in wait.partitions))
+            await self._calls.await_backlog(wait.partitions, self._left_of(wait, longest))
+
+    def _left_of(self, wait: BacklogWait, longest: timedelta) -> timedelta:
+        """The part of the longest wait that is left, which may be none."""
+        return max(wait.since + longest - workflow.now(), timedelta(0))
 
     @property
     def _details(self) -> OrderDetails:

@@ -16,11 +16,13 @@ from temporalio.worker import Worker
 from activities.adapters.kafka import KafkaEventPublisher
 from activities.adapters.postgres import PostgresOrderStore, PostgresPaymentStore
 from activities.definitions import activities_of
+from activities.expiry import ExpiryActivities
 from activities.orders import OrderActivities, OrderRules
 from activities.payments import PaymentActivities
 from activities.shipping import ShippingActivities
 from orders.clients.database import database_engine
 from orders.clients.gateways import carrier_gateway, payment_gateway
+from orders.clients.inbound_backlog import KafkaInboundBacklog, order_by_contract
 from orders.clients.kafka import kafka_security
 from orders.clients.temporal import connect_temporal, temporal_unreachable
 from orders.errors import UnreachableError
@@ -166,7 +168,9 @@ async def _order_activities(
     orders = OrderActivities(PostgresOrderStore(engine), publisher, rules, struck)
     payments = PaymentActivities(PostgresPaymentStore(engine), gateway, struck)
     health.watch(payments.access)
-    return activities_of(orders, payments)
+    backlog = KafkaInboundBacklog(settings, order_by_contract(settings))
+    resources.push_async_callback(backlog.close)
+    return activities_of(orders, payments, ExpiryActivities(backlog))
 
 
 def _worker(

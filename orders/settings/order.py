@@ -21,6 +21,15 @@ class OrderSettings(BaseModel):
     order_early_event_ttl_seconds: Seconds = Field(
         900, description="How long events that came before their order.created wait for it."
     )
+    order_expiry_wait_max_seconds: float = Field(
+        86_400,
+        ge=0,
+        le=315_360_000,
+        description=(
+            "Longest that an order waits at the end of either time until what was in Kafka by then has been handed "
+            "over by the bridge, as that may hold its approval or its order.created. 0 where no bridge runs."
+        ),
+    )
     order_shipping_attempts: int = Field(
         3, ge=1, le=100, description="How often shipping is tried before the payment is refunded."
     )
@@ -65,6 +74,7 @@ class OrderSettings(BaseModel):
         return OrderPolicy(
             approval_timeout=span(self.order_approval_timeout_seconds),
             early_event_time_to_live=span(self.order_early_event_ttl_seconds),
+            expiry_wait_max=span(self.order_expiry_wait_max_seconds) if self.order_expiry_wait_max_seconds else None,
             shipping_attempts=self.order_shipping_attempts,
             shipping_retry_delay=span(self.order_shipping_retry_delay_seconds),
             activity_start_to_close=span(self.order_activity_start_to_close_seconds),

@@ -28,6 +28,7 @@ from stack.progress import ProgressBoard
 from stack.service import Start
 from stack.temporal_cli import ensure_temporal
 from tests.replay.commands import ListeningRunner, changes
+from tests.replay.deadlines import OF_DEADLINES
 from tests.replay.runs_after_runs import CONTINUES_AT_EVENTS, OF_ENDED_RUNS, OF_LONG_RUNS
 from tests.replay.scenarios import SCENARIOS, Scenario
 from tests.workflow.workbench import time_skipping
@@ -37,7 +38,7 @@ from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 
 HISTORIES: Final = Path(__file__).parent / "histories"
-ALL_SCENARIOS: Final = {**SCENARIOS, **OF_ENDED_RUNS, **OF_LONG_RUNS}
+ALL_SCENARIOS: Final = {**SCENARIOS, **OF_DEADLINES, **OF_ENDED_RUNS, **OF_LONG_RUNS}
 
 
 @dataclass
@@ -197,7 +198,7 @@ def _say(line: str) -> None:
 async def main(names: list[str]) -> None:
     """Records the scenarios that are named, or all of them; then files that belong to none are removed."""
     launcher = time_skipping_server(_say)
-    for scenarios in (SCENARIOS, OF_ENDED_RUNS):
+    for scenarios in ({**SCENARIOS, **OF_DEADLINES}, OF_ENDED_RUNS):
         async with await time_skipping.start(launcher) as environment:
             for name, scenario in scenarios.items():
                 if not names or name in names:

@@ -13,7 +13,7 @@ from schemas.activity_io import OrderProjection, PublishEvents
 from schemas.outbound import OrderStateChanged
 from schemas.states import OrderState, OrderStep
 from tests.helpers.system.waiting import assert_eventually
-from tests.replay.scenarios import Scenario
+from tests.replay.scenarios import SHORT, Scenario
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench
 from workflows.names import order_workflow_id
 
@@ -115,6 +115,16 @@ async def continued(bench: Bench, order_id: str) -> list[str]:
     return [order_workflow_id(order_id)]
 
 
+async def continued_while_it_waits(bench: Bench, order_id: str) -> list[str]:
+    """A run whose deadline waits for what is in Kafka continues as another, which waits for the same."""
+    bench.new_policy(approval_timeout=SHORT)
+    await bench.waits_for_its_backlog(order_id, APPROVED)
+    await _told_until_it_continues(bench, order_id)
+    bench.kafka.hand_over(APPROVED)
+    await bench.result(order_id)
+    return [order_workflow_id(order_id)]
+
+
 CONTINUES_AT_EVENTS: Final = 60
 
 
@@ -159,5 +169,8 @@ OF_ENDED_RUNS: Final[dict[str, Scenario]] = {
 }
 """These end a run while an activity is under way, after which that server skips no time any more."""
 
-OF_LONG_RUNS: Final[dict[str, Scenario]] = {"continued": continued}
+OF_LONG_RUNS: Final[dict[str, Scenario]] = {
+    "continued": continued,
+    "continued_while_it_waits": continued_while_it_waits,
+}
 """Played on the development server, which suggests to continue: the one that skips time does not."""

@@ -79,12 +79,6 @@ async def order_while_its_orphans_are_refused(bench: Bench, order_id: str) -> li
     return [order_workflow_id(order_id)]
 
 
-async def expired(bench: Bench, order_id: str) -> list[str]:
-    await bench.send(order_id, CREATED)
-    await bench.result(order_id)
-    return [order_workflow_id(order_id)]
-
-
 async def told_all_before_the_charge(step: OrderStep, ending: EventType, bench: Bench, order_id: str) -> list[str]:
     """Every event at a step that comes before the charge; the last one approves or cancels the order."""
     go_on = await bench.brought_to(order_id, step)
@@ -116,8 +110,8 @@ async def told_all_after_the_charge(step: OrderStep, bench: Bench, order_id: str
 async def stale_and_invalid(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, CREATED)
     await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
-    await bench.send(order_id, ADDRESS, at="2030-01-02T00:00:00Z")
-    await bench.send(order_id, ADDRESS, at="2030-01-01T00:00:00Z")
+    await bench.send(order_id, ADDRESS, at="2020-01-02T00:00:00Z")
+    await bench.send(order_id, ADDRESS, at="2020-01-01T00:00:00Z")
     await bench.send(order_id, ADDRESS, address={})
     await bench.signal_with_start(order_id, "approve_order", [])
     await bench.send(order_id, APPROVED)
@@ -342,7 +336,6 @@ _ON_THE_FIRST_SERVER: Final[tuple[Scenario, ...]] = (
     early_events,
     orphaned,
     order_while_its_orphans_are_refused,
-    expired,
     stale_and_invalid,
     cancelled_in_temporal,
     rejected,

@@ -124,7 +124,7 @@ def test_the_histories_have_every_state_every_reason_every_outcome_and_every_pla
 
 
 def test_a_run_that_was_continued_is_recorded_with_the_runs_that_follow() -> None:
-    runs = [read_events(path) for name, path in RECORDED.items() if name.startswith("continued")]
+    runs = [read_events(path) for name, path in RECORDED.items() if name.partition(".")[0] == "continued"]
     ends = [run["events"][-1]["eventType"] for run in runs]
     assert ends == ["EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW"] * 2 + ["EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED"]
 

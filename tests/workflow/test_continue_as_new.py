@@ -35,16 +35,10 @@ async def real_bench(endpoints: Endpoints) -> AsyncIterator[Bench]:
     bench.check()
 
 
-async def test_hundreds_of_long_address_updates_are_carried_over_and_the_order_completes(
-    real_bench: Bench, order_id: str
-) -> None:
-    bench = real_bench
-    bench.new_policy(approval_timeout=timedelta(hours=1))
-    await bench.send(order_id, ADDRESS, "update-0", address={"street": "0", "city": LONG_TEXT})
-    await bench.send(order_id, CREATED, "created")
-    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
-    first = (await bench.handle(order_id).describe()).run_id
+async def continued(bench: Bench, order_id: str) -> None:
+    """Sends long updates to an order until its run has continued as another."""
     handle = bench.client.get_workflow_handle(order_workflow_id(order_id))
+    first = (await handle.describe()).run_id
     numbers = iter(range(1, UPDATES))
 
     async def update() -> None:
@@ -60,6 +54,18 @@ async def test_hundreds_of_long_address_updates_are_carried_over_and_the_order_c
 
     await asyncio.gather(*(update() for _ in range(8)))
     await assert_eventually(has_continued, timeout=60, message="the run continues as another")
+
+
+async def test_hundreds_of_long_address_updates_are_carried_over_and_the_order_completes(
+    real_bench: Bench, order_id: str
+) -> None:
+    bench = real_bench
+    bench.new_policy(approval_timeout=timedelta(hours=1))
+    await bench.send(order_id, ADDRESS, "update-0", address={"street": "0", "city": LONG_TEXT})
+    await bench.send(order_id, CREATED, "created")
+    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    handle = bench.client.get_workflow_handle(order_workflow_id(order_id))
+    await continued(bench, order_id)
     await bench.send(order_id, CREATED, "created")
     await bench.send(order_id, ADDRESS, "update-0")
     await bench.send(order_id, APPROVED)
@@ -71,6 +77,29 @@ async def test_hundreds_of_long_address_updates_are_carried_over_and_the_order_c
     attributes = (await handle.describe()).typed_search_attributes
     assert attributes.get(ORDER_STEP) == "COMPLETED"
     assert attributes.get(ORDER_PAYMENT_ID) == f"pay-{order_id}", "set by the first run, and carried over"
+
+
+async def test_a_run_that_waits_for_what_is_in_kafka_goes_on_waiting_for_the_same(
+    real_bench: Bench, order_id: str
+) -> None:
+    bench = real_bench
+    bench.new_policy(approval_timeout=timedelta(seconds=1))
+    bench.kafka.produce(order_id, APPROVED)
+    await bench.send(order_id, CREATED)
+
+    async def waits() -> bool:
+        return "handed over" in ((await bench.status(order_id)).waits_for or "")
+
+    await assert_eventually(waits)
+    before = (await bench.status(order_id)).waits_for
+    await continued(bench, order_id)
+    assert (await bench.status(order_id)).waits_for == before
+    bench.kafka.produce(order_id, APPROVED)
+
+    bench.kafka.hand_over(APPROVED, 0)
+
+    assert (await bench.result(order_id)).state is OrderState.EXPIRED
+    assert bench.kafka.calls["find"] == 1
 
 
 @pytest.mark.timeout(300)

@@ -148,6 +148,31 @@ async def test_a_cancel_right_behind_the_approval_comes_too_late_or_in_time_but_
         assert result.state == "COMPLETED"
 
 
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=365 * 7_000)], ids=["an hour", "the year 9026"])
+@pytest.mark.parametrize("step", [OrderStep.AWAITING_ORDER, OrderStep.AWAITING_MANUAL_APPROVAL], ids=str)
+async def test_a_clock_that_is_ahead_makes_no_later_address_stale(
+    bench: Bench, order_id: str, ahead: timedelta, step: OrderStep
+) -> None:
+    """Also where both wait for their order: an event's time is never later than its own arrival."""
+    if step is OrderStep.AWAITING_MANUAL_APPROVAL:
+        await bench.send(order_id, CREATED)
+        await bench.reaches(order_id, step)
+    now = await bench.env.get_current_time()
+    await bench.send(order_id, ADDRESS, "ahead", address={"city": "Rome"}, at=now + ahead)
+    await bench.reaches(order_id, step)
+    await bench.env.sleep(timedelta(seconds=2))
+    right = await bench.env.get_current_time()
+    await bench.send(order_id, ADDRESS, "right", address={"city": "Oslo"}, at=right)
+    await bench.reaches(order_id, step)
+    if step is OrderStep.AWAITING_ORDER:
+        await bench.send(order_id, CREATED)
+    await bench.send(order_id, APPROVED)
+    result = await bench.result(order_id)
+    assert result.address is not None
+    assert result.address.city == "Oslo"
+    assert [bench.outcome(order_id, event_id) for event_id in ("ahead", "right")] == [APPLIED, APPLIED]
+
+
 async def test_an_address_older_than_the_last_one_is_stale(bench: Bench, order_id: str) -> None:
     go_on = await bench.brought_to(order_id, OrderStep.CHARGING_PAYMENT)
     moments = ["2026-01-01T12:00:00Z", "2026-01-01T13:00:00+01:00", "2026-01-01T11:59:59Z", "2026-01-01T12:00:01Z"]

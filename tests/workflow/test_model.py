@@ -16,7 +16,7 @@ from schemas.event_types import EventType
 from schemas.states import OrderState, ReasonCode
 from tests.workflow.workbench import time_skipping
 from tests.workflow.workbench.clock import BrokenClockError
-from tests.workflow.workbench.model import ADDRESS, APPROVED, CANCELLED, CREATED, Payment, Sent
+from tests.workflow.workbench.model import ADDRESS, AHEAD, APPROVED, CANCELLED, CREATED, Payment, Sent
 from tests.workflow.workbench.scripts import Do, Round, Script
 from tests.workflow.workbench.timeline import Timeline, timeline_on
 
@@ -43,13 +43,14 @@ events = st.builds(
     type=types,
     valid=st.sampled_from([True] * 9 + [False]),
     address=addresses,
-    at=st.sampled_from([None, 1, 2, 3]),
+    at=st.sampled_from([None, 1, 2, 3, AHEAD]),
     over_limit=st.sampled_from([False] * 9 + [True]),
     payment=st.sampled_from([Payment.FINE] * 6 + list(Payment)),
 )
 steps = st.one_of(events, events, st.sampled_from([Do.GO] * 8 + [Do.TERMINATE]))
 held = st.sampled_from([False] * 5 + [True])
-rounds = st.builds(Round, steps=st.lists(steps, max_size=6).map(tuple), publishing_is_held=held)
+late = st.sampled_from([0] * 5 + [1, 2]).flatmap(lambda count: st.lists(events, min_size=count, max_size=count))
+rounds = st.builds(Round, steps=st.lists(steps, max_size=6).map(tuple), publishing_is_held=held, late=late.map(tuple))
 created = events.map(lambda event: replace(event, type=CREATED, valid=True))
 approved = events.map(lambda event: replace(event, type=APPROVED, valid=True))
 

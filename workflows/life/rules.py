@@ -33,7 +33,7 @@ def decide(state: OrderRunState, event: InboundEvent, now: datetime) -> Decision
     Args:
         state: the run's.
         event: with its id and type filled in.
-        now: the workflow's time, which stands for the event's own where that is unknown.
+        now: the workflow's time, which stands for the arrival of an event that has none.
     """
     if STEPS[state.step].holds_everything:
         return Decision(Verdict.HOLD)
@@ -63,8 +63,12 @@ def _decide_valid(state: OrderRunState, event: InboundEvent, body: InboundBody, 
 
 
 def event_time(event: InboundEvent, body: InboundBody, now: datetime) -> datetime:
-    """When the event happened: what the envelope says, else what the body says, else now."""
-    return event.occurred_at or body.occurred_at or now
+    """When the event happened: what the envelope says, else what the body says, else when it arrived.
+
+    Never later than it arrived: a sender whose clock is ahead would make all later events look older than its own.
+    """
+    arrived_at = event.arrived_at or now
+    return min(event.occurred_at or body.occurred_at or arrived_at, arrived_at)
 
 
 def _is_stale(state: OrderRunState, event: InboundEvent, body: OrderAddressUpdated, now: datetime) -> bool:

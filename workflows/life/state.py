@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.activity_io import EventOutcome, OrderProjection
+from schemas.activity_io import Backlog, EventOutcome, OrderProjection
 from schemas.base import Timestamp
 from schemas.inbound import InboundEvent
 from schemas.order import OrderDetails
@@ -44,6 +44,15 @@ class Unpublished(BaseModel):
     outcome: EventOutcome | None = None
     address_updated_at: Timestamp | None = None
     """Event time of the update, where `event` changes the address."""
+
+
+class BacklogWait(BaseModel):
+    """A deadline that is over, and is acted upon only once what was in Kafka by then has been handed over."""
+
+    since: Timestamp
+    """When Kafka was asked first, at or after the deadline."""
+    partitions: tuple[Backlog, ...] | None = None
+    """What was not handed over then; None while Kafka has not said."""
 
 
 class OrderRunState(BaseModel):
@@ -93,6 +102,8 @@ class OrderRunState(BaseModel):
     order_deadline: Timestamp | None = None
     """Until when events wait for their ``order.created``."""
     approval_deadline: Timestamp | None = None
+    backlog: BacklogWait | None = None
+    """What the present step waits for at its deadline; None before the deadline."""
 
     @property
     def is_ended(self) -> bool:

@@ -44,6 +44,12 @@ class Step:
     """What has to happen here, for a person; None at an end."""
     deadline: Literal["order_deadline", "approval_deadline"] | None = None
     """The field of `OrderRunState` that says until when the step waits; None where it waits without limit."""
+    saved_by: tuple[EventType, ...] = ()
+    """Events that would decide the order otherwise than its deadline does.
+
+    An event that was in Kafka at the deadline is in time, whatever was away since. So the deadline is acted upon only
+    after everything of these types that was in Kafka by then has been handed over.
+    """
     publishes_first: bool = False
     """Whether the step begins only after every transition so far is recorded and published.
 
@@ -82,6 +88,7 @@ STEPS: Final[Mapping[OrderStep, Step]] = {
         rules=_rules(_APPLY, _HOLD, _HOLD, _HOLD),
         waits_for="order.created",
         deadline="order_deadline",
+        saved_by=(EventType.ORDER_CREATED,),
     ),
     OrderStep.RECEIVING: Step(
         method="receive",
@@ -106,6 +113,7 @@ STEPS: Final[Mapping[OrderStep, Step]] = {
         },
         waits_for="a person to approve or cancel the order",
         deadline="approval_deadline",
+        saved_by=(EventType.ORDER_APPROVED, EventType.ORDER_CANCELLED),
     ),
     OrderStep.CHARGING_PAYMENT: Step(
         method="charge",

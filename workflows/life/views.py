@@ -1,10 +1,11 @@
 """What a run shows of itself: its status, its result, and a line for the Temporal UI. Pure."""
 
+from datetime import datetime
 from typing import Final
 
 from schemas.states import OrderState, OrderStep
 from schemas.workflow_io import OrderResult, OrderStatus
-from workflows.life.state import DefectError, OrderRunState
+from workflows.life.state import BacklogWait, DefectError, OrderRunState
 from workflows.life.steps import NEXT_STEPS, STEPS
 
 
@@ -50,8 +51,21 @@ def waits_for(state: OrderRunState) -> str | None:
     next_step = None if state.state is None else STEPS[NEXT_STEPS[state.state]]
     if next_step is not None and next_step.publishes_first and state.has_unpublished_transitions:
         return f"its events to be recorded and published, and then for {next_step.waits_for}"
+    if state.backlog is not None:
+        return _waits_for_backlog(state.backlog)
     text = STEPS[state.step].waits_for
-    return f"{text}, until {state.deadline:%Y-%m-%dT%H:%M:%SZ}" if state.deadline else text
+    return f"{text}, until {_utc(state.deadline)}" if state.deadline else text
+
+
+def _waits_for_backlog(wait: BacklogWait) -> str:
+    if wait.partitions is None:
+        return f"Kafka to say whether all that it held at the deadline was handed over (since {_utc(wait.since)})"
+    behind = ", ".join(one.in_words for one in wait.partitions)
+    return f"what was in Kafka at the deadline to be handed over (since {_utc(wait.since)}: {behind})"
+
+
+def _utc(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def summary_of(state: OrderRunState) -> str:

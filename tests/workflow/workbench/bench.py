@@ -18,6 +18,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.definitions import activities_of
+from activities.expiry import ExpiryActivities
 from activities.orders import OrderActivities, OrderRules
 from activities.payments import PaymentActivities
 from activities.shipping import ShippingActivities
@@ -29,6 +30,7 @@ from schemas.order import OrderPolicy
 from schemas.outbound import OutboundEvent
 from schemas.states import OrderState, OrderStep
 from schemas.workflow_io import OrderResult, OrderStatus, OrderWorkflowInput
+from tests.helpers.fake_backlog import InMemoryInboundBacklog
 from tests.helpers.fakes import (
     NEVER_SHIPS_ZIP_CODE,
     FakeCarrierGateway,
@@ -85,6 +87,8 @@ class Bench:
     payments: InMemoryPaymentStore = field(default_factory=InMemoryPaymentStore)
     gateway: FakePaymentGateway = field(default_factory=FakePaymentGateway)
     carrier: FakeCarrierGateway = field(default_factory=FakeCarrierGateway)
+    kafka: InMemoryInboundBacklog = field(default_factory=InMemoryInboundBacklog)
+    """What Kafka holds and nobody has handed over; nothing unless a test says so."""
     task_timeout: timedelta | None = None
     """When a workflow task that failed is tried again; None for Temporal's own 10 s."""
     validation: asyncio.Event = field(default_factory=_open_gate)
@@ -144,6 +148,29 @@ class Bench:
             await self.send(order_id, APPROVED, f"approved-{order_id}")
         await self.reaches(order_id, step)
         return go_on
+
+    async def waits_for_its_backlog(self, order_id: str, event_type: EventType) -> None:
+        """Brings a new order past a deadline, with a record in Kafka that could save it and is not handed over.
+
+        Args:
+            order_id: the order.
+            event_type: of the record; for an ``order.created`` the order is yet to come.
+        """
+        self.kafka.produce(order_id, event_type)
+        if event_type is CREATED:
+            await self.send(order_id, APPROVED, "early")
+            await self.reaches(order_id, OrderStep.AWAITING_ORDER)
+            deadline = self.policy.early_event_time_to_live
+        else:
+            await self.send(order_id, CREATED)
+            await self.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+            deadline = self.policy.approval_timeout
+        await self.env.sleep(deadline)
+
+        async def waits() -> bool:
+            return "handed over" in ((await self.status(order_id)).waits_for or "")
+
+        await assert_eventually(waits, message="the order waits for what is in Kafka")
 
     def _hold_at(self, step: OrderStep) -> Callable[[], None]:
         """Shuts the gate of a step's activity."""
@@ -252,6 +279,7 @@ async def running(
     orders = GatedOrderActivities(bench)
     payments = PaymentActivities(bench.payments, bench.gateway)
     shipping = ShippingActivities(bench.carrier)
+    expiry = ExpiryActivities(bench.kafka)
     threads = OneTurnAtATime(100)
     options: dict[str, Any] = {
         "workflow_runner": workflow_runner(),
@@ -263,7 +291,7 @@ async def running(
         bench.client,
         task_queue=bench.order_queue,
         workflows=list(order_workflows),
-        activities=[*activities_of(orders, payments), *more_activities],
+        activities=[*activities_of(orders, payments, expiry), *more_activities],
         **options,
     )
     shipping_worker = Worker(

@@ -5,12 +5,12 @@ and how time passes. What it says goes out is compared with what the real workfl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from schemas.event_types import EventType
-from schemas.outbound import OutboundType
+from schemas.outbound import OrderAddressChanged, OutboundEvent, OutboundType
 from schemas.states import OrderState, ReasonCode
 
 CREATED = EventType.ORDER_CREATED
@@ -26,6 +26,8 @@ RETRY_MINUTES: Final = 70
 ATTEMPTS: Final = 3
 ARRIVAL: Final = 1_000
 """When a model's time begins, on the clock of the events: one without a time happens on arrival, after all others."""
+AHEAD: Final = 10_000_000
+"""The time of an event whose sender's clock is years ahead: it counts as of its arrival."""
 
 
 class Payment(StrEnum):
@@ -72,6 +74,18 @@ class Out:
     reason: Reason | None = None
     address: Mapping[str, str] | None = None
 
+    @classmethod
+    def of(cls, event: OutboundEvent) -> "Out":
+        """A published event; of an inbound one's id the last part."""
+        return cls(
+            type=event.type,
+            previous=event.previous_state,
+            state=event.state,
+            cause=event.cause.event_id.rpartition("/")[2] if event.cause else None,
+            reason=event.reason,
+            address=event.address.model_dump(exclude_none=True) if isinstance(event, OrderAddressChanged) else None,
+        )
+
     def __str__(self) -> str:
         words = [self.type.value, self.previous, "->", self.state, "by", self.cause, self.reason, self.address]
         return " ".join(str(word) for word in words if word is not None)
@@ -95,6 +109,10 @@ class Model:
     attempt: int = 0
     seen: set[str] = field(default_factory=set)
     held: list[Sent] = field(default_factory=list)
+    in_kafka: list[Sent] = field(default_factory=list)
+    """Events that are in Kafka, and that nobody has handed over."""
+    is_overdue: bool = False
+    """Whether the deadline is over, and is not acted upon as an event that could save the order is in Kafka."""
     created: Sent = Sent("", CREATED)
     """Without an id while there is none."""
     address: dict[str, str] = field(default_factory=dict)
@@ -112,6 +130,8 @@ class Model:
             self._begin()
         if event.id in self.seen:
             return
+        arrival = self.now + ARRIVAL
+        event = replace(event, at=arrival if event.at is None else min(event.at, arrival))
         self.seen.add(event.id)
         if self.activity == "receive_order":
             self.held.append(event)  # RECEIVED is an order's first transition.
@@ -129,9 +149,21 @@ class Model:
         if not held and self.postponed is not None:
             self.activity, self.postponed = self.postponed, None
 
+    def hand_over(self) -> None:
+        """The next event that is in Kafka comes, and whatever it brings about comes to its end."""
+        self.receive(self.in_kafka.pop(0))
+        self._finish()
+
+    def _finish(self) -> None:
+        while self.activity is not None:
+            self.go()
+
     def wait(self, minutes: int) -> None:
         """Time passes, and whatever the order has under way meanwhile comes to its end."""
         until = self.now + minutes
+        if self.is_overdue and not self.in_kafka:
+            self.is_overdue = False
+            self._after_deadline()
         while self.activity is not None or (self.deadline is not None and self.deadline <= until):
             if self.activity is not None:
                 self.go()
@@ -166,18 +198,19 @@ class Model:
             self._refuse(event, reason)
         elif event.type is CREATED:
             self.created, self.activity, self.deadline = event, "receive_order", None
+            self.is_overdue = False
             self.address = dict(event.address)
         elif self.state is None or (event.type is APPROVED and self.state is State.RECEIVED):
             self.held.append(event)
         elif event.type is APPROVED:
             self._move(State.APPROVED, cause=event)
-            self.deadline = None
+            self.deadline, self.is_overdue = None, False
             self._begin_outside("charge_payment")
         elif event.type is CANCELLED:
             self._end(State.CANCELLED, Reason.CANCELLED_BY_REQUEST, event)
         else:
             self.address |= event.address
-            self.address_at = self._time_of(event)
+            self.address_at = event.at or 0
             changed = dict(self.address)
             self.out.append(Out(OutboundType.ADDRESS_CHANGED, self.state, self.state, event.id, address=changed))
 
@@ -191,7 +224,7 @@ class Model:
             # What is postponed is not scheduled yet: its window is open.
             Reason.ALREADY_CHARGED: event.type is CANCELLED and approved and self.postponed != "charge_payment",
             Reason.ALREADY_SHIPPING: event.type is ADDRESS and self._is_shipping,
-            Reason.STALE: event.type is ADDRESS and self.state is not None and self._time_of(event) < self.address_at,
+            Reason.STALE: event.type is ADDRESS and self.state is not None and (event.at or 0) < self.address_at,
         }
         return next((reason for reason, refused in refusals.items() if refused), None)
 
@@ -199,9 +232,6 @@ class Model:
     def _is_shipping(self) -> bool:
         before = (None, State.RECEIVED, State.VALIDATED, State.APPROVED)
         return self.state not in before and self.postponed != "prepare_package"
-
-    def _time_of(self, event: Sent) -> int:
-        return self.now + ARRIVAL if event.at is None else event.at
 
     def _decide_held(self) -> None:
         """What came too early is decided in its order."""
@@ -276,8 +306,14 @@ class Model:
         self._move(State.SHIPPED)
         self._end(State.COMPLETED)
 
+    def _could_be_saved(self) -> bool:
+        saving = {None: {CREATED}, State.VALIDATED: {APPROVED, CANCELLED}}.get(self.state, set())
+        return any(event.type in saving for event in self.in_kafka)
+
     def _after_deadline(self) -> None:
-        if self.state is None:
+        if self._could_be_saved():
+            self.is_overdue = True
+        elif self.state is None:
             held, self.held, self.is_running = self.held, [], False
             for event in held:
                 self._refuse(event, Reason.UNKNOWN_ORDER)
@@ -297,4 +333,5 @@ class Model:
         """The last transition; what was held for later comes too late."""
         self._move(state, reason, cause)
         self.activity = self.postponed = self.deadline = None
+        self.is_overdue = False
         self._decide_held()

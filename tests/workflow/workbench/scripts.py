@@ -23,9 +23,12 @@ class Round:
     steps: tuple[Sent | Do, ...]
     publishing_is_held: bool = False
     """Whether nothing is published until the round is over: the run then answers while it publishes, also its end."""
+    late: tuple[Sent, ...] = ()
+    """Events that come to Kafka in this round, and are handed over only after the time that follows it."""
 
     def __str__(self) -> str:
-        return f"[{', '.join(map(str, self.steps))}{' (not published)' if self.publishing_is_held else ''}]"
+        late = f" (in Kafka: {', '.join(map(str, self.late))})" if self.late else ""
+        return f"[{', '.join(map(str, self.steps))}{' (not published)' if self.publishing_is_held else ''}{late}]"
 
 
 Script: TypeAlias = tuple[Round, ...]
@@ -36,6 +39,7 @@ def with_one_step_less(script: Script) -> list[Script]:
     smaller = []
     for number, one in enumerate(script):
         shorter = [replace(one, steps=one.steps[:at] + one.steps[at + 1 :]) for at in range(len(one.steps))]
+        shorter += [replace(one, late=one.late[:at] + one.late[at + 1 :]) for at in range(len(one.late))]
         if one.publishing_is_held:
             shorter.append(replace(one, publishing_is_held=False))
         smaller += [(*script[:number], instead, *script[number + 1 :]) for instead in shorter]

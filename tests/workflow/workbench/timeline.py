@@ -24,7 +24,7 @@ from orders.mapping import OrderMapping
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.order import OrderPolicy
-from schemas.outbound import OrderAddressChanged, OutboundEvent
+from schemas.outbound import OutboundEvent
 from schemas.states import PaymentStatus
 from schemas.workflow_io import OrderStatus
 from tests.helpers.system.waiting import assert_eventually
@@ -46,6 +46,7 @@ from tests.workflow.workbench.model import (
 from tests.workflow.workbench.scripts import Do, Round, Script, with_one_step_less
 from tests.workflow.workbench.time_skipping import repeated
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE, STATUS_QUERY, order_workflow_id, shipping_workflow_id
+from workflows.policies import HANDOVER_PAUSE_FACTOR
 
 POLICY: Final = OrderPolicy(
     approval_timeout=timedelta(minutes=APPROVAL_MINUTES),
@@ -54,8 +55,12 @@ POLICY: Final = OrderPolicy(
     shipping_retry_delay=timedelta(minutes=RETRY_MINUTES),
     # What waits at a gate waits in real time.
     activity_start_to_close=timedelta(minutes=2),
+    # Only the question before a deadline is ever asked again: seldom, as hours pass.
+    retry_maximum_interval=timedelta(minutes=10) / HANDOVER_PAUSE_FACTOR,
 )
 MAPPING: Final = OrderMapping({}, POLICY)
+ASKED_AGAIN: Final = 12
+"""Minutes after which an order that waits for what is in Kafka has asked again."""
 TO_THE_END: Final = 24 * 60
 """Minutes after which every order has come to its end."""
 _SETTLES_WITHIN: Final = timedelta(seconds=60)
@@ -91,6 +96,13 @@ class Timeline:
             await self.clock.skip(timedelta(minutes=minutes))
             await asyncio.gather(*(life.wait(minutes) for life in lives))
             await self.clock.check()
+            if any(number < len(life.script) and life.script[number].late for life in lives):
+                await asyncio.gather(*(life.hand_over() for life in lives))
+                await self.clock.skip(timedelta(minutes=ASKED_AGAIN))
+                await asyncio.gather(*(life.wait(ASKED_AGAIN) for life in lives))
+                await self.clock.check()
+            for life in lives:
+                life.shut()
         await asyncio.gather(*(life.check_the_end() for life in lives))
         await self.clock.check()
         return lives
@@ -153,12 +165,31 @@ class Life:
             await self._go()
         await self._everything_decided()
         self.gate.open()
+        late = self.script[number].late if number < len(self.script) else ()
+        for sent in late:
+            self.timeline.bench.kafka.produce(self.order_id, sent.type)
+            self.model.in_kafka.append(sent)
 
     @_keeps_failure
     async def wait(self, minutes: int) -> None:
         self.model.wait(minutes)
         await self._everything_decided()
-        self.gate.shut()
+
+    @_keeps_failure
+    async def hand_over(self) -> None:
+        """The bridge is back: what is in Kafka comes in its order, and then its offsets are committed."""
+        kafka = self.timeline.bench.kafka
+        while self.model.in_kafka:
+            sent = self.model.in_kafka[0]
+            self.model.hand_over()
+            await self._dispatch(sent)
+            await self._everything_decided()
+        kafka.hand_over_all_of(self.order_id)
+
+    def shut(self) -> None:
+        """From now on activities wait at the gate."""
+        if self.failure is None:
+            self.gate.shut()
 
     async def _play(self, this: Round) -> None:
         self._hold_publishing(this.publishing_is_held)
@@ -183,14 +214,7 @@ class Life:
             self.gate.hold_publishing(True)
         activity_before, postponed_before = self.model.activity, self.model.postponed
         self.model.receive(sent)
-        event = InboundEvent(
-            event_id=f"{self.order_id}/{sent.id}",
-            type=sent.type.value,
-            occurred_at=None if sent.at is None else _NOON + timedelta(minutes=sent.at),
-            body=self._body(sent),
-        )
-        call = MAPPING.call_for(self.order_id, sent.type, event)
-        await repeated(lambda: self.timeline.caller.make(call))
+        await self._dispatch(sent)
         if activity_before == VALIDATING:
             if self.model.over:
                 self.gate.let_go()
@@ -201,6 +225,16 @@ class Life:
         has_begun = self.model.activity not in (activity_before, "receive_order")
         if self.model.over or has_begun or self.model.postponed != postponed_before:
             await self._everything_decided()
+
+    async def _dispatch(self, sent: Sent) -> None:
+        event = InboundEvent(
+            event_id=f"{self.order_id}/{sent.id}",
+            type=sent.type.value,
+            occurred_at=None if sent.at is None else _NOON + timedelta(minutes=sent.at),
+            body=self._body(sent),
+        )
+        call = MAPPING.call_for(self.order_id, sent.type, event)
+        await repeated(lambda: self.timeline.caller.make(call))
 
     async def _pending_activities(self) -> set[str]:
         description = await self.timeline.bench.client.get_workflow_handle(order_workflow_id(self.order_id)).describe()
@@ -276,13 +310,13 @@ class Life:
         return self.timeline.bench.store.events_of(self.order_id)[: order.last_published_sequence]
 
     def _compare(self, events: Sequence[OutboundEvent]) -> None:
-        found = [_seen(event) for event in events]
+        found = [Out.of(event) for event in events]
         if found != self.model.out[: len(found)]:
             raise DisagreementError(self._story(f"{len(found)} events"))
 
     def _story(self, seen: str) -> str:
         lines = [f"expected {len(self.model.out)} events, and {self.model.activity} under way; found {seen}"]
-        found = [_seen(event) for event in self._published()]
+        found = [Out.of(event) for event in self._published()]
         for number in range(max(len(found), len(self.model.out))):
             ours = self.model.out[number] if number < len(self.model.out) else None
             real = found[number] if number < len(found) else None
@@ -346,18 +380,6 @@ async def _eventually(
             raise AssertionError("the server does not answer") from error
 
     await assert_eventually(holds, timeout=_SETTLES_WITHIN, message=message)
-
-
-def _seen(event: OutboundEvent) -> Out:
-    """A published event, as far as the rules decide it."""
-    return Out(
-        type=event.type,
-        previous=event.previous_state,
-        state=event.state,
-        cause=event.cause.event_id.rpartition("/")[2] if event.cause else None,
-        reason=event.reason,
-        address=event.address.model_dump(exclude_none=True) if isinstance(event, OrderAddressChanged) else None,
-    )
 
 
 @asynccontextmanager
