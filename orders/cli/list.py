@@ -8,12 +8,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from activities.adapters.postgres.reader import OrderRecord
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.safe_text import safe_text
 from orders.cli.times import age_text, parse_time
 from orders.local.endpoints import server_settings
-from orders.operations.listing import list_orders, order_json, recorded_state
+from orders.operations.listing import ListedOrder, list_orders, order_json, recorded_state
 
 app = command_app()
 
@@ -44,8 +43,8 @@ def list_(
     """List orders by state and age, those that have not changed for longest first.
 
     From Postgres, which has every order that was accepted, for as long as its table is kept. An order that waits for
-    approval is VALIDATED there, and is found by either name. What Temporal finds by customer or payment is in
-    docs/operating.md.
+    approval is VALIDATED there, and is found by either name; one whose time is over, and that waits until what was in
+    Kafka by then has been handed over, says so. What Temporal finds by customer or payment is in docs/operating.md.
 
     Example: [bold]orders list --state validated --older-than 10s[/bold]
     """
@@ -67,12 +66,14 @@ def list_(
         notes.print("no order is like that")
 
 
-def _table(found: Sequence[OrderRecord]) -> Table:
+def _table(found: Sequence[ListedOrder]) -> Table:
     now = datetime.now(UTC)
-    table = Table(
-        "order", "state", "unchanged for", "amount", "payment", "customer", "reason", box=None, pad_edge=False
-    )
-    for order in found:
+    columns = ["order", "state", "unchanged for", "amount", "payment", "customer", "reason"]
+    if any(listed.waits_for for listed in found):
+        columns.append("waits for")
+    table = Table(*columns, box=None, pad_edge=False)
+    for listed in found:
+        order = listed.row
         cells = (
             order.order_id,
             order.state,
@@ -81,6 +82,7 @@ def _table(found: Sequence[OrderRecord]) -> Table:
             order.details.payment_id,
             order.details.customer_id or "",
             order.reason or "",
+            listed.waits_for or "",
         )
-        table.add_row(*(escape(safe_text(cell)) for cell in cells))
+        table.add_row(*(escape(safe_text(cell)) for cell in cells[: len(columns)]))
     return table

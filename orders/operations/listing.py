@@ -1,16 +1,31 @@
-"""Orders by state and age, from Postgres: what `orders list` shows."""
+"""Orders by state and age, from Postgres, and what Temporal knows of overdue ones: what `orders list` shows."""
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from activities.adapters.postgres.reader import PAGE_MAX, OrderRecord
 from orders.clients.opened import Clients
 from orders.errors import UsageError
+from orders.operations.expiry_waits import expiry_waits
+from orders.settings import Settings
+from orders.settings.types import span
 from schemas.states import OrderState, OrderStep
 
 OPEN_STATES: Final = frozenset(state for state in OrderState if not state.is_final)
 """What is shown unless states are named: orders that somebody or something is still at."""
+_OVERDUE_MAX: Final = 500
+"""Most orders of one list that Temporal is asked of, those that have not changed for longest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedOrder:
+    """An order of the list."""
+
+    row: OrderRecord
+    waits_for: str | None = None
+    """What an order waits for whose time for approval is over; None for every other."""
 
 
 _RECORDED_AS: Final = {OrderStep.AWAITING_MANUAL_APPROVAL: OrderState.VALIDATED}
@@ -39,7 +54,7 @@ def recorded_state(text: str) -> OrderState:
 
 async def list_orders(
     clients: Clients, states: Collection[OrderState], *, until: datetime | None, limit: int
-) -> list[OrderRecord]:
+) -> list[ListedOrder]:
     """Orders in any of these states, those that have not changed for longest first.
 
     Args:
@@ -60,11 +75,20 @@ async def list_orders(
             found += page
             if len(page) < size:
                 break
-    return found
+    waits = await expiry_waits(clients, _overdue(clients.settings, found))
+    return [ListedOrder(order, waits.get(order.order_id)) for order in found]
 
 
-def order_json(order: OrderRecord) -> dict[str, Any]:
+def _overdue(settings: Settings, orders: Iterable[OrderRecord]) -> list[str]:
+    """Those that would have expired by now, by the time that new orders are given. Only of these Temporal is asked."""
+    before = datetime.now(UTC) - span(settings.order_approval_timeout_seconds)
+    overdue = [one.order_id for one in orders if one.state is OrderState.VALIDATED and one.updated_at < before]
+    return overdue[:_OVERDUE_MAX]
+
+
+def order_json(listed: ListedOrder) -> dict[str, Any]:
     """An order for a program; where it goes to is in `orders status`."""
+    order = listed.row
     return {
         "order_id": order.order_id,
         "state": order.state,
@@ -77,4 +101,5 @@ def order_json(order: OrderRecord) -> dict[str, Any]:
         "currency": order.details.currency,
         "tracking_id": order.tracking_id,
         "last_sequence": order.last_sequence,
+        "waits_for": listed.waits_for,
     }
