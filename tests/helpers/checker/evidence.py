@@ -141,6 +141,8 @@ class Evidence:
     """How processes ended that have."""
     records_held_max: int = 2_000
     """How many records a bridge may hold."""
+    approval_timeout_seconds: float = 30.0
+    """How long an order waits for its approval."""
     confidential: tuple[str, ...] = ()
     """Texts that must appear in no log and no dead letter's ``dlq_*`` header: passwords, personal data."""
 

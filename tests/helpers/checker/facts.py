@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from schemas.states import ReasonCode
 from tests.helpers.checker.evidence import (
     AuditRow,
     Coordinates,
@@ -141,6 +142,11 @@ class Facts:
             if identity is not None:
                 found[identity].append(record)
         return found
+
+    def is_event(self, identity: tuple[str, str]) -> bool:
+        """Whether the event was one that could be applied: it was not set aside, nor refused as invalid."""
+        row = self.inbound.get(identity)
+        return row is not None and row.reason != ReasonCode.INVALID
 
     @cached_property
     def audit(self) -> dict[str, list[AuditRow]]:

@@ -3,12 +3,15 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
+from schemas.event_types import EventType
 from schemas.outbound import OUTBOUND_EVENT, OutboundType, outbound_event_id
 from schemas.states import FINAL_STATES, OrderState, ReasonCode
+from tests.helpers.checker.evidence import identity_of
 from tests.helpers.checker.facts import Facts, Violation
 from tests.helpers.messages.kafka_io import StoredRecord
 
@@ -102,6 +105,26 @@ def shipments_follow_the_order(facts: Facts) -> Iterator[Violation]:
             yield Violation("LIFE", order.order_id, f"is {order.state}, dispatched: {dispatched}")
         if shipment is not None and dispatched and shipment.address != order.address:
             yield Violation("LIFE", order.order_id, f"was sent to {shipment.address}, not to {order.address}")
+
+
+def approved_in_time_does_not_expire(facts: Facts) -> Iterator[Violation]:
+    """I17: no order expires whose approval was in Kafka before its deadline.
+
+    The deadline begins with VALIDATED, by the workflow's clock; a record's time is its topic's, the broker's best.
+    """
+    for order_id, bodies in facts.first_bodies.items():
+        at = {body["state"]: body["occurred_at"] for body in bodies if body.get("type") == OutboundType.STATE_CHANGED}
+        if OrderState.EXPIRED not in at or OrderState.VALIDATED not in at:
+            continue
+        validated_at = datetime.fromisoformat(at[OrderState.VALIDATED]).timestamp()
+        deadline = validated_at + facts.evidence.approval_timeout_seconds
+        for record in facts.evidence.inputs:
+            is_approval = facts.evidence.input_topics.get(record.topic) is EventType.ORDER_APPROVED
+            identity = identity_of(record) if is_approval else None
+            in_time = record.timestamp_ms / 1_000 < deadline
+            if identity is not None and identity[0] == order_id and in_time and facts.is_event(identity):
+                early = deadline - record.timestamp_ms / 1_000
+                yield Violation("I17", order_id, f"expired, and was approved {early:.1f} s before its deadline")
 
 
 def sequences_are_gapless(facts: Facts) -> Iterator[Violation]:

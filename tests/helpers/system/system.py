@@ -17,6 +17,7 @@ from temporalio.service import RPCError
 
 from bridge import EngineLimits
 from schemas.event_types import EventType
+from schemas.order import OrderPolicy
 from stack import Endpoints, Tools
 from tests.helpers.checker import postgres_rows
 from tests.helpers.checker.commit_log import commits_of
@@ -40,6 +41,7 @@ from tests.helpers.system.waiting import assert_eventually
 PARTITIONS = 4
 TASK_QUEUES = ("order-tq", "shipping-tq")
 RECORDS_HELD_MAX = EngineLimits().records_held_max
+APPROVAL_SECONDS = OrderPolicy().approval_timeout.total_seconds()
 RETENTION_SECONDS = 24 * 3600
 """The least that Temporal accepts."""
 CONSOLE_TIMEOUT_SECONDS = 60.0
@@ -230,6 +232,7 @@ class OrderSystem:
             logs={process.name: process.log for process in self.processes},
             ends=tuple(process.end for process in self.processes if process.end is not None),
             records_held_max=int(self.settings.get("BRIDGE_RECORDS_HELD_MAX", RECORDS_HELD_MAX)),
+            approval_timeout_seconds=float(self.settings.get("ORDER_APPROVAL_TIMEOUT_SECONDS", APPROVAL_SECONDS)),
             confidential=(PLANTED_SECRET, *self.confidential),
         )
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 import pytest
@@ -152,6 +153,20 @@ def header_of_the_first_event(name: str, value: bytes) -> Callable[[Evidence], E
 
 ALIEN = input_record("order.created", 77, b"never produced")
 
+
+def expired(evidence: Evidence, *, early_seconds: float) -> Evidence:
+    """The order is EXPIRED, and its approval came to Kafka so long before its deadline."""
+    path = [("RECEIVED", "order.created:0:0"), ("VALIDATED", None), ("EXPIRED", None)]
+    bodies = path_of("o-1", path)
+    validated_at = datetime.fromisoformat(bodies[1]["occurred_at"]).timestamp()
+    at_ms = round((validated_at + evidence.approval_timeout_seconds - early_seconds) * 1_000)
+    inputs = [
+        replace(record, timestamp_ms=at_ms) if record.topic == "order.approved" else record
+        for record in evidence.inputs
+    ]
+    return replace(with_published(evidence, bodies), inputs=tuple(inputs))
+
+
 WRONG: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
     "a malformed record without a dead letter": ("I1", fields(dead_letters=())),
     "a record that is applied and set aside": (
@@ -244,6 +259,10 @@ WRONG: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
         "I16",
         fields(dead_letters=(letter_of(MALFORMED, dlq_message="bad street Rosenweg 7"),)),
     ),
+    "an order that expired though it was approved in time": (
+        "I17",
+        lambda evidence: expired(evidence, early_seconds=1),
+    ),
     "a state that was jumped over": ("LIFE", jumped_over_payment),
     "a state after the end": ("LIFE", went_on_after_the_end),
     "a wrong previous state": ("LIFE", wrong_previous_state),
@@ -283,8 +302,13 @@ def test_wrong_evidence_is_found(invariant: str, change: Callable[[Evidence], Ev
 
 def test_every_invariant_of_the_checker_is_shown_broken() -> None:
     assert {invariant for invariant, _ in WRONG.values()} == {
-        "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I15", "I16", "I19", "LIFE",
+        "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I15", "I16", "I17", "I19", "LIFE",
     }  # fmt: skip
+
+
+def test_an_approval_after_the_deadline_saves_no_order() -> None:
+    found = {violation.invariant for violation in check(expired(GOOD, early_seconds=-1))}
+    assert "I17" not in found
 
 
 def test_a_failure_names_invariant_order_and_what_happened() -> None:
