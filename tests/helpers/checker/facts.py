@@ -95,6 +95,11 @@ class Facts:
         return tuple(sorted(found, key=lambda line: line.at))
 
     @cached_property
+    def has_worker_logs(self) -> bool:
+        """Whether the evidence holds what workers logged: the demonstration keeps the logs of its own."""
+        return any("worker" in process for process in self.evidence.logs)
+
+    @cached_property
     def failed_activities(self) -> set[tuple[str, str]]:
         """Workflow and type of the error of each failed attempt of an activity, as the workers' logs tell them."""
         lines = [

@@ -49,8 +49,11 @@ LOSES_AN_ATTEMPT = ("ShipmentRefused", "ProviderGivenUp")
 def providers_end_orders(facts: Facts) -> Iterator[Violation]:
     """I19: an order that ends for want of an answer, or cannot be shipped, does so for what a provider did.
 
-    As far as evidence can tell: a worker's log names the answer, or that the provider was given up.
+    As far as evidence can tell: a worker's log names the answer, or that the provider was given up. Without the log of
+    any worker there is nothing to tell it by.
     """
+    if not facts.has_worker_logs:
+        return
     for order_id, bodies in facts.first_bodies.items():
         ends = {(body.get("state"), body.get("reason")) for body in bodies}
         types = {kind for workflow, kind in facts.failed_activities if workflow == f"order:{order_id}"}
