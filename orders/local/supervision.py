@@ -17,9 +17,6 @@ from orders.processes.running import PARENT_VARIABLE
 
 FAST_FAILURE_SECONDS: Final = 10.0
 """A child that ended by itself and lived for less has failed fast."""
-FAST_KILL_SECONDS: Final = 1.0
-"""One that was killed did not fail; but where it is killed before it can have begun its work, starting it again is as
-little use."""
 FAST_FAILURES_MAX: Final = 5
 """So many in a row, and starting it again is no use."""
 _RESTART_PAUSES_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -89,8 +86,9 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             lived = time.monotonic() - began
-            is_fast = lived < (FAST_KILL_SECONDS if status == -signal.SIGKILL else FAST_FAILURE_SECONDS)
-            child.fast_failures = child.fast_failures + 1 if is_fast else 1
+            # Whoever was killed has not failed.
+            has_failed_fast = lived < FAST_FAILURE_SECONDS and status != -signal.SIGKILL
+            child.fast_failures = child.fast_failures + 1 if has_failed_fast else 1
             self._give_up_if_hopeless(child, status)
             pause = _RESTART_PAUSES_SECONDS[min(child.fast_failures, len(_RESTART_PAUSES_SECONDS)) - 1]
             child.restarts += 1

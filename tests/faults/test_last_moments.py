@@ -50,6 +50,7 @@ async def test_a_bridge_that_is_killed_again_and_again_hands_records_over_within
         took = []
         try:
             for number in range(kills + 1):
+                assert not running.done(), "it is kept running"
                 began = time.monotonic()
                 if number:
                     assert bridge.process is not None
