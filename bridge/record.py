@@ -74,8 +74,17 @@ class Record:
 
     @property
     def coordinates(self) -> str:
-        """``topic:partition:offset``: what no other record has, as long as the topic lives."""
+        """``topic:partition:offset``: where it is."""
         return f"{self.topic}:{self.partition}:{self.offset}"
+
+    @property
+    def identity(self) -> str:
+        """``topic:partition:offset:fingerprint``: what no other record has, on whatever cluster, ever.
+
+        A cluster's id would not do in the place of the fingerprint: a topic that is made anew keeps it, and so do
+        clusters that are set up from one file.
+        """
+        return f"{self.coordinates}:{self.fingerprint.hex()}"
 
     @property
     def size_bytes(self) -> int:

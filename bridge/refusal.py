@@ -40,6 +40,7 @@ class RefusalCode(StrEnum):
     """The record stands for a batch of records that unfolds beyond the bound: none of them is looked at."""
 
     JSON_INVALID = "json_invalid"
+    JSON_QUOTES = "json_quotes"
     JSON_TRUNCATED = "json_truncated"
     JSON_SEVERAL_DOCUMENTS = "json_several_documents"
     JSON_COMMENT = "json_comment"
@@ -67,10 +68,13 @@ class RefusalCode(StrEnum):
     """For mappings that read the event's time."""
     DATA_MISSING = "data_missing"
 
+    BODY_WRAPPED = "body_wrapped"
+    """The body is within an envelope that nobody has taken off."""
     FIELD_MISSING = "field_missing"
     FIELD_WRONG_TYPE = "field_wrong_type"
     FIELD_BOOLEAN_FOR_NUMBER = "field_boolean_for_number"
     FIELD_TEXT_FOR_NUMBER = "field_text_for_number"
+    FIELD_NOT_WHOLE = "field_not_whole"
     FIELD_TOO_LONG = "field_too_long"
     FIELD_TOO_SHORT = "field_too_short"
     FIELD_OUT_OF_RANGE = "field_out_of_range"

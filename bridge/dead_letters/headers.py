@@ -25,8 +25,8 @@ HEADER_FORMAT_VERSION: Final = "1"
 
 _RENAMED = re.compile(rf"(?:{FORGED_PREFIX})*{PREFIX}")
 _POINTER_KEY_MAX_BYTES: Final = 1_024
-_POINTER_HEADER_MAX_BYTES: Final = 280
-"""The longest coordinates: a topic of 249, a partition of 10 and an offset of 19 characters, and two colons."""
+_POINTER_HEADER_MAX_BYTES: Final = 297
+"""The longest identity: a topic of 249, a partition of 10, an offset of 19, a fingerprint of 16 characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ def _own_headers(record: Record, refusal: Refusal, attempts: int) -> tuple[Heade
         "dlq_source_partition": str(record.partition),
         "dlq_source_offset": str(record.offset),
         "dlq_source_timestamp_ms": str(record.timestamp_ms),
+        "dlq_source_fingerprint": record.fingerprint.hex(),
         "dlq_stage": refusal.stage.value,
         "dlq_error_code": refusal.code,
         "dlq_message": refusal.message,

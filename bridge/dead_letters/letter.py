@@ -7,7 +7,7 @@ from typing import Final, Self
 from bridge.dead_letters.headers import HEADER_FORMAT_VERSION, POINTER_HEADER, PREFIX, name_at_source
 from bridge.dead_letters.replay_headers import (
     replay_count,
-    replayed_coordinates,
+    replayed_identity,
     without_replay,
 )
 from bridge.record import Header, Record
@@ -26,9 +26,16 @@ class Origin:
     partition: int
     offset: int
     timestamp_ms: int
+    fingerprint: str
+    """Tells the record from another that has its offset, once the topic was made anew."""
 
     def __str__(self) -> str:
         return f"{self.topic}:{self.partition}:{self.offset}"
+
+    @property
+    def identity(self) -> str:
+        """What names the record's event where its sender gave it no id."""
+        return f"{self}:{self.fingerprint}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +92,14 @@ class Letter:
         return replay_count(self.source_headers)
 
     @property
-    def first_coordinates(self) -> str | None:
-        """Coordinates of the record that was set aside first, of which all later ones are replays.
+    def first_identity(self) -> str | None:
+        """Identity of the record that was set aside first, of which all later ones are replays.
 
-        Where they are not the origin's, a header of the source says so, which anyone may have put on.
+        Where it is not the origin's, a header of the source says so, which anyone may have put on.
         """
         if self.origin is None:
             return None
-        return replayed_coordinates(self.source_headers, self.origin.topic) or str(self.origin)
+        return replayed_identity(self.source_headers, self.origin.topic) or self.origin.identity
 
     @property
     def content_digest(self) -> bytes:
@@ -120,7 +127,8 @@ def _origin(own: dict[str, str]) -> Origin | None:
             own["dlq_source_topic"],
             int(own["dlq_source_partition"]),
             int(own["dlq_source_offset"]),
-            int(own.get("dlq_source_timestamp_ms", "-1")),
+            int(own["dlq_source_timestamp_ms"]),
+            own["dlq_source_fingerprint"],
         )
     except (KeyError, ValueError):
         return None

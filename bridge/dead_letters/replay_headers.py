@@ -7,17 +7,19 @@ from typing import Final
 from bridge.record import Header
 
 REPLAY_OF_HEADER: Final = "dlq_replay_of"
-"""``topic:partition:offset`` of the record that was set aside first; put on by whoever replays it."""
+"""`Record.identity` of the record that was set aside first; put on by whoever replays it."""
 REPLAY_COUNT_HEADER: Final = "dlq_replay_count"
 """How often the record has been replayed; read by whoever replays it, and by no bridge."""
 
-_COORDINATES = re.compile(r"(?P<topic>[A-Za-z0-9._-]{1,249}):(?P<partition>[0-9]{1,10}):(?P<offset>[0-9]{1,19})")
+_IDENTITY = re.compile(
+    r"(?P<topic>[A-Za-z0-9._-]{1,249}):(?P<partition>[0-9]{1,10}):(?P<offset>[0-9]{1,19}):[0-9a-f]{16}", re.ASCII
+)
 
 
-def replayed_coordinates(headers: Sequence[Header], topic: str) -> str | None:
-    """The coordinates of the record that this one repeats; None where it repeats none.
+def replayed_identity(headers: Sequence[Header], topic: str) -> str | None:
+    """The identity of the record that this one repeats; None where it repeats none.
 
-    They stand for the coordinates of the record itself where its sender named no event id, so that a record that is
+    It stands for the identity of the record itself where its sender named no event id, so that a record that is
     replayed, and replayed again, stays one event. Anyone may put this header on a record, and gains nothing that an
     event id of the sender's own does not give: it names the event, and no more. What is malformed, or names another
     topic, is ignored, as any header that is not ours.
@@ -29,7 +31,7 @@ def replayed_coordinates(headers: Sequence[Header], topic: str) -> str | None:
     for name, value in reversed(headers):
         if name == REPLAY_OF_HEADER:
             text = (value or b"").decode("ascii", "replace")
-            match = _COORDINATES.fullmatch(text)
+            match = _IDENTITY.fullmatch(text)
             return text if match is not None and match["topic"] == topic else None
     return None
 
@@ -45,17 +47,17 @@ def replay_count(headers: tuple[Header, ...]) -> int:
     return int(counts[-1])
 
 
-def replay_headers(headers: tuple[Header, ...], first_coordinates: str, count: int) -> tuple[Header, ...]:
+def replay_headers(headers: tuple[Header, ...], first_identity: str, count: int) -> tuple[Header, ...]:
     """The headers of a replay.
 
     Args:
         headers: The source record's.
-        first_coordinates: ``topic:partition:offset`` of the record that was set aside first.
+        first_identity: `Record.identity` of the record that was set aside first.
         count: 1 for the first replay.
     """
     return (
         *without_replay(headers),
-        (REPLAY_OF_HEADER, first_coordinates.encode()),
+        (REPLAY_OF_HEADER, first_identity.encode()),
         (REPLAY_COUNT_HEADER, str(count).encode()),
     )
 

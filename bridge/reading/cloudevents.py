@@ -1,5 +1,6 @@
 """CloudEvents 1.0 on Kafka (protocol binding 1.0.2): the attributes of an event, from headers or from the value."""
 
+import json
 from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,10 @@ EVENT_ID_MAX_CHARS = 512
 
 _CONTENT_TYPE_HEADER = "content-type"
 _ATTRIBUTES = ("specversion", "id", "source", "type", "time")
-_HEADERS = {_CONTENT_TYPE_HEADER: _CONTENT_TYPE_HEADER} | {f"ce_{name}": name for name in _ATTRIBUTES}
+_HEADERS = {_CONTENT_TYPE_HEADER: _CONTENT_TYPE_HEADER} | {
+    f"ce{separator}{name}": name for name in _ATTRIBUTES for separator in "_-"
+}
+"""The binding writes an underscore. Frameworks that write the dash of CloudEvents' HTTP binding are read alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ def read_binary_attributes(headers: tuple[Header, ...]) -> Attributes:
     """The CloudEvents attributes in a record's headers. All other headers are left alone.
 
     Raises:
-        RefusedError: A header of these is there twice, is no UTF-8, or breaks the CloudEvents specification.
+        RefusedError: A header of these is there twice with different values, is no UTF-8, or breaks the CloudEvents
+            specification.
     """
     if not headers:
         return _NONE
@@ -50,15 +55,18 @@ def read_binary_attributes(headers: tuple[Header, ...]) -> Attributes:
         name = _HEADERS.get(header.lower())
         if name is None:
             continue
-        if name in found:
-            raise _error(RefusalCode.HEADER_REPEATED, f"the header {header} is there more than once")
-        found[name] = _header_text(header, value)
+        text = _header_text(header, value)
+        if found.setdefault(name, text) != text:
+            raise _error(
+                RefusalCode.HEADER_REPEATED,
+                f"the header {header} is there more than once, or spelled in two ways, with different values; send one",
+            )
     content_type = found.pop(_CONTENT_TYPE_HEADER, "").partition(";")[0].strip().lower()
     if content_type.startswith("application/cloudevents"):
         if content_type != STRUCTURED_CONTENT_TYPE:
             raise _error(
                 RefusalCode.CONTENT_TYPE_UNSUPPORTED,
-                f"of CloudEvents content types only {STRUCTURED_CONTENT_TYPE} is read",
+                f"of CloudEvents content types only {STRUCTURED_CONTENT_TYPE} is read; send single events",
             )
         return _STRUCTURED
     if not found:
@@ -101,7 +109,9 @@ def read_structured_attributes(fields: dict[str, Any], limits: ReadLimits) -> tu
         if value is None:
             continue
         if not isinstance(value, str):
-            raise _error(RefusalCode.ATTRIBUTE_INVALID, f"the CloudEvents attribute {name} is not a string")
+            raise _error(
+                RefusalCode.ATTRIBUTE_INVALID, f"the CloudEvents attribute {name} is no text; send it in quotes"
+            )
         found[name] = value
     content_type = fields.get("datacontenttype")
     if isinstance(content_type, str):
@@ -116,28 +126,46 @@ def _structured_data(fields: dict[str, Any], limits: ReadLimits) -> dict[str, An
     data, in_base64 = fields.get("data"), fields.get("data_base64")
     if in_base64 is None:
         if not isinstance(data, dict):
-            raise _error(RefusalCode.DATA_MISSING, "the CloudEvents member data is missing, or is not a JSON object")
+            raise _error(
+                RefusalCode.DATA_MISSING,
+                "the CloudEvents member data is missing, or is no JSON object; send the body there",
+            )
         return data
     if data is not None:
         raise _error(RefusalCode.ATTRIBUTE_INVALID, "of the CloudEvents members data and data_base64 send only one")
     try:
         decoded = b64decode(in_base64, validate=True)
     except (TypeError, ValueError):  # No text, other characters, or a length that no bytes have.
-        raise _error(RefusalCode.ATTRIBUTE_INVALID, "the CloudEvents member data_base64 is not Base64") from None
+        raise _error(
+            RefusalCode.ATTRIBUTE_INVALID, "the CloudEvents member data_base64 is not Base64; correct it, or send data"
+        ) from None
     return parse_object(decoded, limits)
 
 
 def _header_text(header: str, value: bytes | None) -> str:
     try:
-        return (value or b"").decode()
+        return without_json_quotes((value or b"").decode())
     except UnicodeDecodeError:
-        raise _error(RefusalCode.HEADER_NOT_UTF_8, f"the header {header} is not UTF-8") from None
+        raise _error(RefusalCode.HEADER_NOT_UTF_8, f"the header {header} is not UTF-8; encode it as UTF-8") from None
+
+
+def without_json_quotes(text: str) -> str:
+    """The text, without one pair of JSON quotes: several widely used tools write keys and headers as JSON."""
+    if len(text) < len('""') or text[0] != '"' or text[-1] != '"':
+        return text
+    try:
+        read = json.loads(text)
+    except ValueError:
+        return text[1:-1]
+    return read if isinstance(read, str) else text
 
 
 def _check_data_content_type(content_type: str) -> None:
     # JSON event format 1.0.2, section 3.1: any type whose subtype is json, or ends with +json.
     if content_type and not content_type.endswith(("/json", "+json")):
-        raise _error(RefusalCode.CONTENT_TYPE_UNSUPPORTED, "the content type of the data is not application/json")
+        raise _error(
+            RefusalCode.CONTENT_TYPE_UNSUPPORTED, "the content type of the data is not JSON; send application/json data"
+        )
 
 
 def _attributes(found: dict[str, str], *, prefix: str) -> Attributes:
@@ -146,10 +174,13 @@ def _attributes(found: dict[str, str], *, prefix: str) -> Attributes:
         if not value or any(character < " " or "\x7f" <= character <= "\x9f" for character in value):
             raise _error(
                 RefusalCode.ATTRIBUTE_INVALID,
-                f"the CloudEvents attribute {prefix}{name} is empty or holds a control character",
+                f"the CloudEvents attribute {prefix}{name} is empty or holds a control character; "
+                "correct it, or leave it out",
             )
     if found.get("specversion", SPEC_VERSION) != SPEC_VERSION:
-        raise _error(RefusalCode.SPECVERSION_UNSUPPORTED, f"of CloudEvents only specversion {SPEC_VERSION} is read")
+        raise _error(
+            RefusalCode.SPECVERSION_UNSUPPORTED, f"of CloudEvents only specversion {SPEC_VERSION} is read; send that"
+        )
     return Attributes(_event_id(found, prefix), found.get("type"), found.get("time"), given=True)
 
 
@@ -162,15 +193,18 @@ def _event_id(found: dict[str, str], prefix: str) -> str | None:
         missing = "source" if source is None else "id"
         raise _error(
             RefusalCode.ATTRIBUTE_MISSING,
-            f"the CloudEvents attribute {prefix}{missing} is missing; id and source name an event together",
+            f"the CloudEvents attribute {prefix}{missing} is missing: send it, as id and source name an event together",
         )
     if "|" in source:
-        raise _error(RefusalCode.ATTRIBUTE_INVALID, f"the CloudEvents attribute {prefix}source is not a URI reference")
+        raise _error(
+            RefusalCode.ATTRIBUTE_INVALID,
+            f"the CloudEvents attribute {prefix}source holds a |, which no URI reference has; send one that has none",
+        )
     joined = f"{source}|{event_id}"
     if len(joined) > EVENT_ID_MAX_CHARS:
         raise _error(
             RefusalCode.ATTRIBUTE_INVALID,
-            f"{prefix}source and {prefix}id together have more than {EVENT_ID_MAX_CHARS - 1} characters",
+            f"{prefix}source and {prefix}id together have more than {EVENT_ID_MAX_CHARS - 1} characters; shorten them",
         )
     return joined
 

@@ -2,8 +2,13 @@
 
 from typing import Any, Final, NamedTuple
 
-from bridge.dead_letters.replay_headers import replayed_coordinates
-from bridge.reading.cloudevents import read_binary_attributes, read_structured_attributes, reads_as_structured
+from bridge.dead_letters.replay_headers import replayed_identity
+from bridge.reading.cloudevents import (
+    read_binary_attributes,
+    read_structured_attributes,
+    reads_as_structured,
+    without_json_quotes,
+)
 from bridge.reading.json_text import ReadLimits, parse_object
 from bridge.record import Record
 from bridge.refusal import Refusal, RefusalCode, RefusedError, Stage
@@ -16,9 +21,9 @@ class Event(NamedTuple):
 
     id: str
     """What makes this event the same event when it comes again: CloudEvents' source and id as ``source|id``, else the
-    record's coordinates, also after a replay."""
+    record's own identity, also after a replay."""
     has_own_id: bool
-    """Whether the sender gave the id; False where it is made of the record's coordinates."""
+    """Whether the sender gave the id; False where it is made of the record itself."""
     type: str | None
     """The CloudEvents type; None where the sender gave none."""
     time: str | None
@@ -48,14 +53,15 @@ def read_event(record: Record, limits: ReadLimits = _DEFAULT_LIMITS, *, bare_mem
         attributes, fields = read_structured_attributes(fields, limits)
     event_id = attributes.event_id
     if event_id is None:
-        event_id = replayed_coordinates(record.headers, record.topic) or record.coordinates
+        event_id = replayed_identity(record.headers, record.topic) or record.identity
     return Event(event_id, attributes.event_id is not None, attributes.type, attributes.time, fields)
 
 
 def check_key(record: Record, key: str, *, name: str = "id") -> None:
-    """Refuses a record whose key is not the one that keeps its records in order. No key at all is fine.
+    """Refuses a record whose key is not the one that keeps its records in order. No key, or an empty one, is fine.
 
-    Records with different keys are in different partitions, where those of one thing would overtake each other.
+    Records with different keys are in different partitions, where those of one thing would overtake each other. One
+    pair of JSON quotes is taken off a key first.
 
     Args:
         record: The record.
@@ -65,12 +71,29 @@ def check_key(record: Record, key: str, *, name: str = "id") -> None:
     Raises:
         RefusedError: The record has another key.
     """
-    if record.key is None or record.key == key.encode():
+    if not record.key or record.key == key.encode():
         return
+    remedy = f"send the bare {name} as the key, or no key"
     try:
-        record.key.decode()
+        found = without_json_quotes(record.key.decode())
     except UnicodeDecodeError:
-        message = f"the record's key is not UTF-8; use the {name}, or no key"
-        raise RefusedError(Refusal(Stage.KEY, RefusalCode.KEY_NOT_UTF_8, message)) from None
-    message = f"the record's key is not its {name}; use the {name}, or no key"
-    raise RefusedError(Refusal(Stage.KEY, RefusalCode.KEY_MISMATCH, message))
+        raise _key_error(RefusalCode.KEY_NOT_UTF_8, f"the record's key is not UTF-8; {remedy}") from None
+    if found and found != key:
+        raise _key_error(RefusalCode.KEY_MISMATCH, f"the record's key {_habit(found, key)} {name}; {remedy}")
+
+
+def _habit(found: str, key: str) -> str:
+    """What a key is that is not the right one, in words to which what it should be is added."""
+    if found.startswith("\0"):
+        return "begins with a schema registry's magic byte: it is not its"
+    if found.lstrip()[:1] in ("{", "["):
+        return "is a JSON object or array, and not its"
+    if key in found:
+        return (
+            "has other characters around it (quotes, of which only one pair of JSON's is taken off, or blanks) than its"
+        )
+    return "is not its"
+
+
+def _key_error(code: RefusalCode, message: str) -> RefusedError:
+    return RefusedError(Refusal(Stage.KEY, code, message))

@@ -58,9 +58,7 @@ def parse_object(value: bytes | None, limits: ReadLimits) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise _syntax_error(error) from None  # The original's message quotes the document.
     if not isinstance(document, dict):
-        raise _json_error(
-            RefusalCode.JSON_NOT_AN_OBJECT, "the value is JSON, but not an object; send one object per record"
-        )
+        raise _json_error(RefusalCode.JSON_NOT_AN_OBJECT, _not_an_object(document))
     if "\\u" in text:
         # Only an escape can bring in a NUL or half a surrogate pair: raw ones are refused before this.
         _refuse_bad_characters(document)
@@ -77,7 +75,7 @@ def _text(value: bytes | None, limits: ReadLimits) -> str:
         raise _bytes_error(
             RefusalCode.VALUE_TOO_LARGE,
             f"the value has {len(value)} bytes, more than the limit of {limits.value_max_bytes} "
-            f"({limits.value_max_setting})",
+            f"({limits.value_max_setting}); send less, or have the limit raised",
         )
     _refuse_known_encodings(value)
     try:
@@ -129,7 +127,8 @@ def _refuse_deep_nesting(text: str) -> None:
             depth += 1
             if depth > DEPTH_MAX:
                 raise _json_error(
-                    RefusalCode.JSON_TOO_DEEP, f"objects and arrays are nested more than {DEPTH_MAX} deep"
+                    RefusalCode.JSON_TOO_DEEP,
+                    f"objects and arrays are nested more than {DEPTH_MAX} deep; send fewer levels",
                 )
         elif character in "}]":
             depth -= 1
@@ -145,18 +144,51 @@ def _syntax_error(error: json.JSONDecodeError) -> RefusedError:
     rest = text[position : position + 64].lstrip(_BLANKS)
     where = f"at line {error.lineno}, column {error.colno}"
     if error.msg.startswith("Invalid control character"):
-        code, what = RefusalCode.JSON_CONTROL_CHARACTER, "a control character stands unescaped in a string"
+        code, what = (
+            RefusalCode.JSON_CONTROL_CHARACTER,
+            "a control character stands in a string; escape it, as \\n for a line end",
+        )
     elif rest.startswith(_COMMENT_STARTS):
-        code, what = RefusalCode.JSON_COMMENT, "JSON has no comments"
+        code, what = RefusalCode.JSON_COMMENT, "JSON has no comments; leave it out"
+    elif _has_wrong_quotes(error, rest):
+        code, what = RefusalCode.JSON_QUOTES, 'names and texts stand in straight double quotes ("), and in no other'
     elif error.msg == "Extra data":
         code, what = RefusalCode.JSON_SEVERAL_DOCUMENTS, "more follows the JSON; send one object per record"
     elif _is_trailing_comma(text, position, rest):
-        code, what = RefusalCode.JSON_TRAILING_COMMA, "a comma stands before the end of an object or array"
+        code, what = (
+            RefusalCode.JSON_TRAILING_COMMA,
+            "a comma stands before the end of an object or array; leave it out",
+        )
     elif error.msg.startswith("Unterminated string") or not rest:
         code, what = RefusalCode.JSON_TRUNCATED, "the JSON ends too early; was it cut off?"
     else:
-        code, what = RefusalCode.JSON_INVALID, "the value is not JSON"
+        code, what = RefusalCode.JSON_INVALID, "the value is no JSON; send one JSON object"
     return _json_error(code, f"{what} ({where})")
+
+
+_OTHER_QUOTES = "'`\u00ab\u00bb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a\u300c\u300d\uff02\uff07"
+"""What editors and mail programs make of a quote, and what other languages write for one."""
+
+
+def _has_wrong_quotes(error: json.JSONDecodeError, rest: str) -> bool:
+    """Whether another quote, or none, stands where a name or a text begins."""
+    if rest[:1] in tuple(_OTHER_QUOTES):
+        return True
+    return error.msg.startswith("Expecting property name") and _BARE_NAME.match(rest) is not None
+
+
+_BARE_NAME = re.compile(r"[A-Za-z_$][\w$]*\s*:")
+"""A name without quotes, as programs write an object and JSON does not."""
+
+
+def _not_an_object(document: Any) -> str:
+    """What to say of a value that is JSON, and no object."""
+    if isinstance(document, list):
+        return "the value is an array; send its elements as records of their own"
+    if isinstance(document, str) and document.lstrip(_BLANKS)[:1] == "{":
+        return "the value is JSON within a text: it was encoded twice; send the object itself"
+    kind = {str: "a text", bool: "true or false", type(None): "null"}.get(type(document), "a number")
+    return f"the value is {kind}, and no object; send one JSON object per record"
 
 
 def _is_trailing_comma(text: str, position: int, rest: str) -> bool:
@@ -171,26 +203,33 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise _json_error(
             RefusalCode.JSON_REPEATED_NAME,
-            "an object has the same name twice; readers disagree on which one counts",
+            "an object has the same name twice, and readers disagree on which one counts; send one",
         )
     return members
 
 
 def _integer(digits: str) -> int:
     if len(digits) > INTEGER_MAX_CHARS:
-        raise _json_error(RefusalCode.JSON_INTEGER_TOO_LONG, f"an integer has more than {INTEGER_MAX_CHARS} characters")
+        raise _json_error(
+            RefusalCode.JSON_INTEGER_TOO_LONG,
+            f"an integer has more than {INTEGER_MAX_CHARS} characters, and readers read different numbers; send a text",
+        )
     return int(digits)
 
 
 def _float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise _json_error(RefusalCode.JSON_NUMBER_TOO_LARGE, "a number is beyond what a double can hold")
+        raise _json_error(
+            RefusalCode.JSON_NUMBER_TOO_LARGE, "a number is beyond what a double can hold; send a smaller one"
+        )
     return number
 
 
 def _not_a_number(_constant: str) -> NoReturn:
-    raise _json_error(RefusalCode.JSON_NOT_A_NUMBER, "JSON has no NaN and no Infinity")
+    raise _json_error(
+        RefusalCode.JSON_NOT_A_NUMBER, "JSON has no NaN and no Infinity; send a number, or leave the field out"
+    )
 
 
 def _refuse_bad_characters(document: dict[str, Any]) -> None:
@@ -210,7 +249,8 @@ def _refuse_bad_characters(document: dict[str, Any]) -> None:
                 )
             if _SURROGATE.search(item):
                 raise _json_error(
-                    RefusalCode.JSON_LONE_SURROGATE, "a string holds half a surrogate pair (\\ud800 to \\udfff)"
+                    RefusalCode.JSON_LONE_SURROGATE,
+                    "a string holds half a surrogate pair (\\ud800 to \\udfff); encode the whole character",
                 )
 
 

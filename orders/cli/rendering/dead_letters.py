@@ -38,7 +38,7 @@ def letter_lines(shown: Shown, value_bytes_max: int | None) -> Iterator[tuple[st
         yield "came from", safe_text(str(letter.origin))
         yield "its timestamp", time_text(letter.origin.timestamp_ms)
     if letter.replay_count:
-        yield "replays before", f"{letter.replay_count}, of {safe_text(letter.first_coordinates or '')}"
+        yield "replays before", f"{letter.replay_count}, of {safe_text(letter.first_identity or '')}"
     yield "reason", safe_text(f"{letter.error_code} ({letter.stage or 'no stage'})")
     yield "what to do", safe_text(letter.message)
     yield "attempts", safe_text(letter.attempts)

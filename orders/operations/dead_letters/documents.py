@@ -58,7 +58,7 @@ def letter_json(shown: Shown, value_bytes_max: int | None) -> dict[str, Any]:
         "pointer": letter.is_pointer,
         "original_gone": shown.gone,
         "replay_count": letter.replay_count,
-        "first_coordinates": letter.first_coordinates,
+        "first_identity": letter.first_identity,
         "key": bytes_json(shown.source.key),
         "headers": [{"name": name, "value": bytes_json(raw)} for name, raw in shown.headers],
         "renamed_headers": list(letter.renamed_headers),

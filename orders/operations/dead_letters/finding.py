@@ -28,6 +28,8 @@ class Summary:
     at: str
     timestamp_ms: int
     origin: str | None
+    identity: str | None
+    """Which record it was made of, told from another that has its place now; None where nobody knows."""
     stage: str
     error_code: str
     message: str
@@ -42,6 +44,7 @@ class Summary:
             at=letter.at,
             timestamp_ms=letter.record.timestamp_ms,
             origin=str(letter.origin) if letter.origin else None,
+            identity=letter.origin.identity if letter.origin else None,
             stage=letter.stage,
             error_code=letter.error_code,
             message=letter.message,
@@ -151,7 +154,7 @@ async def show_letter(clients: Clients, place: Place) -> Shown:
         return Shown(letter, letter.record)
     async with topic_scan(clients, [letter.origin.topic]) as sources:
         try:
-            return Shown(letter, await fetch_source(sources, letter.origin, letter.record.key))
+            return Shown(letter, await fetch_source(sources, letter.origin))
         except SourceGoneError as error:
             return Shown(letter, letter.record, str(error))
 

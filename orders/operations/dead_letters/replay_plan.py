@@ -20,7 +20,7 @@ class Claim(NamedTuple):
     A header says so, which any sender can put on. It counts for records of the letter's own key and partition only.
     """
 
-    first_coordinates: str
+    first_identity: str
     partition: int
     key: bytes | None
     """As a pointer keeps it: a record may be copied the first time, and be too large to be copied after a replay."""
@@ -49,9 +49,9 @@ class Planned:
     size_bytes: int = field(compare=False)
 
     @property
-    def first_coordinates(self) -> str:
+    def first_identity(self) -> str:
         """Where the record was when it was first set aside: its event's identity, where its sender gave it none."""
-        return self.claim.first_coordinates
+        return self.claim.first_identity
 
     @property
     def age(self) -> tuple[int, Place]:
@@ -187,7 +187,7 @@ class ReplayPlan:
                 self._refuse(
                     Refused(
                         str(other.place),
-                        f"says, as {last.place} does, that it repeats {last.first_coordinates}; one was too large to "
+                        f"says, as {last.place} does, that it repeats {last.first_identity}; one was too large to "
                         "be copied, so it cannot be told whether they are the same record, and only the last is taken: "
                         "look at both with `orders dlq show`, and if they are not, replay this by its place",
                     )
@@ -195,12 +195,12 @@ class ReplayPlan:
         return [sent]
 
     def _planned(self, letter: Letter) -> Planned | Refused:
-        origin, first = letter.origin, letter.first_coordinates
+        origin, first = letter.origin, letter.first_identity
         if origin is None or first is None:
             return Refused(letter.at, "is no dead letter of ours, or of another version: it does not say where it was")
         if origin.topic not in self._topics:
             return Refused(letter.at, f"comes from the topic {origin.topic!r}, which is none of the inbound topics")
-        _, first_partition, first_offset = first.rsplit(":", 2)
+        _, first_partition, first_offset, _ = first.rsplit(":", 3)
         return Planned(
             topic=origin.topic,
             partition=origin.partition,

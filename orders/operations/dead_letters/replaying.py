@@ -159,7 +159,7 @@ async def _load(
             records.append(_replay_record(one, letter.record, letter.source_headers))
             continue
         try:
-            source = await fetch_source(sources, origin, letter.record.key)
+            source = await fetch_source(sources, origin)
         except SourceGoneError as error:
             refused.append(Refused(letter.at, str(error)))
         else:
@@ -174,7 +174,7 @@ def _replay_record(planned: Planned, source: Record, headers: tuple[Header, ...]
         timestamp_ms=planned.origin.timestamp_ms if planned.origin.timestamp_ms >= 0 else None,
         key=source.key,
         value=source.value,
-        headers=replay_headers(headers, planned.first_coordinates, planned.replay_count + 1),
+        headers=replay_headers(headers, planned.first_identity, planned.replay_count + 1),
     )
 
 

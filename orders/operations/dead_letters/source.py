@@ -11,13 +11,12 @@ class SourceGoneError(Exception):
     """The record that a pointer stands for cannot be had. The text says why, with the pointer as its subject."""
 
 
-async def fetch_source(sources: TopicScan, origin: Origin, key: bytes | None) -> Record:
+async def fetch_source(sources: TopicScan, origin: Origin) -> Record:
     """The record that a pointer stands for, from where it was.
 
     Args:
         sources: a reader of the inbound topics.
         origin: where the record was.
-        key: the pointer's; None where it has none.
 
     Raises:
         SourceGoneError: the record is not there any more.
@@ -28,7 +27,7 @@ async def fetch_source(sources: TopicScan, origin: Origin, key: bytes | None) ->
         raise SourceGoneError(
             f"is a pointer, and {origin} cannot be read: its topic does not keep it any more, or it never could be read"
         )
-    if record.timestamp_ms != origin.timestamp_ms or (key is not None and record.key != key):
+    if record.fingerprint.hex() != origin.fingerprint:
         raise SourceGoneError(
             f"is a pointer, and at {origin} is another record now: was the topic deleted and made anew?"
         )

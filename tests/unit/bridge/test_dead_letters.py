@@ -53,6 +53,7 @@ def test_origin_and_refusal_are_in_headers() -> None:
         "dlq_source_partition": b"3",
         "dlq_source_offset": b"14",
         "dlq_source_timestamp_ms": b"1767225600123",
+        "dlq_source_fingerprint": record().fingerprint.hex().encode(),
         "dlq_stage": b"json",
         "dlq_error_code": b"json_invalid",
         "dlq_message": b"the value is not JSON",
@@ -114,7 +115,7 @@ def test_a_pointer_leaves_out_a_key_that_is_too_large_itself() -> None:
     assert make_pointer(record(key=b"k" * 1_025), REFUSAL).key is None
 
 
-LONGEST_COORDINATES = b"t" * 249 + b":4294967295:9223372036854775807"
+LONGEST_IDENTITY = b"t" * 249 + b":4294967295:9223372036854775807:0123456789abcdef"
 
 
 @pytest.mark.parametrize(
@@ -124,9 +125,9 @@ LONGEST_COORDINATES = b"t" * 249 + b":4294967295:9223372036854775807"
             (("dlq_replay_of", b"first"), ("a", b"1"), ("dlq_replay_count", b"1"), ("dlq_replay_of", b"last")),
             (("original_dlq_replay_of", b"last"), ("original_dlq_replay_count", b"1")),
         ),
-        ((("dlq_replay_of", LONGEST_COORDINATES),), (("original_dlq_replay_of", LONGEST_COORDINATES),)),
+        ((("dlq_replay_of", LONGEST_IDENTITY),), (("original_dlq_replay_of", LONGEST_IDENTITY),)),
         ((("dlq_replay_count", None),), (("original_dlq_replay_count", None),)),
-        ((("dlq_replay_of", b"fits"), ("dlq_replay_of", b"x" * 281), ("dlq_replay_count", b"1" * 281)), ()),
+        ((("dlq_replay_of", b"fits"), ("dlq_replay_of", b"x" * 298), ("dlq_replay_count", b"1" * 298)), ()),
         ((("original_dlq_replay_of", b"x"), ("dlq_message", b"forged")), ()),
     ],
     ids=["the last of each", "as long as any can be", "null", "longer than any can be", "others"],

@@ -11,7 +11,7 @@ from bridge.dead_letters.replay_headers import (
     REPLAY_COUNT_HEADER,
     REPLAY_OF_HEADER,
     replay_headers,
-    replayed_coordinates,
+    replayed_identity,
 )
 from orders.mapping import OrderMapping
 from orders.operations.dead_letters.replay_plan import Planned, ReplayPlan, ReplayRecord, TooManyError, chunks, waves
@@ -52,7 +52,7 @@ def plan_of(*letters: Letter, replays_max: int | None = 3, limit: int = 100) -> 
 def replayed(record: Record, letter: Letter, offset: int) -> Record:
     """The record as a replay of the letter puts it back; what a pointer does not hold is read from where it was."""
     source_headers = record.headers if letter.is_pointer else letter.source_headers
-    headers = replay_headers(source_headers, letter.first_coordinates or "", letter.replay_count + 1)
+    headers = replay_headers(source_headers, letter.first_identity or "", letter.replay_count + 1)
     return Record(record.topic, record.partition, offset, record.timestamp_ms, record.key, record.value, headers)
 
 
@@ -103,37 +103,38 @@ def test_a_record_keeps_one_identity_over_any_number_of_replays_and_failures(
     first = record = source(headers=given_headers)
     for number, pointer in enumerate(pointers, 1):
         letter = letter_of(record, pointer=pointer)
-        assert letter.first_coordinates == first.coordinates
+        assert letter.first_identity == first.identity
         record = replayed(record, letter, offset=100 + number)
         assert record.headers[:-2] == given_headers, "the sender's headers, and ours"
         for again in (letter_of(record), letter_of(record, pointer=True)):
-            assert (again.replay_count, again.first_coordinates) == (number, first.coordinates)
-    assert MAPPING.read(record).event.event_id == first.coordinates
+            assert (again.replay_count, again.first_identity) == (number, first.identity)
+    assert MAPPING.read(record).event.event_id == first.identity
 
 
 @pytest.mark.parametrize(
     "forged",
     [
-        b"order.approved:0:1",
+        b"order.approved:0:1:0123456789abcdef",
+        b"order.created:0:1",
         b"order.created:0",
         b"order.created:0:x",
-        b"order.created:0:1\n",
+        b"order.created:0:1:0123456789abcdef\n",
         b"\xff",
         b"",
         None,
-        b"order.created:0:99999999999999999999999",
+        b"order.created:0:99999999999999999999999:0123456789abcdef",
     ],
 )
 def test_a_replay_header_that_is_none_is_ignored(forged: bytes | None) -> None:
     record = source(headers=((REPLAY_OF_HEADER, forged),))
-    assert replayed_coordinates(record.headers, TOPIC) is None
-    assert MAPPING.read(record).event.event_id == record.coordinates
+    assert replayed_identity(record.headers, TOPIC) is None
+    assert MAPPING.read(record).event.event_id == record.identity
 
 
 def test_a_replay_header_names_the_event_and_nothing_more() -> None:
     """What a forged one can do, a body's ``event_id`` can as well; the record's own words come first."""
-    forged = ((REPLAY_OF_HEADER, b"order.created:0:1"),)
-    assert MAPPING.read(source(headers=forged)).event.event_id == "order.created:0:1"
+    forged = ((REPLAY_OF_HEADER, b"order.created:0:1:0123456789abcdef"),)
+    assert MAPPING.read(source(headers=forged)).event.event_id == "order.created:0:1:0123456789abcdef"
     named = (("ce_specversion", b"1.0"), ("ce_id", b"e"), ("ce_source", b"/s"), *forged)
     assert MAPPING.read(source(headers=named)).event.event_id == "/s|e"
     with pytest.raises(RefusedError):
@@ -174,9 +175,9 @@ def test_what_fails_again_and_again_is_sent_once_each_time_until_it_is_refused(
     assert "was replayed 3 times already" in plan.refused[0].why
 
 
-def of_seven(count: bytes = b"1") -> tuple[Header, ...]:
+def of_seven(count: bytes = b"1", *, first: Record | None = None) -> tuple[Header, ...]:
     """What a replay of the record 7 has, and whoever copies its headers."""
-    return (REPLAY_OF_HEADER, f"{TOPIC}:2:7".encode()), (REPLAY_COUNT_HEADER, count)
+    return (REPLAY_OF_HEADER, (first or source()).identity.encode()), (REPLAY_COUNT_HEADER, count)
 
 
 @pytest.mark.parametrize("pointer", [False, True])
@@ -185,11 +186,12 @@ def test_records_of_different_orders_are_all_sent_whatever_their_headers_say(poi
     letters = [
         letter_of(source(50 + at, key=key, headers=of_seven()), at, pointer=pointer) for at, key in enumerate(orders)
     ]
-    letters.append(letter_of(source(7, key=b"o-4"), 3))
+    seventh = source(7, key=b"o-4")
+    letters.append(letter_of(seventh, 3))
     planned, plan = plan_of(*letters)
     assert [one.own_offset for one in planned] == [7, 50, 51, 52]
     assert (plan.duplicates, plan.refused_count) == (0, 0)
-    assert {one.first_coordinates for one in planned} == {f"{TOPIC}:2:7"}, "the event stays as the bridge names it"
+    assert {one.first_identity for one in planned} == {source().identity, seventh.identity}
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ def test_pointers_that_may_be_the_same_are_sent_once_and_said() -> None:
 
 def test_a_pointer_of_a_record_without_a_timestamp_is_the_same_as_its_replay() -> None:
     first = source(7, timestamp_ms=-1)
-    again = source(50, headers=of_seven())
+    again = source(50, headers=of_seven(first=first))
     planned, plan = plan_of(letter_of(first, 0, pointer=True), letter_of(again, 1, pointer=True))
     assert ([one.place for one in planned], plan.duplicates, plan.refused) == ([Place(0, 1)], 1, [])
 
@@ -239,7 +241,10 @@ def test_a_replay_keeps_its_place_where_its_first_dead_letter_is_not_selected() 
     [
         ([source(7, key=b"o-2")], [7, 20, 50]),
         ([source(51, value=b"[]", headers=of_seven())], [20, 50, 51]),
-        ([source(7, value=b"[]"), source(51, value=b"[]", headers=of_seven())], [7, 20, 50]),
+        (
+            [source(7, value=b"[]"), source(51, value=b"[]", headers=of_seven(first=source(7, value=b"[]")))],
+            [7, 20, 50],
+        ),
     ],
     ids=["another record was there", "two claim the place", "another record was there and was replayed"],
 )
@@ -253,7 +258,8 @@ def test_a_header_that_is_contradicted_lets_nothing_overtake_its_order(others: l
 
 @pytest.mark.parametrize("claim", [b"order.created:2:99", b"order.created:2:50", b"order.created:1:7"])
 def test_a_header_that_names_what_cannot_have_been_before_moves_nothing(claim: bytes) -> None:
-    letters = [letter_of(source(50, headers=((REPLAY_OF_HEADER, claim),)), 0), letter_of(source(60, value=b"{}"), 1)]
+    headers = ((REPLAY_OF_HEADER, claim + b":0123456789abcdef"),)
+    letters = [letter_of(source(50, headers=headers), 0), letter_of(source(60, value=b"{}"), 1)]
     planned, _ = plan_of(*letters)
     assert [one.first_offset for one in planned] == [50, 60]
 
