@@ -1,6 +1,6 @@
 """The rules of an order's journal, which is the list of its numbered events. Pure, and the same for every store."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from activities.ports import SequenceConflictError, StoredEvent
@@ -56,19 +56,25 @@ def unrecorded(
 
 
 def outcomes_kept(outcomes: Iterable[EventOutcome]) -> tuple[EventOutcome, ...]:
-    """The outcomes that are recorded: of each event id the first that is not a duplicate.
+    """The outcomes that are recorded: of each event id and type the first that is not a duplicate.
 
     A duplicate may be answered while the first event of its id is still held. The first event's outcome counts.
     """
-    kept: dict[str, EventOutcome] = {}
+    kept: dict[tuple[str, str], EventOutcome] = {}
     for one in outcomes:
         if one.outcome is not InboundOutcome.DUPLICATE:
-            kept.setdefault(one.event_id, one)
+            kept.setdefault((one.event_id, one.type), one)
     return tuple(kept.values())
 
 
 def late_rejection(
-    order_id: str, sequence: int, event: InboundEvent, state: OrderState | None, at: datetime
+    order_id: str,
+    sequence: int,
+    event: InboundEvent,
+    state: OrderState | None,
+    at: datetime,
+    *,
+    reused: bool = False,
 ) -> OrderEventRejected:
     """The answer to an event that came after its order's life.
 
@@ -78,6 +84,7 @@ def late_rejection(
         event: the late event.
         state: the order's last state; None where the order is not known.
         at: when it was decided.
+        reused: whether its id was used for an event of another type.
     """
     return OrderEventRejected(
         order_id=order_id,
@@ -86,7 +93,7 @@ def late_rejection(
         state=state,
         occurred_at=at,
         cause=Cause(event_id=event.event_id, type=event.type),
-        reason=_late_reason(order_id, event, state),
+        reason=ReasonCode.EVENT_ID_REUSED if reused else _late_reason(order_id, event, state),
     )
 
 
@@ -102,17 +109,19 @@ def answer_late(
     order_id: str,
     events: Sequence[InboundEvent],
     *,
-    decided: set[str],
+    decided: Collection[tuple[str, str]],
     state: OrderState | None,
     last_sequence: int,
     at: datetime,
 ) -> tuple[tuple[EventOutcome, ...], tuple[OrderEventRejected, ...]]:
-    """Decides late events: an event whose id is decided is a duplicate, any other is rejected with the next number.
+    """Decides late events: one whose id and type are decided is a duplicate, any other is rejected.
+
+    Each rejection has the next number.
 
     Args:
         order_id: the order.
         events: the late events, in order.
-        decided: ids of this order's inbound events that are recorded already.
+        decided: id and type of this order's inbound events that are recorded already.
         state: the order's last state; None where the order is not known.
         last_sequence: the journal's last.
         at: when the events are decided.
@@ -121,14 +130,17 @@ def answer_late(
         How each event was decided, and the rejections to record and publish.
     """
     seen = set(decided)
+    ids = {event_id for event_id, _ in decided}
     outcomes: list[EventOutcome] = []
     rejections: list[OrderEventRejected] = []
     for event in events:
-        if event.event_id in seen:
+        if (event.event_id, event.type) in seen:
             outcome, reason = InboundOutcome.DUPLICATE, None
         else:
-            seen.add(event.event_id)
-            rejection = late_rejection(order_id, last_sequence + len(rejections) + 1, event, state, at)
+            sequence = last_sequence + len(rejections) + 1
+            rejection = late_rejection(order_id, sequence, event, state, at, reused=event.event_id in ids)
+            seen.add((event.event_id, event.type))
+            ids.add(event.event_id)
             rejections.append(rejection)
             outcome, reason = InboundOutcome.REJECTED, rejection.reason
         outcomes.append(

@@ -37,6 +37,8 @@ class OrderRules:
 
     amount_max: int = AMOUNT_MAX
     """Highest total, in minor units of the order's currency."""
+    amount_required: bool = False
+    """Whether an order must say what it costs."""
 
 
 class OrderActivities:
@@ -65,6 +67,8 @@ class OrderActivities:
     @activity.defn
     async def validate_order(self, request: ValidateOrder) -> ValidationResult:
         """Checks the order against the rules of the house."""
+        if self._rules.amount_required and not request.details.is_priced:
+            return ValidationResult(valid=False, reason=ReasonCode.AMOUNT_MISSING)
         if request.details.amount > self._rules.amount_max:
             return ValidationResult(valid=False, reason=ReasonCode.AMOUNT_OVER_LIMIT)
         return ValidationResult(valid=True)

@@ -56,7 +56,7 @@ class OrderStore(Protocol):
 
         Args:
             order_id: the order.
-            events: each with its id; an id that is recorded already is a duplicate, any other is rejected.
+            events: each with its id; one whose id and type are recorded already is a duplicate, any other is rejected.
             at: when the events are decided; the same for every attempt.
 
         Returns:

@@ -83,6 +83,10 @@ class OrderMapping:
         """The inbound topics."""
         return tuple(self._routes)
 
+    def event_type_of(self, topic: str) -> EventType:
+        """What an inbound topic holds."""
+        return self._routes[topic]
+
     def translate(self, record: Record) -> Call:
         """The call for a record.
 
@@ -159,8 +163,18 @@ def _check_event_type(event: Event, event_type: EventType) -> None:
     if event.type is not None and event.type != event_type.value:
         raise _envelope_error(
             RefusalCode.EVENT_TYPE_MISMATCH,
-            f"the CloudEvents type is not {event_type.value}, which is what this topic holds",
+            f"the CloudEvents type {_other_type(event.type)}; this topic holds {event_type.value}: "
+            "send exactly that as the type, or no type, and other events to their own topics",
         )
+
+
+def _other_type(sent: str) -> str:
+    """What a type is that is not the topic's, without showing it."""
+    if sent in set(EventType):
+        return f"is {sent}"
+    if any(event_type.value in sent for event_type in EventType):
+        return "has a name of ours with more around it, such as a domain or a version"
+    return "is none of ours"
 
 
 def _event_time(event: Event) -> datetime | None:
@@ -169,7 +183,7 @@ def _event_time(event: Event) -> datetime | None:
     try:
         return parse_rfc_3339(event.time)
     except ValueError as error:
-        raise _envelope_error(RefusalCode.EVENT_TIME_INVALID, f"the CloudEvents time is no time: {error}") from None
+        raise _envelope_error(RefusalCode.EVENT_TIME_INVALID, f"the CloudEvents time {error}") from None
 
 
 def _envelope_error(code: RefusalCode, message: str) -> RefusedError:

@@ -21,6 +21,15 @@ class LookUpOrder(Model):
     order_id: Identifier
 
 
+class DecidedEvent(Model):
+    """An inbound event that was decided, as far as a later one is a repeat of it."""
+
+    event_id: str
+    type: str
+    reused: bool = False
+    """Whether it was refused because its id had been used for an event of another type."""
+
+
 class OrderSnapshot(Model):
     """What Postgres knows of an order. Every field has its default where the order is new."""
 
@@ -30,8 +39,8 @@ class OrderSnapshot(Model):
     """State that the last recorded transition led to; None where no transition is recorded."""
     last_sequence: int = 0
     """Last number in the audit table. The order's next event has the next one."""
-    decided_event_ids: tuple[str, ...] = Field(default=(), strict=False)
-    """Ids of the inbound events that are decided; empty once the order is over, as the database answers then."""
+    decided_events: tuple[DecidedEvent, ...] = Field(default=(), strict=False)
+    """The inbound events that are decided; empty once the order is over, as the database answers then."""
     address_updated_at: Timestamp | None = None
     """Event time of the last address update that was applied."""
     tracking_id: str | None = None

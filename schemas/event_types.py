@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from schemas.base import TAKEN
 from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated, OrderApproved, OrderCancelled, OrderCreated
 
 
@@ -44,7 +45,11 @@ INBOUND: Final[Mapping[EventType, InboundType]] = {
             "customer_id": "c-42",
             "currency": "EUR",
             "items": [{"sku": "mug-blue", "quantity": 2, "unit_amount": 1250}],
-            "amount": 2500,
+            "adjustments": [
+                {"kind": "discount", "amount": -250, "description": "ten per cent"},
+                {"kind": "shipping", "amount": 490},
+            ],
+            "amount": 2740,
             "shipping_address": {
                 "street": "1 Example Street",
                 "city": "Utrecht",
@@ -86,7 +91,7 @@ def read_body(event: InboundEvent, order_id: str) -> InboundBody | None:
     if event.malformed:
         return None
     try:
-        body = INBOUND[EventType(event.type)].body.model_validate({"order_id": order_id, **event.body})
+        body = INBOUND[EventType(event.type)].body.model_validate({"order_id": order_id, **event.body}, context=TAKEN)
     except (ValidationError, ValueError):
         return None
     return body if body.order_id == order_id else None

@@ -6,68 +6,112 @@ from pydantic import FailFast, Field, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import PydanticCustomError
 
-from schemas.base import AMOUNT_MAX, Currency, EventId, Identifier, MinorUnits, Model, Text, Timestamp
-from schemas.order import Address, AddressUpdate, Item
+from schemas.base import (
+    AMOUNT_MAX,
+    EventId,
+    Identifier,
+    KnownCurrency,
+    MinorUnits,
+    Model,
+    NullIsAbsent,
+    OptionalEventId,
+    OptionalText,
+    OptionalTimestamp,
+    Sent,
+    Text,
+    Timestamp,
+)
+from schemas.order import Address, AddressUpdate, Adjustment, Item
 
 ITEMS_MAX = 1_000
 """Most lines of one order: bounds the work and the size of one message."""
 
+ADJUSTMENTS_MAX = 50
+"""Most adjustments of one order: every event that names its amount lists them."""
 
-class InboundBody(Model):
-    """What every inbound message has."""
+
+class InboundBody(Sent):
+    """What every inbound message has.
+
+    An optional field that is null is not given; nor is one that is a text, and blank.
+    """
 
     order_id: Identifier
-    event_id: EventId | None = None
-    """The event's identity where no CloudEvents id is given; the same id again is a duplicate."""
-    occurred_at: Timestamp | None = None
-    """When it happened upstream, where no ``ce_time`` is given."""
+    event_id: OptionalEventId = None
+    """The event's identity where no CloudEvents id is given; the same id and type again is a duplicate."""
+    occurred_at: OptionalTimestamp = None
+    """When it happened upstream, where no ``ce_time`` is given: RFC 3339, within the years 1 to 9999 in UTC."""
 
 
 class OrderCreated(InboundBody):
-    """An order was placed. ``{"order_id": "o-1", "payment_id": "p-1"}`` is a whole one."""
+    """An order was placed. ``{"order_id": "o-1", "payment_id": "p-1"}`` is a whole one, where amounts are not required.
+
+    Beside this schema: with items, amount is the sum of quantity x unit_amount over the items and of amount over the
+    adjustments; the order's total is neither below 0 nor above 10^15 minor units.
+    """
 
     payment_id: Identifier
-    customer_id: Text | None = None
-    currency: Currency = "USD"
+    customer_id: OptionalText = None
+    currency: KnownCurrency = "USD"
     # FailFast: a message of 512 KiB has room for 500,000 mistakes, and they would all be collected, for over a second.
-    items: Annotated[tuple[Item, ...], FailFast(), Field(strict=False, max_length=ITEMS_MAX)] = ()
+    items: Annotated[tuple[Item, ...], FailFast(), Field(strict=False, max_length=ITEMS_MAX), NullIsAbsent()] = ()
+    adjustments: Annotated[
+        tuple[Adjustment, ...], FailFast(), Field(strict=False, max_length=ADJUSTMENTS_MAX), NullIsAbsent()
+    ] = ()
+    """What is added to the sum of the items or taken off it: discounts, shipping, tax."""
     amount: MinorUnits | None = None
-    """Total in minor units; absent, it is the sum of the items."""
+    """Total in minor units, adjustments included; absent, it is the sum of items and adjustments."""
     shipping_address: Address | None = None
 
     @model_validator(mode="after")
-    def _amount_is_the_sum_of_the_items(self) -> Self:
-        if self.items and self.amount is not None and self.amount != self._sum_of_items():
+    def _amount_is_the_sum(self) -> Self:
+        if self.items and self.amount is not None and self.amount != self._sum():
             raise PydanticCustomError(
-                "amount_mismatch", "amount is not the sum of quantity x unit_amount over the items"
+                "amount_mismatch",
+                "has an amount that is not the sum of quantity x unit_amount over the "
+                "items and of amount over the adjustments: "
+                "correct either, or leave amount out",
+            )
+        if self.total < 0:
+            raise PydanticCustomError(
+                "amount_negative", "has a total below 0: adjustments take off no more than the items cost"
             )
         if self.total > AMOUNT_MAX:
             raise PydanticCustomError(
-                "amount_too_large", "the order's total is above {limit} minor units", {"limit": AMOUNT_MAX}
+                "amount_too_large",
+                "has a total above {limit} minor units: amounts are in minor units, such as cents",
+                {"limit": AMOUNT_MAX},
             )
         return self
 
-    def _sum_of_items(self) -> int:
-        return sum(item.quantity * item.unit_amount for item in self.items)
+    def _sum(self) -> int:
+        return sum(item.quantity * item.unit_amount for item in self.items) + sum(
+            one.amount for one in self.adjustments
+        )
 
     @property
     def total(self) -> int:
         """What the order costs, in minor units of its currency."""
-        return self._sum_of_items() if self.amount is None else self.amount
+        return self._sum() if self.amount is None else self.amount
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether it says what it costs: 0 where it says so, and not where nobody said anything."""
+        return self.amount is not None or bool(self.items or self.adjustments)
 
 
 class OrderApproved(InboundBody):
     """A person or a system approved the order."""
 
-    approved_by: Text | None = None
-    note: Text | None = None
+    approved_by: OptionalText = None
+    note: OptionalText = None
 
 
 class OrderCancelled(InboundBody):
     """The order is no longer wanted."""
 
-    cancelled_by: Text | None = None
-    reason: Text | None = None
+    cancelled_by: OptionalText = None
+    reason: OptionalText = None
 
 
 class OrderAddressUpdated(InboundBody):

@@ -1,47 +1,81 @@
 """What an order is: its items, its address, and how long and how often for its workflow."""
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.base import Currency, Identifier, MinorUnits, Model, Text
+from schemas.base import (
+    BLANK_PATTERN,
+    Currency,
+    Identifier,
+    MinorUnits,
+    Model,
+    NeededShortText,
+    NeededText,
+    OptionalShortText,
+    OptionalText,
+    Sent,
+    SignedMinorUnits,
+    whole,
+)
 
 
-class Address(Model):
-    """Where an order goes. All fields are optional: an order may be created before its address is known."""
+class Address(Sent):
+    """Where an order goes. All fields are optional: an order may be created before its address is known.
 
-    street: Text | None = None
-    city: Text | None = None
-    state: Text | None = None
-    zip_code: Text | None = None
-    country: Text | None = None
+    A field that is null or blank is not given.
+    """
+
+    street: OptionalText = None
+    city: OptionalText = None
+    state: OptionalText = None
+    zip_code: OptionalText = None
+    country: OptionalText = None
 
     def merged_with(self, update: "Address") -> "Address":
         """This address with each field that the update gives put over it."""
         return self.model_copy(update=update.model_dump(exclude_none=True))
 
 
+_NOT_GIVEN: Final[dict[str, Any]] = {"anyOf": [{"type": "null"}, {"type": "string", "pattern": BLANK_PATTERN}]}
+
+
 class AddressUpdate(Address):
     """A partial address: at least one field is given, the others stay as they are."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"not": {"properties": dict.fromkeys(Address.model_fields, _NOT_GIVEN)}},
+    )
 
     @model_validator(mode="after")
     def _gives_something(self) -> Self:
         if not self.model_dump(exclude_none=True):
             raise PydanticCustomError(
-                "address_empty", "an address update gives at least one of street, city, state, zip_code, country"
+                "address_empty",
+                "gives nothing that is not blank: send at least one of street, city, state, zip_code, country",
             )
         return self
 
 
-class Item(Model):
+class Item(Sent):
     """One line of an order."""
 
-    sku: Annotated[Text, Field(min_length=1)]
-    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+    sku: NeededText
+    quantity: Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(whole)]
     unit_amount: MinorUnits
     """Price of one, in minor units of the order's currency."""
+
+
+class Adjustment(Sent):
+    """What is added to the sum of an order's items, or taken off it: a discount, shipping, tax."""
+
+    kind: NeededShortText
+    """What it is: ``discount``, ``shipping``, ``tax``, or another word of yours."""
+    amount: SignedMinorUnits
+    """In minor units of the order's currency; below zero where it is taken off."""
+    description: OptionalShortText = None
 
 
 Span = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3_650))]
@@ -109,5 +143,8 @@ class OrderDetails(Model):
     customer_id: str | None = None
     currency: Currency = "USD"
     amount: MinorUnits = 0
+    is_priced: bool = True
+    """Whether the order said what it costs; without that `amount` is 0, and production refuses the order."""
     items: Annotated[tuple[Item, ...], Field(strict=False)] = ()
+    adjustments: Annotated[tuple[Adjustment, ...], Field(strict=False)] = ()
     address: Address = Address()

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from schemas.base import Currency, Identifier, MinorUnits, Model, Timestamp
-from schemas.order import Address
+from schemas.order import Address, Adjustment
 from schemas.states import OrderState, ReasonCode
 
 
@@ -66,7 +66,9 @@ class OrderStateChanged(OutboundBody):
     state: OrderState
     payment_id: Identifier | None = None
     amount: MinorUnits | None = None
-    """Total in minor units of `currency`."""
+    """Total in minor units of `currency`, adjustments included."""
+    adjustments: Annotated[tuple[Adjustment, ...], Field(strict=False)] = ()
+    """What was added to the sum of the items or taken off it."""
     currency: Currency | None = None
     tracking_id: str | None = None
     """The carrier's, once dispatched."""
@@ -117,11 +119,15 @@ OUTBOUND: Final[Mapping[OutboundType, OutboundRow]] = {
             "previous_state": "VALIDATED",
             "state": "APPROVED",
             "occurred_at": "2026-01-31T12:00:00Z",
-            "cause": {"event_id": "order.approved:0:17", "type": "order.approved"},
+            "cause": {"event_id": "order.approved:0:17:9f86d081884c7d65", "type": "order.approved"},
             "reason": None,
             "type": "order.state_changed",
             "payment_id": "p-1001",
-            "amount": 2500,
+            "amount": 2740,
+            "adjustments": [
+                {"kind": "discount", "amount": -250, "description": "ten per cent"},
+                {"kind": "shipping", "amount": 490, "description": None},
+            ],
             "currency": "EUR",
             "tracking_id": None,
         },
@@ -134,7 +140,7 @@ OUTBOUND: Final[Mapping[OutboundType, OutboundRow]] = {
             "previous_state": "APPROVED",
             "state": "APPROVED",
             "occurred_at": "2026-01-31T12:00:01Z",
-            "cause": {"event_id": "order.address_updated:0:9", "type": "order.address_updated"},
+            "cause": {"event_id": "order.address_updated:0:9:9f86d081884c7d65", "type": "order.address_updated"},
             "reason": None,
             "type": "order.address_changed",
             "address": {
@@ -154,7 +160,7 @@ OUTBOUND: Final[Mapping[OutboundType, OutboundRow]] = {
             "previous_state": "COMPLETED",
             "state": "COMPLETED",
             "occurred_at": "2026-01-31T12:05:00Z",
-            "cause": {"event_id": "order.cancelled:0:3", "type": "order.cancelled"},
+            "cause": {"event_id": "order.cancelled:0:3:9f86d081884c7d65", "type": "order.cancelled"},
             "reason": "order_closed",
             "type": "order.event_rejected",
         },

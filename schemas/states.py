@@ -76,12 +76,14 @@ class ReasonCode(StrEnum):
     ALREADY_CHARGED = "already_charged"
     ALREADY_SHIPPING = "already_shipping"
     DUPLICATE_ORDER = "duplicate_order"
+    EVENT_ID_REUSED = "event_id_reused"
     INVALID = "invalid"
     ORDER_CLOSED = "order_closed"
     STALE = "stale"
     UNKNOWN_ORDER = "unknown_order"
 
     # An order took the branch it took (order.state_changed).
+    AMOUNT_MISSING = "amount_missing"
     AMOUNT_OVER_LIMIT = "amount_over_limit"
     APPROVAL_TIMED_OUT = "approval_timed_out"
     CANCELLED_BY_REQUEST = "cancelled_by_request"

@@ -34,6 +34,7 @@ def _created(
     currency: options.Currency = None,
     amount: options.Amount = None,
     item: options.Items = None,
+    adjustment: options.Adjustments = None,
     street: options.Street = None,
     city: options.City = None,
     state: options.State = None,
@@ -46,6 +47,7 @@ def _created(
         "currency": currency,
         "amount": amount,
         "items": options.item_fields(item),
+        "adjustments": options.adjustment_fields(adjustment),
         "shipping_address": options.address_fields(street, city, state, zip_code, country),
     }
 

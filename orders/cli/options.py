@@ -15,11 +15,22 @@ PaymentId = Annotated[
 CustomerId = Annotated[str | None, typer.Option("--customer-id", help="Who ordered.")]
 Currency = Annotated[str | None, typer.Option("--currency", help="ISO 4217 code; USD unless given.")]
 Amount = Annotated[
-    int | None, typer.Option("--amount", help="Total in minor units, such as cents; the sum of the items unless given.")
+    int | None,
+    typer.Option(
+        "--amount", help="Total in minor units, such as cents; the sum of items and adjustments unless given."
+    ),
 ]
 Items = Annotated[
     list[str] | None,
     typer.Option("--item", metavar="SKU:QUANTITY:UNIT_AMOUNT", help="A line of the order; may be repeated."),
+]
+Adjustments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adjustment",
+        metavar="KIND:AMOUNT",
+        help="A discount, shipping, tax: added to the items' sum, below 0 taken off it; may be repeated.",
+    ),
 ]
 Street = Annotated[str | None, typer.Option("--street", rich_help_panel=_ADDRESS)]
 City = Annotated[str | None, typer.Option("--city", rich_help_panel=_ADDRESS)]
@@ -66,6 +77,23 @@ def item_fields(items: list[str] | None) -> list[dict[str, Any]] | None:
         UsageError: one is not of that form.
     """
     return [_item(text) for text in items] if items else None
+
+
+def adjustment_fields(adjustments: list[str] | None) -> list[dict[str, Any]] | None:
+    """What is added to the items' sum or taken off it, from ``KIND:AMOUNT``; a kind may hold colons.
+
+    Raises:
+        UsageError: one is not of that form.
+    """
+    return [_adjustment(text) for text in adjustments] if adjustments else None
+
+
+def _adjustment(text: str) -> dict[str, Any]:
+    kind, _, amount = text.rpartition(":")
+    try:
+        return {"kind": kind, "amount": int(amount)}
+    except ValueError:
+        raise UsageError(f"--adjustment {text!r} is not KIND:AMOUNT, such as discount:-250") from None
 
 
 def _item(text: str) -> dict[str, Any]:

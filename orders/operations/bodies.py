@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from bridge.reading.models import what_is_wrong
 from orders.errors import UsageError
 from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundBody
@@ -24,7 +25,7 @@ def build_body(event_type: EventType, fields: dict[str, Any]) -> InboundBody:
     try:
         return INBOUND[event_type].body.model_validate(given)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
+        details = error.errors(include_url=False)
         raise RefusedBodyError("\n".join(_sentence(detail) for detail in details)) from None
 
 
@@ -36,14 +37,9 @@ def body_fields(body: InboundBody) -> dict[str, Any]:
 
 def _sentence(detail: ErrorDetails) -> str:
     where = ".".join(str(part) for part in detail["loc"])
-    message = detail["msg"].removeprefix("Value error, ")
-    if not where:
-        return message
     if where == "order_id" and detail["type"] == "missing":
         return "ORDER_ID is missing: give the order's id"
-    if detail["type"] == "missing":
+    if where and detail["type"] == "missing":
         return f"{where} is missing: give --{where.replace('_', '-')}"
-    if detail["type"] == "string_pattern_mismatch" and detail["loc"][-1] in ("order_id", "payment_id"):
-        message = "begins with a letter or digit, then up to 127 of letters, digits and . _ : -"
-        return f"{where} {message}"
-    return f"{where}: {message[:1].lower()}{message[1:]}"
+    _, sentence = what_is_wrong(detail)
+    return f"{where or 'the message'} {sentence}"

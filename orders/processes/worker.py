@@ -164,7 +164,7 @@ async def _order_activities(
     resources.push_async_callback(publisher.close)
     gateway = await resources.enter_async_context(payment_gateway(settings, engine))
     struck = settings.parse_failpoints()
-    rules = OrderRules(amount_max=settings.order_amount_max)
+    rules = OrderRules(amount_max=settings.order_amount_max, amount_required=settings.amount_required)
     orders = OrderActivities(PostgresOrderStore(engine), publisher, rules, struck)
     payments = PaymentActivities(PostgresPaymentStore(engine), gateway, struck)
     health.watch(payments.access)

@@ -77,6 +77,11 @@ class Settings(
         )
 
     @property
+    def amount_required(self) -> bool:
+        """Whether an order must say what it costs."""
+        return self.is_production if self.order_amount_required is None else self.order_amount_required
+
+    @property
     def names_endpoints(self) -> bool:
         """Whether the environment or ``.env`` says where any server is."""
         return not self.model_fields_set.isdisjoint(ENDPOINT_SETTINGS)

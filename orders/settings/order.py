@@ -61,6 +61,13 @@ class OrderSettings(BaseModel):
             "a run that is cut off answers nobody and refunds nothing."
         ),
     )
+    order_amount_required: bool | None = Field(
+        None,
+        description=(
+            "Whether an order without amount, items and adjustments is REJECTED (amount_missing), where it would be "
+            "charged 0. By default in production, and not in development."
+        ),
+    )
     order_amount_max: int = Field(
         AMOUNT_MAX, ge=0, le=AMOUNT_MAX, description="Highest total, in minor units; an order above it is REJECTED."
     )

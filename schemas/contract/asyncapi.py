@@ -157,6 +157,7 @@ def _dead_letter() -> dict[str, Any]:
         "dlq_source_partition": number,
         "dlq_source_offset": number,
         "dlq_source_timestamp_ms": number,
+        "dlq_source_fingerprint": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
         "dlq_stage": text | {"description": "How far the record came."},
         "dlq_error_code": text | {"description": "One of the codes that docs/dead-letters.md explains."},
         "dlq_message": text | {"description": "What is wrong and what to do; never a value of the record."},

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from schemas.event_types import EventType
-from schemas.order import Address
+from schemas.order import Address, Adjustment
 from schemas.outbound import Cause, OrderAddressChanged, OrderEventRejected, OrderStateChanged, OutboundEvent
 from schemas.states import OrderState, ReasonCode
 from tests.helpers.messages.messages import SOURCE, Encoding, Message, message_of
@@ -41,7 +41,11 @@ _MOST: Final[dict[EventType, dict[str, Any]]] = {
             {"sku": "mug-blue", "quantity": 2, "unit_amount": 1250},
             {"sku": "cup-red", "quantity": 1, "unit_amount": 0},
         ],
-        "amount": 2500,
+        "adjustments": [
+            {"kind": "discount", "amount": -250, "description": "ten per cent"},
+            {"kind": "tax", "amount": 0},
+        ],
+        "amount": 2250,
         "shipping_address": ADDRESS,
     },
     EventType.ORDER_APPROVED: {
@@ -89,8 +93,21 @@ def _particular_orders() -> dict[str, Message]:
         "no key": Message(body),
         "typed by hand": Message(b' { "order_id" : "o-1" , "payment_id" : "p-1" } '),
         "unknown fields": _order(colour="red", nested={"a": [1, None, True]}),
-        "optional fields as null": _order(customer_id=None, amount=None, shipping_address=None, event_id=None),
+        "optional fields as null": _order(
+            customer_id=None,
+            amount=None,
+            shipping_address=None,
+            event_id=None,
+            items=None,
+            adjustments=None,
+            currency=None,
+        ),
         "no items": _order(items=[]),
+        "adjustments alone": _order(adjustments=[{"kind": "shipping", "amount": 490}]),
+        "blank texts": _order(customer_id="", event_id=" ", occurred_at="", currency=""),
+        "whole numbers with a point and an exponent": Message(
+            b'{"order_id":"o-1","payment_id":"p-1","items":[{"sku":"s","quantity":2.0,"unit_amount":1.25e3}]}'
+        ),
         "amount without items": _order(amount=1),
         "items without amount": _order(items=[{"sku": "s", "quantity": 3, "unit_amount": 7}]),
         "largest amount": _order(amount=10**15),
@@ -106,9 +123,16 @@ def _particular_orders() -> dict[str, Message]:
         "an address of one field": _order(shipping_address={"country": "XX"}),
         "time with an offset": _order(occurred_at="2026-01-31T12:00:00.5+05:45"),
         "time in lower case": _order(occurred_at="2026-01-31t12:00:00z"),
+        "a leap second": _order(occurred_at="2016-12-31T23:59:60Z"),
+        "time in picoseconds": _order(occurred_at="2026-01-31T12:00:00.123456789012Z"),
         "time in nanoseconds": _order(occurred_at="2026-01-31T12:00:00.123456789-09:30"),
         "only ce_type": Message(body, b"o-1", (("ce_type", b"order.created"),)),
         "only ce_id and ce_source": Message(body, b"o-1", (("ce_id", b"e-1"), ("ce_source", b"/s"))),
+        "headers with a dash": Message(
+            body, b"o-1", (("ce-id", b"e-1"), ("ce-source", b"/s"), ("CE-Type", b"order.created"))
+        ),
+        "headers and a key in JSON quotes": Message(body, b'"o-1"', (("ce_id", b'"e-1"'), ("ce_source", b'"/s"'))),
+        "an empty key": Message(body, b""),
         "content type with parameters": Message(
             body,
             b"o-1",
@@ -130,7 +154,7 @@ def _particular_orders() -> dict[str, Message]:
         "structured, data in Base64": _structured(data_base64=base64.b64encode(body).decode()),
         "structured, without a content type": Message(_structured(data=_LEAST[EventType.ORDER_CREATED]).value, b"o-1"),
         "sent again from the dead letters": Message(
-            body, b"o-1", (("dlq_replay_of", b"order.created:2:77"), ("dlq_replay_count", b"1"))
+            body, b"o-1", (("dlq_replay_of", b"order.created:2:77:0123456789abcdef"), ("dlq_replay_count", b"1"))
         ),
     }
 
@@ -160,6 +184,7 @@ def outbound_events() -> dict[str, OutboundEvent]:
             reason=ReasonCode.CANCELLED_BY_REQUEST,
             payment_id="p-1",
             amount=10**15,
+            adjustments=(Adjustment(kind="discount", amount=-(10**15), description="all of it"),),
             currency="EUR",
             tracking_id="t-1",
         ),
@@ -179,7 +204,7 @@ def outbound_events() -> dict[str, OutboundEvent]:
             previous_state=OrderState.COMPLETED,
             state=OrderState.COMPLETED,
             occurred_at=at,
-            cause=Cause(event_id="order.cancelled:0:3", type=EventType.ORDER_CANCELLED.value),
+            cause=Cause(event_id="order.cancelled:0:3:9f86d081884c7d65", type=EventType.ORDER_CANCELLED.value),
             reason=ReasonCode.ORDER_CLOSED,
         ),
     }

@@ -37,12 +37,39 @@ async def test_a_late_event_is_rejected_once_and_then_a_duplicate(store: OrderSt
 
 async def test_a_late_repeat_of_an_event_that_was_applied_is_a_duplicate(store: OrderStore, order_id: str) -> None:
     await ended(store, order_id)
+    repeated = late("e-1", EventType.ORDER_APPROVED)
 
-    decided, stored = await store.answer_late(order_id, (late("e-1"), late("e-2"), late("e-2")), NOON)
+    decided, stored = await store.answer_late(order_id, (repeated, late("e-2"), late("e-2")), NOON)
 
     outcomes = [one.outcome for one in decided]
     assert outcomes == [InboundOutcome.DUPLICATE, InboundOutcome.REJECTED, InboundOutcome.DUPLICATE]
     assert [event.sequence for event in stored] == [4]
+
+
+async def test_an_event_id_that_was_used_for_another_type_is_refused_as_such_once(
+    store: OrderStore, order_id: str
+) -> None:
+    await ended(store, order_id)
+    cancel, approval = late("e-1"), late("e-1", EventType.ORDER_APPROVED)
+    decided = [(await store.answer_late(order_id, (event,), NOON))[0][0] for event in (cancel, approval, cancel)]
+
+    assert [(one.type, one.outcome, one.reason) for one in decided] == [
+        (EventType.ORDER_CANCELLED, InboundOutcome.REJECTED, ReasonCode.EVENT_ID_REUSED),
+        (EventType.ORDER_APPROVED, InboundOutcome.DUPLICATE, None),
+        (EventType.ORDER_CANCELLED, InboundOutcome.DUPLICATE, None),
+    ]
+
+
+async def test_a_snapshot_tells_which_ids_were_reused(store: OrderStore, order_id: str) -> None:
+    first = late("e-1")
+    await store.answer_late(order_id, (first, first.model_copy(update={"type": "order.approved"})), NOON)
+
+    snapshot = await store.look_up(order_id)
+
+    assert {(one.event_id, one.type, one.reused) for one in snapshot.decided_events} == {
+        ("e-1", "order.cancelled", False),
+        ("e-1", "order.approved", True),
+    }
 
 
 async def test_the_same_event_id_of_another_order_is_another_event(store: OrderStore, order_id: str) -> None:
@@ -71,7 +98,7 @@ async def test_a_late_event_of_an_unknown_order_is_rejected_as_such(store: Order
     assert [event.sequence for event in stored] == [1]
     snapshot = await store.look_up(order_id)
     assert (snapshot.details, snapshot.state, snapshot.last_sequence) == (None, None, 1)
-    assert snapshot.decided_event_ids == ("e-1",)
+    assert [one.event_id for one in snapshot.decided_events] == ["e-1"]
 
 
 async def test_an_order_may_begin_after_answers_to_its_orphans(store: OrderStore, order_id: str) -> None:
@@ -96,7 +123,10 @@ async def test_thirty_late_events_at_once_are_numbered_without_gaps(store: Order
     await ended(store, order_id)
 
     outcomes = await asyncio.gather(
-        *(store.answer_late(order_id, (late(f"e-{number % 25}"),), NOON) for number in range(100, 130))
+        *(
+            store.answer_late(order_id, (late(f"e-{number % 25}", EventType.ORDER_APPROVED),), NOON)
+            for number in range(100, 130)
+        )
     )
 
     decided = [one for answers, _ in outcomes for one in answers]

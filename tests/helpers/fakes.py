@@ -24,13 +24,7 @@ from activities.ports import (
     ShipmentRefusedError,
     StoredEvent,
 )
-from schemas.activity_io import (
-    ChargePayment,
-    EventOutcome,
-    OrderProjection,
-    OrderSnapshot,
-    PublishEvents,
-)
+from schemas.activity_io import ChargePayment, DecidedEvent, EventOutcome, OrderProjection, OrderSnapshot, PublishEvents
 from schemas.inbound import InboundEvent
 from schemas.order import Address, OrderDetails
 from schemas.outbound import OUTBOUND_EVENT, OutboundEvent, OutboundType
@@ -91,7 +85,7 @@ class _Order:
     projected_sequence: int = 0
     last_published_sequence: int = 0
     events: list[StoredEvent] = field(default_factory=list)
-    outcomes: dict[str, EventOutcome] = field(default_factory=dict)
+    outcomes: dict[tuple[str, str], EventOutcome] = field(default_factory=dict)
 
     @property
     def last_sequence(self) -> int:
@@ -125,8 +119,11 @@ class InMemoryOrderStore(Unreliable, OrderStore):
         return [event.state for event in self.events_of(order_id) if event.type is OutboundType.STATE_CHANGED]
 
     def outcomes_of(self, order_id: str) -> dict[str, EventOutcome]:
-        """What became of each inbound event, by id."""
-        return self.orders[order_id].outcomes
+        """What became of each inbound event, by id; the first, where events of several types have one."""
+        found: dict[str, EventOutcome] = {}
+        for one in self.orders[order_id].outcomes.values():
+            found.setdefault(one.event_id, one)
+        return found
 
     async def look_up(self, order_id: str) -> OrderSnapshot:
         await self._enter("look_up")
@@ -138,7 +135,7 @@ class InMemoryOrderStore(Unreliable, OrderStore):
             details=order.details,
             state=state,
             last_sequence=order.last_sequence,
-            decided_event_ids=() if over else tuple(order.outcomes),
+            decided_events=() if over else tuple(_decided(one) for one in order.outcomes.values()),
             address_updated_at=projection.address_updated_at if projection else None,
             tracking_id=projection.tracking_id if projection else None,
             reason=projection.reason if projection else None,
@@ -165,7 +162,7 @@ class InMemoryOrderStore(Unreliable, OrderStore):
         fresh = journal.unrecorded(batch.order_id, batch.events, recorded, order.last_sequence)
         order.events.extend(journal.stored(event) for event in fresh)
         for outcome in journal.outcomes_kept(batch.outcomes):
-            order.outcomes.setdefault(outcome.event_id, outcome)
+            order.outcomes.setdefault((outcome.event_id, outcome.type), outcome)
         if batch.projection is not None and batch.events:
             self._project(order, batch.projection, batch.events[-1].sequence)
         self._leave("record")
@@ -192,7 +189,7 @@ class InMemoryOrderStore(Unreliable, OrderStore):
             at=at,
         )
         order.events.extend(journal.stored(event) for event in rejections)
-        order.outcomes.update({one.event_id: one for one in journal.outcomes_kept(outcomes)})
+        order.outcomes.update({(one.event_id, one.type): one for one in journal.outcomes_kept(outcomes)})
         self._leave("answer_late")
         return outcomes, order.unpublished
 
@@ -201,6 +198,11 @@ class InMemoryOrderStore(Unreliable, OrderStore):
         order = self.orders[order_id]
         order.last_published_sequence = max(order.last_published_sequence, min(sequence, order.last_sequence))
         self._leave("mark_published")
+
+
+def _decided(outcome: EventOutcome) -> DecidedEvent:
+    reused = outcome.reason is ReasonCode.EVENT_ID_REUSED
+    return DecidedEvent(event_id=outcome.event_id, type=outcome.type, reused=reused)
 
 
 class RecordingPublisher(Unreliable, EventPublisher):

@@ -33,8 +33,9 @@ _AFTER: Final = """
 Before the table, and in this order:
 
 1. While the order is being received everything is held, so that `RECEIVED` is an order's first transition.
-2. An event whose id was decided before, or is held, is a duplicate, at every step: nothing is published.
-3. An event that is not valid, names another order or is no event at all is refused as `invalid`, at every step.
+2. An event whose id and type were decided before, or are held, is a duplicate, at every step: nothing is published.
+3. An event whose id was used before, on a message of another type, is refused as `event_id_reused`, at every step.
+4. An event that is not valid, names another order or is no event at all is refused as `invalid`, at every step.
 
 And beside it:
 
@@ -51,7 +52,7 @@ And beside it:
 - A run that recovers an interrupted order at `APPROVED` or later no longer cancels it, and at `PAID` or later no longer
   changes its address: the run before it may have scheduled the charge, or started to ship.
 - After an order's life each event is answered from the database: a duplicate changes nothing, any other is refused as
-  `order_closed`, or as `invalid`.
+  `order_closed`, as `invalid`, or as `event_id_reused`.
 """
 
 

@@ -11,7 +11,7 @@ from schemas.order import Address, OrderDetails
 from schemas.outbound import Cause, OrderAddressChanged, OrderEventRejected, OrderStateChanged, OutboundEvent
 from schemas.states import InboundOutcome, OrderState, OrderStep, ReasonCode
 from workflows.life.rules import decide, event_time
-from workflows.life.state import DefectError, OrderRunState, Unpublished
+from workflows.life.state import DefectError, OrderRunState, Unpublished, identity_of
 from workflows.life.steps import STEPS, Verdict
 
 _SHIPPING_PATH: Final = (OrderState.PAID, OrderState.PACKAGE_PREPARED, OrderState.CARRIER_DISPATCHED)
@@ -41,7 +41,7 @@ def answer(state: OrderRunState, event: InboundEvent, now: datetime) -> None:
 
 def reject(state: OrderRunState, event: InboundEvent, reason: ReasonCode, now: datetime) -> None:
     """Refuses an event, visibly."""
-    _note_decided(state, event)
+    _note_decided(state, event, reused=reason is ReasonCode.EVENT_ID_REUSED)
     cause = cause_of(event)
     rejected = OrderEventRejected(
         order_id=state.order_id,
@@ -56,13 +56,13 @@ def reject(state: OrderRunState, event: InboundEvent, reason: ReasonCode, now: d
 
 
 def reject_held(state: OrderRunState, reason: ReasonCode, now: datetime) -> None:
-    """Refuses every event that is held; an id that is held twice is refused once and then a duplicate."""
+    """Refuses every event that is held; one that is held twice is refused once and then a duplicate."""
     held, state.held = state.held, []
     for event in held:
-        if state.has_decided(event.event_id):
+        if state.has_decided(event):
             _note_duplicate(state, event, now)
         else:
-            reject(state, event, reason, now)
+            reject(state, event, ReasonCode.EVENT_ID_REUSED if state.reuses_an_id(event) else reason, now)
 
 
 def accept_order(state: OrderRunState, details: OrderDetails, cause: Cause | None) -> None:
@@ -112,6 +112,7 @@ def change_state(
         reason=reason,
         payment_id=details.payment_id if details else None,
         amount=details.amount if details else None,
+        adjustments=details.adjustments if details else (),
         currency=details.currency if details else None,
         tracking_id=state.tracking_id,
     )
@@ -153,7 +154,7 @@ def batch_was_published(state: OrderRunState, batch: PublishEvents, size: int) -
     state.row = batch.projection or state.row
     for one in batch.outcomes:
         if one.outcome is not InboundOutcome.DUPLICATE:
-            state.undelivered_outcomes.pop(one.event_id, None)
+            state.undelivered_outcomes.pop(identity_of(one.event_id, one.type), None)
     del state.unpublished[:size]
 
 
@@ -171,7 +172,9 @@ def _order_created(state: OrderRunState, event: InboundEvent, body: OrderCreated
         customer_id=body.customer_id,
         currency=body.currency,
         amount=body.total,
+        is_priced=body.is_priced,
         items=body.items,
+        adjustments=body.adjustments,
         address=body.shipping_address or Address(),
     )
     accept_order(state, details, cause_of(event))
@@ -238,9 +241,9 @@ def _add(
     state.unpublished.append(Unpublished(event=event, outcome=outcome, address_updated_at=address_updated_at))
 
 
-def _note_decided(state: OrderRunState, event: InboundEvent) -> None:
-    state.remember(event.event_id)
-    state.undelivered_outcomes[event.event_id] = event
+def _note_decided(state: OrderRunState, event: InboundEvent, *, reused: bool = False) -> None:
+    state.remember(event.event_id, event.type, reused=reused)
+    state.undelivered_outcomes[identity_of(event.event_id, event.type)] = event
 
 
 def _note_duplicate(state: OrderRunState, event: InboundEvent, now: datetime) -> None:

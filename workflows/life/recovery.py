@@ -15,8 +15,8 @@ def recover(state: OrderRunState, snapshot: OrderSnapshot) -> None:
     """
     state.is_looked_up = True
     state.last_sequence = snapshot.last_sequence
-    for event_id in snapshot.decided_event_ids:
-        state.remember(event_id)
+    for event in snapshot.decided_events:
+        state.remember(event.event_id, event.type, reused=event.reused)
     # Without a number the state is the row's default, and no transition was recorded.
     if snapshot.details is None or snapshot.state is None or snapshot.last_sequence == 0:
         return

@@ -37,11 +37,15 @@ def decide(state: OrderRunState, event: InboundEvent, now: datetime) -> Decision
     """
     if STEPS[state.step].holds_everything:
         return Decision(Verdict.HOLD)
-    if state.has_decided(event.event_id):
+    if state.has_decided(event):
         return Decision(Verdict.DUPLICATE)
-    if state.is_holding(event.event_id):
-        # The first event of an id counts; this one waits behind it, whatever it says.
-        return Decision(Verdict.HOLD if len(state.held) < HELD_EVENTS_MAX else Verdict.DUPLICATE)
+    if state.reuses_an_id(event):
+        return Decision(Verdict.REJECT, ReasonCode.EVENT_ID_REUSED)
+    if (first := state.held_under(event.event_id)) is not None:
+        # The first event of an id counts: one behind it waits, whatever it says, while there is room.
+        same = event.type == first.type
+        beyond = Decision(Verdict.DUPLICATE) if same else Decision(Verdict.REJECT, ReasonCode.EVENT_ID_REUSED)
+        return Decision(Verdict.HOLD) if len(state.held) < HELD_EVENTS_MAX else beyond
     body = read_body(event, state.order_id)
     if body is None:
         return Decision(Verdict.REJECT, ReasonCode.INVALID)

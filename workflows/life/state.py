@@ -84,8 +84,9 @@ class OrderRunState(BaseModel):
     """Events that came too early; they go back to the inbox, in their order, when their time has come."""
     milestones: list[ShippingMilestone] = Field(default_factory=list)
     """Milestones told by a shipping attempt and not looked at yet."""
-    seen: dict[str, None] = Field(default_factory=dict)
-    """Keys of the ids of the events that are decided. A dict for its order: a set's differs from process to process."""
+    seen: dict[str, str] = Field(default_factory=dict)
+    """Type of the first event of each id that was decided, by the id's key; and each event that was refused because
+    its id had been used for another type, under a key of its own."""
 
     # Events out.
     last_sequence: int = 0
@@ -94,7 +95,7 @@ class OrderRunState(BaseModel):
     row: OrderProjection | None = None
     """The order's row in the database after the last published batch; None while the order is unknown."""
     undelivered_outcomes: dict[str, InboundEvent] = Field(default_factory=dict)
-    """Inbound events, by their id, whose outcome waits in `unpublished`. A new beginning decides them again."""
+    """Inbound events whose outcome waits in `unpublished`, by id and type. A new beginning decides them again."""
     conflicts: int = 0
     """How often another run's events stood under our numbers."""
 
@@ -127,17 +128,27 @@ class OrderRunState(BaseModel):
         """Number of events that are not decided."""
         return len(self.inbox) + len(self.held)
 
-    def has_decided(self, event_id: str) -> bool:
-        """Whether an event of this id was decided before."""
-        return _seen_key(event_id) in self.seen
+    def has_decided(self, event: InboundEvent) -> bool:
+        """Whether an event of this id and type was decided before."""
+        return self.seen.get(_key(event.event_id)) == event.type or identity_of(event.event_id, event.type) in self.seen
 
-    def is_holding(self, event_id: str) -> bool:
-        """Whether an event of this id waits for its time."""
-        return any(event.event_id == event_id for event in self.held)
+    def reuses_an_id(self, event: InboundEvent) -> bool:
+        """Whether the event's id was used for an event of another type, which was decided before."""
+        return self.seen.get(_key(event.event_id), event.type) != event.type
 
-    def remember(self, event_id: str) -> None:
-        """Notes that the event is decided, and forgets the oldest beyond the bound."""
-        self.seen[_seen_key(event_id)] = None
+    def held_under(self, event_id: str) -> InboundEvent | None:
+        """The first event of this id that waits for its time; None where none does."""
+        return next((event for event in self.held if event.event_id == event_id), None)
+
+    def remember(self, event_id: str, event_type: str, *, reused: bool = False) -> None:
+        """Notes that an event is decided, and forgets the oldest beyond the bound.
+
+        Args:
+            event_id: the event's.
+            event_type: the event's.
+            reused: whether it was refused because its id belongs to an event of another type, decided or held.
+        """
+        self.seen[identity_of(event_id, event_type) if reused else _key(event_id)] = event_type
         while len(self.seen) > SEEN_EVENTS_MAX:
             del self.seen[next(iter(self.seen))]
 
@@ -164,10 +175,13 @@ def carried_bytes(state: OrderRunState) -> int:
     return len(state.model_dump_json().encode())
 
 
-def _seen_key(event_id: str) -> str:
-    if len(event_id) <= SEEN_KEY_MAX_CHARS:
-        return event_id
-    return hashlib.sha256(event_id.encode()).hexdigest()
+def identity_of(event_id: str, event_type: str) -> str:
+    """What two events have in common that are one; no event id holds the NUL between the parts."""
+    return _key(f"{event_type}\0{event_id}")
+
+
+def _key(text: str) -> str:
+    return text if len(text) <= SEEN_KEY_MAX_CHARS else hashlib.sha256(text.encode()).hexdigest()
 
 
 class OrderRunInput(OrderWorkflowInput):

@@ -18,16 +18,18 @@ from activities.adapters.postgres import rows
 from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.schema import events, inbound_events, journals, orders
 from activities.ports import OrderStore, StoredEvent
-from schemas.activity_io import EventOutcome, OrderProjection, OrderSnapshot, PublishEvents
+from schemas.activity_io import DecidedEvent, EventOutcome, OrderProjection, OrderSnapshot, PublishEvents
 from schemas.inbound import InboundEvent
 from schemas.order import OrderDetails
 from schemas.outbound import OutboundEvent, OutboundType
-from schemas.states import FINAL_STATES, OrderState
+from schemas.states import FINAL_STATES, OrderState, ReasonCode
 
 DECIDED_EVENTS_MAX: Final = 10_000
 """Most event ids that a snapshot carries, the newest: Temporal's own limit of signals in a run, so no run saw more."""
 DECIDED_BYTES_MAX: Final = 1_000_000
-"""Most bytes of event ids that a snapshot carries: half of what Temporal takes as one payload."""
+"""Most bytes of decided events that a snapshot carries: half of what Temporal takes as one payload."""
+_DECIDED_OVERHEAD_BYTES: Final = 80
+"""What JSON adds to an event id: the names of the members, and the type."""
 
 
 class PostgresOrderStore(OrderStore):
@@ -41,14 +43,14 @@ class PostgresOrderStore(OrderStore):
         async with transaction(self._engine) as connection:
             found = (await connection.execute(_ORDER_AND_JOURNAL, {"order_id": order_id})).mappings().one()
             state = rows.state_of(found["last_state_payload"])
-            decided: tuple[str, ...] = ()
+            decided: tuple[DecidedEvent, ...] = ()
             if found["journal_sequence"] is not None and not (state is not None and state.is_final):
-                decided = await _decided_event_ids(connection, order_id)
+                decided = await _decided_events(connection, order_id)
         return OrderSnapshot(
             details=rows.details(found) if found["id"] is not None else None,
             state=state,
             last_sequence=found["journal_sequence"] or 0,
-            decided_event_ids=decided,
+            decided_events=decided,
             address_updated_at=found["address_updated_at"],
             tracking_id=found["tracking_id"],
             reason=rows.reason_of(found["reason"]),
@@ -139,20 +141,21 @@ _ORDER_AND_JOURNAL = select(
 ).select_from(select(literal(1)).subquery().outerjoin(orders, orders.c.id == rows.ORDER_ID))
 
 
-async def _decided_event_ids(connection: AsyncConnection, order_id: str) -> tuple[str, ...]:
+async def _decided_events(connection: AsyncConnection, order_id: str) -> tuple[DecidedEvent, ...]:
     """The newest of the order's decided inbound events, as many as a snapshot may carry."""
     statement = (
-        select(inbound_events.c.event_id)
+        select(inbound_events.c.event_id, inbound_events.c.type, inbound_events.c.reason)
         .where(inbound_events.c.order_id == order_id)
         .order_by(inbound_events.c.ts.desc())
         .limit(DECIDED_EVENTS_MAX)
     )
     kept, size = [], 0
-    for event_id in (await connection.execute(statement)).scalars():
-        size += len(event_id.encode())
+    for event_id, event_type, reason in await connection.execute(statement):
+        size += len(event_id.encode()) + _DECIDED_OVERHEAD_BYTES
         if size > DECIDED_BYTES_MAX:
             break
-        kept.append(event_id)
+        reused = reason == ReasonCode.EVENT_ID_REUSED
+        kept.append(DecidedEvent(event_id=event_id, type=event_type, reused=reused))
     return tuple(kept)
 
 
@@ -199,13 +202,13 @@ async def _record_outcomes(connection: AsyncConnection, order_id: str, outcomes:
         await connection.execute(rows.INSERT_INBOUND_EVENTS, rows.outcome_arrays(order_id, kept))
 
 
-async def _decided(connection: AsyncConnection, order_id: str, late: Sequence[InboundEvent]) -> set[str]:
-    """Which of these events are recorded already."""
+async def _decided(connection: AsyncConnection, order_id: str, late: Sequence[InboundEvent]) -> set[tuple[str, str]]:
+    """Id and type of the recorded events that have the id of one of these."""
     digests = [rows.digest(event.event_id) for event in late]
-    statement = select(inbound_events.c.event_id).where(
+    statement = select(inbound_events.c.event_id, inbound_events.c.type).where(
         inbound_events.c.order_id == order_id, inbound_events.c.event_digest.in_(digests)
     )
-    return set((await connection.execute(statement)).scalars())
+    return {(row[0], row[1]) for row in await connection.execute(statement)}
 
 
 async def _project(connection: AsyncConnection, order_id: str, projection: OrderProjection, sequence: int) -> None:

@@ -121,17 +121,19 @@ class OrderReader:
         statement = (
             select(inbound_events)
             .where(inbound_events.c.order_id == order_id)
-            .order_by(inbound_events.c.ts.desc(), inbound_events.c.event_id.desc())
+            .order_by(inbound_events.c.ts.desc(), inbound_events.c.event_id.desc(), inbound_events.c.type.desc())
             .limit(min(limit, PAGE_MAX))
         )
         async with transaction(self._engine) as connection:
             found = (await connection.execute(statement)).mappings().all()
         return tuple(_outcome(row) for row in reversed(found))
 
-    async def inbound_event(self, order_id: str, event_id: str) -> EventOutcome | None:
+    async def inbound_event(self, order_id: str, event_type: str, event_id: str) -> EventOutcome | None:
         """How one inbound event was decided; None where it is not decided yet, or was never seen."""
         statement = select(inbound_events).where(
-            inbound_events.c.order_id == order_id, inbound_events.c.event_digest == rows.digest(event_id)
+            inbound_events.c.order_id == order_id,
+            inbound_events.c.event_digest == rows.digest(event_id),
+            inbound_events.c.type == event_type,
         )
         async with transaction(self._engine) as connection:
             row = (await connection.execute(statement)).mappings().one_or_none()

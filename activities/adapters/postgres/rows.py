@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeEngine
 from activities import journal
 from activities.adapters.postgres.schema import events, inbound_events
 from schemas.activity_io import EventOutcome
-from schemas.order import Address, Item, OrderDetails
+from schemas.order import Address, Adjustment, Item, OrderDetails
 from schemas.outbound import OUTBOUND_EVENT, OutboundEvent, outbound_event_id
 from schemas.states import OrderState, ReasonCode
 
@@ -33,7 +33,9 @@ def order_values(order_id: str, details: OrderDetails, state: OrderState, *, seq
         "state": state,
         "address_json": details.address.model_dump(mode="json", exclude_none=True),
         "items_json": [item.model_dump(mode="json") for item in details.items],
+        "adjustments_json": [one.model_dump(mode="json") for one in details.adjustments],
         "amount": details.amount,
+        "is_priced": details.is_priced,
         "currency": details.currency,
         "customer_id": details.customer_id,
         "payment_id": details.payment_id,
@@ -48,7 +50,9 @@ def details(row: RowMapping) -> OrderDetails:
         customer_id=row["customer_id"],
         currency=row["currency"],
         amount=row["amount"],
+        is_priced=row["is_priced"],
         items=tuple(Item.model_validate(item) for item in row["items_json"]),
+        adjustments=tuple(Adjustment.model_validate(one) for one in row["adjustments_json"]),
         address=Address.model_validate(row["address_json"]),
     )
 
@@ -102,7 +106,7 @@ INSERT_INBOUND_EVENTS: Final = _insert_from_arrays(
         "ts": (DateTime(timezone=True), None),
     },
 )
-"""Keeps the first outcome of each inbound event; see `outcome_arrays`."""
+"""Keeps the first outcome of each inbound event, by its id and type; see `outcome_arrays`."""
 
 
 def event_arrays(fresh: Sequence[OutboundEvent]) -> dict[str, list[Any]]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
@@ -36,7 +37,9 @@ orders: Final = Table(
     Column("state", Text, nullable=False),
     Column("address_json", JSONB, nullable=False),
     Column("items_json", JSONB, nullable=False),
+    Column("adjustments_json", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
     Column("amount", BigInteger, nullable=False),
+    Column("is_priced", Boolean, nullable=False, server_default=text("true")),
     Column("currency", Text, nullable=False),
     Column("customer_id", Text),
     Column("payment_id", Text, nullable=False),
@@ -78,8 +81,8 @@ inbound_events: Final = Table(
     metadata,
     Column("order_id", Text, primary_key=True),
     Column("event_digest", LargeBinary, primary_key=True),
+    Column("type", Text, primary_key=True),
     Column("event_id", Text, nullable=False),
-    Column("type", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("reason", Text),
     Column("ts", DateTime(timezone=True), nullable=False),

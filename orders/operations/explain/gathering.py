@@ -39,14 +39,14 @@ class Explanation:
 
     def outcome_of(self, record: NamingRecord) -> str:
         """What became of a record that names the order, in a few words."""
-        letters = {letter.origin: letter for letter in self.kafka.letters} if self.kafka else {}
-        letter = letters.get(record.coordinates)
+        letters = {letter.identity: letter for letter in self.kafka.letters} if self.kafka else {}
+        letter = letters.get(record.identity)
         if letter is not None:
             return f"set aside ({letter.error_code}) at {letter.at}"
         if record.event_id is None:
             fate = "will be set aside" if record.taken is False else "cannot be read"
             return f"{fate} ({record.error_code})"
-        decided = self._decided.get(record.event_id)
+        decided = self._decided.get((record.event_id, record.event_type))
         if decided is not None:
             return decided.outcome.value + (f" ({decided.reason.value})" if decided.reason else "")
         if record.taken is False:
@@ -56,8 +56,8 @@ class Explanation:
         return "handed to the workflow; not decided yet" if record.taken else "not decided yet"
 
     @property
-    def _decided(self) -> dict[str, EventOutcome]:
-        return {one.event_id: one for one in self.database.inbound} if self.database else {}
+    def _decided(self) -> dict[tuple[str, str], EventOutcome]:
+        return {(one.event_id, one.type): one for one in self.database.inbound} if self.database else {}
 
     @property
     def waits_for(self) -> tuple[str, ...]:

@@ -34,8 +34,12 @@ class NamingRecord:
     timestamp_ms: int
     event_id: str | None
     """None where the record cannot be read."""
+    event_type: str
+    """What its topic holds."""
     error_code: str | None
     """Why it cannot."""
+    identity: str
+    """Tells it from another record that had its place before."""
     taken: bool | None
     """Whether the bridges have committed it as settled; None where that is not known."""
 
@@ -199,4 +203,14 @@ def _naming_record(
     if committed is not None:
         progress = committed.get(TopicPartition(record.topic, record.partition), NO_PROGRESS)
         taken = progress.has_settled(record.offset)
-    return NamingRecord(record.topic, record.partition, record.offset, record.timestamp_ms, event_id, error_code, taken)
+    return NamingRecord(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp_ms,
+        event_id=event_id,
+        event_type=mapping.event_type_of(record.topic).value,
+        error_code=error_code,
+        identity=record.identity,
+        taken=taken,
+    )

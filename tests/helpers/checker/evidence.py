@@ -1,5 +1,6 @@
 """What a run leaves behind in Kafka, Temporal and Postgres, as plain values that the checker judges."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -80,6 +81,9 @@ class InboundRow:
 
 Coordinates = tuple[str, int, int]
 """Topic, partition and offset of a record."""
+
+Identity = tuple[str, str, str]
+"""Order id, event id and type of an inbound event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,11 @@ class Evidence:
         different = {(body["order_id"], body["sequence"]) for body in bodies}
         return len(different), len(bodies) - len(different)
 
+    def identity_of(self, record: StoredRecord) -> Identity | None:
+        """The identity of an input record's event; None where it has no order id."""
+        named = identity_of(record)
+        return None if named is None else (*named, self.input_topics[record.topic].value)
+
     def dead_letters_of(self, coordinates: Iterable[tuple[str, int, int]]) -> list[StoredRecord]:
         """The dead letters that these records became."""
         wanted = set(coordinates)
@@ -195,6 +204,22 @@ def is_pointer(letter: StoredRecord) -> bool:
     return letter.header("dlq_pointer") == "true" and letter.value is None
 
 
+def _attribute(record: StoredRecord, name: str) -> str | None:
+    """A CloudEvents attribute in either spelling of its header, without JSON quotes."""
+    for header, value in record.headers:
+        if header.lower() in (f"ce_{name}", f"ce-{name}") and value is not None:
+            text = value.decode("utf-8", "replace")
+            return str(json.loads(text)) if text.startswith('"') else text
+    return None
+
+
+def _identity_by_place(record: StoredRecord) -> str:
+    digest = hashlib.blake2b(str(record.timestamp_ms).encode(), digest_size=8)
+    for part in (record.key, record.value):
+        digest.update(b"-" if part is None else str(len(part)).encode() + b":" + part)
+    return ":".join([*map(str, record.coordinates), digest.hexdigest()])
+
+
 def identity_of(record: StoredRecord) -> tuple[str, str] | None:
     """Order id and event id of an input record, by the contract's rules; None where it has no order id.
 
@@ -208,14 +233,14 @@ def identity_of(record: StoredRecord) -> tuple[str, str] | None:
         return None
     event_id: Any = None
     content_type = (record.header("content-type") or "").split(";")[0].strip().lower()
-    attributes = [name for name, _ in record.headers if name.startswith("ce_")]
+    attributes = {name: text for name in ("id", "source") if (text := _attribute(record, name)) is not None}
     bare_envelope = "specversion" in body and "order_id" not in body and not attributes
     if content_type == "application/cloudevents+json" or bare_envelope:
         event_id, body = f"{body.get('source')}|{body.get('id')}", body.get("data")
-    elif record.header("ce_id") is not None:
-        event_id = f"{record.header('ce_source')}|{record.header('ce_id')}"
+    elif "id" in attributes:
+        event_id = f"{attributes.get('source')}|{attributes['id']}"
     if not isinstance(body, dict) or not isinstance(body.get("order_id"), str):
         return None
     if event_id is None:
-        event_id = body.get("event_id") or ":".join(str(part) for part in record.coordinates)
+        event_id = body.get("event_id") or _identity_by_place(record)
     return body["order_id"], str(event_id)

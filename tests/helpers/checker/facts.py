@@ -12,9 +12,9 @@ from tests.helpers.checker.evidence import (
     AuditRow,
     Coordinates,
     Evidence,
+    Identity,
     InboundRow,
     LedgerEntry,
-    identity_of,
     source_of,
 )
 from tests.helpers.messages.kafka_io import StoredRecord
@@ -71,8 +71,8 @@ class Facts:
         }
 
     @cached_property
-    def inbound(self) -> dict[tuple[str, str], InboundRow]:
-        return {(row.order_id, row.event_id): row for row in self.evidence.inbound}
+    def inbound(self) -> dict[Identity, InboundRow]:
+        return {(row.order_id, row.event_id, row.type): row for row in self.evidence.inbound}
 
     @cached_property
     def letters(self) -> dict[tuple[str, int, int] | None, list[StoredRecord]]:
@@ -129,29 +129,32 @@ class Facts:
         return found
 
     @cached_property
-    def effects(self) -> dict[tuple[str, str], list[str]]:
-        """What each inbound event led to, by order id and event id: ``order.state_changed APPROVED`` ..."""
+    def effects(self) -> dict[Identity, list[str]]:
+        """What each inbound event led to, by its identity: ``order.state_changed APPROVED`` ..."""
         found = defaultdict(list)
         for order_id, bodies in self.first_bodies.items():
             for body in bodies:
                 if body.get("cause"):
-                    found[order_id, body["cause"]["event_id"]].append(f"{body.get('type')} {body.get('state')}")
+                    cause = body["cause"]
+                    found[order_id, cause["event_id"], str(cause.get("type"))].append(
+                        f"{body.get('type')} {body.get('state')}"
+                    )
         return found
 
     @cached_property
-    def identified(self) -> dict[tuple[str, str], list[StoredRecord]]:
-        """Input records by order id and event id."""
+    def identified(self) -> dict[Identity, list[StoredRecord]]:
+        """Input records by their identity."""
         found = defaultdict(list)
         for record in self.evidence.inputs:
-            identity = identity_of(record)
+            identity = self.evidence.identity_of(record)
             if identity is not None:
                 found[identity].append(record)
         return found
 
-    def is_event(self, identity: tuple[str, str]) -> bool:
-        """Whether the event was one that could be applied: it was not set aside, nor refused as invalid."""
+    def is_event(self, identity: Identity) -> bool:
+        """Whether the event was one that could be applied: not set aside, nor refused for what it is."""
         row = self.inbound.get(identity)
-        return row is not None and row.reason != ReasonCode.INVALID
+        return row is not None and row.reason not in (ReasonCode.INVALID, ReasonCode.EVENT_ID_REUSED)
 
     @cached_property
     def audit(self) -> dict[str, list[AuditRow]]:

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from schemas.event_types import EventType
 from schemas.outbound import OUTBOUND_EVENT, OutboundType, outbound_event_id
 from schemas.states import FINAL_STATES, OrderState, ReasonCode
-from tests.helpers.checker.evidence import identity_of
 from tests.helpers.checker.facts import Facts, Violation
 from tests.helpers.messages.kafka_io import StoredRecord
 
@@ -123,7 +122,7 @@ def approved_in_time_does_not_expire(facts: Facts) -> Iterator[Violation]:
         deadline = validated_at + facts.evidence.approval_timeout_seconds
         for record in facts.evidence.inputs:
             is_approval = facts.evidence.input_topics.get(record.topic) is EventType.ORDER_APPROVED
-            identity = identity_of(record) if is_approval else None
+            identity = facts.evidence.identity_of(record) if is_approval else None
             in_time = record.timestamp_ms / 1_000 < deadline
             if identity is not None and identity[0] == order_id and in_time and facts.is_event(identity):
                 early = deadline - record.timestamp_ms / 1_000

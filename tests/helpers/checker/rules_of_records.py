@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from schemas.outbound import OutboundType
 from schemas.states import FINAL_STATES
-from tests.helpers.checker.evidence import identity_of, is_pointer
+from tests.helpers.checker.evidence import is_pointer
 from tests.helpers.checker.facts import Facts, Violation
 from tests.helpers.messages.kafka_io import Header, StoredRecord
 
@@ -44,7 +44,7 @@ def offsets_reach_the_end(facts: Facts) -> Iterator[Violation]:
 def one_fate_each(facts: Facts) -> Iterator[Violation]:
     """I1, I9: each record has exactly one fate."""
     for record in facts.evidence.inputs:
-        identity = identity_of(record)
+        identity = facts.evidence.identity_of(record)
         row = facts.inbound.get(identity) if identity is not None else None
         set_aside = record.coordinates in facts.letters
         name = "{}:{}:{}".format(*record.coordinates)
@@ -67,7 +67,7 @@ def effects_follow_offsets(facts: Facts) -> Iterator[Violation]:
         last_offset: dict[tuple[str, int], int] = {}
         for body in bodies:
             cause = body.get("cause") or {}
-            records = facts.identified.get((order_id, str(cause.get("event_id"))))
+            records = facts.identified.get((order_id, str(cause.get("event_id")), str(cause.get("type"))))
             if not records or body.get("previous_state") in FINAL_STATES:
                 continue
             partition, offset = (records[0].topic, records[0].partition), records[0].offset
@@ -111,18 +111,18 @@ def every_order_ended(facts: Facts) -> Iterator[Violation]:
 
 def effects_happen_once(facts: Facts) -> Iterator[Violation]:
     """I5: an event has each effect once, and is recorded."""
-    for (order_id, event_id), found in facts.effects.items():
+    for (order_id, event_id, event_type), found in facts.effects.items():
         repeated = [effect for effect, count in Counter(found).items() if count > 1]
         if repeated:
             yield Violation("I5", order_id, f"{event_id!r} had its effect more than once: {repeated}")
-        if (order_id, event_id) not in facts.inbound:
+        if (order_id, event_id, event_type) not in facts.inbound:
             yield Violation("I5", order_id, f"{event_id!r} had an effect, but is not in inbound_events")
 
 
 def effects_are_what_was_recorded(facts: Facts) -> Iterator[Violation]:
     """I5, I9: what an event led to is what inbound_events says of it."""
-    for (order_id, event_id), row in facts.inbound.items():
-        found = facts.effects.get((order_id, event_id), [])
+    for (order_id, event_id, event_type), row in facts.inbound.items():
+        found = facts.effects.get((order_id, event_id, event_type), [])
         rejections = [effect for effect in found if effect.startswith(OutboundType.EVENT_REJECTED)]
         if row.outcome == "rejected" and len(found) != 1:
             yield Violation("I9", order_id, f"{event_id!r} was rejected, but what it led to is {found}")

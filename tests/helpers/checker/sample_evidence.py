@@ -24,13 +24,22 @@ AT = datetime(2026, 11, 23, tzinfo=UTC).isoformat()
 COMPLETED_PATH = [
     ("RECEIVED", "e-created"),
     ("VALIDATED", None),
-    ("APPROVED", "order.approved:0:0"),
+    ("APPROVED", "order.approved:0:0:ebde495098044c76"),
     ("PAID", None),
     ("PACKAGE_PREPARED", None),
     ("CARRIER_DISPATCHED", None),
     ("SHIPPED", None),
     ("COMPLETED", None),
 ]
+
+
+_TYPES_OF_CAUSES = {
+    "order.approved": "order.approved",
+    "late-cancel": "order.cancelled",
+    "a-0": "order.address_updated",
+    "a-1": "order.address_updated",
+}
+"""Types of the inbound events that are causes here, by the beginning of their ids."""
 
 
 def body_of(order_id: str, sequence: int, previous: str | None, state: str | None, cause: str | None) -> dict[str, Any]:
@@ -40,7 +49,9 @@ def body_of(order_id: str, sequence: int, previous: str | None, state: str | Non
         "previous_state": previous,
         "state": state,
         "occurred_at": AT,
-        "cause": None if cause is None else {"event_id": cause, "type": "order.created"},
+        "cause": None
+        if cause is None
+        else {"event_id": cause, "type": _TYPES_OF_CAUSES.get(cause.split(":")[0], "order.created")},
         "reason": None,
         "type": "order.state_changed",
     }
@@ -131,7 +142,7 @@ GOOD = Evidence(
     audit=tuple(audit_row(body) for body in BODIES),
     inbound=(
         InboundRow("e-created", "o-1", "order.created", "applied"),
-        InboundRow("order.approved:0:0", "o-1", "order.approved", "applied"),
+        InboundRow("order.approved:0:0:ebde495098044c76", "o-1", "order.approved", "applied"),
         InboundRow("late-cancel", "o-1", "order.cancelled", "rejected", "order_closed"),
     ),
     runs=(

@@ -11,11 +11,12 @@ from typing import Any, Final
 
 Schema = dict[str, Any]
 
-_SAYS_NOTHING: Final = {"title", "description", "examples", "default", "$ref", "anyOf"}
+_SAYS_NOTHING: Final = {"title", "description", "examples", "default", "$ref", "anyOf", "propertyNames"}
+"""What is passed over. `propertyNames` refuses names that only look like a field's: senders use none of their own."""
 _SAYS_NOTHING_ITSELF: Final = {"properties", "required", "items"}
 _LEAST: Final = {"minimum", "minLength", "minItems"}
 _MOST: Final = {"maximum", "maxLength", "maxItems"}
-_SAME: Final = {"type", "pattern", "format", "const"}
+_SAME: Final = {"type", "pattern", "format", "const", "not"}
 _KNOWN: Final = _SAYS_NOTHING | _SAYS_NOTHING_ITSELF | _LEAST | _MOST | _SAME | {"enum"}
 
 

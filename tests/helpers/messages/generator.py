@@ -11,54 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.event_types import EventType
-from tests.helpers.messages.messages import MALFORMATIONS, Encoding, Message, message_of
-
-EARLY, MAIN, LATE = range(3)
-"""Phases. `LATE` begins when every order that came before is at its end."""
+from tests.helpers.messages.messages import MALFORMATIONS, Encoding, message_of
+from tests.helpers.messages.plan import EARLY, LATE, MAIN, Plan, PlannedOrder, PlannedRecord
 
 AMOUNT_MAX = 1_000_000
 """The ``ORDER_AMOUNT_MAX`` that the generator counts on: an order above it is REJECTED."""
 CREATED, APPROVED, CANCELLED = EventType.ORDER_CREATED, EventType.ORDER_APPROVED, EventType.ORDER_CANCELLED
 ADDRESS_UPDATED = EventType.ORDER_ADDRESS_UPDATED
 _NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRecord:
-    """A record to be produced, and what may become of it."""
-
-    phase: int
-    event_type: EventType
-    message: Message
-    order_id: str
-    fates: frozenset[str]
-    """``applied``, ``rejected order_closed``, ``dead json_truncated`` ...: one of them must come true."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedOrder:
-    """An order, and how it may end."""
-
-    order_id: str
-    scenario: str
-    states: frozenset[str | None]
-    """Final states, one of which must be reached; None where nothing was ever accepted."""
-    address: dict[str, str] | None = None
-    """The address it must have at the end; None where that is open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a seed stands for."""
-
-    seed: int
-    records: tuple[PlannedRecord, ...]
-    """In the order in which they are produced."""
-    orders: tuple[PlannedOrder, ...]
-    rivals: tuple[tuple[str, str], ...]
-    """Pairs of orders with one payment id: exactly one of each is COMPLETED."""
-    confidential: tuple[str, ...]
-    """Personal data in the messages: must turn up in no log."""
 
 
 @dataclass(slots=True)
@@ -123,6 +83,8 @@ class _Draft:
             ]
         else:
             body["amount"] = self.rng.randint(0, AMOUNT_MAX)
+        if "amount" not in body and self.rng.random() < 0.5:
+            body["adjustments"] = [{"kind": "shipping", "amount": self.rng.randint(0, 999)}]
         return self.event(CREATED, body | fields, phase=phase, fates=fates, identified=True, ordered=True)
 
     def approved(
@@ -274,6 +236,19 @@ def _repeated(draft: _Draft) -> None:
     draft.ends("COMPLETED")
 
 
+def _one_id_for_two_types(draft: _Draft) -> None:
+    """As of people who take the order's id for the id of each event."""
+    placed = {"payment_id": f"p-{draft.order_id}", "amount": 5}
+    for phase, event_type, body, fate in (
+        (EARLY, CREATED, placed, "applied"),
+        (MAIN, CANCELLED, {}, "rejected event_id_reused"),
+    ):
+        message = message_of(event_type, {"order_id": draft.order_id, **body}, event_id=draft.order_id)
+        draft.records.append(PlannedRecord(phase, event_type, message, draft.order_id, frozenset({fate})))
+    draft.approved()
+    draft.ends("COMPLETED")
+
+
 def _created_twice(draft: _Draft) -> None:
     draft.created(amount=1, items=[])
     draft.created(amount=2, items=[], fates="rejected duplicate_order|rejected order_closed")
@@ -341,6 +316,7 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
     "nobody approves": (_nobody_approves, 2),
     "too expensive": (_too_expensive, 1),
     "repeated": (_repeated, 4),
+    "one id for two types": (_one_id_for_two_types, 2),
     "created twice": (_created_twice, 2),
     "approved twice": (_approved_twice, 2),
     "created again late": (_created_again_late, 2),

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from tests.helpers.checker.checker import assert_no_violations
-from tests.helpers.checker.evidence import Coordinates, Evidence, identity_of
-from tests.helpers.messages.generator import EARLY, LATE, MAIN, Plan, PlannedRecord, make_plan
+from tests.helpers.checker.evidence import Coordinates, Evidence
+from tests.helpers.messages.generator import make_plan
 from tests.helpers.messages.kafka_io import Outgoing, StoredRecord
+from tests.helpers.messages.plan import EARLY, LATE, MAIN, Plan, PlannedRecord
 from tests.helpers.system.system import OrderSystem
 
 SHOWN_DIFFERENCES_MAX = 40
@@ -157,7 +158,7 @@ def _other_ends(plan: Plan, evidence: Evidence) -> list[str]:
 
 
 def _other_fates(produced: dict[Coordinates, PlannedRecord], evidence: Evidence) -> list[str]:
-    inbound = {(row.order_id, row.event_id): row for row in evidence.inbound}
+    inbound = {(row.order_id, row.event_id, row.type): row for row in evidence.inbound}
     codes = {}
     for letter in evidence.dead_letters:
         source = (letter.header("dlq_source_topic"), letter.header("dlq_source_partition"))
@@ -168,7 +169,7 @@ def _other_fates(produced: dict[Coordinates, PlannedRecord], evidence: Evidence)
         code = codes.get((topic, str(partition), str(offset)))
         if code is not None:
             return f"dead {code}"
-        identity = identity_of(record)
+        identity = evidence.identity_of(record)
         row = inbound.get(identity) if identity is not None else None
         if row is None:
             return "lost"

@@ -159,6 +159,19 @@ async def test_an_order_is_received_looked_up_and_marked_shipped(
     assert store.orders[ORDER_ID].state is OrderState.SHIPPED
 
 
+@pytest.mark.parametrize("required", [False, True])
+@pytest.mark.parametrize("is_priced", [False, True])
+async def test_an_order_without_an_amount_is_refused_where_one_is_required(is_priced: bool, required: bool) -> None:
+    rules = OrderRules(amount_required=required)
+    activities = OrderActivities(InMemoryOrderStore(), RecordingPublisher(), rules)
+    details = DETAILS.model_copy(update={"amount": 0, "is_priced": is_priced})
+
+    result = await run(activities.validate_order, ValidateOrder(order_id=ORDER_ID, details=details))
+
+    refused = required and not is_priced
+    assert (result.valid, result.reason) == (not refused, ReasonCode.AMOUNT_MISSING if refused else None)
+
+
 @pytest.mark.parametrize(("amount", "valid"), [(0, True), (2000, True), (2001, False)])
 async def test_an_amount_above_the_limit_is_not_valid(activities: OrderActivities, amount: int, *, valid: bool) -> None:
     details = DETAILS.model_copy(update={"amount": amount})

@@ -11,9 +11,10 @@ from schemas.event_types import EventType
 from schemas.states import FINAL_STATES, InboundOutcome, ReasonCode
 from tests.helpers.checker.evidence import Evidence, InboundRow, OrderRow, identity_of
 from tests.helpers.checker.sample_evidence import letter_of
-from tests.helpers.messages.generator import SCENARIOS, PlannedRecord, make_plan
+from tests.helpers.messages.generator import SCENARIOS, make_plan
 from tests.helpers.messages.kafka_io import Outgoing, StoredRecord
 from tests.helpers.messages.messages import MALFORMATIONS, Message
+from tests.helpers.messages.plan import PlannedRecord
 from tests.helpers.messages.raw_batches import as_consumed
 from tests.helpers.system.campaign import differences_from_plan
 
@@ -56,7 +57,9 @@ def test_a_record_is_decodable_exactly_where_the_plan_says_so(seed: int) -> None
             assert [str(caught.value.refusal.code)] == dead
             continue
         decoded = decode_as_the_bridge(record)
-        stored = StoredRecord(record.topic, record.partition, offset, record.value, record.key, record.headers)
+        stored = StoredRecord(
+            record.topic, record.partition, offset, record.value, record.key, record.headers, record.timestamp_ms
+        )
         assert identity_of(stored) == (decoded.order_id, decoded.event.event_id)
         assert decoded.order_id == planned.order_id
 

@@ -121,14 +121,25 @@ def test_without_servers_a_command_says_how_to_get_some(command: list[str]) -> N
     ("command", "sentence"),
     [
         (["start", "o-1"], "payment_id is missing: give --payment-id"),
-        (["start", "a/b", "--payment-id", "p"], "order_id begins with a letter or digit"),
+        (["start", "a/b", "--payment-id", "p"], "order_id is no id: an id begins with a letter or digit"),
         (["start", "o-1", "--payment-id", "p", "--item", "mug:two:3"], "--item 'mug:two:3' is not SKU:QUANTITY"),
         (
-            ["start", "o-1", "--payment-id", "p", "--item", "mug:2:3", "--amount", "7"],
-            "amount is not the sum",
+            ["start", "o-1", "--payment-id", "p", "--adjustment", "discount"],
+            "--adjustment 'discount' is not KIND:AMOUNT, such as discount:-250",
         ),
-        (["start", "o-1", "--payment-id", "p", "--currency", "XXQ"], "currency: not a currency code"),
-        (["approve", "o-1", "--occurred-at", "yesterday"], "occurred_at: a time is RFC 3339"),
+        (
+            ["start", "o-1", "--payment-id", "p", "--item", "mug:1:3", "--adjustment", "discount:-4"],
+            "the message has a total below 0",
+        ),
+        (
+            ["start", "o-1", "--payment-id", "p", "--item", "mug:2:3", "--amount", "7"],
+            "the message has an amount that is not the sum",
+        ),
+        (
+            ["start", "o-1", "--payment-id", "p", "--currency", "XXQ"],
+            "currency is no currency: send an alphabetic code",
+        ),
+        (["approve", "o-1", "--occurred-at", "yesterday"], "occurred_at is no time: send one of RFC 3339"),
         (["update-address", "o-1"], "at least one of street, city"),
         (["produce", "created"], "ORDER_ID is missing"),
         (["produce", "cancelled", "o-1", "--key", "k", "--no-key"], "--key and --no-key contradict"),

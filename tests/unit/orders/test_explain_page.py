@@ -25,8 +25,9 @@ from schemas.states import InboundOutcome, OrderStep, ReasonCode
 from schemas.workflow_io import OrderStatus
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-RECORD = NamingRecord("order.created", 0, 7, 1_769_860_800_000, "e-1", None, taken=True)
-LETTER = Summary("2:3", 1_769_860_800_000, "order.created:0:7", "json", "json_invalid", "m", b"o-1", False, 0)
+IDENTITY = "order.created:0:7:9f86d081884c7d65"
+RECORD = NamingRecord("order.created", 0, 7, 1_769_860_800_000, "e-1", "order.created", None, IDENTITY, taken=True)
+LETTER = Summary("2:3", 1_769_860_800_000, "order.created:0:7", IDENTITY, "json", "json_invalid", "m", b"o-1", False, 0)
 SETTLED = EventOutcome(
     event_id="e-1", type="order.created", outcome=InboundOutcome.REJECTED, reason=ReasonCode.STALE, at=NOW
 )

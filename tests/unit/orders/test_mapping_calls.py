@@ -65,4 +65,4 @@ def test_a_record_becomes_the_call_of_its_event() -> None:
     assert MAPPING.topics == ("in",)
     assert (call.workflow_id, call.signal) == ("order:o-1", "order_created")
     assert call.signal_argument == MAPPING.read(record).event
-    assert late(call).workflow_id == late_workflow_id("o-1", "order.created", "in:0:7")
+    assert late(call).workflow_id == late_workflow_id("o-1", "order.created", record.identity)

@@ -310,3 +310,22 @@ def test_the_bridge_s_messages_name_settings_that_there_are() -> None:
     limits = settings.bridge_config(dead_letter_topic="d").dead_letter_limits
     for name in (limits.in_a_row_setting, limits.share_setting, settings.read_limits.value_max_setting):
         assert name.lower() in Settings.model_fields
+
+
+@pytest.mark.parametrize(
+    ("environment", "setting", "required"),
+    [
+        ("development", None, False),
+        ("production", None, True),
+        ("development", "true", True),
+        ("production", "false", False),
+    ],
+)
+def test_an_amount_is_required_in_production_unless_a_setting_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, environment: str, setting: str | None, required: bool
+) -> None:
+    urls = {f"{name}_GATEWAY_URL": "https://gateway.example" for name in ("PAYMENT", "CARRIER")}
+    given = {} if setting is None else {"ORDER_AMOUNT_REQUIRED": setting}
+    for name, value in {"ORDERS_ENVIRONMENT": environment, **urls, **given}.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().amount_required is required

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.activity_io import AnswerLateEvents, OrderProjection, OrderSnapshot
+from schemas.activity_io import AnswerLateEvents, DecidedEvent, OrderProjection, OrderSnapshot
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.outbound import OutboundEvent
@@ -89,7 +89,7 @@ def test_every_event_is_held_or_decided_and_takes_effect_once(play: list[tuple[E
     outcomes = [entry.outcome for entry in state.unpublished if entry.outcome is not None]
     waiting = len(state.held) + (state.step is OrderStep.RECEIVING)
     assert len(outcomes) + waiting == sum(not isinstance(move, str) for move in play)
-    effects = [one.event_id for one in outcomes if one.outcome is not InboundOutcome.DUPLICATE]
+    effects = [(one.event_id, one.type) for one in outcomes if one.outcome is not InboundOutcome.DUPLICATE]
     assert len(effects) == len(set(effects))
 
 
@@ -126,9 +126,9 @@ def test_who_begins_again_has_every_event_that_is_not_recorded(
     batch_was_published(state, batch, size)
     again = with_undecided_only(state)
     assert (again.step, again.is_looked_up, again.unpublished) == (OrderStep.AWAITING_ORDER, False, [])
-    recorded = {one.event_id for one in batch.outcomes if one.outcome is not InboundOutcome.DUPLICATE}
-    sent = {move[1] for move in play if not isinstance(move, str)}
-    assert {event.event_id for event in again.inbox} == sent - recorded
+    recorded = {(one.event_id, one.type) for one in batch.outcomes if one.outcome is not InboundOutcome.DUPLICATE}
+    sent = {(move[1], move[0].value) for move in play if not isinstance(move, str)}
+    assert {(event.event_id, event.type) for event in again.inbox} == sent - recorded
     assert len(again.inbox) <= len(play)
 
 
@@ -163,7 +163,15 @@ def test_what_is_too_large_for_any_batch_goes_alone() -> None:
 def test_a_run_recovers_an_order_at_every_recorded_state(state: OrderState) -> None:
     details = played([(EventType.ORDER_CREATED, "e")]).details
     run = OrderRunState(order_id="o-1")
-    recover(run, OrderSnapshot(details=details, state=state, last_sequence=4, decided_event_ids=("e",)))
+    recover(
+        run,
+        OrderSnapshot(
+            details=details,
+            state=state,
+            last_sequence=4,
+            decided_events=(DecidedEvent(event_id="e", type="order.approved"),),
+        ),
+    )
     assert (run.last_sequence, run.state, list(run.seen)) == (4, state, ["e"])
     assert run.is_late is state.is_final
     assert run.row == OrderProjection(state=state, details=run.details) if run.details else False
@@ -202,20 +210,24 @@ def test_a_state_that_is_no_milestone_is_ignored(milestone: OrderState) -> None:
     assert (state.state, state.unpublished) == (OrderState.PAID, [])
 
 
+def named(event_id: str) -> InboundEvent:
+    return InboundEvent(event_id=event_id, type="order.approved")
+
+
 def test_the_events_remembered_are_bounded_and_the_newest() -> None:
     state = OrderRunState(order_id="o-1")
     for number in range(SEEN_EVENTS_MAX + 3):
-        state.remember(str(number))
+        state.remember(str(number), "order.approved")
     assert len(state.seen) == SEEN_EVENTS_MAX
-    assert not state.has_decided("2")
-    assert state.has_decided("3")
+    assert not state.has_decided(named("2"))
+    assert state.has_decided(named("3"))
 
 
 def test_long_event_ids_are_told_apart_by_their_hash() -> None:
     state = OrderRunState(order_id="o-1")
-    state.remember("x" * 500 + "a")
-    assert state.has_decided("x" * 500 + "a")
-    assert not state.has_decided("x" * 500 + "b")
+    state.remember("x" * 500 + "a", "order.approved")
+    assert state.has_decided(named("x" * 500 + "a"))
+    assert not state.has_decided(named("x" * 500 + "b"))
     assert all(len(key) == 64 for key in state.seen)
 
 

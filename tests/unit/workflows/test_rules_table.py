@@ -10,6 +10,7 @@ from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.states import FINAL_STATES, OrderState, OrderStep, ReasonCode
 from workflows.life.event_table import render, state_at, valid_event
+from workflows.life.ledger import answer, reject_held
 from workflows.life.rules import HELD_EVENTS_MAX, decide
 from workflows.life.state import OrderRunState
 from workflows.life.steps import STEPS, Verdict
@@ -88,10 +89,38 @@ def test_a_step_waits_until_the_time_that_its_row_names() -> None:
 @pytest.mark.parametrize("event_type", list(EventType))
 def test_an_event_that_was_decided_before_is_a_duplicate_at_every_step(step: OrderStep, event_type: EventType) -> None:
     state = state_at(step)
-    state.remember("e-1")
+    state.remember("e-1", event_type)
     assert decide(state, valid_event(event_type), NOW).verdict is Verdict.DUPLICATE
     malformed = InboundEvent(event_id="e-1", type=event_type.value, malformed=True)
     assert decide(state, malformed, NOW).verdict is Verdict.DUPLICATE, "the same id with another body is the same event"
+
+
+@pytest.mark.parametrize("step", [step for step in OrderStep if step is not OrderStep.RECEIVING])
+@pytest.mark.parametrize("event_type", list(EventType))
+def test_an_id_that_was_decided_for_another_type_is_refused_at_every_step(
+    step: OrderStep, event_type: EventType
+) -> None:
+    state = state_at(step)
+    state.remember("e-1", next(other for other in EventType if other is not event_type))
+    event = valid_event(event_type)
+    decision = decide(state, event, NOW)
+    assert (decision.verdict, decision.reason) == (Verdict.REJECT, ReasonCode.EVENT_ID_REUSED)
+    state.remember("e-1", event_type, reused=True)
+    assert decide(state, event, NOW).verdict is Verdict.DUPLICATE, "it is refused once"
+
+
+def test_of_an_id_on_two_types_the_first_counts_also_while_it_is_held_and_there_is_room_for_no_more() -> None:
+    state = state_at(OrderStep.AWAITING_ORDER)
+    approval, cancel = valid_event(EventType.ORDER_APPROVED), valid_event(EventType.ORDER_CANCELLED)
+    answer(state, approval, NOW)
+    answer(state, cancel, NOW)
+    assert state.held == [approval, cancel]
+    state.held = [approval, *[valid_event(EventType.ORDER_CANCELLED, "e-2")] * HELD_EVENTS_MAX]
+    answer(state, cancel, NOW)
+    assert [one.outcome.reason for one in state.unpublished if one.outcome] == [ReasonCode.EVENT_ID_REUSED]
+    reject_held(state, ReasonCode.UNKNOWN_ORDER, NOW)
+    reasons = [one.outcome.reason for one in state.unpublished if one.outcome]
+    assert reasons[:2] == [ReasonCode.EVENT_ID_REUSED, ReasonCode.UNKNOWN_ORDER], "the first is not taken for a reuse"
 
 
 @pytest.mark.parametrize("step", [step for step in OrderStep if step is not OrderStep.RECEIVING])
