@@ -121,7 +121,8 @@ async def test_an_event_after_the_end_is_refused_and_starts_nothing(system: Orde
 
     evidence = await system.evidence()
     last = evidence.published_of(order_id)[-1]
-    assert (last["sequence"], last["state"], last["cause"]["event_id"]) == (9, "COMPLETED", ":".join(map(str, late)))
+    assert (last["sequence"], last["state"]) == (9, "COMPLETED")
+    assert last["cause"]["event_id"].rpartition(":")[0] == ":".join(map(str, late))
     assert rejections_of(evidence, order_id) == [("order.cancelled", "order_closed")]
     assert [run.status for run in evidence.runs_of(order_id)] == ["COMPLETED"]
     assert_no_violations(evidence)

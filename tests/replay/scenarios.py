@@ -133,6 +133,22 @@ async def rejected(bench: Bench, order_id: str) -> list[str]:
     return [order_workflow_id(order_id)]
 
 
+async def rejected_without_an_amount(bench: Bench, order_id: str) -> list[str]:
+    await bench.send(order_id, CREATED, amount=None)
+    await bench.result(order_id)
+    return [order_workflow_id(order_id)]
+
+
+async def one_id_on_two_types(bench: Bench, order_id: str) -> list[str]:
+    """The first counts, and each of the others is refused once; of those that are held likewise."""
+    await bench.send(order_id, CANCELLED, "early")
+    await bench.send(order_id, ADDRESS, "early")
+    await bench.send(order_id, CREATED, "created", adjustments=[{"kind": "discount", "amount": -100}])
+    await bench.send(order_id, APPROVED, "created")
+    await bench.result(order_id)
+    return [order_workflow_id(order_id)]
+
+
 async def payment_declined(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, CREATED, payment_id="decline-1")
     await bench.send(order_id, APPROVED)
@@ -339,6 +355,8 @@ _ON_THE_FIRST_SERVER: Final[tuple[Scenario, ...]] = (
     stale_and_invalid,
     cancelled_in_temporal,
     rejected,
+    rejected_without_an_amount,
+    one_id_on_two_types,
     payment_declined,
     payment_of_another_order,
     payment_outcome_unknown,

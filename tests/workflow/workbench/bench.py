@@ -59,7 +59,7 @@ class GatedOrderActivities(OrderActivities):
     """Validation asks no port, so it has a gate of its own to be held at."""
 
     def __init__(self, bench: "Bench") -> None:
-        super().__init__(bench.store, bench.publisher, OrderRules(amount_max=AMOUNT_MAX))
+        super().__init__(bench.store, bench.publisher, OrderRules(amount_max=AMOUNT_MAX, amount_required=True))
         self._gate = bench.validation
 
     @activity.defn

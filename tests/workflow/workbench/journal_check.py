@@ -35,11 +35,11 @@ def check_journal(store: InMemoryOrderStore, publisher: RecordingPublisher, orde
     assert len(reached) == len(set(reached)), "no state is reached twice"
     assert all(not one.is_final for one in reached[:-1] if one), "nothing follows a final state"
 
-    outcomes = store.outcomes_of(order_id)
-    assert sent <= set(outcomes), "I1: every event is decided"
-    causes = {row.cause.event_id: row for row in rows if row.cause}
+    outcomes = store.orders[order_id].outcomes
+    assert sent <= {event_id for event_id, _ in outcomes}, "I1: every event is decided"
+    causes = {(row.cause.event_id, row.cause.type): row for row in rows if row.cause}
     assert len(causes) == sum(row.cause is not None for row in rows), "I5: an event has one effect"
-    for event_id, outcome in outcomes.items():
-        rejected = causes[event_id].type is OutboundType.EVENT_REJECTED
+    for identity, outcome in outcomes.items():
+        rejected = causes[identity].type is OutboundType.EVENT_REJECTED
         assert outcome.outcome is (InboundOutcome.REJECTED if rejected else InboundOutcome.APPLIED)
-        assert not rejected or outcome.reason == causes[event_id].reason
+        assert not rejected or outcome.reason == causes[identity].reason

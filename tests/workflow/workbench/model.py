@@ -107,7 +107,9 @@ class Model:
     deadline: int | None = None
     now: int = 0
     attempt: int = 0
-    seen: set[str] = field(default_factory=set)
+    seen: set[tuple[str, EventType]] = field(default_factory=set)
+    owners: dict[str, EventType] = field(default_factory=dict)
+    """Of each id the type that it was first used for."""
     held: list[Sent] = field(default_factory=list)
     in_kafka: list[Sent] = field(default_factory=list)
     """Events that are in Kafka, and that nobody has handed over."""
@@ -125,16 +127,18 @@ class Model:
         return self.state is not None and self.state.is_final
 
     def receive(self, event: Sent) -> None:
-        """An event comes: it is applied, held, refused, or nothing at all where its id is known."""
+        """An event comes: it is applied, held, refused, or nothing at all where its id and type are known."""
         if not self.is_running and not self.over:
             self._begin()
-        if event.id in self.seen:
+        if (event.id, event.type) in self.seen:
             return
         arrival = self.now + ARRIVAL
         event = replace(event, at=arrival if event.at is None else min(event.at, arrival))
-        self.seen.add(event.id)
-        if self.activity == "receive_order":
-            self.held.append(event)  # RECEIVED is an order's first transition.
+        self.seen.add((event.id, event.type))
+        self.owners.setdefault(event.id, event.type)
+        if self.activity == "receive_order" or any(one.id == event.id for one in self.held):
+            # RECEIVED is an order's first transition; and of an id the first event counts.
+            self.held.append(event)
         else:
             self._decide(event)
 
@@ -179,7 +183,10 @@ class Model:
 
     def terminate(self) -> None:
         """The run is terminated: what it held undecided is lost to it, unless it comes again."""
-        self.seen -= {event.id for event in self.held}
+        self.seen -= {(event.id, event.type) for event in self.held}
+        for event in self.held:
+            if self.owners.get(event.id) is event.type:
+                del self.owners[event.id]
         self.held, self.deadline, self.is_running, self.is_terminated = [], None, False, True
 
     def _begin(self) -> None:
@@ -217,6 +224,7 @@ class Model:
     def _refusal(self, event: Sent) -> Reason | None:
         approved = self.state not in (None, State.RECEIVED, State.VALIDATED)
         refusals = {
+            Reason.EVENT_ID_REUSED: self._reuses_an_id(event),
             Reason.INVALID: not event.valid,
             Reason.ORDER_CLOSED: self.over,
             Reason.DUPLICATE_ORDER: event.type is CREATED and self.created.id != "",
@@ -232,6 +240,12 @@ class Model:
     def _is_shipping(self) -> bool:
         before = (None, State.RECEIVED, State.VALIDATED, State.APPROVED)
         return self.state not in before and self.postponed != "prepare_package"
+
+    def _reuses_an_id(self, event: Sent) -> bool:
+        return self.owners[event.id] is not event.type
+
+    def _time_of(self, event: Sent) -> int:
+        return self.now + ARRIVAL if event.at is None else event.at
 
     def _decide_held(self) -> None:
         """What came too early is decided in its order."""
@@ -316,7 +330,7 @@ class Model:
         elif self.state is None:
             held, self.held, self.is_running = self.held, [], False
             for event in held:
-                self._refuse(event, Reason.UNKNOWN_ORDER)
+                self._refuse(event, Reason.EVENT_ID_REUSED if self._reuses_an_id(event) else Reason.UNKNOWN_ORDER)
         elif self.state is State.VALIDATED:
             self._end(State.EXPIRED, Reason.APPROVAL_TIMED_OUT)
         else:

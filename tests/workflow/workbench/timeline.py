@@ -331,7 +331,7 @@ class Life:
         self._compare(events)
         if len(events) != len(model.out) or model.activity is not None:
             raise DisagreementError(self._story(f"{len(events)} events"))
-        check_journal(bench.store, bench.publisher, self.order_id, {f"{self.order_id}/{one}" for one in model.seen})
+        check_journal(bench.store, bench.publisher, self.order_id, {f"{self.order_id}/{one}" for one, _ in model.seen})
         payment_id = self._payment_id(model.created.payment)
         moved = [bench.gateway.ledger[kind, payment_id] for kind in ("charge", "refund")]
         assert moved == [model.charges, model.refunds], self._story(f"charges and refunds {moved}")
