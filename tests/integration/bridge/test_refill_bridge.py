@@ -136,7 +136,13 @@ async def assert_late_is_answered_once(shop: Shop) -> None:
     run = (await handle.describe()).run_id
     ((topic, partition, offset),) = await produce(shop.servers, [shop.refill(0, 7)])
     await assert_eventually(shop.is_drained, PATIENCE_SECONDS, "the late refill committed")
-    event_id = f"{topic}:{partition}:{offset}"
-    late = shop.client.get_workflow_handle(f"late:{shop.device(0)}:{event_id}")
-    assert await late.result() == event_id
+    place = f"late:{shop.device(0)}:{topic}:{partition}:{offset}:"
+
+    async def has_one_answer() -> bool:
+        found = shop.client.list_workflows(f'WorkflowId STARTS_WITH "{place}"')
+        return len([run async for run in found]) == 1
+
+    await assert_eventually(has_one_answer, PATIENCE_SECONDS, "a workflow of the late refill")
+    (late,) = [run async for run in shop.client.list_workflows(f'WorkflowId STARTS_WITH "{place}"')]
+    assert f"late:{shop.device(0)}:{await shop.client.get_workflow_handle(late.id).result()}" == late.id
     assert (await handle.describe()).run_id == run

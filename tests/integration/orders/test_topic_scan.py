@@ -58,7 +58,7 @@ async def test_a_batch_that_cannot_be_taken_apart_is_passed_over_with_a_word(
     notes: list[str] = []
     assert await scanned(room, notes) == [(0, offset) for offset in (0, 1, 2, 7, 8, 9)]
     (note,) = notes
-    assert f"1 batches of records that cannot be taken apart, the first of them up to {room.topic()}:0:6" in note
+    assert f"1 batches of records that cannot be read, the first of them up to {room.topic()}:0:6" in note
     async with open_clients(settings_of(room)) as clients, topic_scan(clients, [room.topic()]) as scan:
         place = TopicPartition(room.topic(), 0)
         assert list((await scan.fetch({place: [6, 7]}))[place]) == [7]
