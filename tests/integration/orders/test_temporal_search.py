@@ -164,7 +164,7 @@ async def test_a_worker_ends_with_a_sentence_where_they_are_missing(
 async def test_an_order_that_waits_is_found_by_what_the_operators_page_says(client: Client) -> None:
     order_id = f"o-{secrets.token_hex(6)}"
     began = datetime.now(UTC)
-    body = {"order_id": order_id, "payment_id": "p-1001", "customer_id": "c-42"}
+    body = {"order_id": order_id, "payment_id": "p-1001", "customer_id": "c-42", "amount": 100}
     event = InboundEvent(event_id="e-1", type=EventType.ORDER_CREATED.value, body=body)
     async with running(Bench(WorkflowEnvironment.from_client(client))) as bench:
         bench.new_policy(approval_timeout=timedelta(minutes=5))
@@ -199,4 +199,4 @@ async def finds(client: Client, query: str, moment: datetime, order_id: str) -> 
     asked = query.replace("2026-01-31T12:00:00Z", f"{moment:%Y-%m-%dT%H:%M:%SZ}")
     found = [run async for run in client.list_workflows(asked)]
     assert {run.workflow_type for run in found} <= {ORDER_WORKFLOW}
-    return order_id in {run.id for run in found}
+    return order_workflow_id(order_id) in {run.id for run in found}
