@@ -153,6 +153,11 @@ class LastMoments:
             await asyncio.sleep(0.2)
 
     async def _fault(self, number: int) -> None:
+        if number == 0:
+            # In any case the bridge is away for longer than an order waits, and with it every approval meanwhile.
+            self.say(f"fault {number + 1}: bridge killed, {APPROVAL_SECONDS + 5:.0f} s")
+            await self._process_killed("bridge", APPROVAL_SECONDS + 5)
+            return
         name, fault = self.chance.choice(self._faults())
         seconds = self.chance.uniform(*self.seconds)
         self.say(f"fault {number + 1}: {name}, {seconds:.0f} s")
