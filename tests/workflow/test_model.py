@@ -45,6 +45,7 @@ events = st.builds(
     address=addresses,
     at=st.sampled_from([None, 1, 2, 3, AHEAD]),
     over_limit=st.sampled_from([False] * 9 + [True]),
+    is_priced=st.sampled_from([True] * 9 + [False]),
     payment=st.sampled_from([Payment.FINE] * 6 + list(Payment)),
 )
 steps = st.one_of(events, events, st.sampled_from([Do.GO] * 8 + [Do.TERMINATE]))

@@ -53,13 +53,15 @@ class Sent:
     address: Mapping[str, str] = field(default_factory=dict)
     at: int | None = None
     over_limit: bool = False
-    """With `payment`: of an ``order.created``."""
+    """With `is_priced` and `payment`: of an ``order.created``."""
+    is_priced: bool = True
     payment: Payment = Payment.FINE
 
     def __str__(self) -> str:
         given = [*self.address.values(), *([f"at {self.at}"] if self.at else []), *([] if self.valid else ["invalid"])]
         if self.type is CREATED:
             given += [self.payment.value, *(["over limit"] if self.over_limit else [])]
+            given += [] if self.is_priced else ["without an amount"]
         return f"{self.type.value.removeprefix('order.')} {self.id} ({' '.join(given)})"
 
 
@@ -136,9 +138,8 @@ class Model:
         event = replace(event, at=arrival if event.at is None else min(event.at, arrival))
         self.seen.add((event.id, event.type))
         self.owners.setdefault(event.id, event.type)
-        if self.activity == "receive_order" or any(one.id == event.id for one in self.held):
-            # RECEIVED is an order's first transition; and of an id the first event counts.
-            self.held.append(event)
+        if self.activity == "receive_order":
+            self.held.append(event)  # RECEIVED is an order's first transition.
         else:
             self._decide(event)
 
@@ -200,6 +201,9 @@ class Model:
             self.attempt, self.activity = 1, "prepare_package"
 
     def _decide(self, event: Sent) -> None:
+        if any(one.id == event.id for one in self.held):
+            self.held.append(event)  # Of an id the first event counts, and it waits.
+            return
         reason = self._refusal(event)
         if reason is not None:
             self._refuse(event, reason)
@@ -266,6 +270,9 @@ class Model:
             self.activity = "validate_order"
 
     def _after_validate_order(self) -> None:
+        if not self.created.is_priced:
+            self._end(State.REJECTED, Reason.AMOUNT_MISSING)
+            return
         if self.created.over_limit:
             self._end(State.REJECTED, Reason.AMOUNT_OVER_LIMIT)
             return

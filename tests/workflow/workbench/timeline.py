@@ -256,6 +256,8 @@ class Life:
         if sent.type is CREATED:
             body["payment_id"] = self._payment_id(sent.payment)
             body["amount"] = AMOUNT_MAX + 1 if sent.over_limit else 1_500
+            if not sent.is_priced:
+                del body["amount"]
             body["shipping_address"] = dict(sent.address)
         elif sent.type is EventType.ORDER_ADDRESS_UPDATED:
             body["address"] = dict(sent.address)
