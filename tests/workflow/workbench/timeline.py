@@ -255,9 +255,8 @@ class Life:
         body: dict[str, Any] = {"order_id": self.order_id if sent.valid else "another"}
         if sent.type is CREATED:
             body["payment_id"] = self._payment_id(sent.payment)
-            body["amount"] = AMOUNT_MAX + 1 if sent.over_limit else 1_500
-            if not sent.is_priced:
-                del body["amount"]
+            if sent.is_priced:
+                body["amount"] = AMOUNT_MAX + 1 if sent.over_limit else 1_500
             body["shipping_address"] = dict(sent.address)
         elif sent.type is EventType.ORDER_ADDRESS_UPDATED:
             body["address"] = dict(sent.address)
