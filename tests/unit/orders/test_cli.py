@@ -4,8 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -15,22 +13,9 @@ from orders.cli.common import run_on_servers
 from orders.clients.opened import Clients
 from orders.processes.exit_status import ExitStatus
 from orders.settings import Settings
-from tests.helpers.system.command_line import logging_as_it_was
 
+pytestmark = pytest.mark.usefixtures("alone")
 runner = CliRunner()
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No settings, no local stack, and logging as it was afterwards."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setenv("COLUMNS", "200")
-    with logging_as_it_was():
-        yield
 
 
 def test_every_command_is_listed_and_explains_itself_with_an_example() -> None:

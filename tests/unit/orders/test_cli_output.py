@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,24 +32,11 @@ from schemas.order import Address
 from schemas.states import OrderStep
 from schemas.workflow_io import OrderStatus
 from stack.endpoints import Endpoints
-from tests.helpers.system.command_line import logging_as_it_was
 
+pytestmark = pytest.mark.usefixtures("alone")
 runner = CliRunner()
 REFUSAL = Refusal(Stage.JSON, "json_truncated", "look for what cut it off")
 SERVERS = Endpoints("127.0.0.1:1", "127.0.0.1:1", "http://127.0.0.1:2", "127.0.0.1", 1, "u", "p w", "d")
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No settings, no local stack, and logging as it was afterwards."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setenv("COLUMNS", "200")
-    with logging_as_it_was():
-        yield
 
 
 # orders status ------------------------------------------------------------------------------------------------------
@@ -124,7 +110,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stack.lifecycle.unready_services", lambda _: {})
 
 
-@pytest.mark.usefixtures("servers")
+@pytest.mark.usefixtures("alone", "servers")
 def test_servers_that_are_there_are_found_and_described() -> None:
     up = runner.invoke(app, ["stack", "up"])
     assert up.output.splitlines()[0] == "found running"
