@@ -123,16 +123,15 @@ class Engine:
         for partition, records in batches.items():
             for record in records:
                 translated: Call | Refusal | None = None
-                if record.size_bytes > _LARGE_BYTES:
-                    translated = await asyncio.to_thread(translate, record, self._mapping)
-                elif time.monotonic() > turn_ends:
-                    await asyncio.sleep(0)
-                else:
-                    self.take(partition, (record,))
-                    continue
-                if not self._tracker.is_assigned or epoch != self._tracker.epoch:
-                    return
-                turn_ends = time.monotonic() + _TURN_SECONDS
+                is_large = record.size_bytes > _LARGE_BYTES
+                if is_large or time.monotonic() > turn_ends:
+                    if is_large:
+                        translated = await asyncio.to_thread(translate, record, self._mapping)
+                    else:
+                        await asyncio.sleep(0)
+                    if not self._tracker.is_assigned or epoch != self._tracker.epoch:
+                        return
+                    turn_ends = time.monotonic() + _TURN_SECONDS
                 self._take(partition, record, translated)
                 self._note_taken()
 
