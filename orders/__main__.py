@@ -9,7 +9,7 @@ from orders.processes.leaving import leave, status_without_output
 from orders.processes.output import OutputError, protect_output
 from orders.processes.stop_signals import leave_if_told_while_starting
 
-PROCESSES: Final = frozenset({"bridge", "worker"})
+PROCESSES: Final = frozenset({"bridge", "worker", "api"})
 """The commands that run until they are told to stop, which is their ordinary end: at any moment, with OK."""
 
 

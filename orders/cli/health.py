@@ -24,6 +24,7 @@ class Process(StrEnum):
 
     BRIDGE = "bridge"
     WORKER = "worker"
+    API = "api"
 
 
 @app.command()
@@ -36,10 +37,10 @@ def health(
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="How long to wait for the answer, in s.")] = 4.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a bridge or worker on this machine whether it is ready: 0 where it is, 1 where not, with the reason.
+    """Ask a process on this machine whether it is ready: 0 where it is, 1 where not, with the reason.
 
-    It has to listen: BRIDGE_HEALTH_PORT or WORKER_HEALTH_PORT. The same answers are at /livez and /readyz there, for an
-    orchestrator that asks by HTTP.
+    It has to listen: BRIDGE_HEALTH_PORT, WORKER_HEALTH_PORT or API_HEALTH_PORT. The same answers are at /livez and
+    /readyz there, for an orchestrator that asks by HTTP.
 
     Example: [bold]orders health bridge || orders health bridge --live[/bold]
     """
@@ -61,7 +62,7 @@ def _ask(settings: Settings, process: Process, path: str, timeout: float) -> dic
         WrongSettingsError: the process is told not to listen.
         OrdersError: the process does not answer, or something else does.
     """
-    port = settings.bridge_health_port if process is Process.BRIDGE else settings.worker_health_port
+    port: int = getattr(settings, f"{process}_health_port")
     if port == 0:
         raise WrongSettingsError(
             f"{process.upper()}_HEALTH_PORT is 0, so the {process} does not listen: set it, for it and this command"

@@ -1,9 +1,9 @@
 """The clients of all servers for one process: each opened at its first use, at most once, and closed at the end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
 
@@ -24,19 +24,27 @@ _log = structlog.get_logger("orders.clients")
 
 
 class _AtFirstUse(Generic[Opened]):
-    """Opens a client when it is first asked for; after a failure, when it is asked for again. Others wait meanwhile."""
+    """Opens a client when it is first asked for; after a failure, when it is asked for again.
 
-    def __init__(self, opening: Callable[[], Awaitable[Opened]]) -> None:
+    Whoever asks meanwhile waits for the same attempt and shares its failure: of a hundred requests that wait for a
+    server that is away, none waits for more than one attempt.
+    """
+
+    def __init__(self, opening: Callable[[], Coroutine[Any, Any, Opened]]) -> None:
         self._opening = opening
-        self._lock = asyncio.Lock()
-        self._opened: Opened | None = None
+        self._attempt: asyncio.Task[Opened] | None = None
 
     async def get(self) -> Opened:
         """The client, open."""
-        async with self._lock:
-            if self._opened is None:
-                self._opened = await self._opening()
-            return self._opened
+        if self._attempt is None:
+            self._attempt = asyncio.create_task(self._opening(), name="opening a client")
+            self._attempt.add_done_callback(self._forget_failure)
+        # Shielded: who stops waiting does not end the attempt for others.
+        return await asyncio.shield(self._attempt)
+
+    def _forget_failure(self, attempt: asyncio.Task[Opened]) -> None:
+        if attempt.cancelled() or attempt.exception() is not None:
+            self._attempt = None
 
 
 class Clients:
@@ -46,11 +54,14 @@ class Clients:
     `topic_batches` open it, and take from here what they share.
     """
 
-    def __init__(self, settings: Settings, resources: AsyncExitStack, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, resources: AsyncExitStack, note: Callable[[str], None], *, lasting: bool = False
+    ) -> None:
         self.settings = settings
         self.note = note
         """Takes a sentence that a person should read beside a result, which stands all the same."""
         self._resources = resources
+        self._lasting = lasting
         self._temporal = _AtFirstUse(self._open_temporal)
         self._reader = _AtFirstUse(self._open_reader)
         self._admin = _AtFirstUse(self._open_admin)
@@ -95,9 +106,9 @@ class Clients:
         return await self._producer.get()
 
     async def _open_temporal(self) -> "Client":
-        from orders.clients.temporal import connect_temporal  # noqa: PLC0415 - see above
+        from orders.clients.temporal import SOON, connect_temporal  # noqa: PLC0415 - see above
 
-        return await connect_temporal(self.settings)
+        return await connect_temporal(self.settings, retry_config=SOON if self._lasting else None)
 
     async def _open_reader(self) -> "OrderReader":
         from activities.adapters.postgres.reader import OrderReader  # noqa: PLC0415 - see above
@@ -122,12 +133,16 @@ def _log_note(sentence: str) -> None:
 
 
 @asynccontextmanager
-async def open_clients(settings: Settings, *, note: Callable[[str], None] = _log_note) -> AsyncIterator[Clients]:
+async def open_clients(
+    settings: Settings, *, note: Callable[[str], None] = _log_note, lasting: bool = False
+) -> AsyncIterator[Clients]:
     """Clients for as long as the block lasts; no server is spoken to before one is used.
 
     Args:
         settings: where the servers are.
         note: what becomes of a sentence that a person should read beside a result; it is logged unless given.
+        lasting: whether they are those of a process that outlives its servers' outages and answers others, who wait:
+            each call on Temporal fails soon.
     """
     async with AsyncExitStack() as resources:
-        yield Clients(settings, resources, note)
+        yield Clients(settings, resources, note, lasting=lasting)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -31,8 +32,18 @@ async def lazy_temporal(settings: Settings, *, retry_config: RetryConfig | None 
     return await _client(settings, lazy=True, retry_config=retry_config)
 
 
-async def connect_temporal(settings: Settings) -> Client:
+SOON: Final = RetryConfig(
+    initial_interval_millis=100, max_interval_millis=400, max_elapsed_time_millis=2_000, max_retries=3
+)
+"""For who waits at the other end of a connection: three attempts, where the SDK's own go on for 10 s."""
+
+
+async def connect_temporal(settings: Settings, *, retry_config: RetryConfig | None = None) -> Client:
     """Connects to Temporal, and makes sure that the namespace is there.
+
+    Args:
+        settings: where Temporal is.
+        retry_config: how the client itself repeats calls; None is the SDK's own.
 
     Raises:
         UnreachableError: it does not answer in time.
@@ -40,7 +51,7 @@ async def connect_temporal(settings: Settings) -> Client:
     """
     try:
         async with asyncio.timeout(settings.temporal_connect_timeout_seconds):
-            client = await _client(settings, lazy=False)
+            client = await _client(settings, lazy=False, retry_config=retry_config)
             await _check_namespace(client)
     except (RuntimeError, TimeoutError, OSError) as error:
         raise UnreachableError(temporal_unreachable(settings)) from error

@@ -34,7 +34,8 @@ class GeneralSettings(BaseModel):
     )
     health_bind_address: Name = Field(
         "127.0.0.1",
-        description="Where bridges and workers answer /livez and /readyz; 0.0.0.0 for all of the machine's addresses.",
+        description="Where bridges, workers and the API answer /livez and /readyz; 0.0.0.0 for all of the machine's "
+        "addresses.",
     )
     failpoints: str = Field(
         "",

@@ -11,6 +11,7 @@ from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orders.settings import bridge, general, kafka, order, temporal
+from orders.settings.api import ApiSettings
 from orders.settings.bridge import BridgeSettings
 from orders.settings.contradictions import too_short
 from orders.settings.database import DatabaseSettings
@@ -39,6 +40,7 @@ GROUPS = (
     OrderSettings,
     GatewaySettings,
     WorkerSettings,
+    ApiSettings,
 )
 """In the order in which they are documented."""
 
@@ -52,6 +54,7 @@ class Settings(
     OrderSettings,
     GatewaySettings,
     WorkerSettings,
+    ApiSettings,
     BaseSettings,
 ):
     """Everything that can be set."""

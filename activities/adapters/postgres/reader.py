@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import rows
 from activities.adapters.postgres.engine import transaction
+from activities.adapters.postgres.event_log import EventLog
+from activities.adapters.postgres.order_pages import OrderFilter, OrderSort, PagePlace, page_statement
 from activities.adapters.postgres.payments import claim_of
 from activities.adapters.postgres.schema import events, inbound_events, journals, orders, payments
 from activities.ports import PaymentClaim, StoredEvent
@@ -62,6 +64,8 @@ class OrderReader:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self.log = EventLog(engine)
+        """The events of all orders, for whoever follows them."""
 
     async def order(self, order_id: str) -> OrderRecord | None:
         """The order's row; None where no ``order.created`` was ever accepted."""
@@ -94,6 +98,22 @@ class OrderReader:
             here = tuple_(literal(after.updated_at), literal(after.order_id))
             statement = statement.where(tuple_(orders.c.updated_at, orders.c.id) > here)
         statement = statement.order_by(orders.c.updated_at, orders.c.id).limit(min(limit, PAGE_MAX))
+        async with transaction(self._engine) as connection:
+            found = (await connection.execute(statement)).mappings().all()
+        return tuple(_order_record(row) for row in found)
+
+    async def page(
+        self, which: OrderFilter, sort: OrderSort, *, after: PagePlace | None = None, limit: int = 100
+    ) -> tuple[OrderRecord, ...]:
+        """A page of the orders that the filter takes.
+
+        Args:
+            which: which orders.
+            sort: in which order.
+            after: the last order of the page before; None for the first page.
+            limit: how many at most, `PAGE_MAX` and one more in any case.
+        """
+        statement = page_statement(which, sort, after, min(limit, PAGE_MAX + 1))
         async with transaction(self._engine) as connection:
             found = (await connection.execute(statement)).mappings().all()
         return tuple(_order_record(row) for row in found)

@@ -1,0 +1,34 @@
+"""Settings of the API's process."""
+
+from pydantic import BaseModel, Field
+
+from orders.settings.types import Count, Name, OptionalPort
+
+
+class ApiSettings(BaseModel):
+    """The REST API and the console."""
+
+    api_host: Name = Field(
+        "127.0.0.1", description="Where the API and the console listen; 0.0.0.0 for all of the machine's addresses."
+    )
+    api_port: OptionalPort = Field(8000, description="Port of the API and the console; 0 for a free one.")
+    api_health_port: OptionalPort = Field(
+        0, description="Port on which the API's process answers whether it is alive and ready; 0 for none."
+    )
+    api_requests_max: Count = Field(
+        2_000, description="Requests that are served at once, waits and streams included; more are answered with 503."
+    )
+    api_streams_max: Count = Field(
+        1_000, description="Event streams that are open at once; more are answered with 503."
+    )
+    api_body_max_bytes: int = Field(
+        512 * 1024,
+        ge=1_024,
+        le=1024 * 1024,
+        description="Longest body of a request; a longer one is answered with 413.",
+    )
+    api_trusted_proxies: Name | None = Field(
+        None,
+        description="Addresses of the proxies before the API, separated by commas, whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed; unset, nobody's are.",
+    )

@@ -1,0 +1,29 @@
+"""How the routes' answers are described: which problems each may have, and how."""
+
+from collections import defaultdict
+from typing import Any
+
+from orders.web.problems import MEDIA_TYPE, PROBLEM_TYPES
+
+PROBLEM_SCHEMA = "#/components/schemas/Problem"
+
+ALWAYS = ("not_signed_in", "not_allowed", "request_invalid", "too_many_requests", "overloaded", "internal_error")
+"""What every route that asks who is there may answer."""
+
+
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route that are problems, for its ``responses``; of each status what its codes are.
+
+    Args:
+        codes: rows of `PROBLEM_TYPES`.
+    """
+    of_status: dict[int, list[str]] = defaultdict(list)
+    for code in dict.fromkeys(codes):
+        of_status[PROBLEM_TYPES[code].status].append(code)
+    return {
+        status: {
+            "description": "; ".join(f"{PROBLEM_TYPES[code].title} (`{code}`)" for code in codes_of),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_SCHEMA}}},
+        }
+        for status, codes_of in sorted(of_status.items())
+    }

@@ -1,0 +1,36 @@
+"""Types of parameters and of answers' fields that several routes share."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from fastapi import Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.base import IDENTIFIER_PATTERN
+from schemas.states import InboundOutcome, OrderState, OrderStep, ReasonCode
+
+OrderId = Annotated[str, Path(pattern=IDENTIFIER_PATTERN, description="The order's id.", examples=["order-001"])]
+
+
+class Answer(BaseModel):
+    """A model of what the API answers: each field is always there, as null where there is nothing to say."""
+
+    model_config = ConfigDict(
+        frozen=True, use_attribute_docstrings=True, json_schema_serialization_defaults_required=True
+    )
+
+
+def _open(values: Iterable[str]) -> dict[str, Any]:
+    """A later version may add values: a client takes those that it does not know."""
+    return {"x-extensible-enum": [str(value) for value in values]}
+
+
+State = Annotated[str, Field(json_schema_extra=_open(OrderState), examples=["VALIDATED"])]
+Step = Annotated[str, Field(json_schema_extra=_open(OrderStep), examples=["AWAITING_MANUAL_APPROVAL"])]
+Reason = Annotated[str, Field(json_schema_extra=_open(ReasonCode), examples=["approval_timed_out"])]
+Outcome = Annotated[str, Field(json_schema_extra=_open(InboundOutcome), examples=["applied"])]
+
+
+def etag(sequence: int) -> str:
+    """An order's ETag: the number of the last thing that happened to it."""
+    return f'"{sequence}"'

@@ -1,0 +1,147 @@
+"""What has happened to orders: an order's journal, and the live streams of one and of all."""
+
+import json
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from activities.adapters.postgres.event_log import LoggedEvent
+from orders.errors import NotFoundError
+from orders.operations.view import view_order
+from orders.web.api.answers import ALWAYS, problems
+from orders.web.api.fields import Answer, OrderId
+from orders.web.context import Web, WebContext
+from orders.web.event_stream import MEDIA_TYPE, EventStream, event_frame
+from orders.web.identity import Role, requires
+from orders.web.problems import Problem
+from schemas.outbound import OrderAddressChanged, OrderEventRejected, OrderStateChanged
+
+router = APIRouter(tags=["events"], dependencies=[Depends(requires(Role.VIEWER))])
+
+EVENTS_MAX: Final = 1_000
+_POSITION_MAX: Final = 2**63 - 1
+
+Event = OrderStateChanged | OrderAddressChanged | OrderEventRejected
+
+
+class Journal(Answer):
+    """A part of an order's journal."""
+
+    order_id: str
+    events: list[Event]
+    """In the order of their sequence, as they were published."""
+    next_after: int | None
+    """Ask on with this as `after`; null where there are no more yet."""
+
+
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", description="The id of the last event that was had; the stream goes on behind it."),
+]
+After = Annotated[
+    int | None,
+    Query(ge=0, le=_POSITION_MAX, description="Only what is behind this; for a stream, as Last-Event-ID, which wins."),
+]
+_STREAM: Final[dict[str, Any]] = {
+    MEDIA_TYPE: {
+        "schema": {
+            "type": "string",
+            "description": "Server-sent events: `event` is the event's type, `data` its body as published, `id` what "
+            "the client sends back as Last-Event-ID. The stream ends now and then; come again with the last id.",
+        }
+    }
+}
+_PROBLEMS = problems(*ALWAYS, "not_acceptable", "server_unreachable")
+
+
+@router.get(
+    "/orders/{order_id}/events",
+    summary="An order's journal, or a stream of it",
+    operation_id="getOrderEvents",
+    response_model=Journal,
+    responses={200: {"content": _STREAM}, **_PROBLEMS, **problems("order_not_found")},
+)
+async def order_events(
+    order_id: OrderId,
+    request: Request,
+    web: Web,
+    *,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=EVENTS_MAX)] = EVENTS_MAX,
+    last_event_id: LastEventId = None,
+) -> Any:
+    """With `Accept: text/event-stream` a stream that begins at the order's first event, or behind `Last-Event-ID`."""
+    if wants_stream(request):
+        return await _order_stream(web, order_id, position_of(last_event_id, after))
+    async with web.clients.order_reader() as reader:
+        stored = await reader.events(order_id, after_sequence=after or 0, limit=limit)
+        if not stored and await reader.journal(order_id) is None:
+            raise Problem("order_not_found", f"nothing is recorded of an order {order_id!r}")
+    # As they are stored, to the byte: no model is put between the journal and who reads it.
+    events = ",".join(event.payload_json for event in stored)
+    next_after = json.dumps(stored[-1].sequence if len(stored) == limit else None)
+    body = f'{{"order_id":{json.dumps(order_id)},"events":[{events}],"next_after":{next_after}}}'
+    return Response(body, media_type="application/json")
+
+
+@router.get(
+    "/events",
+    summary="A stream of what happens to all orders",
+    operation_id="streamEvents",
+    response_class=Response,
+    responses={200: {"description": "A stream", "content": _STREAM}, **_PROBLEMS},
+)
+async def all_events(request: Request, web: Web, *, after: After = None, last_event_id: LastEventId = None) -> Any:
+    """Begins with what happens from now on, or behind `Last-Event-ID`; 0 is the beginning of the journal."""
+    if not wants_stream(request, unless_said=True):
+        raise Problem("not_acceptable", f"this is a stream: accept {MEDIA_TYPE}")
+    return await stream(web, None, position_of(last_event_id, after))
+
+
+def wants_stream(request: Request, *, unless_said: bool = False) -> bool:
+    """Whether the client accepts a stream by name.
+
+    Args:
+        request: whose Accept is looked at.
+        unless_said: the answer where it accepts anything, or does not say.
+    """
+    accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "*/*").split(",")]
+    if MEDIA_TYPE in accepted:
+        return True
+    return unless_said and ("*/*" in accepted or "text/*" in accepted)
+
+
+def position_of(last_event_id: str | None, after: int | None) -> int | None:
+    """Where a stream goes on.
+
+    Raises:
+        Problem: the id is none of ours.
+    """
+    if not last_event_id:
+        return after
+    if not (last_event_id.isascii() and last_event_id.isdecimal()) or int(last_event_id[:20]) > _POSITION_MAX:
+        raise Problem("request_invalid", "Last-Event-ID is no id of an event here: leave it out to begin anew")
+    return int(last_event_id)
+
+
+async def _order_stream(web: WebContext, order_id: str, after: int | None) -> Response:
+    async with web.clients.order_reader() as reader:
+        is_recorded = await reader.journal(order_id) is not None
+    if not is_recorded:
+        try:
+            await view_order(web.clients, order_id)
+        except NotFoundError:
+            raise Problem("order_not_found", f"nothing is known of an order {order_id!r}") from None
+    return await stream(web, order_id, after)
+
+
+async def stream(web: WebContext, order_id: str | None, after: int | None) -> Response:
+    """A stream of one order's events, or of all orders'."""
+    return await EventStream.open(web.feed, order_id, after, _frame_of(order_id), web.stopping)
+
+
+def _frame_of(order_id: str | None) -> Any:
+    def frame(event: LoggedEvent) -> bytes:
+        return event_frame(event, event.position if order_id is None else event.sequence)
+
+    return frame

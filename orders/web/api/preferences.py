@@ -1,0 +1,113 @@
+"""What a request's headers ask for: how long to wait, at which state of the order, and under which key. Pure."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Final
+from urllib.parse import quote
+from uuid import uuid4
+
+from fastapi import Header
+
+from orders.web.identity import Identity
+from orders.web.problems import Problem
+
+WAIT_MAX: Final = timedelta(seconds=30)
+"""The longest wait; a request may ask for less."""
+KEY_MAX_CHARS: Final = 255
+_KEY: Final = re.compile(rf"[!-~]{{1,{KEY_MAX_CHARS}}}")
+_WAIT: Final = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?')
+_ETAG: Final = re.compile(r'"?([0-9]{1,9})"?')
+_SEQUENCE_MAX: Final = 2**31 - 1
+
+PreferHeader = Annotated[
+    str | None,
+    Header(
+        alias="Prefer",
+        description="`wait=N`: how many seconds the answer may take, 30 at most; `respond-async`: none (RFC 7240).",
+        examples=["wait=10"],
+    ),
+]
+IfMatchHeader = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The order's ETag as it was looked at: decided only where the order has not changed since.",
+        examples=['"2"'],
+    ),
+]
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Names the request: sent again with its key, it is done once. Up to 255 printable ASCII characters "
+        "without blanks, with or without double quotes around them; made and returned where none is given.",
+        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+    ),
+]
+
+
+def wait_of(prefer: str | None, unless_given: timedelta) -> timedelta:
+    """How long the client wants to wait.
+
+    Args:
+        prefer: the header Prefer; what is malformed in it counts as not given (RFC 7240, section 2).
+        unless_given: where it says nothing of it.
+    """
+    for preference in (prefer or "").split(","):
+        name = preference.strip().lower()
+        if name == "respond-async":
+            return timedelta(0)
+        match = _WAIT.fullmatch(name)
+        if match is not None:
+            return min(timedelta(seconds=int(match[1])), WAIT_MAX)
+    return unless_given
+
+
+def expected_sequence_of(if_match: str | None) -> int | None:
+    """The sequence that the order must have; None where any will do.
+
+    Raises:
+        Problem: the header is no ETag of an order.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None or int(match[1]) > _SEQUENCE_MAX:
+        raise Problem("precondition_invalid", "If-Match is one strong ETag of an order: a number in double quotes")
+    return int(match[1])
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Under which key a request is done once."""
+
+    key: str
+    given: bool
+    """Whether the client gave it; else nobody can have sent it before."""
+
+    def event_id(self, identity: Identity) -> str:
+        """The event's id: two callers' equal keys are different events."""
+        return f"api:{quote(identity.name, safe='')[:_CALLER_MAX_CHARS]}:{self.key}"
+
+
+_CALLER_MAX_CHARS: Final = 200
+"""With the longest key still a valid event id (512 characters)."""
+
+
+def key_of(header: str | None) -> RequestKey:
+    """The request's key, made where the client gave none.
+
+    Raises:
+        Problem: what the client gave can be no key.
+    """
+    if header is None:
+        return RequestKey(str(uuid4()), given=False)
+    key = header.strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':  # A structured header's string, as the IETF's draft has it.
+        key = key[1:-1]
+    if _KEY.fullmatch(key) is None:
+        raise Problem(
+            "idempotency_key_invalid", f"Idempotency-Key is 1 to {KEY_MAX_CHARS} printable ASCII characters, no blanks"
+        )
+    return RequestKey(key, given=True)

@@ -1,0 +1,34 @@
+"""The application over HTTP, put together: routes, problems, what goes around every request."""
+
+from typing import Final
+
+from fastapi import FastAPI
+
+from orders.web.api import router as api
+from orders.web.context import WebContext
+from orders.web.handlers import answer_errors_as_problems
+from orders.web.middleware import Guarded
+from schemas.contract.messages import CONTRACT_VERSION
+
+TITLE: Final = "Temporal Order Orchestrator"
+
+
+def make_app(context: WebContext) -> FastAPI:
+    """The application of one process.
+
+    Args:
+        context: what its routes work with; it is kept as ``app.state.context``.
+    """
+    app = FastAPI(
+        title=TITLE,
+        version=CONTRACT_VERSION,
+        # Both are routes of ours: the page's scripts come with the package, and the document is the one that is tested.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.context = context
+    answer_errors_as_problems(app)
+    app.include_router(api)
+    app.add_middleware(Guarded, requests_max=context.settings.api_requests_max)
+    return app

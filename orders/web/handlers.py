@@ -1,0 +1,90 @@
+"""What becomes of errors that a route raises: every one of them is answered as a problem."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bridge.reading.models import what_is_wrong
+from orders.errors import NotFoundError, NotInTimeError, OrdersError, UnreachableError, UsageError
+from orders.hints import as_typed
+from orders.web.problems import FieldError, Problem
+from orders.web.waiting import ClientGoneError
+
+_log = structlog.get_logger("orders.api")
+
+_CLIENT_CLOSED_REQUEST: Final = 499
+"""nginx's word for it; nobody reads the answer."""
+
+_OF_THE_ROUTER: Final = {404: "path_not_found", 405: "method_not_allowed"}
+_OF_KINDS: Final[dict[type[OrdersError], str]] = {
+    NotFoundError: "order_not_found",
+    UnreachableError: "server_unreachable",
+    NotInTimeError: "server_unreachable",
+    UsageError: "request_invalid",
+}
+"""The code for each kind of error of the operations; whatever else they raise is ours to mend."""
+
+
+def answer_errors_as_problems(app: FastAPI) -> None:
+    """Has the application answer every error that it expects as a problem."""
+    app.add_exception_handler(Problem, _of_problem)
+    app.add_exception_handler(OrdersError, _of_operation)
+    app.add_exception_handler(RequestValidationError, _of_parameters)
+    app.add_exception_handler(HTTPException, _of_router)
+    app.add_exception_handler(ClientGoneError, _of_nobody)
+
+
+def problem_of(error: OrdersError) -> Problem:
+    """What an operation's error is over HTTP."""
+    for kind in type(error).__mro__:
+        if kind in _OF_KINDS:
+            return Problem(_OF_KINDS[kind], as_typed(str(error)))
+    # A setting that is wrong, or a server that refuses what we sent: the caller can do nothing about either.
+    _log.error("api.request.failed", detail=str(error), kind=type(error).__name__)
+    return Problem("internal_error")
+
+
+def json_pointer(parts: Sequence[int | str]) -> str:
+    """The JSON pointer (RFC 6901) of a place in a document."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+async def _of_problem(_request: Request, error: Any) -> Response:
+    problem: Problem = error
+    return problem.response()
+
+
+async def _of_operation(_request: Request, error: Any) -> Response:
+    return problem_of(error).response()
+
+
+async def _of_parameters(_request: Request, error: Any) -> Response:
+    errors = [_parameter_error(detail) for detail in error.errors()]
+    return Problem("request_invalid", "; ".join(_said(one) for one in errors), errors=errors).response()
+
+
+def _parameter_error(detail: Any) -> FieldError:
+    where, *rest = detail["loc"]
+    code, sentence = what_is_wrong(detail)
+    if where == "body":
+        return FieldError(sentence, pointer=json_pointer(rest), code=code)
+    return FieldError(sentence, parameter=".".join(map(str, rest)), code=code)
+
+
+def _said(error: FieldError) -> str:
+    return f"{error.parameter or error.pointer or 'the body'} {error.detail}"
+
+
+async def _of_router(_request: Request, error: Any) -> Response:
+    code = _OF_THE_ROUTER.get(error.status_code, "internal_error")
+    return Problem(code, headers=error.headers).response()
+
+
+async def _of_nobody(_request: Request, _error: Any) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)

@@ -1,0 +1,94 @@
+"""What happens around every request, as plain ASGI: bounds, headers, the log, and the last catch of errors."""
+
+import time
+from collections.abc import Iterable
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orders.web.problems import Problem
+
+_log = structlog.get_logger("orders.api")
+
+HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+)
+"""Of every answer, unless the route gives its own."""
+_SERVER_ERROR: Final = 500
+
+
+class Guarded:
+    """Serves a bounded number of requests at once, and turns an error that nobody foresaw into a problem.
+
+    Not Starlette's BaseHTTPMiddleware, which keeps a route from hearing that its client has gone.
+
+    Args:
+        app: what serves the requests.
+        requests_max: most at once, streams and waits included; more are answered with 503 at once.
+    """
+
+    def __init__(self, app: ASGIApp, *, requests_max: int) -> None:
+        self._app = app
+        self._requests_max = requests_max
+        self._requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        self._requests += 1
+        try:
+            if self._requests > self._requests_max:
+                detail = f"{self._requests_max} requests are being served"
+                await Problem("overloaded", detail).response()(scope, receive, answer.send)
+                return
+            await self._app(scope, receive, answer.send)
+        except Exception:
+            instance = f"urn:uuid:{uuid4()}"
+            # The log has the trace; whoever sent the request has the instance that finds it.
+            _log.exception("api.request.failed", instance=instance, method=scope["method"], route=_route_of(scope))
+            if answer.status is not None:
+                raise  # It has begun: the server closes the connection, so that nobody takes it for whole.
+            await Problem("internal_error", instance=instance).response()(scope, receive, answer.send)
+        finally:
+            self._requests -= 1
+            answer.log(scope)
+
+
+class _Answer:
+    """One answer on its way out."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._began = time.monotonic()
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        """Sends a part of the answer; the first one gets our headers."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message["headers"], *_missing(message["headers"])]}
+        await self._send(message)
+
+    def log(self, scope: Scope) -> None:
+        """A line for each request that changed something or failed; the others only for who looks closely."""
+        status = self.status or 0
+        say = _log.info if scope["method"] not in ("GET", "HEAD") or status >= _SERVER_ERROR else _log.debug
+        took_ms = round((time.monotonic() - self._began) * 1_000)
+        say("api.request.answered", method=scope["method"], route=_route_of(scope), status=status, took_ms=took_ms)
+
+
+def _missing(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    there = {name.lower() for name, _ in headers}
+    return [(name, value) for name, value in HEADERS if name not in there]
+
+
+def _route_of(scope: Scope) -> str:
+    """The route's template, not the path, which may hold what a customer typed."""
+    return str(getattr(scope.get("route"), "path", "none"))
