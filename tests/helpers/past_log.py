@@ -24,6 +24,8 @@ class InMemoryPastRecords(PastRecords):
         self.opened.set()
         self.reads: list[tuple[Partition, int]] = []
         self.closed = 0
+        self.is_open = False
+        """Whether something was read since it was closed last."""
 
     def append(self, records: Iterable[Record]) -> None:
         """Adds records to their partitions' logs, at their ends."""
@@ -42,6 +44,7 @@ class InMemoryPastRecords(PastRecords):
 
     async def read(self, partition: Partition, offsets: Sequence[int]) -> Found:
         self.reads.append((partition, offsets[0]))
+        self.is_open = True
         await asyncio.sleep(0)
         await self.opened.wait()
         if self.failures:
@@ -60,3 +63,4 @@ class InMemoryPastRecords(PastRecords):
 
     async def close(self) -> None:
         self.closed += 1
+        self.is_open = False

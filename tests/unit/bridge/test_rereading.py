@@ -115,9 +115,10 @@ async def test_reads_that_fail_are_told_and_repeated_and_hold_up_no_other_lane()
 async def test_the_source_is_closed_when_nothing_was_wanted_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rereader, "_IDLE_SECONDS", 0.02)
     async with open_rig() as rig:
-        rig.take(*["a"] * 100)
-        await rig.settled()
-        await assert_eventually(lambda: rig.source.closed == 1)
-        rig.take(*["a"] * 100)
-        await rig.settled()
-    assert rig.source.closed >= 3
+        for _ in range(2):
+            reads_before = len(rig.source.reads)
+            rig.take(*["a"] * 100)
+            await rig.settled()
+            assert len(rig.source.reads) > reads_before
+            await assert_eventually(lambda: not rig.source.is_open)
+    assert rig.attempts.offsets("a") == list(range(200))
