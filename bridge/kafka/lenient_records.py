@@ -8,7 +8,6 @@ another parser in; docs/adr/bridge-engine.md says why it is this one.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from aiokafka.consumer import fetcher
@@ -16,8 +15,9 @@ from aiokafka.errors import UnsupportedCodecError
 from aiokafka.record import MemoryRecords
 from aiokafka.record.util import decode_varint
 
+from bridge.kafka.old_batches import OldBatch
+from bridge.kafka.stand_ins import ReadRecord, rest_of, too_large
 from bridge.kafka.unfolding import UnfoldsTooLargeError, unfold
-from bridge.record import Header
 from bridge.refusal import Refusal, RefusalCode, Stage
 
 _LENGTH: Final = struct.Struct(">i")
@@ -75,8 +75,13 @@ class LenientRecords:
         self._at += _BATCH_AT + _LENGTH.unpack_from(self._data, begin + _LENGTH_AT)[0]
         batch = self._next_batch()
         if self._data[begin + _MAGIC_AT] < _FORMAT_WITH_HEADERS:
-            return batch  # Brokers since 3.0 take none of these from anybody, so that nobody can send a large one.
+            return OldBatch(batch, self._data[begin : self._at], *_bound())
         return _LenientBatch(batch, self._data[begin : self._at])
+
+
+def _bound() -> tuple[int, str]:
+    """The most that one batch may unfold to, and what an operator knows that as."""
+    return LenientRecords.unfolded_max_bytes, LenientRecords.unfolded_max_setting
 
 
 class _LenientBatch:
@@ -115,10 +120,10 @@ class _LenientBatch:
         except (UnsupportedCodecError, MemoryError):
             raise  # Nothing is wrong with the batch.
         except UnfoldsTooLargeError:
-            yield _too_large(self._batch)
+            yield too_large(self._batch, *_bound())
         except Exception as error:  # noqa: BLE001 -- whatever it was: zlib.error, DecompressionError, ...
             if plain is None:
-                yield _rest_of(self._batch, self.base_offset, error)
+                yield rest_of(self._batch, self.base_offset, error)
                 return
             for record in _parse(self._batch, plain.data):
                 if record.offset > given:
@@ -143,21 +148,7 @@ class _Plain(NamedTuple):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _LenientRecord:
-    """What the client makes its consumer records of."""
-
-    offset: int
-    timestamp: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[Header, ...] = ()
-    checksum: Refusal | None = None
-    """What is wrong with the record. The client hands this field through, and format 2 has no checksum of a record."""
-
-
-def _parse(batch: Any, data: bytes) -> Iterator[_LenientRecord]:
+def _parse(batch: Any, data: bytes) -> Iterator[ReadRecord]:
     """The records of a batch that is not compressed. Where the end of one cannot be found, one stands for the rest."""
     next_offset = batch.base_offset
     try:
@@ -169,10 +160,10 @@ def _parse(batch: Any, data: bytes) -> Iterator[_LenientRecord]:
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 -- as above: there is no telling what is in it
-        yield _rest_of(batch, next_offset, error)
+        yield rest_of(batch, next_offset, error)
 
 
-def _parse_record(batch: Any, reader: "_Reader", lowest_offset: int) -> _LenientRecord:
+def _parse_record(batch: Any, reader: "_Reader", lowest_offset: int) -> ReadRecord:
     reader.take_number()  # Attributes, of which there are none yet.
     since_first_ms = reader.take_number()
     offset = batch.base_offset + reader.take_number()
@@ -181,7 +172,7 @@ def _parse_record(batch: Any, reader: "_Reader", lowest_offset: int) -> _Lenient
     key, value = reader.take_sized(), reader.take_sized()
     headers = tuple(_parse_header(reader) for _ in range(reader.take_number()))
     is_append_time = batch.timestamp_type == 1
-    return _LenientRecord(
+    return ReadRecord(
         offset,
         batch.max_timestamp if is_append_time else batch.first_timestamp + since_first_ms,
         batch.timestamp_type,
@@ -211,42 +202,6 @@ def _name_defect(names: list[bytes]) -> Refusal | None:
             "are not stand as \\x and two digits",
         )
     return None
-
-
-def _rest_of(batch: Any, first_offset: int, error: Exception) -> _LenientRecord:
-    """Stands for the records of a batch that cannot be taken apart, from an offset on."""
-    return _stand_in(
-        batch,
-        RefusalCode.BATCH_UNREADABLE,
-        f"the records from offset {first_offset} to {batch.next_offset - 1} are one batch that cannot be taken apart "
-        f"({type(error).__name__}): see how their producer compresses them, and have it send them again",
-    )
-
-
-def _too_large(batch: Any) -> _LenientRecord:
-    """Stands for the records of a batch that unfolds beyond the bound."""
-    return _stand_in(
-        batch,
-        RefusalCode.BATCH_TOO_LARGE,
-        f"the records from offset {batch.base_offset} to {batch.next_offset - 1} are one compressed batch of more than "
-        f"{LenientRecords.unfolded_max_bytes} bytes: have their producer send smaller batches, or raise "
-        f"{LenientRecords.unfolded_max_setting}; then have them sent again",
-    )
-
-
-def _stand_in(batch: Any, code: RefusalCode, message: str) -> _LenientRecord:
-    """One record for many.
-
-    At the batch's last offset, as every fetch for one of them leads to this batch, also one that begins in its middle.
-    """
-    return _LenientRecord(
-        batch.next_offset - 1,
-        batch.max_timestamp,
-        batch.timestamp_type,
-        None,
-        None,
-        checksum=Refusal(Stage.BYTES, code, message),
-    )
 
 
 class _Reader:
