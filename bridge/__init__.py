@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bridge.record import Header, Record
     from bridge.refusal import Refusal, RefusalCode, RefusedError, Stage
     from bridge.service import Bridge
+    from bridge.settled_before import SettledBefore
     from bridge.supervision.watchdog import StuckError
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Refusal",
     "RefusalCode",
     "RefusedError",
+    "SettledBefore",
     "Stage",
     "StuckError",
     "UnexpectedDeliveryError",
@@ -69,6 +71,7 @@ _HOMES = {
     "record": ("Header", "Record"),
     "refusal": ("Refusal", "RefusalCode", "RefusedError", "Stage"),
     "service": ("Bridge",),
+    "settled_before": ("SettledBefore",),
     "supervision.watchdog": ("StuckError",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,6 +1,6 @@
 """The call on Temporal that a record becomes, and what makes it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -73,7 +73,7 @@ class CallOutcome(StrEnum):
     LATE = "late"
     """No further run is allowed under the id, and the call's `when_closed` was delivered."""
     DUPLICATE = "duplicate"
-    """No further run is allowed under the id, and there is nothing else to call: it was done before."""
+    """No further run is allowed under the id, and there is nothing else to call, or it was called before."""
 
 
 class Caller:
@@ -82,11 +82,19 @@ class Caller:
     Args:
         client: Connected or lazy. A bridge's has `SINGLE_ATTEMPT`. Its data converter writes the arguments.
         rpc_timeout: How long one call may take before its outcome counts as unknown.
+        was_settled: Says whether a call's `when_closed` was answered before, and so need not be made; it raises
+            nothing. None: it always is made.
     """
 
-    def __init__(self, client: Client, rpc_timeout: timedelta = RPC_TIMEOUT) -> None:
+    def __init__(
+        self,
+        client: Client,
+        rpc_timeout: timedelta = RPC_TIMEOUT,
+        was_settled: Callable[[Call], Awaitable[bool]] | None = None,
+    ) -> None:
         self._client = client
         self._rpc_timeout = rpc_timeout
+        self._was_settled = was_settled
 
     async def make(self, call: Call) -> CallOutcome:
         """Makes the call, or the one for where that is closed.
@@ -104,7 +112,10 @@ class Caller:
             late = call.when_closed
             if late is None:
                 return CallOutcome.DUPLICATE
-            outcome = await self.make(late if isinstance(late, Call) else late())
+            late = late if isinstance(late, Call) else late()
+            if self._was_settled is not None and await self._was_settled(late):
+                return CallOutcome.DUPLICATE
+            outcome = await self.make(late)
             return CallOutcome.LATE if outcome is CallOutcome.DELIVERED else outcome
         return CallOutcome.DELIVERED
 

@@ -27,6 +27,7 @@ from bridge.kafka.poller import Poller
 from bridge.kafka.positions import Positions
 from bridge.kafka.rebalancer import Rebalancer
 from bridge.mapping import Mapping
+from bridge.settled_before import LookUps, SettledBefore
 from bridge.supervision.probe import Prober, ask_temporal
 from bridge.supervision.startup import Startup
 from bridge.supervision.watchdog import Signs, watch
@@ -63,6 +64,8 @@ class Bridge:
         client: Temporal's client, connected or lazy, made with `SINGLE_ATTEMPT` and the data converter of the workers.
             Not closed with the bridge.
         mapping: Which topics are read, and what their records mean.
+        settled_before: Knows which records of workflows that are over were answered before, so that reading them again
+            costs no runs; None where nobody does.
         caller: What makes the calls; None for the real one. Tests and measurements give another.
 
     Raises:
@@ -76,6 +79,7 @@ class Bridge:
         client: Client,
         mapping: Mapping,
         *,
+        settled_before: SettledBefore | None = None,
         caller: CallMaker | None = None,
     ) -> None:
         self._topics = sorted(mapping.topics)
@@ -87,7 +91,8 @@ class Bridge:
         self._kafka = kafka
         self._client = client
         self._mapping = mapping
-        self._caller = caller or Caller(client, config.rpc_timeout)
+        was_settled = None if settled_before is None else LookUps(settled_before).was_settled
+        self._caller = caller or Caller(client, config.rpc_timeout, was_settled)
         self._health = Health()
         self._stop_requested = asyncio.Event()
         self._parts: _Parts | None = None

@@ -32,5 +32,9 @@ class NeedsAPersonError(OrdersError):
     """A process stopped lest it do harm. Started again, it would go on with the harm, so a person has to look first."""
 
 
+class BeginsAnewError(OrdersError):
+    """A process stopped as going on could lose something. Started again it begins anew, from what is kept elsewhere."""
+
+
 class StoppedError(OrdersError):
     """Ctrl-C, or a signal to stop, came before all was done."""

@@ -1,13 +1,25 @@
 """The bridge's process."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import structlog
 
-from bridge import SINGLE_ATTEMPT, Bridge, DeadLetterLimitError, FencedError, Kafka, StuckError
+from bridge import (
+    SINGLE_ATTEMPT,
+    Bridge,
+    DeadLetterLimitError,
+    FencedError,
+    Kafka,
+    SettledBefore,
+    StuckError,
+    UnexpectedDeliveryError,
+)
+from orders.clients.database import database_engine
 from orders.clients.kafka import kafka_security
+from orders.clients.recorded_events import RecordedEvents
 from orders.clients.temporal import lazy_temporal
-from orders.errors import WrongSettingsError
+from orders.errors import BeginsAnewError, WrongSettingsError
 from orders.processes.exit_status import ExitStatus
 from orders.processes.health_checks import bridge_checks
 from orders.processes.health_server import health_server
@@ -19,10 +31,19 @@ log = structlog.get_logger("bridge")
 async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
     """Runs the bridge until it is told to stop.
 
-    Where going on could lose records it ends by itself, with FAILURE: whoever supervises it starts a new one. At the
-    limit of dead letters a new one would set aside as many again, so the status is another, or it waits.
+    Where nothing moves any more it ends by itself, with FAILURE: whoever supervises it starts a new one. At the limit
+    of dead letters a new one would set aside as many again, so the status is another, or it waits.
+
+    Raises:
+        WrongSettingsError: another bridge has its name, or a certificate cannot be read.
+        BeginsAnewError: going on could lose records.
     """
-    running = await make_bridge(settings)
+    async with AsyncExitStack() as resources:
+        running = await make_bridge(settings, await _recorded_events(settings, resources))
+        return await _run(running, settings, stop)
+
+
+async def _run(running: Bridge, settings: Settings, stop: asyncio.Event) -> ExitStatus:
     stopping = asyncio.create_task(_stop_when_told(running, stop), name="bridge-stop")
     health = (settings.health_bind_address, settings.bridge_health_port, bridge_checks(running))
     try:
@@ -31,6 +52,11 @@ async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
                 await running.run()
             except FencedError as error:
                 raise WrongSettingsError(f"{error} (BRIDGE_INSTANCE_ID)") from error
+            except UnexpectedDeliveryError as error:
+                raise BeginsAnewError(
+                    f"{error} The bridge ended, as going on could lose records. Started again it goes on from what it "
+                    "has committed, or from the beginning of a topic that was made anew"
+                ) from error
             # The bridge has logged both, with what to do: a traceback would say nothing more.
             except StuckError:
                 return ExitStatus.FAILURE
@@ -51,8 +77,20 @@ async def _stop_when_told(running: Bridge, stop: asyncio.Event) -> None:
     running.stop()
 
 
-async def make_bridge(settings: Settings) -> Bridge:
+async def _recorded_events(settings: Settings, resources: AsyncExitStack) -> SettledBefore | None:
+    """Who knows which events of finished orders were recorded before; None where nobody is to be asked."""
+    if not settings.bridge_look_up_recorded:
+        return None
+    engine = database_engine(settings, application_name="orders bridge")
+    return RecordedEvents(await resources.enter_async_context(engine))
+
+
+async def make_bridge(settings: Settings, settled_before: SettledBefore | None = None) -> Bridge:
     """A bridge for orders, which has not connected to anything yet.
+
+    Args:
+        settings: how it works, and where the servers are.
+        settled_before: knows which events of finished orders need no call; None where nobody does.
 
     Raises:
         WrongSettingsError: a certificate cannot be read.
@@ -62,4 +100,4 @@ async def make_bridge(settings: Settings) -> Bridge:
     )
     kafka = Kafka(settings.kafka_bootstrap_servers, **kafka_security(settings))
     client = await lazy_temporal(settings, retry_config=SINGLE_ATTEMPT)
-    return Bridge(config, kafka, client, settings.order_mapping())
+    return Bridge(config, kafka, client, settings.order_mapping(), settled_before=settled_before)

@@ -4,6 +4,7 @@ from enum import IntEnum
 from typing import Final
 
 from orders.errors import (
+    BeginsAnewError,
     NeedsAPersonError,
     NotFoundError,
     NotInTimeError,
@@ -29,6 +30,8 @@ class ExitStatus(IntEnum):
     """What was waited for did not happen in time."""
     NEEDS_A_PERSON = 5
     """A process stopped lest it do harm; started again before somebody has looked, it would go on with the harm."""
+    BEGINS_ANEW = 6
+    """A process stopped as going on could lose records, and its successor begins anew: start it again, and look why."""
     INTERRUPTED = 130
     """Ctrl-C ended the command before it was done (128 + SIGINT, as shells count)."""
 
@@ -41,6 +44,7 @@ _STATUSES: Final[dict[type, ExitStatus]] = {
     UnreachableError: ExitStatus.UNREACHABLE,
     NotInTimeError: ExitStatus.TIMED_OUT,
     NeedsAPersonError: ExitStatus.NEEDS_A_PERSON,
+    BeginsAnewError: ExitStatus.BEGINS_ANEW,
     StoppedError: ExitStatus.INTERRUPTED,
 }
 """The status for each kind of error."""

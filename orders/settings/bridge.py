@@ -36,14 +36,17 @@ class BridgeSettings(BaseModel):
     bridge_records_held_max: Count = Field(
         2_000, description="Most records that are held unsettled; then nothing more is taken until half are settled."
     )
-    bridge_bytes_held_max: SizeBytes = Field(64 * 1024 * 1024, description="Most bytes of such records.")
+    bridge_bytes_held_max: SizeBytes = Field(
+        64 * 1024 * 1024, description="Most bytes of memory that such records take, with what was read of them."
+    )
     bridge_calls_in_flight_max: Count = Field(100, description="Most calls on Temporal at once.")
     bridge_lane_records_max: Count = Field(
         64,
         description="Most records of one order that are held once the room of all is used up; the next are read again.",
     )
     bridge_lane_bytes_max: SizeBytes = Field(
-        1024 * 1024, description="Most bytes of such records of one order; one record it may be, however large."
+        1024 * 1024,
+        description="Most bytes of memory of such records of one order; one record it may be, however large.",
     )
     bridge_deferred_records_max: int = Field(
         2_000_000,
@@ -110,6 +113,11 @@ class BridgeSettings(BaseModel):
         "end",
         description="At either limit: end with status 5, or (for supervisors that start again whatever ends) wait, not "
         "ready, until told to stop.",
+    )
+    bridge_look_up_recorded: bool = Field(
+        True,
+        description="Whether the bridge asks Postgres which events of finished orders are recorded already: read once "
+        "more, those then start no workflow. While Postgres is away, or without it, each starts one.",
     )
     bridge_tombstones: Literal["set_aside", "pass_over"] = Field(
         "set_aside",

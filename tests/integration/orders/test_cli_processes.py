@@ -11,12 +11,14 @@ import pytest
 from orders.errors import OrdersError
 from orders.local.supervision import FAST_FAILURES_MAX, Child, Supervisor
 from orders.processes.exit_status import ExitStatus, exit_status_of
+from schemas.event_types import EventType
 from stack.endpoints import Endpoints
-from tests.helpers.messages.kafka_io import Outgoing, group_members
+from tests.helpers.messages.kafka_io import Outgoing, delete_topics, group_members, group_offsets
+from tests.helpers.servers.kafka_topics import make_topics
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.command_line import run_in_process
 from tests.helpers.system.processes import clean_environment, free_port
-from tests.helpers.system.system import OrderSystem, order_system
+from tests.helpers.system.system import PARTITIONS, OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -78,6 +80,32 @@ async def test_a_second_sigterm_ends_a_bridge_at_once_in_mid_stop(system: OrderS
 
     await assert_eventually(ended_by_another, 10, lambda: bridge.log_tail)
     assert bridge.exit_status == 128 + signal.SIGTERM
+
+
+async def test_a_bridge_whose_topic_is_made_anew_under_it_ends_with_a_status_and_a_sentence(
+    system: OrderSystem,
+) -> None:
+    servers, topic = system.endpoints.kafka_bootstrap_servers, system.topic_of(EventType.ORDER_ADDRESS_UPDATED)
+    await system.produce([Outgoing(topic, b"not json", partition=0)] * 3)
+    group_id = f"{system.group_id}-anew"
+    bridge = system.start("anew", "bridge", expect_end=True, BRIDGE_GROUP_ID=group_id)
+
+    async def drained() -> bool:
+        return all(one.drained for one in await group_offsets(servers, group_id, [topic]))
+
+    await assert_eventually(drained, 60, lambda: bridge.log_tail)
+    # Else it may see the topic missing, let go of it, and begin with it anew by itself.
+    bridge.send(signal.SIGSTOP)
+    await delete_topics(servers, [topic])
+    await make_topics(servers, {topic: PARTITIONS})
+    await system.produce([Outgoing(topic, b"not json", partition=0)])
+    bridge.send(signal.SIGCONT)
+    assert await bridge.wait_until_ended(60) == ExitStatus.BEGINS_ANEW, bridge.log_tail
+    (said,) = [line for line in bridge.log.splitlines() if line.startswith("error: ")]
+    assert f"{topic}:0" in said
+    assert "was the topic deleted and made anew" in said
+    assert "Started again it goes on from what it has committed" in said
+    assert "Traceback" not in bridge.log
 
 
 # The limit of dead letters -------------------------------------------------------------------------------------------

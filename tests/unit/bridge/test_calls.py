@@ -96,6 +96,22 @@ async def test_where_no_further_run_is_allowed_the_other_call_is_made(
     assert [asked["id"] for asked in client.asked] == ids
 
 
+@pytest.mark.parametrize(
+    ("known", "outcome", "ids"),
+    [({"late-d-1"}, CallOutcome.DUPLICATE, ["d-1"]), ({"d-1"}, CallOutcome.LATE, ["d-1", "late-d-1"])],
+)
+async def test_a_late_call_that_was_answered_before_is_not_made(
+    known: set[str], outcome: CallOutcome, ids: list[str]
+) -> None:
+    async def was_settled(call: Call) -> bool:
+        return call.workflow_id in known
+
+    client: Any = Client({"d-1"})
+    call = Call("DeviceWorkflow", "d-1", "devices", signal="refill", when_closed=lambda: LATE)
+    assert await Caller(client, was_settled=was_settled).make(call) is outcome
+    assert [asked["id"] for asked in client.asked] == ids
+
+
 async def test_what_temporal_refuses_or_does_not_answer_is_raised() -> None:
     with pytest.raises(RPCError):
         await make(Client(error=RPCError("away", RPCStatusCode.UNAVAILABLE, b"")), LATE)

@@ -19,6 +19,7 @@ from orders.processes.exit_status import ExitStatus, exit_status_of
         (errors.UnreachableError, 3),
         (errors.NotInTimeError, 4),
         (errors.NeedsAPersonError, 5),
+        (errors.BeginsAnewError, 6),
         (errors.StoppedError, 130),
     ],
 )

@@ -1,0 +1,104 @@
+"""A group that is rewound over orders that are over: what was recorded before costs look-ups, and starts nothing."""
+
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from schemas.event_types import EventType
+from stack import Endpoints
+from tests.helpers.checker.evidence import Evidence
+from tests.helpers.messages.kafka_io import Outgoing, group_offsets
+from tests.helpers.messages.messages import message_of
+from tests.helpers.system.processes import free_port
+from tests.helpers.system.system import OrderSystem, order_system
+
+pytestmark = pytest.mark.timeout(300)
+
+ORDERS, UPDATES = 10, 50
+RECORDS = ORDERS * (UPDATES + 2)
+LATE_RUNS = 'WorkflowType = "LateEventWorkflow"'
+
+
+@pytest.fixture(scope="module")
+async def system(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OrderSystem]:
+    """Orders that are over, and all of whose events are recorded."""
+    folder = tmp_path_factory.mktemp("rewound")
+    async with order_system(endpoints, folder, ORDER_APPROVAL_TIMEOUT_SECONDS="600") as running:
+        orders = [f"o-{secrets.token_hex(6)}" for _ in range(ORDERS)]
+        for event_type, times, fields in (
+            (EventType.ORDER_CREATED, 1, {"payment_id": "p-1"}),
+            (EventType.ORDER_ADDRESS_UPDATED, UPDATES, {"address": {"city": "Utrecht"}}),
+            (EventType.ORDER_CANCELLED, 1, {}),
+        ):
+            for _ in range(times):
+                await running.produce([record(running, event_type, order_id, **fields) for order_id in orders])
+            await running.wait_until_drained()
+        await running.wait_until_idle()
+        assert len((await running.evidence()).inbound) == RECORDS
+        assert await running.runs(LATE_RUNS) == []
+        await running.running("bridge").terminate()
+        yield running
+
+
+def record(system: OrderSystem, event_type: EventType, order_id: str, **fields: object) -> Outgoing:
+    message = message_of(event_type, {"order_id": order_id, **fields})
+    return Outgoing(system.topic_of(event_type), message.value, message.key)
+
+
+async def read_again(system: OrderSystem, **settings: str) -> str:
+    """Has a bridge of another group read the topics, which is what a rewind comes to; returns its log."""
+    group_id = f"{system.group_id}-{secrets.token_hex(3)}"
+    bridge = system.start("bridge", "bridge", expect_end=False, BRIDGE_GROUP_ID=group_id, **settings)
+
+    async def drained() -> bool:
+        offsets = await group_offsets(system.endpoints.kafka_bootstrap_servers, group_id, list(system.input_topics))
+        return all(partition.drained for partition in offsets)
+
+    await system.wait_until(drained, 90.0, lambda: "all records read again")
+    await bridge.terminate()
+
+    async def answered() -> bool:
+        return (await system.client.count_workflows('ExecutionStatus = "Running"')).count == 0
+
+    await system.wait_until(answered, 60.0, lambda: "no workflow running")
+    return bridge.log
+
+
+async def test_records_of_orders_that_are_over_and_were_recorded_start_no_run_when_they_are_read_again(
+    system: OrderSystem,
+) -> None:
+    before = await system.evidence()
+    log = await read_again(system)
+    after = await system.evidence()
+    assert await system.runs(LATE_RUNS) == []
+    assert log.count("bridge.record.settled") == RECORDS
+    assert log.count('"outcome": "duplicate"') == RECORDS
+    assert (after.inbound, after.published, after.orders) == (before.inbound, before.published, before.orders)
+
+
+async def test_an_event_that_is_late_and_unknown_is_answered_as_ever(system: OrderSystem) -> None:
+    order_id = (await system.evidence()).orders[0].order_id
+    await system.produce([record(system, EventType.ORDER_APPROVED, order_id)])
+    await read_again(system)
+    (run,) = await system.runs(LATE_RUNS)
+    assert run.status == "COMPLETED"
+    published = Evidence(input_topics={}, published=tuple(await system.published())).published_of(order_id)
+    assert (published[-1]["type"], published[-1]["reason"]) == ("order.event_rejected", "order_closed")
+
+
+async def test_while_postgres_is_away_late_records_are_called_as_if_nothing_were_known(system: OrderSystem) -> None:
+    """Postgres keeps the bridge waiting for nothing: the workers are asked, each by a run."""
+    order_id = (await system.evidence()).orders[0].order_id
+    began_at = datetime.now(UTC)
+    known = await system.evidence()
+    ids = {one.event_id for one in known.inbound}
+    event = {"order_id": order_id, "event_id": f"e-{secrets.token_hex(4)}"}
+    message = message_of(EventType.ORDER_CANCELLED, event)
+    await system.produce([Outgoing(system.topic_of(EventType.ORDER_CANCELLED), message.value, message.key)] * 5)
+    late_before = len(await system.runs(LATE_RUNS))
+    log = await read_again(system, BRIDGE_BEGIN=began_at.isoformat(), DB_PORT=str(free_port()))
+    assert log.count("bridge.settled_before.unknown") == 1
+    assert len(await system.runs(LATE_RUNS)) == late_before + 1
+    assert {one.event_id for one in (await system.evidence()).inbound} - ids == {event["event_id"]}
