@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from benchmarks import (
+    big_records,
     bridge_calls,
     consumer_overhead,
     hol_block,
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, list[Figure]]]] = {
     "redelivered": redelivered.run,
     "stuck_order": stuck_order.run,
     "hot_order": hot_order.run,
+    "big_records": big_records.run,
 }
 
 

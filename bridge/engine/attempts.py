@@ -10,7 +10,7 @@ from bridge.calls import Call, CallOutcome
 from bridge.config import BridgeConfig
 from bridge.dead_letters.limit import DeadLetterGuard, DeadLetterLimitError
 from bridge.decisions import Decision, classify_dispatch_error, classify_kafka_error, is_of_one_run
-from bridge.engine.lanes import Work
+from bridge.engine.work import Work
 from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
 from bridge.record import Record
@@ -94,6 +94,8 @@ class Attempter:
         """
         if work.refusal is not None:
             return await self._set_aside(work, work.refusal)
+        if work.translated is None:
+            raise RuntimeError("the record's call was let go of: it is to be made again before an attempt")
         work.attempts += 1
         if isinstance(work.translated, Refusal):
             if self._passes_tombstones_over and work.record.is_tombstone:
@@ -163,8 +165,12 @@ class Attempter:
         return Retry(self._back_off.delay_before(work.attempts + 1, random_share=share))
 
 
-def refused_by_temporal(error: Exception) -> Refusal:
-    """Why Temporal refused a call. Without Temporal's own message, which may quote the payload."""
-    status = getattr(getattr(error, "status", None), "name", type(error).__name__)
-    message = f"Temporal does not take this event ({status}); compare it with the message contract, then replay it"
+def refused_by_temporal(error: Exception | None = None) -> Refusal:
+    """Why Temporal refused a call. Without Temporal's own message, which may quote the payload.
+
+    Args:
+        error: What Temporal said; None where that is not known any more.
+    """
+    status = "" if error is None else f" ({getattr(getattr(error, 'status', None), 'name', type(error).__name__)})"
+    message = f"Temporal does not take this event{status}; compare it with the message contract, then replay it"
     return Refusal(Stage.DISPATCH, RefusalCode.REFUSED_BY_TEMPORAL, message)

@@ -8,18 +8,15 @@ import structlog
 
 from bridge.calls import Call
 from bridge.config import EngineLimits
-from bridge.engine.lanes import Lane, Lanes, Work
+from bridge.engine.attempts import refused_by_temporal
+from bridge.engine.lanes import Lane, Lanes
 from bridge.engine.offsets import OffsetTracker, Partition, UnexpectedDeliveryError
-from bridge.engine.translation import translate
-from bridge.mapping import Mapping
+from bridge.engine.translation import Translator, Turns
+from bridge.engine.work import Work, weight_of
 from bridge.record import Record
-from bridge.refusal import Refusal, RefusalCode, Stage
+from bridge.refusal import Refusal
 
-_REFUSED_BEFORE: Final = Refusal(
-    Stage.DISPATCH,
-    RefusalCode.REFUSED_BY_TEMPORAL,
-    "Temporal does not take this event; compare it with the message contract, then replay it",
-)
+_REFUSED_BEFORE: Final = refused_by_temporal()
 """For a record that Temporal had refused before it was deferred. It is not called again: records of its lane that
 followed it may have been, and it must not come after them (I3)."""
 
@@ -28,7 +25,7 @@ class Deferred:
     """The records that are remembered by their offsets alone.
 
     Args:
-        mapping: Says which lane a record belongs to.
+        translator: Says which lane a record belongs to.
         lanes: The lanes that have deferred them.
         tracker: Knows which records are unsettled.
         limits: How much may be held.
@@ -37,13 +34,13 @@ class Deferred:
 
     def __init__(
         self,
-        mapping: Mapping,
+        translator: Translator,
         lanes: Lanes,
         tracker: OffsetTracker,
         limits: EngineLimits,
         put: Callable[[Lane], None],
     ) -> None:
-        self._mapping = mapping
+        self._translator = translator
         self._lanes = lanes
         self._tracker = tracker
         self._held_max = limits.records_held_max
@@ -72,21 +69,36 @@ class Deferred:
         """Whether a lane has room for records that it deferred."""
         return self._lanes.wants_records and not self.is_closed
 
-    def take(self, partition: Partition, record: Record) -> None:
-        """Takes a record that was read again into its lane, if it is that lane's next one and there is room for it.
+    async def take(self, partition: Partition, records: Iterable[Record]) -> None:
+        """Takes records that were read again into their lanes, as far as they are next there and there is room.
+
+        Others have their turn of the loop in between. Where the assignment ends meanwhile, the rest is dropped.
 
         Raises:
-            UnexpectedDeliveryError: The record there is another one than was deferred.
+            UnexpectedDeliveryError: Another record than was deferred is there.
         """
+        epoch, turns = self._tracker.epoch, Turns(self._translator)
+        for record in records:
+            translated: Call | Refusal | None = None
+            if turns.are_others_due(record):
+                translated = await turns.give(record)
+                if epoch != self._tracker.epoch:
+                    return
+            self._take(partition, record, translated)
+
+    def _take(self, partition: Partition, record: Record, translated: Call | Refusal | None) -> None:
         offset = record.offset
         if self.is_closed or not self._tracker.is_deferred(partition, offset):
             return
-        translated = translate(record, self._mapping)
+        translated = translated or self._translator.now(record)
         lane, refusal = self._lane_of(partition, offset, translated)
-        if not self._lanes.may_take_back(lane, partition, offset, record.size_bytes):
+        if not self._lanes.may_take_back(lane, partition, offset, weight_of(record.size_bytes, with_call=False)):
             return
-        ticket = self._tracker.regain(partition, record)
-        work = Work(record, translated, ticket, record.size_bytes, refusal=refusal, attempts=1 if refusal else 0)
+        work = Work.of(record, translated, self._tracker.regain(partition, record))
+        if refusal is not None:
+            work.refusal, work.attempts = refusal, 1
+        if refusal is not None or not self._lanes.keeps_call(lane):
+            work.let_call_go()
         ready = self._lanes.take_back(lane, work)
         self.records_taken += 1
         if ready is not None:

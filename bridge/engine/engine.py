@@ -12,10 +12,11 @@ from bridge.calls import Call
 from bridge.config import EngineLimits
 from bridge.engine.attempts import Attempt, Retry, Settled, ToSetAside
 from bridge.engine.deferred import Deferred
-from bridge.engine.lanes import SET_ASIDE_LANES_MAX, Lane, LaneKey, Lanes, Work
+from bridge.engine.lanes import SET_ASIDE_LANES_MAX, Lane, Lanes
 from bridge.engine.offsets import Inherited, OffsetTracker, Partition
 from bridge.engine.stuck import StuckLanes
-from bridge.engine.translation import translate
+from bridge.engine.translation import Translator, Turns
+from bridge.engine.work import LaneKey, Work
 from bridge.health import Dependency, Health
 from bridge.mapping import Mapping
 from bridge.record import Record
@@ -23,11 +24,6 @@ from bridge.refusal import Refusal
 
 _ROOM_MADE_EVERY_SECONDS: Final = 0.1
 """How often lanes are cut short while the room is used up: it takes a look at each of them, some 0.2 ms in all."""
-_TURN_SECONDS: Final = 0.01
-"""How long records are translated before others have a turn of the loop: calls that have ended, heartbeats, health."""
-_LARGE_BYTES: Final = 64 * 1024
-"""A larger record is translated in a thread: it alone may take longer than a turn should (1,000 items take 8 ms, and
-468 KiB of small objects 72 ms; measured on 2026-11-25)."""
 _HANGING_SECONDS: Final = 1.0
 """An attempt that takes longer may take as long as a call is allowed to: its lane then counts as held up."""
 
@@ -57,7 +53,7 @@ class Engine:
         health: Health,
         limits: EngineLimits,
     ) -> None:
-        self._mapping = mapping
+        self._translator = Translator(mapping)
         self._attempt = attempt
         self._tracker = tracker
         self._health = health
@@ -82,7 +78,7 @@ class Engine:
         """When lanes were last cut short."""
         self._at_limit = False
         """Whether a record is one too many to be set aside: the bridge ends once the ones before it are."""
-        self.deferred = Deferred(mapping, self._lanes, tracker, limits, self._put)
+        self.deferred = Deferred(self._translator, self._lanes, tracker, limits, self._put)
         """Takes deferred records once they were read again."""
         self.is_paused = False
         """Whether `update_paused` last said so."""
@@ -119,19 +115,14 @@ class Engine:
         Raises:
             UnexpectedDeliveryError: The Kafka client handed out what it cannot have.
         """
-        epoch, turn_ends = self._tracker.epoch, time.monotonic() + _TURN_SECONDS
+        epoch, turns = self._tracker.epoch, Turns(self._translator)
         for partition, records in batches.items():
             for record in records:
                 translated: Call | Refusal | None = None
-                is_large = record.size_bytes > _LARGE_BYTES
-                if is_large or time.monotonic() > turn_ends:
-                    if is_large:
-                        translated = await asyncio.to_thread(translate, record, self._mapping)
-                    else:
-                        await asyncio.sleep(0)
+                if turns.are_others_due(record):
+                    translated = await turns.give(record)
                     if not self._tracker.is_assigned or epoch != self._tracker.epoch:
                         return
-                    turn_ends = time.monotonic() + _TURN_SECONDS
                 self._take(partition, record, translated)
                 self._note_taken()
 
@@ -140,8 +131,8 @@ class Engine:
         ticket = self._tracker.deliver(partition, record)
         if ticket is None:
             return  # An earlier owner of the partition had settled it.
-        work = Work(record, translated or translate(record, self._mapping), ticket, record.size_bytes)
-        self._place(work.lane_key, work)
+        work = Work.of(record, translated or self._translator.now(record), ticket)
+        self._place(work.key, work)
 
     def _note_taken(self) -> None:
         self.records_held_peak = max(self.records_held_peak, self._lanes.records_held)
@@ -151,8 +142,14 @@ class Engine:
     def _place(self, key: LaneKey, work: Work) -> None:
         """Puts a delivered record into its lane, or has the lane defer it."""
         partition, lane = work.ticket.partition, self._lanes.get(key)
+        if work.refusal is not None or not self._lanes.keeps_call(lane):
+            work.let_call_go()
         # A record that ends the bridge, instead of being set aside, must not be forgotten.
-        if lane is not None and work.beyond_limit is None and self._lanes.must_defer(lane, partition, work.size_bytes):
+        if (
+            lane is not None
+            and work.beyond_limit is None
+            and self._lanes.must_defer(lane, partition, work.weight_bytes)
+        ):
             self._lanes.defer(lane, partition, work.ticket.offset)
             self._tracker.defer(work.ticket)
             return
@@ -328,6 +325,8 @@ class Engine:
             if work.first_begun_at is None:
                 work.first_begun_at = work.begun_at
             try:
+                if work.wants_call:
+                    await self._make_call_again(lane, work)
                 result = await self._attempt(work)
             finally:
                 self.attempts_ended += 1
@@ -345,8 +344,17 @@ class Engine:
                 self._log_settled(work, result)
             self.deferred.note_room()
 
+    async def _make_call_again(self, lane: Lane, work: Work) -> None:
+        translated, weight_before = await self._translator.in_thread(work.record), work.weight_bytes
+        work.take_call(translated)
+        self._lanes.weigh_again(lane, work, weight_before)
+
     def _hold_up(self, lane: Lane, work: Work) -> None:
         self._lanes.hold_up(lane)
+        if self._lanes.is_full_of_bytes:
+            weight_before = work.weight_bytes
+            work.let_call_go()
+            self._lanes.weigh_again(lane, work, weight_before)
         if not self._health.is_away(Dependency.TEMPORAL) or lane.is_of_set_aside:
             self._stuck.note_attempt(lane, work, time.monotonic())
 

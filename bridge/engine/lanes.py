@@ -11,17 +11,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, NamedTuple
 
-from bridge.calls import Call
 from bridge.config import EngineLimits
-from bridge.dead_letters.limit import DeadLetterLimitError
 from bridge.engine.offset_set import OffsetSet
-from bridge.engine.offsets import Partition, Ticket
-from bridge.record import Record
-from bridge.refusal import Refusal
-
-LaneKey = str | Ticket | int
-"""A call's lane or workflow id. For a record that the mapping refuses its ticket, which no other record has: it must
-wait for nobody. Once a record is to be set aside, the number of one of the lanes of such records."""
+from bridge.engine.offsets import Partition
+from bridge.engine.work import LaneKey, Work
 
 SET_ASIDE_LANES_MAX: Final = 16
 """How many lanes there are for records that are to be set aside: so many dead letters are written at once. With a lane
@@ -29,32 +22,6 @@ for each, a dead-letter topic that takes none would fill the bridge with them, a
 _SHARE: Final = 4
 """A fourth of what the bridge may hold is the most that one lane holds, that all records to be set aside hold, and that
 all lanes are filled up to from what they deferred. The rest is for records that nobody has seen yet."""
-
-
-@dataclass(slots=True)
-class Work:
-    """A delivered record on its way to being settled."""
-
-    record: Record
-    translated: Call | Refusal
-    """What the mapping made of the record."""
-    ticket: Ticket
-    size_bytes: int
-    attempts: int = 0
-    """Attempts made so far, at calling and at setting aside."""
-    first_begun_at: float | None = None
-    """When the first attempt began, in seconds; None before it."""
-    begun_at: float = 0.0
-    """When the last attempt began."""
-    refusal: Refusal | None = None
-    """Why the record is to be set aside; None as long as it is not. Its own, or Temporal's."""
-    beyond_limit: DeadLetterLimitError | None = None
-    """Why the record must not be set aside after all: it would be one too many."""
-
-    @property
-    def lane_key(self) -> "LaneKey":
-        """Which lane the record waits in, as long as it is not to be set aside."""
-        return self.ticket if isinstance(self.translated, Refusal) else self.translated.lane_key
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +32,7 @@ class Lane:
     waiting: deque[Work] = field(default_factory=deque)
     """The records that are held. The first is the one in flight, or the next to be."""
     bytes_held: int = 0
+    """What its records weigh."""
     deferred: dict[Partition, OffsetSet] = field(default_factory=dict)
     """The offsets of deferred records, all above those of the same partition that are held. No set is empty."""
     is_held_up: bool = False
@@ -96,7 +64,7 @@ class _Bounds(NamedTuple):
     """The most that a lane holds. One record it always may, however large that is."""
 
     records: int
-    size_bytes: int
+    weight_bytes: int
 
 
 class Lanes:
@@ -139,22 +107,37 @@ class Lanes:
         """The lane, if it has records."""
         return self._by_key.get(key)
 
-    def must_defer(self, lane: Lane, partition: Partition, size_bytes: int) -> bool:
-        """Whether a delivered record has to be deferred: others of its partition are, or its lane is full."""
-        return partition in lane.deferred or not self._has_room(lane, size_bytes)
+    @property
+    def is_full_of_bytes(self) -> bool:
+        """Whether all records weigh as much as they may."""
+        return self.bytes_held >= self._limits.bytes_held_max
 
-    def may_take_back(self, lane: Lane, partition: Partition, offset: int, size_bytes: int) -> bool:
+    def must_defer(self, lane: Lane, partition: Partition, weight_bytes: int) -> bool:
+        """Whether a delivered record has to be deferred: others of its partition are, or its lane is full."""
+        return partition in lane.deferred or not self._has_room(lane, weight_bytes)
+
+    def may_take_back(self, lane: Lane, partition: Partition, offset: int, weight_bytes: int) -> bool:
         """Whether a deferred record that was read again may be held: it is the next one, and there is room for it."""
         if lane.is_held_up or lane.deferred[partition].lowest != offset:
             return False
-        is_full = self.bytes_held >= self._limits.bytes_held_max and bool(lane.waiting)
-        return not is_full and self._has_room(lane, size_bytes)
+        is_full = self.is_full_of_bytes and bool(lane.waiting)
+        return not is_full and self._has_room(lane, weight_bytes)
 
-    def _has_room(self, lane: Lane, size_bytes: int) -> bool:
+    def _has_room(self, lane: Lane, weight_bytes: int) -> bool:
         if not lane.waiting:
             return True
         bounds = self._bounds(lane)
-        return len(lane.waiting) < bounds.records and lane.bytes_held + size_bytes <= bounds.size_bytes
+        return len(lane.waiting) < bounds.records and lane.bytes_held + weight_bytes <= bounds.weight_bytes
+
+    def keeps_call(self, lane: Lane | None) -> bool:
+        """Whether a record that is about to be held may hold its call: it is the lane's first, and there is room."""
+        return (lane is None or not lane.waiting) and not self.is_full_of_bytes
+
+    def weigh_again(self, lane: Lane, work: Work, weight_before: int) -> None:
+        """Notes that the weight of a lane's first record has changed."""
+        if lane.head is work:
+            lane.bytes_held += work.weight_bytes - weight_before
+            self.bytes_held += work.weight_bytes - weight_before
 
     def _bounds(self, lane: Lane) -> _Bounds:
         return self._of_set_aside if lane.is_of_set_aside else self._of_calls
@@ -166,12 +149,12 @@ class Lanes:
             The lane if it held nothing, and so is now ready to be worked on; None if somebody has it already.
         """
         self.records_held += 1
-        self.bytes_held += work.size_bytes
+        self.bytes_held += work.weight_bytes
         lane = self._by_key.get(key)
         if lane is None:
             lane = self._by_key[key] = Lane(key)
         lane.waiting.append(work)
-        lane.bytes_held += work.size_bytes
+        lane.bytes_held += work.weight_bytes
         return lane if len(lane.waiting) == 1 else None
 
     def longest(self) -> Lane | None:
@@ -240,9 +223,9 @@ class Lanes:
         if lane.dropped:
             return
         work = lane.waiting.popleft()
-        lane.bytes_held -= work.size_bytes
+        lane.bytes_held -= work.weight_bytes
         self.records_held -= 1
-        self.bytes_held -= work.size_bytes
+        self.bytes_held -= work.weight_bytes
         if lane.is_held_up:
             lane.is_held_up = False
             self._held_up.discard(lane)
@@ -298,12 +281,12 @@ class Lanes:
         for lane in list(self._by_key.values()):
             records_max = 1 if lane.is_held_up or lane in hanging else self._when_short.records
             while len(lane.waiting) > 1 and (
-                len(lane.waiting) > records_max or lane.bytes_held > self._when_short.size_bytes
+                len(lane.waiting) > records_max or lane.bytes_held > self._when_short.weight_bytes
             ):
                 work = lane.waiting.pop()
-                lane.bytes_held -= work.size_bytes
+                lane.bytes_held -= work.weight_bytes
                 self.records_held -= 1
-                self.bytes_held -= work.size_bytes
+                self.bytes_held -= work.weight_bytes
                 self.defer(lane, work.ticket.partition, work.ticket.offset)
                 deferred.append(work)
         return deferred
@@ -330,7 +313,7 @@ class Lanes:
         """Keeps the lanes that have room for what they deferred: at most half full, so that a read is worth it."""
         has_room = (
             len(lane.waiting) <= self._filled_up_to(lane) // 2
-            and lane.bytes_held <= self._when_short.size_bytes // 2
+            and lane.bytes_held <= self._when_short.weight_bytes // 2
             and not lane.is_held_up
         )
         if has_room and lane.deferred:

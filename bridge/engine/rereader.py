@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -13,8 +12,6 @@ from bridge.engine.offsets import OffsetTracker, Partition, UnexpectedDeliveryEr
 from bridge.health import Dependency, Health
 from bridge.record import Record
 
-_SLICE_SECONDS: Final = 0.01
-"""How long records are taken without letting the loop turn: what else is due, as a call's end, waits no longer."""
 _FULL_PAUSE_SECONDS: Final = 0.02
 """How long to wait where lanes have room, and the bridge as a whole has none: four calls of 5 ms."""
 _IDLE_SECONDS: Final = 60.0
@@ -131,7 +128,7 @@ class Rereader:
             self._failures = 0
             self._health.answered(Dependency.REREADS)
             if epoch == self._tracker.epoch:
-                await self._hand_over(partition, offsets, found, epoch)
+                await self._hand_over(partition, offsets, found)
 
     def _next_of(self, wanted: Iterable[Partition]) -> Partition:
         """The partitions take turns, so that none waits for another's backlog."""
@@ -140,18 +137,11 @@ class Rereader:
         self._last_read = next((one for one in ordered if last is not None and one > last), ordered[0])
         return self._last_read
 
-    async def _hand_over(self, partition: Partition, offsets: Sequence[int], found: Found, epoch: int) -> None:
+    async def _hand_over(self, partition: Partition, offsets: Sequence[int], found: Found) -> None:
         taken_before = self._deferred.records_taken
         there = {record.offset for record in found.records}
         self._deferred.lose(partition, [one for one in offsets if one < found.looked_below and one not in there])
-        slice_ends = time.monotonic() + _SLICE_SECONDS
-        for record in found.records:
-            self._deferred.take(partition, record)
-            if time.monotonic() > slice_ends:
-                await asyncio.sleep(0)
-                if epoch != self._tracker.epoch:
-                    return
-                slice_ends = time.monotonic() + _SLICE_SECONDS
+        await self._deferred.take(partition, found.records)
         if found.records and self._deferred.records_taken == taken_before:
             await asyncio.sleep(_FULL_PAUSE_SECONDS)  # There was no room for the first of them: it is too large.
 

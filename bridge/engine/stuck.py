@@ -5,7 +5,8 @@ from typing import Final
 
 import structlog
 
-from bridge.engine.lanes import Lane, Work
+from bridge.engine.lanes import Lane
+from bridge.engine.work import Work
 
 _WORDS_MAX = 5
 """How many lanes are named to whoever asks; all of them are in the log."""

@@ -11,9 +11,9 @@ from bridge.calls import Call
 from bridge.config import BackOff, EngineLimits
 from bridge.engine.attempts import Attempt, Outcome, Retry, Settled, ToSetAside
 from bridge.engine.engine import Engine
-from bridge.engine.lanes import Work
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.engine.rereader import Rereader
+from bridge.engine.work import Work
 from bridge.health import Health
 from bridge.record import Record
 from bridge.refusal import Refusal, RefusalCode, RefusedError, Stage
@@ -68,6 +68,7 @@ class Attempts:
         if isinstance(work.translated, Refusal):
             work.refusal = work.translated
             return ToSetAside()
+        assert isinstance(work.translated, Call), "an attempt is made with its call at hand"
         lane = work.translated.lane_key
         name = (lane, work.record.partition, work.record.offset)
         self.called.append(name)

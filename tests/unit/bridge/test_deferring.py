@@ -121,9 +121,9 @@ async def test_both_partitions_of_a_lane_get_their_turns() -> None:
 
 async def test_a_lane_is_bounded_in_bytes_and_a_record_that_is_larger_comes_through() -> None:
     """I11."""
-    async with open_rig(bytes_held_max=4_000) as rig:
+    async with open_rig(bytes_held_max=100_000) as rig:
         rig.attempts.stuck.add("a")
-        large = "a " + "x" * 5_000
+        large = "a " + "x" * 60_000
         rig.take("a", large, large, "a", "b")
         assert rig.engine.records_held == 2
         await rig.eventually("b")

@@ -9,13 +9,14 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bridge.calls import Call
 from bridge.config import BackOff, EngineLimits
 from bridge.engine.attempts import Attempt, Outcome, Retry, Settled, ToSetAside
 from bridge.engine.engine import Engine
-from bridge.engine.lanes import Work
 from bridge.engine.offsets import Committable, OffsetTracker, Partition
 from bridge.engine.rereader import Rereader
 from bridge.engine.settled_beyond import SettledBeyond, decode
+from bridge.engine.work import Work
 from bridge.health import Health
 from bridge.record import Record
 from bridge.refusal import Refusal, RefusalCode, Stage
@@ -24,6 +25,8 @@ from tests.helpers.past_log import InMemoryPastRecords
 
 PARTITIONS = [Partition("t", 0), Partition("t", 1), Partition("u", 0)]
 DEADLINE_SECONDS = 20
+LARGE = "a " + "x" * 10_000
+"""Its call is let go of while it waits, and made again."""
 
 
 @dataclass
@@ -52,6 +55,7 @@ class World:
         if choice > 0.95:
             work.refusal = Refusal(Stage.DISPATCH, RefusalCode.REFUSED_BY_TEMPORAL, "no")
             return ToSetAside()
+        assert isinstance(work.translated, Call), "an attempt is made with its call at hand"
         self.acknowledge(work, work.translated.lane_key)
         return Settled(Outcome.DELIVERED)
 
@@ -113,7 +117,7 @@ def logs(draw: st.DrawFn) -> dict[Partition, list[Record]]:
     made: dict[Partition, list[Record]] = {}
     for partition in PARTITIONS:
         offset, made[partition] = 0, []
-        values = draw(st.lists(st.sampled_from(["a", "a", "a", "a", "b", "c", ""]), max_size=60))
+        values = draw(st.lists(st.sampled_from(["a", "a", "a", "a", "b", "c", "", LARGE]), max_size=60))
         for gap, value in zip(
             draw(st.lists(st.sampled_from([0, 0, 0, 2]), min_size=60, max_size=60)), values, strict=False
         ):
@@ -129,6 +133,7 @@ def logs(draw: st.DrawFn) -> dict[Partition, list[Record]]:
         EngineLimits,
         records_held_max=st.sampled_from([8, 16, 100]),
         lane_records_max=st.sampled_from([1, 2, 5]),
+        bytes_held_max=st.sampled_from([10_000, 200_000, 10**9]),
         calls_in_flight_max=st.sampled_from([1, 4]),
     ),
     reads_max=st.sampled_from([1, 3, 500]),

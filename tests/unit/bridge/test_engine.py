@@ -16,9 +16,10 @@ from bridge.config import EngineLimits
 from bridge.decisions import Decision
 from bridge.engine.attempts import Outcome, Retry, Settled
 from bridge.engine.engine import Engine
-from bridge.engine.lanes import Lanes, Work
+from bridge.engine.lanes import Lanes
 from bridge.engine.offsets import OffsetTracker, Partition, Ticket
 from bridge.engine.settled_beyond import SettledBeyond, decode
+from bridge.engine.work import Work, weight_of
 from bridge.health import Dependency, Health
 from bridge.record import Record
 from bridge.refusal import Refusal, RefusalCode, RefusedError, Stage
@@ -41,7 +42,7 @@ class Attempts:
     running_max: int = 0
 
     async def attempt(self, work: Work) -> Settled | Retry:
-        lane = work.lane_key if isinstance(work.lane_key, str) else ""
+        lane = work.key if isinstance(work.key, str) else ""
         name = (lane, work.record.offset)
         self.begun.append(name)
         self.running += 1
@@ -178,7 +179,7 @@ def holds(rig: Rig, count: int) -> bool:
 
 
 async def test_bytes_are_bounded_as_well() -> None:
-    async with open_rig(bytes_held_max=100) as rig:
+    async with open_rig(bytes_held_max=2 * weight_of(60, with_call=True)) as rig:
         gate = rig.attempts.gates["x" * 60] = rig.attempts.gates["y" * 60] = asyncio.Event()
         rig.take("x" * 60)
         assert not rig.engine.update_paused()
@@ -295,8 +296,9 @@ def test_counts_of_what_is_held_come_out_at_nothing() -> None:
         record = Record("t", 0, offset, 0, None, b"v")
         ticket = tracker.deliver(P0, record)
         assert ticket is not None
-        made.append(lanes.add(workflow_id, Work(record, Call("Any", workflow_id, "any"), ticket, 7)))
-    assert (lanes.records_held, lanes.bytes_held, len(lanes), made[2]) == (3, 21, 2, None)
+        made.append(lanes.add(workflow_id, Work.of(record, Call("Any", workflow_id, "any"), ticket)))
+    weight = weight_of(1, with_call=True)
+    assert (lanes.records_held, lanes.bytes_held, len(lanes), made[2]) == (3, 3 * weight, 2, None)
     for lane in (made[0], made[0], made[1]):
         assert lane is not None
         lanes.remove_head(lane)
@@ -304,13 +306,13 @@ def test_counts_of_what_is_held_come_out_at_nothing() -> None:
 
 
 def work(offset: int, translated: Call | Refusal) -> Work:
-    return Work(Record("t", 0, offset, 0, None, b"v"), translated, Ticket(P0, offset, 1), 7)
+    return Work.of(Record("t", 0, offset, 0, None, b"v"), translated, Ticket(P0, offset, 1))
 
 
 def test_a_lane_is_the_workflow_s_id_unless_the_call_names_another() -> None:
-    assert work(0, Call("Any", "w-1", "any")).lane_key == "w-1"
-    assert work(0, Call("Any", "w-1", "any", lane="site-7")).lane_key == "site-7"
-    assert work(0, Call("Any", "w-1", "any", lane="")).lane_key == "", "an empty name is one as well"
+    assert work(0, Call("Any", "w-1", "any")).key == "w-1"
+    assert work(0, Call("Any", "w-1", "any", lane="site-7")).key == "site-7"
+    assert work(0, Call("Any", "w-1", "any", lane="")).key == "", "an empty name is one as well"
 
 
 def test_no_workflow_id_shares_the_lane_of_a_record_that_is_refused() -> None:
@@ -318,7 +320,7 @@ def test_no_workflow_id_shares_the_lane_of_a_record_that_is_refused() -> None:
     lanes = Lanes(EngineLimits())
     for offset in range(3):
         for one in (work(offset, refusal), work(offset + 3, Call("Any", f"t:0:{offset}", "any"))):
-            assert lanes.add(one.lane_key, one) is not None
+            assert lanes.add(one.key, one) is not None
     assert len(lanes) == 6
 
 
@@ -351,7 +353,7 @@ def test_the_partitions_of_a_lane_take_turns_where_there_is_room_for_one_record_
         ((partition, (offset,)),) = lanes.wanted(1).items()
         turns.append((partition.topic, offset))
         record = Record(*partition, offset, 0, None, b"v")
-        lanes.take_back(lane, Work(record, Call("Any", "a", "any"), Ticket(partition, offset, 1), 7))
+        lanes.take_back(lane, Work.of(record, Call("Any", "a", "any"), Ticket(partition, offset, 1)))
         lanes.remove_head(lane)
     assert turns == [("t", 1), ("u", 1), ("t", 2), ("u", 2)]
     assert len(lanes) == 0
