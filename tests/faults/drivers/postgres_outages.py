@@ -13,6 +13,10 @@ from tests.helpers.system.campaign import Fault
 CONNECTIONS_TAKEN_AT_ONCE = 20
 OUT_OF_CONNECTIONS = "out of connections"
 """What a worker says of it (`activities.adapters.postgres.errors`)."""
+TAKES_NO_WRITES = "the database takes no writes now"
+"""The same of a server that was demoted."""
+LOCKED = "another transaction holds a lock"
+RELOAD = "SELECT pg_reload_conf()"
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'orders%'"
 
 
@@ -35,6 +39,8 @@ class PostgresOutages:
             "postgres restarted": self.postgres_restarted,
             "postgres stopped": self.postgres_stopped,
             "postgres out of connections": self.connections_exhausted,
+            "postgres demoted": self.failed_over,
+            "postgres table locked": self.table_locked,
             "postgres killed": self.postgres_killed,
         }
 
@@ -77,6 +83,40 @@ class PostgresOutages:
             await self._work.send_orders()
             await self._work.until(lambda: self._work.failures(OUT_OF_CONNECTIONS) > before, "a worker gets none")
         await self._over("postgres out of connections")
+
+    async def failed_over(self) -> None:
+        """Another server takes over, and the old one keeps its sessions: they take no writes, for as long as they last.
+
+        One server plays both. What is set for all servers takes effect in sessions that there are; what is set for a
+        database, only in new ones.
+        """
+        settings = self._work.system.settings
+        before = self._work.failures(TAKES_NO_WRITES)
+        await postgres_rows.execute(settings, "ALTER SYSTEM SET default_transaction_read_only = on")
+        await postgres_rows.execute(settings, RELOAD)
+        try:
+            await self._work.send_orders(4)
+            await self._work.until(lambda: self._work.failures(TAKES_NO_WRITES) > before, "a worker may not write")
+            await postgres_rows.execute(
+                settings, f'ALTER DATABASE "{settings["DB_NAME"]}" SET default_transaction_read_only = off', writes=True
+            )
+            await self._work.work_goes_on()
+        finally:
+            await postgres_rows.execute(settings, "ALTER SYSTEM RESET default_transaction_read_only")
+            await postgres_rows.execute(settings, RELOAD)
+        await postgres_rows.execute(
+            settings, f'ALTER DATABASE "{settings["DB_NAME"]}" RESET default_transaction_read_only', writes=True
+        )
+        await self._over("postgres demoted")
+
+    async def table_locked(self) -> None:
+        """Somebody locks a table that all orders are recorded in, as in a migration by hand that is left open."""
+        before = self._work.failures(LOCKED)
+        async with postgres_rows.connection(self._work.system.settings) as somebody, somebody.transaction():
+            await somebody.execute("LOCK TABLE journals")
+            await self._work.send_orders()
+            await self._work.until(lambda: self._work.failures(LOCKED) > before, "a worker waits for a lock in vain")
+        await self._over("postgres table locked")
 
     async def _take_connections(self, taken: AsyncExitStack) -> bool:
         """Takes more connections, at first those of the workers; False once there is none left."""

@@ -32,10 +32,10 @@ async def read(settings: Mapping[str, str]) -> Rows:
         settings: ``DB_HOST`` and the others, as the processes have them.
     """
     async with (
-        _connection(settings, settings["DB_NAME"]) as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
+        connection(settings) as made,
+        made.transaction(isolation="repeatable_read", readonly=True),
     ):
-        fetch = connection.fetch
+        fetch = made.fetch
         return Rows(
             orders=tuple(
                 OrderRow(
@@ -72,10 +72,19 @@ async def read(settings: Mapping[str, str]) -> Rows:
         )
 
 
-async def execute(settings: Mapping[str, str], statement: str, *arguments: object) -> str:
-    """Runs one statement in the system's database; returns its command tag."""
-    async with _connection(settings, settings["DB_NAME"]) as connection:
-        return str(await connection.execute(statement, *arguments))
+async def execute(settings: Mapping[str, str], statement: str, *arguments: object, writes: bool = False) -> str:
+    """Runs one statement in the system's database; returns its command tag.
+
+    Args:
+        settings: ``DB_HOST`` and the others.
+        statement: With its arguments as ``$1``.
+        arguments: Of the statement.
+        writes: Whether it writes where the server lets nobody write who does not ask for it.
+    """
+    async with connection(settings) as made:
+        if writes:
+            await made.execute("SET default_transaction_read_only = off")
+        return str(await made.execute(statement, *arguments))
 
 
 async def create_database(settings: Mapping[str, str], own: str, *, beside: str) -> None:
@@ -86,14 +95,14 @@ async def create_database(settings: Mapping[str, str], own: str, *, beside: str)
         own: The new database's name.
         beside: One that exists, to connect to.
     """
-    async with _connection(settings, beside) as connection:
-        await connection.execute(f'CREATE DATABASE "{own}"')
+    async with _connection(settings, beside) as made:
+        await made.execute(f'CREATE DATABASE "{own}"')
 
 
 async def drop_database(settings: Mapping[str, str], own: str, *, beside: str) -> None:
     """Drops a database, and whoever is still connected to it."""
-    async with _connection(settings, beside) as connection:
-        await connection.execute(f'DROP DATABASE IF EXISTS "{own}" WITH (FORCE)')
+    async with _connection(settings, beside) as made:
+        await made.execute(f'DROP DATABASE IF EXISTS "{own}" WITH (FORCE)')
 
 
 def _given(address_json: str) -> dict[str, Any]:
@@ -102,8 +111,15 @@ def _given(address_json: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
+async def connection(settings: Mapping[str, str]) -> AsyncIterator[Any]:
+    """A connection of asyncpg to the system's database."""
+    async with _connection(settings, settings["DB_NAME"]) as made:
+        yield made
+
+
+@asynccontextmanager
 async def _connection(settings: Mapping[str, str], database: str) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(
+    made = await asyncpg.connect(
         host=settings["DB_HOST"],
         port=int(settings["DB_PORT"]),
         user=settings["DB_USER"],
@@ -112,6 +128,6 @@ async def _connection(settings: Mapping[str, str], database: str) -> AsyncIterat
         timeout=CONNECT_TIMEOUT_SECONDS,
     )
     try:
-        yield connection
+        yield made
     finally:
-        await connection.close()
+        await made.close()
