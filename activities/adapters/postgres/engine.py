@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -91,18 +91,29 @@ def _drop_what_is_of_no_use(context: ExceptionContext) -> None:
 
 
 @asynccontextmanager
-async def transaction(engine: AsyncEngine, limit: timedelta = TRANSACTION_TIMEOUT) -> AsyncIterator[AsyncConnection]:
+async def transaction(
+    engine: AsyncEngine,
+    limit: timedelta = TRANSACTION_TIMEOUT,
+    *,
+    one_snapshot: bool = False,
+    turn: asyncio.Lock | None = None,
+) -> AsyncIterator[AsyncConnection]:
     """One transaction: committed at the end, rolled back where anything is raised.
 
     Args:
         engine: where.
         limit: for all of it.
+        one_snapshot: whether all its statements see the tables as they were at the first one. By default each sees what
+            was committed before itself, so that what two of them read may disagree.
+        turn: held from before a connection is taken until the end: transactions that would wait for each other in the
+            database wait here, without a connection each. None where none are known to.
 
     Raises:
         DatabaseUnavailableError: the database did not answer in time; whether it committed is unknown.
     """
+    chosen = engine.execution_options(isolation_level="REPEATABLE READ") if one_snapshot else engine
     try:
-        async with asyncio.timeout(limit.total_seconds()), engine.begin() as connection:
+        async with asyncio.timeout(limit.total_seconds()), turn or nullcontext(), chosen.begin() as connection:
             yield connection
     except Exception as error:
         translated = database_error(error)

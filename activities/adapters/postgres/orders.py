@@ -2,12 +2,15 @@
 
 Whoever writes to an order's journal first locks its row in `journals`, which exists for every order id ever seen, also
 where no order was accepted. So writers of one order come one after the other, in whatever process they are, and each
-sees what those before it committed.
+sees what those before it committed. Those of one process wait for each other before they take a connection: with one
+each, an order with many late events would hold all of the pool's, and all other orders wait for it (I18).
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Text, and_, case, cast, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -37,10 +40,16 @@ class PostgresOrderStore(OrderStore):
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By order id; gone once nobody holds or awaits it."""
 
     async def look_up(self, order_id: str) -> OrderSnapshot:
-        """One statement for a new order; three for a known one."""
-        async with transaction(self._engine) as connection:
+        """One statement for a new order and two for a known one, of one snapshot.
+
+        A run goes on from the answer. With events decided of which the sequence knows nothing, it would drop an event
+        whose effect another run has recorded since, and then number its own events wrongly.
+        """
+        async with transaction(self._engine, one_snapshot=True) as connection:
             found = (await connection.execute(_ORDER_AND_JOURNAL, {"order_id": order_id})).mappings().one()
             state = rows.state_of(found["last_state_payload"])
             decided: tuple[DecidedEvent, ...] = ()
@@ -75,7 +84,7 @@ class PostgresOrderStore(OrderStore):
 
     async def record(self, batch: PublishEvents) -> tuple[StoredEvent, ...]:
         """See the port. An attempt that still runs elsewhere finishes before this one, or after it."""
-        async with transaction(self._engine) as connection:
+        async with transaction(self._engine, turn=self._turn(batch.order_id)) as connection:
             last_sequence, last_published = await _lock_journal(connection, batch.order_id)
             recorded = await _payloads(connection, batch, last_sequence)
             fresh = journal.unrecorded(batch.order_id, batch.events, recorded, last_sequence)
@@ -93,7 +102,7 @@ class PostgresOrderStore(OrderStore):
         self, order_id: str, events: tuple[InboundEvent, ...], at: datetime
     ) -> tuple[tuple[EventOutcome, ...], tuple[StoredEvent, ...]]:
         """See the port."""
-        async with transaction(self._engine) as connection:
+        async with transaction(self._engine, turn=self._turn(order_id)) as connection:
             last_sequence, last_published = await _lock_journal(connection, order_id)
             found = (await connection.execute(_ORDER_AND_JOURNAL, {"order_id": order_id})).mappings().one()
             outcomes, rejections = journal.answer_late(
@@ -122,8 +131,11 @@ class PostgresOrderStore(OrderStore):
             .where(journals.c.order_id == order_id, journals.c.last_published_sequence < sequence)
             .values(last_published_sequence=func.least(sequence, journals.c.last_sequence))
         )
-        async with transaction(self._engine) as connection:
+        async with transaction(self._engine, turn=self._turn(order_id)) as connection:
             await connection.execute(statement)
+
+    def _turn(self, order_id: str) -> asyncio.Lock:
+        return self._turns.setdefault(order_id, asyncio.Lock())
 
 
 # The audit table says what an order's state is: the order's own row may be a step ahead of it, between `receive` or

@@ -17,6 +17,7 @@ from activities.adapters.postgres import (
     PostgresOrderStore,
     PostgresPaymentStore,
     create_engine,
+    rows,
 )
 from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.reader import JournalRecord
@@ -125,6 +126,23 @@ async def test_an_order_that_is_locked_for_long_is_told_in_time(engine: AsyncEng
         await blocking.rollback()
 
     assert await store.record(batch(order_id, OrderState.RECEIVED))
+
+
+async def test_many_who_wait_for_one_order_leave_connections_to_the_others(engine: AsyncEngine, order_id: str) -> None:
+    """I18: thirty late events of one order at once took all of a worker's connections."""
+    small = create_engine(engine.url, EngineOptions(pool_size=2))
+    store, event = PostgresOrderStore(small), InboundEvent(event_id="e", type=EventType.ORDER_APPROVED)
+    try:
+        async with engine.connect() as blocking:
+            await lock_journal(blocking, order_id)
+            waiting = [asyncio.create_task(store.answer_late(order_id, (event,), NOON)) for _ in range(30)]
+            await asyncio.gather(*(store.look_up(f"{order_id}-{number}") for number in range(5)))
+            assert not any(one.done() for one in waiting)
+            await blocking.rollback()
+        outcomes = [one.outcome for answers, _ in await asyncio.gather(*waiting) for one in answers]
+    finally:
+        await small.dispose()
+    assert sorted(outcomes) == sorted([InboundOutcome.REJECTED, *[InboundOutcome.DUPLICATE] * 29])
 
 
 async def test_a_database_that_is_down_is_told_and_used_once_it_is_back(
@@ -332,6 +350,30 @@ async def test_the_reader_tells_all_that_is_known_of_an_order(engine: AsyncEngin
     assert await reader.order("o-nobody-knows") is None
     assert await reader.events("o-nobody-knows") == ()
     assert await reader.payment("p-nobody-knows") is None
+
+
+async def test_a_snapshot_is_of_one_moment_though_another_run_records_in_between(
+    engine: AsyncEngine, proxied: AsyncEngine, order_id: str
+) -> None:
+    """Two statements of a READ COMMITTED transaction saw the sequence of before, and the events decided since."""
+    created, approved = (
+        EventOutcome(event_id=event_type, type=event_type, outcome=InboundOutcome.APPLIED, at=NOON)
+        for event_type in (EventType.ORDER_CREATED, EventType.ORDER_APPROVED)
+    )
+    known = batch(order_id, OrderState.RECEIVED).model_copy(update={"outcomes": (created,)})
+    await PostgresOrderStore(engine).record(known)
+    async with engine.connect() as another:
+        await another.execute(text("LOCK TABLE inbound_events"))
+        looking = asyncio.create_task(PostgresOrderStore(proxied).look_up(order_id))
+        # It has read the sequence by now, and not the decided events.
+        await assert_eventually(lambda: proxied_backends(engine, waiting_for_a_lock=True))
+        await another.execute(rows.INSERT_INBOUND_EVENTS, rows.outcome_arrays(order_id, [approved]))
+        await another.execute(text("UPDATE journals SET last_sequence = 2 WHERE order_id = :id"), {"id": order_id})
+        await another.commit()
+
+    snapshot = await looking
+
+    assert (snapshot.last_sequence, [one.event_id for one in snapshot.decided_events]) == (1, [created.event_id])
 
 
 async def test_a_snapshot_carries_no_more_decided_ids_than_temporal_takes(
