@@ -1,9 +1,12 @@
 """Calls of a provider whose outcome stays unknown: looked up before anything else, and never done twice (I6)."""
 
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import pytest
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
 from activities.adapters.http import HttpPaymentGateway
 from activities.payments import PaymentActivities
@@ -30,31 +33,43 @@ LOST = {
 """Faults that leave an outcome unknown, and whether the call had its effect."""
 
 
-def caller(fault: str, payments: HttpPaymentGateway, hasty: HttpPaymentGateway) -> HttpPaymentGateway:
-    """Who meets the fault: a client in haste where the answer would come in the end."""
-    return hasty if fault.startswith(("delay", "trickle")) else payments
+each_fault = pytest.mark.parametrize(("fault", "had_effect"), LOST.items())
 
 
-@pytest.mark.parametrize(("fault", "had_effect"), LOST.items())
-async def test_what_a_charge_came_to_is_looked_up_before_anything_is_asked_again(
-    gateway: RunningGateway,
-    payments: HttpPaymentGateway,
-    hasty: HttpPaymentGateway,
-    charge: ChargePayment,
-    fault: str,
-    *,
-    had_effect: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Attempts of a payment's activities: the first one meets the fault, the next ones do not."""
+
+    first: PaymentActivities
+    next: PaymentActivities
+    environment: ActivityEnvironment
+
+    async def fail(self, activity: Callable[..., Awaitable[object]], request: object) -> ApplicationError:
+        """Runs the attempt that meets the fault; returns how it fails."""
+        with pytest.raises(ApplicationError) as failed:
+            await self.environment.run(activity, request)
+        return failed.value
+
+
+@pytest.fixture
+def attempts(payments: HttpPaymentGateway, hasty: HttpPaymentGateway, fault: str) -> Attempts:
+    """Where the answer would come in the end, the fault is met by a client in haste."""
     store = InMemoryPaymentStore()
-    first, activities = PaymentActivities(store, caller(fault, payments, hasty)), PaymentActivities(store, payments)
+    meets_it = hasty if fault.startswith(("delay", "trickle")) else payments
+    return Attempts(PaymentActivities(store, meets_it), PaymentActivities(store, payments), attempt_environment())
+
+
+@each_fault
+async def test_what_a_charge_came_to_is_looked_up_before_anything_is_asked_again(
+    gateway: RunningGateway, attempts: Attempts, charge: ChargePayment, fault: str, *, had_effect: bool
+) -> None:
     await gateway.misbehave("POST", "payments", fault)
-    environment, begun = attempt_environment(), time.monotonic()
-    with pytest.raises(ApplicationError) as failed:
-        await environment.run(first.charge_payment, charge)
-    assert (failed.value.type, failed.value.non_retryable) == ("GatewayUnavailable", False)
+    begun = time.monotonic()
+    failed = await attempts.fail(attempts.first.charge_payment, charge)
+    assert (failed.type, failed.non_retryable) == ("GatewayUnavailable", False)
     assert time.monotonic() - begun < 10
 
-    result = await environment.run(activities.charge_payment, charge)
+    result = await attempts.environment.run(attempts.next.charge_payment, charge)
 
     assert result == ChargeResult(status=PaymentStatus.CHARGED)
     assert gateway.moved(charge.payment_id) == ["charge"]
@@ -62,24 +77,20 @@ async def test_what_a_charge_came_to_is_looked_up_before_anything_is_asked_again
     assert await gateway.paths_about(charge.payment_id) == asked
 
 
-@pytest.mark.parametrize(("fault", "had_effect"), LOST.items())
+@each_fault
 async def test_an_unknown_charge_is_looked_up_and_given_back_or_made_impossible(
     gateway: RunningGateway,
     payments: HttpPaymentGateway,
-    hasty: HttpPaymentGateway,
+    attempts: Attempts,
     charge: ChargePayment,
     fault: str,
     *,
     had_effect: bool,
 ) -> None:
-    store = InMemoryPaymentStore()
-    first, activities = PaymentActivities(store, caller(fault, payments, hasty)), PaymentActivities(store, payments)
     await gateway.misbehave("POST", "payments", fault)
-    environment = attempt_environment()
-    with pytest.raises(ApplicationError):
-        await environment.run(first.charge_payment, charge)
+    await attempts.fail(attempts.first.charge_payment, charge)
 
-    result = await environment.run(activities.refund_payment, refund_of(charge))
+    result = await attempts.environment.run(attempts.next.refund_payment, refund_of(charge))
 
     assert result.status is (PaymentStatus.REFUNDED if had_effect else PaymentStatus.VOIDED)
     asked = ["POST payments", "GET payments/ID", "POST payments/ID/refund"]
@@ -89,25 +100,15 @@ async def test_an_unknown_charge_is_looked_up_and_given_back_or_made_impossible(
     assert gateway.moved(charge.payment_id) == (["charge", "refund"] if had_effect else [])
 
 
-@pytest.mark.parametrize(("fault", "had_effect"), LOST.items())
+@each_fault
 async def test_a_refund_whose_answer_is_lost_is_looked_up_and_moves_money_once(
-    gateway: RunningGateway,
-    payments: HttpPaymentGateway,
-    hasty: HttpPaymentGateway,
-    charge: ChargePayment,
-    fault: str,
-    *,
-    had_effect: bool,
+    gateway: RunningGateway, attempts: Attempts, charge: ChargePayment, fault: str, *, had_effect: bool
 ) -> None:
-    store = InMemoryPaymentStore()
-    first, activities = PaymentActivities(store, caller(fault, payments, hasty)), PaymentActivities(store, payments)
-    environment = attempt_environment()
-    await environment.run(activities.charge_payment, charge)
+    await attempts.environment.run(attempts.next.charge_payment, charge)
     await gateway.misbehave("POST", f"payments/{charge.payment_id}/refund", fault)
-    with pytest.raises(ApplicationError):
-        await environment.run(first.refund_payment, refund_of(charge))
+    await attempts.fail(attempts.first.refund_payment, refund_of(charge))
 
-    result = await environment.run(activities.refund_payment, refund_of(charge))
+    result = await attempts.environment.run(attempts.next.refund_payment, refund_of(charge))
 
     assert result.status is PaymentStatus.REFUNDED
     assert gateway.moved(charge.payment_id) == ["charge", "refund"]
