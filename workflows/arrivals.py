@@ -7,11 +7,14 @@ with workflow.unsafe.imports_passed_through():
     from schemas.event_types import EventType
     from schemas.inbound import InboundEvent
     from schemas.workflow_io import ShippingMilestone
-    from workflows.converter import EncryptedPayloadError
+    from workflows.converter import EncryptedPayloadError, demands_encryption
 
 
 def read_event(event_type: EventType, argument: RawValue | None) -> InboundEvent:
     """The event of a signal, with its id and type filled in.
+
+    Where payloads have to be encrypted, so has the type of the event: a signal without it may be anybody's, who has no
+    key, and holds nothing or what was taken from elsewhere in the order's history.
 
     Args:
         event_type: the type that the signal stands for.
@@ -19,7 +22,10 @@ def read_event(event_type: EventType, argument: RawValue | None) -> InboundEvent
     """
     value = _read(argument, InboundEvent)
     event = value if isinstance(value, InboundEvent) else InboundEvent(malformed=value is not None)
-    fits = event.type in ("", event_type)
+    accepted = (event_type,) if demands_encryption(workflow.payload_converter()) else ("", event_type)
+    fits = event.type in accepted
+    if not event.type and not fits:
+        workflow.logger.warning("order.signal.unencrypted: a signal that does not say what event it is was refused")
     return event.model_copy(
         update={
             # A signal sent by hand is a new event each time.

@@ -131,7 +131,7 @@ class OrderCalls:
                     id=shipping_workflow_id(self._order_id, attempt),
                     task_queue=self._shipping_task_queue,
                     result_type=ShippingResult,
-                    static_summary=f"order {self._order_id}, shipping attempt {attempt}",
+                    # Without a summary: the SDK would encrypt it for this workflow, and it would stand at the child.
                     # A terminated run takes its attempt along: the run that goes on with the order makes its own.
                     parent_close_policy=workflow.ParentClosePolicy.TERMINATE,
                 )

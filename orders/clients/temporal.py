@@ -77,7 +77,8 @@ def temporal_data_converter(settings: Settings) -> DataConverter:
     from orders.clients.payload_codec import AesGcmCodec  # noqa: PLC0415 -- only where keys are set
 
     keys = parse_codec_keys(settings.temporal_codec_keys.get_secret_value())
-    return encrypting(AesGcmCodec(keys, allow_unencrypted=settings.temporal_codec_allow_unencrypted))
+    allowed = settings.temporal_codec_allow_unencrypted
+    return encrypting(AesGcmCodec(keys, allow_unencrypted=allowed), allow_unencrypted=allowed)
 
 
 @contextmanager

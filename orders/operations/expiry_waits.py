@@ -5,13 +5,12 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client
-from temporalio.exceptions import FailureError
 from temporalio.service import RPCError
 
 from orders.clients.opened import Clients
 from orders.errors import OrdersError
+from orders.operations.open_runs import failure_message
 from workflows.names import order_workflow_id
 
 _ASKING: Final = ("find_backlog", "await_backlog")
@@ -43,13 +42,8 @@ async def _wait_of(client: Client, order_id: str) -> str | None:
         return None
     for activity in description.raw_description.pending_activities:
         if activity.activity_type.name in _ASKING:
-            said = await _said(client, activity.last_failure) if activity.HasField("last_failure") else "not asked yet"
+            if not activity.HasField("last_failure"):
+                return "what was in Kafka at its deadline: not asked yet"
+            said = await failure_message(description.data_converter, activity.last_failure)
             return f"what was in Kafka at its deadline: {said}"
     return None
-
-
-async def _said(client: Client, failure: Failure) -> str:
-    own = Failure()
-    own.CopyFrom(failure)  # Decoding changes what it is given.
-    error = await client.data_converter.decode_failure(own)
-    return error.message if isinstance(error, FailureError) else str(error)

@@ -18,6 +18,7 @@ from temporalio.api.workflowservice.v1 import (
     GetWorkflowExecutionHistoryReverseRequest,
 )
 from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.converter import DataConverter
 from temporalio.exceptions import FailureError
 
 CALL_TIMEOUT: Final = timedelta(seconds=5)
@@ -139,7 +140,7 @@ async def look_at_open_run(
         workers=len(last_polls),
         last_poll_at=max(last_polls, default=None),
         failing=await _failing_task(client, description, raw),
-        pending=tuple([await _pending(client, one) for one in raw.pending_activities]),
+        pending=tuple([await _pending(description.data_converter, one) for one in raw.pending_activities]),
         answers=answers,
         refusal=refusal,
     )
@@ -176,7 +177,7 @@ async def _failing_task(client: Client, description: WorkflowExecutionDescriptio
         return FailingTask(times, "timed out", "a worker took the task and did not finish it in time", at)
     failed = event.workflow_task_failed_event_attributes
     cause = WorkflowTaskFailedCause.Name(failed.cause).removeprefix(_CAUSE_PREFIX).lower()
-    return FailingTask(times, cause, await failure_message(client, failed.failure), at)
+    return FailingTask(times, cause, await failure_message(description.data_converter, failed.failure), at)
 
 
 async def _last_failed_task(client: Client, description: WorkflowExecutionDescription) -> HistoryEvent | None:
@@ -193,9 +194,9 @@ async def _last_failed_task(client: Client, description: WorkflowExecutionDescri
     return next((event for event in answer.history.events if event.event_type in kinds), None)
 
 
-async def _pending(client: Client, activity: Any) -> PendingActivity:
+async def _pending(converter: DataConverter, activity: Any) -> PendingActivity:
     next_at = activity.next_attempt_schedule_time if activity.HasField("next_attempt_schedule_time") else None
-    failure = await failure_message(client, activity.last_failure) if activity.HasField("last_failure") else None
+    failure = await failure_message(converter, activity.last_failure) if activity.HasField("last_failure") else None
     return PendingActivity(
         type=activity.activity_type.name,
         attempt=activity.attempt,
@@ -205,9 +206,14 @@ async def _pending(client: Client, activity: Any) -> PendingActivity:
     )
 
 
-async def failure_message(client: Client, failure: Failure) -> str:
-    """What a failure says; it may be encrypted."""
+async def failure_message(converter: DataConverter, failure: Failure) -> str:
+    """What a failure says; it may be encrypted.
+
+    Args:
+        converter: of the description of the run that it is from, as what is encrypted is bound to its workflow.
+        failure: it stays as it is.
+    """
     own = Failure()
     own.CopyFrom(failure)  # Decoding changes what it is given.
-    error = await client.data_converter.decode_failure(own)
+    error = await converter.decode_failure(own)
     return error.message if isinstance(error, FailureError) else str(error)

@@ -15,8 +15,9 @@ import httpx
 import pytest
 from google.protobuf.message import Message as Proto
 from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecution
-from temporalio.converter import DataConverter
+from temporalio.converter import DataConverter, WorkflowSerializationContext
 
 from orders.clients.payload_codec import AesGcmCodec
 from orders.processes.exit_status import ExitStatus
@@ -240,11 +241,22 @@ async def told_by_run(reader: Client, run: WorkflowExecution, told: Told) -> str
         told.texts[f"{place}, event {event.event_id}"] = event.SerializeToString().decode("latin-1")
         for failure in failures_in(event):
             told.texts[f"{place}, failure of event {event.event_id}"] = await failure_text(
-                reader.data_converter, failure
+                converter_for(reader, _child_of(event) or run.id), failure
             )
         for payload in event.workflow_execution_signaled_event_attributes.input.payloads:
-            clear += await _decoded(reader.data_converter, payload)
+            clear += await _decoded(converter_for(reader, run.id), payload)
     return "\n".join(clear)
+
+
+def converter_for(reader: Client, workflow_id: str) -> DataConverter:
+    """What is encrypted is bound to its workflow."""
+    place = WorkflowSerializationContext(namespace=reader.namespace, workflow_id=workflow_id)
+    return reader.data_converter.with_context(place)
+
+
+def _child_of(event: HistoryEvent) -> str:
+    """The workflow whose failure an event tells, where it is a child's; else nothing."""
+    return event.child_workflow_execution_failed_event_attributes.workflow_execution.workflow_id
 
 
 async def failure_text(converter: DataConverter, failure: Failure) -> str:

@@ -4,15 +4,20 @@ import base64
 import secrets
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import Payloads, WorkflowExecution
 from temporalio.api.enums.v1 import EventType as HistoryEventType
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHistory
 from temporalio.converter import DataConverter
 from temporalio.testing import WorkflowEnvironment
 
 from orders.clients.payload_codec import KEY_ID_FIELD, AesGcmCodec
 from orders.settings.codec_keys import parse_codec_keys
+from schemas.event_types import INBOUND
+from schemas.inbound import InboundEvent
 from schemas.states import OrderState, OrderStep
 from stack.endpoints import Endpoints
 from tests.helpers.system.waiting import assert_eventually
@@ -35,7 +40,8 @@ OLD, NEW = new_key("old"), new_key("new")
 
 
 def with_keys(*keys: str, allow_unencrypted: bool = False) -> DataConverter:
-    return encrypting(AesGcmCodec(parse_codec_keys(",".join(keys)), allow_unencrypted=allow_unencrypted))
+    codec = AesGcmCodec(parse_codec_keys(",".join(keys)), allow_unencrypted=allow_unencrypted)
+    return encrypting(codec, allow_unencrypted=allow_unencrypted)
 
 
 async def bench_with(endpoints: Endpoints, converter: DataConverter, like: Bench | None = None) -> Bench:
@@ -66,13 +72,14 @@ async def fails_a_task(reader: Bench, order_id: str, saying: str) -> None:
 
 async def has_failed_a_task(bench: Bench, order_id: str, saying: str) -> bool:
     """Whether a workflow task failed; its reason is read by whoever has the keys."""
+    description = await bench.client.get_workflow_handle(order_workflow_id(order_id)).describe()
     history = await bench.client.get_workflow_handle(order_workflow_id(order_id)).fetch_history()
     failures = [
         event.workflow_task_failed_event_attributes.failure
         for event in history.events
         if event.event_type == HistoryEventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
     ]
-    errors = [await bench.client.data_converter.decode_failure(failure) for failure in failures]
+    errors = [await description.data_converter.decode_failure(failure) for failure in failures]
     return any(saying in str(error) for error in errors)
 
 
@@ -127,6 +134,90 @@ async def test_a_signal_without_encryption_is_refused_as_invalid_and_stops_nothi
         assert (await bench.result(order_id)).state is OrderState.COMPLETED
     assert "invalid" in bench.story(order_id)
     assert "address" not in bench.story(order_id)
+
+
+@pytest.mark.parametrize("arguments", [[], [{}], [InboundEvent()]], ids=["nothing", "an object", "an empty event"])
+async def test_a_signal_that_says_nothing_is_refused_where_keys_are_set(
+    endpoints: Endpoints, order_id: str, arguments: list[Any]
+) -> None:
+    """It would approve an order for whoever may write to the namespace; nothing in it could be encrypted."""
+    bench = await bench_with(endpoints, with_keys(OLD))
+    plain = await bench_with(endpoints, DATA_CONVERTER, bench)
+    async with running(bench):
+        await bench.send(order_id, CREATED)
+        await awaits_approval(bench, order_id)
+        await plain.signal_with_start(order_id, INBOUND[APPROVED].signal, arguments)
+        await bench.publishes(order_id, 3)
+        assert bench.story(order_id) == ["RECEIVED", "VALIDATED", "invalid"]
+        await bench.send(order_id, APPROVED)
+        assert (await bench.result(order_id)).state is OrderState.COMPLETED
+
+
+async def test_without_keys_a_signal_that_says_nothing_counts_as_before(endpoints: Endpoints, order_id: str) -> None:
+    """As somebody approves by hand in Temporal's UI."""
+    bench = await bench_with(endpoints, with_keys(OLD, allow_unencrypted=True))
+    plain = await bench_with(endpoints, DATA_CONVERTER, bench)
+    async with running(bench):
+        await bench.send(order_id, CREATED)
+        await awaits_approval(bench, order_id)
+        await plain.signal_with_start(order_id, INBOUND[APPROVED].signal, [])
+        assert (await bench.result(order_id)).state is OrderState.COMPLETED
+
+
+async def test_what_was_encrypted_for_one_order_is_refused_by_another_which_goes_on(
+    endpoints: Endpoints, order_id: str
+) -> None:
+    """I2: the approval of one order, its bytes as they are in Temporal, and a result of one of its activities."""
+    bench, other = await bench_with(endpoints, with_keys(OLD)), f"{order_id}-other"
+    async with running(bench):
+        for one in (order_id, other):
+            await bench.send(one, CREATED)
+            await awaits_approval(bench, one)
+        await bench.send(order_id, APPROVED)
+        await bench.result(order_id)
+        history = await bench.handle(order_id).fetch_history()
+        approval = next(
+            event.workflow_execution_signaled_event_attributes.input
+            for event in history.events
+            if event.workflow_execution_signaled_event_attributes.signal_name == INBOUND[APPROVED].signal
+        )
+        assert list(approval.payloads[0].metadata) != []
+        await signal_as_it_is(bench, other, INBOUND[APPROVED].signal, approval)
+        await bench.publishes(other, 3)
+        assert bench.story(other) == ["RECEIVED", "VALIDATED", "invalid"]
+        await bench.send(other, APPROVED)
+        assert (await bench.result(other)).state is OrderState.COMPLETED
+
+
+async def test_what_an_order_s_own_activity_answered_is_no_event_of_it(endpoints: Endpoints, order_id: str) -> None:
+    """It can be decrypted there: but it says of no event what it is."""
+    bench = await bench_with(endpoints, with_keys(OLD))
+    async with running(bench):
+        await bench.send(order_id, CREATED)
+        await awaits_approval(bench, order_id)
+        history = await bench.handle(order_id).fetch_history()
+        answer = next(
+            event.activity_task_completed_event_attributes.result
+            for event in history.events
+            if event.activity_task_completed_event_attributes.result.payloads
+        )
+        await signal_as_it_is(bench, order_id, INBOUND[APPROVED].signal, answer)
+        await bench.publishes(order_id, 3)
+        assert bench.story(order_id) == ["RECEIVED", "VALIDATED", "invalid"]
+        await bench.send(order_id, APPROVED)
+        assert (await bench.result(order_id)).state is OrderState.COMPLETED
+
+
+async def signal_as_it_is(bench: Bench, order_id: str, signal: str, payloads: Payloads) -> None:
+    """Signals an order with bytes as they stand in a history: for that nobody needs a key."""
+    await bench.client.workflow_service.signal_workflow_execution(
+        SignalWorkflowExecutionRequest(
+            namespace=bench.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=order_workflow_id(order_id)),
+            signal_name=signal,
+            input=payloads,
+        )
+    )
 
 
 async def test_a_run_without_encryption_waits_until_it_is_allowed(endpoints: Endpoints, order_id: str) -> None:

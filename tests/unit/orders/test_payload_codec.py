@@ -5,16 +5,24 @@ import secrets
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
+from temporalio.converter import ActivitySerializationContext, SerializationContext, WorkflowSerializationContext
 from temporalio.exceptions import ApplicationError
 
-from orders.clients.payload_codec import KEY_ID_FIELD, AesGcmCodec, UndecryptablePayloadError
+from orders.clients.payload_codec import KEY_ID_FIELD, PLACE_FIELD, AesGcmCodec, UndecryptablePayloadError
 from orders.clients.temporal import temporal_data_converter
 from orders.settings import Settings
 from orders.settings.codec_keys import parse_codec_keys
 from schemas.workflow_io import OrderWorkflowInput
-from workflows.converter import DATA_CONVERTER, EncryptedPayloadError, UnencryptedPayloadError, encrypting
+from workflows.converter import (
+    DATA_CONVERTER,
+    EncryptedPayloadError,
+    ForeignPayloadError,
+    UnencryptedPayloadError,
+    encrypting,
+)
 
 CANARY = "canary-7d1f"
 
@@ -25,6 +33,19 @@ def new_key(key_id: str) -> str:
 
 
 OLD, NEW = new_key("old"), new_key("new")
+
+
+def activity_of(workflow_id: str | None) -> ActivitySerializationContext:
+    """The place of an activity in the namespace `shop`."""
+    return ActivitySerializationContext(
+        namespace="shop",
+        workflow_id=workflow_id,
+        activity_id="1",
+        activity_type="charge_payment",
+        activity_task_queue="order-tq",
+        workflow_type=None,
+        is_local=False,
+    )
 
 
 def codec(*keys: str, allow_unencrypted: bool = False) -> AesGcmCodec:
@@ -81,6 +102,43 @@ async def test_a_payload_cannot_pass_under_another_keys_id() -> None:
         await codec(OLD, OLD.replace("old:", "alias:")).decode([payload])
 
 
+HERE = WorkflowSerializationContext(namespace="shop", workflow_id="order:o-1")
+ANOTHER = WorkflowSerializationContext(namespace="shop", workflow_id="order:o-2")
+ELSEWHERE = {
+    "another order": ANOTHER,
+    "a child of the order": WorkflowSerializationContext(namespace="shop", workflow_id="shipping:o-1:1"),
+    "another namespace": WorkflowSerializationContext(namespace="shop-test", workflow_id="order:o-1"),
+    "an activity of another order": activity_of("order:o-2"),
+    "an activity of no workflow": activity_of(None),
+    "nowhere": None,
+}
+
+
+@pytest.mark.parametrize("place", ELSEWHERE.values(), ids=ELSEWHERE.keys())
+async def test_a_payload_is_of_no_use_in_another_place(place: SerializationContext | None) -> None:
+    converter = encrypting(codec(OLD))
+    there = converter if place is None else converter.with_context(place)
+    for source, target in ((converter.with_context(HERE), there), (there, converter.with_context(HERE))):
+        payloads = await source.encode([CANARY])
+        with capture_logs() as logs, pytest.raises(ForeignPayloadError, match="encrypted for another workflow"):
+            await target.decode(payloads, [str])
+        assert [entry["event"] for entry in logs] == ["payload.foreign.refused"]
+
+
+async def test_that_a_payload_was_moved_cannot_be_hidden_by_a_change_of_what_it_says() -> None:
+    converter = encrypting(codec(OLD))
+    (payload,) = await converter.with_context(HERE).encode([CANARY])
+    payload.metadata[PLACE_FIELD] = b"shop/order:o-2"
+    with pytest.raises(UndecryptablePayloadError, match="the payload was changed"):
+        await converter.with_context(ANOTHER).decode([payload], [str])
+
+
+async def test_an_activity_reads_what_its_workflow_has_encrypted() -> None:
+    converter = encrypting(codec(OLD))
+    payloads = await converter.with_context(HERE).encode([CANARY])
+    assert await converter.with_context(activity_of("order:o-1")).decode(payloads, [str]) == [CANARY]
+
+
 @pytest.mark.parametrize("data", [b"", b"short", bytes(12), bytes(27)])
 async def test_rubbish_is_refused_as_such(data: bytes) -> None:
     payload = await encoded(OLD)
@@ -102,7 +160,7 @@ async def test_an_unencrypted_payload_is_refused_where_there_are_keys() -> None:
     with pytest.raises(UnencryptedPayloadError, match="TEMPORAL_CODEC_KEYS is set") as refused:
         await encrypting(codec(OLD)).decode(plain, [str])
     assert CANARY not in str(refused.value)
-    lenient = encrypting(codec(OLD, allow_unencrypted=True))
+    lenient = encrypting(codec(OLD, allow_unencrypted=True), allow_unencrypted=True)
     assert await lenient.decode(plain, [str]) == [CANARY]
     assert await lenient.decode([await encoded(OLD)], [str]) == [CANARY]
 
