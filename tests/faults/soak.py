@@ -21,7 +21,7 @@ from pathlib import Path
 import stack
 from bridge.failpoints import Failpoint
 from stack.endpoints import REQUIRED_VARIABLES
-from tests.faults.drivers import bridge_faults
+from tests.faults.drivers import bridge_faults, deadlines, large_records, one_order
 from tests.faults.drivers.ends_of_runs import repeat_everything_after_the_runs_are_forgotten, tell_orders_as_they_end
 from tests.faults.drivers.outages import Outages, send_orders_to_cancel
 from tests.faults.drivers.rooms import NEEDS_ITS_PARTITION, WAITS_FOR_A_TIME_OUT, patient_system
@@ -189,11 +189,13 @@ def _faults(outages: Outages) -> list[NamedFault]:
         ("temporal overloaded", overload),
     ]
     chosen = os.environ.get("FAULTS", "").split(",")
+    kinds = {**one_order.FAULTS, **deadlines.FAULTS, **large_records.FAULTS}
     named: list[NamedFault] = [
         *struck,
         *bridges,
         *servers,
         *calls,
+        *((name, partial(fault, outages)) for name, fault in kinds.items()),
         *outages.work.faults().items(),
         *outages.postgres.faults().items(),
     ]

@@ -17,6 +17,7 @@ from tests.faults.drivers.work_outages import WorkOutages
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.messages.messages import MALFORMATIONS, message_of
 from tests.helpers.servers.kafka_topics import configure_topic
+from tests.helpers.servers.one_order_proxy import OneOrderProxy
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.system import PARTITIONS, OrderSystem
@@ -63,12 +64,12 @@ class Outages:
         system: It must run on the servers, its bridge behind the proxies.
         servers: They can be killed.
         kafka: Between the bridge and Kafka.
-        temporal: Between the bridge and Temporal.
+        temporal: Between the bridge and Temporal; it can refuse one order's calls.
         work: What may be done to its workers and providers.
     """
 
     def __init__(
-        self, system: OrderSystem, servers: RunningStack, kafka: Proxy, temporal: Proxy, work: WorkOutages
+        self, system: OrderSystem, servers: RunningStack, kafka: Proxy, temporal: OneOrderProxy, work: WorkOutages
     ) -> None:
         self.system = system
         self.work = work

@@ -11,7 +11,7 @@ from tests.faults.drivers.work_outages import WorkOutages
 from tests.helpers.messages.generator import AMOUNT_MAX
 from tests.helpers.servers.gateway_server import running_gateway
 from tests.helpers.servers.kafka_proxy import KafkaProxy
-from tests.helpers.servers.proxy import Proxy
+from tests.helpers.servers.one_order_proxy import OneOrderProxy
 from tests.helpers.system.system import PLANTED_SECRET, TASK_QUEUES, order_system
 
 WAITS_FOR_A_TIME_OUT = ("nobody approves", "orphan", "order after its orphan")
@@ -31,7 +31,7 @@ async def patient_system(servers: RunningStack, folder: Path) -> AsyncIterator[O
         KafkaProxy(endpoints.kafka_bootstrap_servers) as kafka,
         KafkaProxy(endpoints.kafka_bootstrap_servers) as way_out,
         running_gateway(books, api_key=PLANTED_SECRET) as gateway,
-        Proxy(endpoints.temporal_host) as temporal,
+        OneOrderProxy(endpoints.temporal_host) as temporal,
         order_system(
             endpoints,
             folder,

@@ -22,6 +22,7 @@ ALWAYS = (
     rules_of_processes.records_held_are_bounded,
     rules_of_processes.work_goes_on_after_an_outage,
     rules_of_processes.bad_records_delay_no_others,
+    rules_of_processes.a_stuck_order_holds_up_no_other,
     rules_of_orders.approved_in_time_does_not_expire,
     rules_of_orders.money_moves_once,
     rules_of_orders.sequences_are_gapless,

@@ -104,6 +104,19 @@ class ProcessEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class StuckOrder:
+    """An order that Temporal was kept from taking for a while, with a backlog of its own."""
+
+    order_id: str
+    records: frozenset[Coordinates]
+    """Its backlog."""
+    others_sent_at: float
+    """Until when others' records were sent, in seconds since 1970."""
+    released_at: float | None = None
+    """When it was let go; None where it is stuck for ever."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A workflow execution as Temporal lists it."""
 
@@ -145,6 +158,7 @@ class Evidence:
     """How processes ended that have."""
     records_held_max: int = 2_000
     """How many records a bridge may hold."""
+    stuck_orders: tuple[StuckOrder, ...] = ()
     approval_timeout_seconds: float = 30.0
     """How long an order waits for its approval."""
     confidential: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """What must hold for the processes themselves: how they end, how much they hold, that they go on after an outage."""
 
+import math
 import signal
 from collections.abc import Iterator
 from statistics import median
@@ -58,19 +59,42 @@ def records_held_are_bounded(facts: Facts) -> Iterator[Violation]:
 def work_goes_on_after_an_outage(facts: Facts) -> Iterator[Violation]:
     """I12: of what waited when a bridge said that a server is back, something is settled soon, whoever does it."""
     settled_at = facts.settled_at
+    stuck = frozenset().union(*(one.records for one in facts.evidence.stuck_orders))
     for line in facts.bridge_lines:
         if line.event != "bridge.dependency.recovered":
             continue
         waited = [
             settled_at[record.coordinates] - line.at
             for record in facts.evidence.inputs
-            if record.timestamp_ms / 1_000 < line.at < settled_at.get(record.coordinates, 0.0)
+            if record.coordinates not in stuck
+            and record.timestamp_ms / 1_000 < line.at < settled_at.get(record.coordinates, 0.0)
         ]
         if not waited or min(waited) <= CONTINUES_WITHIN_SECONDS:
             continue
         if not any(other.event in TROUBLE and 0 < other.at - line.at < min(waited) for other in facts.bridge_lines):
             what = f"nothing was settled for {min(waited):.1f} s after {line.fields.get('dependency')} was back"
             yield Violation("I12", line.process, what)
+
+
+def a_stuck_order_holds_up_no_other(facts: Facts) -> Iterator[Violation]:
+    """I18: while an order is stuck, all that was sent for others is settled, before the first record of its own.
+
+    Counted and not timed: whoever makes an order stuck lets it go once the others are through.
+    """
+    for stuck in facts.evidence.stuck_orders:
+        released_at = math.inf if stuck.released_at is None else stuck.released_at
+        waited = [
+            record
+            for record in facts.evidence.inputs
+            if record.coordinates not in stuck.records
+            and record.timestamp_ms / 1_000 <= stuck.others_sent_at
+            and not facts.settled_at.get(record.coordinates, math.inf) < released_at
+        ]
+        if waited:
+            what = (
+                f"{len(waited)} records of others were not settled before it was let go, of {len(stuck.records)} of it"
+            )
+            yield Violation("I18", stuck.order_id, what)
 
 
 def bad_records_delay_no_others(facts: Facts) -> Iterator[Violation]:

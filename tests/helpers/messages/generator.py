@@ -288,6 +288,13 @@ def _one_payment_for_two(draft: _Draft) -> None:
     draft.ends("COMPLETED", "PAYMENT_DECLINED")
 
 
+def _named_like_a_child(draft: _Draft) -> None:
+    """One order's id is what the other one's shipping attempt is called."""
+    draft.created(amount=700, items=[])
+    draft.approved()
+    draft.ends("COMPLETED")
+
+
 def _malformed(draft: _Draft) -> None:
     kind = MALFORMATIONS[draft.rng.choice(list(MALFORMATIONS))]
     draft.records.append(
@@ -323,9 +330,14 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
     "orphan": (_orphan, 2),
     "order after its orphan": (_order_after_its_orphan, 1),
     "one payment for two": (_one_payment_for_two, 1),
+    "named like a child": (_named_like_a_child, 2),
     "malformed": (_malformed, 4),
 }
 """Each scenario with its weight among the random ones; a plan that is large enough has each at least once."""
+
+
+PAIRS = {"one payment for two": "{}-rival", "named like a child": "shipping:{}:1"}
+"""Scenarios of two orders, and what the second one is called."""
 
 
 def make_plan(seed: int, orders: int, *, without: Sequence[str] = ()) -> Plan:
@@ -345,11 +357,12 @@ def make_plan(seed: int, orders: int, *, without: Sequence[str] = ()) -> Plan:
     for number, name in enumerate(names):
         draft = _Draft(rng, f"o-{seed:x}-{number}", personal)
         drafts.append((name, draft))
-        if name == "one payment for two":
-            rival = _Draft(rng, f"o-{seed:x}-{number}-rival", personal, rival=draft.order_id)
+        if name in PAIRS:
+            other = _Draft(rng, PAIRS[name].format(draft.order_id), personal, rival=draft.order_id)
             draft.rival = draft.order_id
-            rivals.append((draft.order_id, rival.order_id))
-            drafts.append((name, rival))
+            drafts.append((name, other))
+            if name == "one payment for two":
+                rivals.append((draft.order_id, other.order_id))
     for name, draft in drafts:
         SCENARIOS[name][0](draft)
     return Plan(

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from tests.helpers.checker.evidence import LedgerEntry, ShipmentRow
 
@@ -113,7 +114,7 @@ class Books:
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> Answer:
         """What a request leads to, by docs/gateways.md."""
-        match [method, *path.strip("/").split("/")]:
+        match [method, *map(unquote, path.strip("/").split("/"))]:
             case ["POST", "payments"]:
                 return self.charge(body)
             case ["POST", "payments", payment_id, "refund"]:

@@ -96,16 +96,24 @@ class Proxy:
         async with _closing(writer):
             there_reader, there_writer = await asyncio.open_connection(*self._target)
             async with _closing(there_writer):
-                copies = [
-                    asyncio.create_task(self._copy(reader, there_writer, self._flowing)),
-                    asyncio.create_task(self._copy(there_reader, writer, self._flowing, self._replying, slow=True)),
-                ]
+                copies = self._ways((reader, writer), (there_reader, there_writer))
                 try:
                     await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     for copy in copies:
                         copy.cancel()
                     await asyncio.gather(*copies, return_exceptions=True)
+
+    def _ways(
+        self,
+        here: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        there: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> list[asyncio.Task[None]]:
+        """There and back; the connection ends with the first of them."""
+        return [
+            asyncio.create_task(self._copy(here[0], there[1], self._flowing)),
+            asyncio.create_task(self._copy(there[0], here[1], self._flowing, self._replying, slow=True)),
+        ]
 
     async def _copy(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *gates: asyncio.Event, slow: bool = False

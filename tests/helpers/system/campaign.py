@@ -97,22 +97,23 @@ async def run_campaign(
     system.confidential = (*system.confidential, *plan.confidential)
     produced: dict[Coordinates, PlannedRecord] = {}
     phases = {phase: [one for one in plan.records if one.phase == phase] for phase in (EARLY, MAIN, LATE)}
-    await _produce(system, phases[EARLY], produced)
+    await produce_planned(system, phases[EARLY], produced)
     await system.wait_until_drained(within_seconds)
     share = -(-len(phases[MAIN]) // (len(faults) + 1))
     for number, fault in enumerate(faults):
-        await _produce(system, phases[MAIN][number * share : (number + 1) * share], produced)
+        await produce_planned(system, phases[MAIN][number * share : (number + 1) * share], produced)
         await fault()
-    await _produce(system, phases[MAIN][len(faults) * share :], produced)
+    await produce_planned(system, phases[MAIN][len(faults) * share :], produced)
     await system.wait_until_idle(within_seconds)
-    await _produce(system, phases[LATE], produced)
+    await produce_planned(system, phases[LATE], produced)
     await system.wait_until_idle(within_seconds)
     return Campaign(plan, produced, await system.evidence())
 
 
-async def _produce(
-    system: OrderSystem, records: list[PlannedRecord], produced: dict[Coordinates, PlannedRecord]
+async def produce_planned(
+    system: OrderSystem, records: Sequence[PlannedRecord], produced: dict[Coordinates, PlannedRecord]
 ) -> None:
+    """Produces records of a plan, and notes where they are."""
     coordinates = await system.produce(
         Outgoing(
             topic=system.topic_of(planned.event_type),

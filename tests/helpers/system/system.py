@@ -21,7 +21,7 @@ from schemas.order import OrderPolicy
 from stack import Endpoints, Tools
 from tests.helpers.checker import postgres_rows
 from tests.helpers.checker.commit_log import commits_of
-from tests.helpers.checker.evidence import Evidence, Run
+from tests.helpers.checker.evidence import Evidence, Run, StuckOrder
 from tests.helpers.messages.kafka_io import (
     Outgoing,
     PartitionOffsets,
@@ -66,6 +66,7 @@ class OrderSystem:
     """Texts that this test sends and that must appear in no log."""
     processes: list[OrdersProcess] = field(default_factory=list)
     """All that were ever started, in order."""
+    stuck_orders: list[StuckOrder] = field(default_factory=list)
     gateway: RunningGateway | None = None
     """The providers over HTTP, whose books then judge what was charged and shipped; None for the embedded sandbox."""
 
@@ -232,6 +233,7 @@ class OrderSystem:
             logs={process.name: process.log for process in self.processes},
             ends=tuple(process.end for process in self.processes if process.end is not None),
             records_held_max=int(self.settings.get("BRIDGE_RECORDS_HELD_MAX", RECORDS_HELD_MAX)),
+            stuck_orders=tuple(self.stuck_orders),
             approval_timeout_seconds=float(self.settings.get("ORDER_APPROVAL_TIMEOUT_SECONDS", APPROVAL_SECONDS)),
             confidential=(PLANTED_SECRET, *self.confidential),
         )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.helpers.checker.checker import check
-from tests.helpers.checker.evidence import Evidence, ProcessEnd
+from tests.helpers.checker.evidence import Evidence, ProcessEnd, StuckOrder
 from tests.helpers.checker.sample_evidence import GOOD, letter_of
 from tests.helpers.messages.kafka_io import StoredRecord
 
@@ -123,3 +123,33 @@ def test_what_waited_for_a_killed_bridge_to_start_again_is_not_the_bad_records_f
 
 def test_an_outage_that_delays_all_alike_is_not_the_bad_records_fault() -> None:
     assert violated(behind_bad_records(0.0, both=300.0)) == set()
+
+
+def beside_a_stuck_order(*lines: str) -> Evidence:
+    """An order that was let go at 50, and one record of another order that was sent at 10, one at 70."""
+    own, other, later = (
+        StoredRecord("order.approved", 3, offset, b"x", timestamp_ms=int((T0 + sent_at) * 1_000))
+        for offset, sent_at in ((0, 5), (1, 10), (2, 70))
+    )
+    stuck = StuckOrder("o-9", frozenset({own.coordinates}), others_sent_at=T0 + 20, released_at=T0 + 50)
+    settled_before = [settled(record, -1.0) for record in GOOD.inputs]
+    evidence = replace(GOOD, inputs=(*GOOD.inputs, own, other, later), stuck_orders=(stuck,))
+    return with_log(*settled_before, *lines, evidence=evidence)
+
+
+OTHER = StoredRecord("order.approved", 3, 1, b"x")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [((settled(OTHER, 49.0),), False), ((settled(OTHER, 51.0),), True), ((), True)],
+    ids=["before it was let go", "only then", "never"],
+)
+def test_what_waited_until_a_stuck_order_was_let_go_is_found(lines: Sequence[str], expected: bool) -> None:
+    assert violated(beside_a_stuck_order(*lines)) == ({"I18"} if expected else set())
+
+
+def test_a_stuck_order_s_own_records_are_no_outage_that_goes_on() -> None:
+    recovered = line("bridge.dependency.recovered", 11, dependency="temporal")
+    own = replace(OTHER, offset=0)
+    assert violated(beside_a_stuck_order(recovered, settled(OTHER, 12.0), settled(own, 51.0))) == set()
