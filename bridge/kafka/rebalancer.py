@@ -121,10 +121,17 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
             return None
 
     async def _begin(self, partitions: list[TopicPartition], until: float) -> None:
-        """Begins in partitions without a commit. What fails here, a poll meets again: it raises nothing."""
+        """Begins in partitions without a commit. What fails here, a poll meets again: it raises nothing.
+
+        Where it began is committed before anything is read. Were the process killed in between, the next one could
+        begin with a later latest; and others would take what was there before for something that is still to be read.
+        """
+        if not partitions:
+            return
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._beginnings.begin(partitions)
+                await self._committer.commit()
 
 
 def _inherited(committed: Mapping[TopicPartition, OffsetAndMetadata]) -> dict[Partition, SettledBeyond]:

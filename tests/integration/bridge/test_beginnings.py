@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -48,6 +49,13 @@ async def test_a_group_that_begins_with_the_latest_does_so_once(room: DeviceRoom
     async with room.bridge(noting, begin="latest"):
         await assert_eventually(lambda: noting.given == given(room, range(3, 5)), 20)
         await assert_eventually(lambda: has_no_lag(room), 10)
+
+
+async def test_where_a_group_begins_is_committed_before_anything_is_read(room: DeviceRoom) -> None:
+    """A bridge that is killed at once would otherwise begin with a later latest, and pass by what came in between."""
+    await produce(room, range(3))
+    async with room.bridge(Noting(), begin="latest", commit_interval=timedelta(hours=1)):
+        await assert_eventually(lambda: has_no_lag(room), 20)
 
 
 async def test_records_that_kafka_deleted_before_they_were_read_raise_an_alarm(room: DeviceRoom) -> None:

@@ -53,6 +53,17 @@ async def test_a_new_group_begins_where_it_is_told_and_says_what_it_reads(
     assert "BEGIN" in said["action"]
 
 
+async def test_a_partition_begins_once_whoever_asks_for_it() -> None:
+    """A poll that found no position asks as the assignment does; by then records may have come."""
+    consumer = RaisingConsumer({A: Log(100)})
+    beginnings, tracker = make(consumer, "latest")
+    await beginnings.begin([A])
+    consumer.logs[A] = Log(101)
+    with capture_logs() as logs:
+        await beginnings.begin([A])
+    assert (consumer.positions, committable(tracker), logs) == ({A: 100}, {A: 100}, [])
+
+
 async def test_a_partition_that_a_topic_got_later_is_read_whole_also_by_a_group_that_began_with_the_latest() -> None:
     consumer = RaisingConsumer({A: Log(100), B: Log(5)}, committed={A: 70})
     beginnings, _ = make(consumer, "latest")
