@@ -5,8 +5,8 @@ from datetime import datetime
 
 from activities.ports import SequenceConflictError, StoredEvent
 from schemas.activity_io import EventOutcome
-from schemas.event_types import read_body
-from schemas.inbound import InboundEvent
+from schemas.event_types import fingerprint_of, read_body
+from schemas.inbound import InboundBody, InboundEvent
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected, OutboundEvent
 from schemas.states import InboundOutcome, OrderState, ReasonCode
 
@@ -86,19 +86,20 @@ def late_rejection(
         at: when it was decided.
         reused: whether its id was used for an event of another type.
     """
+    body = read_body(event, order_id)
     return OrderEventRejected(
         order_id=order_id,
         sequence=sequence,
         previous_state=state,
         state=state,
         occurred_at=at,
-        cause=Cause(event_id=event.event_id, type=event.type),
-        reason=ReasonCode.EVENT_ID_REUSED if reused else _late_reason(order_id, event, state),
+        cause=Cause.of(event, body),
+        reason=ReasonCode.EVENT_ID_REUSED if reused else _late_reason(body, state),
     )
 
 
-def _late_reason(order_id: str, event: InboundEvent, state: OrderState | None) -> ReasonCode:
-    if read_body(event, order_id) is None:
+def _late_reason(body: InboundBody | None, state: OrderState | None) -> ReasonCode:
+    if body is None:
         return ReasonCode.INVALID
     if state is None:
         return ReasonCode.UNKNOWN_ORDER
@@ -135,15 +136,21 @@ def answer_late(
     rejections: list[OrderEventRejected] = []
     for event in events:
         if (event.event_id, event.type) in seen:
-            outcome, reason = InboundOutcome.DUPLICATE, None
+            one = EventOutcome(event_id=event.event_id, type=event.type, outcome=InboundOutcome.DUPLICATE, at=at)
         else:
             sequence = last_sequence + len(rejections) + 1
             rejection = late_rejection(order_id, sequence, event, state, at, reused=event.event_id in ids)
             seen.add((event.event_id, event.type))
             ids.add(event.event_id)
             rejections.append(rejection)
-            outcome, reason = InboundOutcome.REJECTED, rejection.reason
-        outcomes.append(
-            EventOutcome(event_id=event.event_id, type=event.type, outcome=outcome, reason=reason, at=at),
-        )
+            one = EventOutcome(
+                event_id=event.event_id,
+                type=event.type,
+                outcome=InboundOutcome.REJECTED,
+                reason=rejection.reason,
+                at=at,
+                body_digest=fingerprint_of(event, order_id),
+                sequence=sequence,
+            )
+        outcomes.append(one)
     return tuple(outcomes), tuple(rejections)

@@ -46,6 +46,10 @@ class OrderSnapshot(Model):
     tracking_id: str | None = None
     reason: ReasonCode | None = None
     """Of the last state."""
+    approval_deadline: Timestamp | None = None
+    """Until when approval is awaited, as it was recorded and published with VALIDATED."""
+    decided_by: str | None = None
+    """Who approved or cancelled the order, where the event said so."""
 
 
 class ReceiveOrder(Model):
@@ -139,6 +143,10 @@ class EventOutcome(Model):
     outcome: InboundOutcome
     reason: ReasonCode | None = None
     at: Timestamp
+    body_digest: str | None = None
+    """`schemas.event_types.fingerprint_of` the event; None where it is not kept: of a duplicate, and of old rows."""
+    sequence: int | None = None
+    """The number of the order's event that says so, which names this one as its cause; None as above."""
 
 
 class OrderProjection(Model):
@@ -149,6 +157,10 @@ class OrderProjection(Model):
     address_updated_at: Timestamp | None = None
     tracking_id: str | None = None
     reason: ReasonCode | None = None
+    approval_deadline: Timestamp | None = None
+    """Until when approval was awaited; None before VALIDATED."""
+    decided_by: str | None = None
+    """Who approved or cancelled the order, where the event said so."""
 
 
 class PublishEvents(Model):

@@ -1,5 +1,7 @@
 """The registry of inbound event types: what upstream may say happened, one row for each type."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -95,3 +97,23 @@ def read_body(event: InboundEvent, order_id: str) -> InboundBody | None:
     except (ValidationError, ValueError):
         return None
     return body if body.order_id == order_id else None
+
+
+def fingerprint_of(event: InboundEvent, order_id: str) -> str:
+    """What an event says, in 64 hexadecimal digits: its type and its body, however they were written.
+
+    Two events of one id that have the same fingerprint say the same. Fields that are left out and fields with their
+    default are alike, and `event_id` does not count, which may also stand beside the body. A body that cannot be read
+    counts as it is.
+
+    Args:
+        event: the event.
+        order_id: the order that it is for, which a body need not name.
+    """
+    body = read_body(event, order_id)
+    said = event.body if body is None else body.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_SAID)
+    text = json.dumps([event.type, said], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_NOT_SAID: Final = {"event_id"}

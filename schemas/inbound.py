@@ -42,6 +42,16 @@ class InboundBody(Sent):
     occurred_at: OptionalTimestamp = None
     """When it happened upstream, where no ``ce_time`` is given: RFC 3339, within the years 1 to 9999 in UTC."""
 
+    @property
+    def decided_by(self) -> str | None:
+        """Who decided, where the message is somebody's decision and says whose."""
+        return None
+
+    @property
+    def remark(self) -> str | None:
+        """What was given as the reason of a decision, or beside it."""
+        return None
+
 
 class OrderCreated(InboundBody):
     """An order was placed. ``{"order_id": "o-1", "payment_id": "p-1"}`` is a whole one, where amounts are not required.
@@ -106,12 +116,32 @@ class OrderApproved(InboundBody):
     approved_by: OptionalText = None
     note: OptionalText = None
 
+    @property
+    def decided_by(self) -> str | None:
+        """Who approved."""
+        return self.approved_by
+
+    @property
+    def remark(self) -> str | None:
+        """The note."""
+        return self.note
+
 
 class OrderCancelled(InboundBody):
     """The order is no longer wanted."""
 
     cancelled_by: OptionalText = None
     reason: OptionalText = None
+
+    @property
+    def decided_by(self) -> str | None:
+        """Who cancelled."""
+        return self.cancelled_by
+
+    @property
+    def remark(self) -> str | None:
+        """Why, in the words of who cancelled."""
+        return self.reason
 
 
 class OrderAddressUpdated(InboundBody):
@@ -140,6 +170,9 @@ class InboundEvent(Model):
     """The message's body, of the model that `schemas.event_types.INBOUND` names for the type."""
     malformed: bool = False
     """Whether the payload was not an envelope at all; it is then answered as invalid."""
+    expected_sequence: Annotated[int, Field(ge=0)] | None = None
+    """The order's last sequence as its sender saw it: where the order has another by the time that the event would be
+    applied, it is refused as ``order_changed``. None where the sender takes the order as it is."""
 
     @model_validator(mode="wrap")
     @classmethod

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from schemas.base import Currency, Identifier, MinorUnits, Model, Timestamp
+from schemas.inbound import InboundBody, InboundEvent
 from schemas.order import Address, Adjustment
 from schemas.states import OrderState, ReasonCode
 
@@ -36,8 +37,25 @@ def outbound_event_id(order_id: str, sequence: int) -> str:
 class Cause(Model):
     """The inbound event that led to an outbound one."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     event_id: str
     type: str
+    by: str | None = None
+    """Who decided, as the event says it: `approved_by` of an approval, `cancelled_by` of a cancel."""
+    note: str | None = None
+    """What was said beside it: `note` of an approval, `reason` of a cancel."""
+
+    @classmethod
+    def of(cls, event: InboundEvent, body: InboundBody | None) -> "Cause":
+        """The event as the cause of another.
+
+        Args:
+            event: the inbound event.
+            body: its body; None where that cannot be read, so that nobody is named.
+        """
+        by, note = (body.decided_by, body.remark) if body is not None else (None, None)
+        return cls(event_id=event.event_id, type=event.type, by=by, note=note)
 
 
 class OutboundBody(Model):
@@ -72,6 +90,8 @@ class OrderStateChanged(OutboundBody):
     currency: Currency | None = None
     tracking_id: str | None = None
     """The carrier's, once dispatched."""
+    approval_deadline: Timestamp | None = None
+    """With VALIDATED: until when approval is awaited. Null with every other state."""
 
 
 class OrderAddressChanged(OutboundBody):
@@ -119,7 +139,12 @@ OUTBOUND: Final[Mapping[OutboundType, OutboundRow]] = {
             "previous_state": "VALIDATED",
             "state": "APPROVED",
             "occurred_at": "2026-01-31T12:00:00Z",
-            "cause": {"event_id": "order.approved:0:17:9f86d081884c7d65", "type": "order.approved"},
+            "cause": {
+                "event_id": "order.approved:0:17:9f86d081884c7d65",
+                "type": "order.approved",
+                "by": "ops-7",
+                "note": None,
+            },
             "reason": None,
             "type": "order.state_changed",
             "payment_id": "p-1001",
@@ -130,6 +155,7 @@ OUTBOUND: Final[Mapping[OutboundType, OutboundRow]] = {
             ],
             "currency": "EUR",
             "tracking_id": None,
+            "approval_deadline": None,
         },
     ),
     OutboundType.ADDRESS_CHANGED: OutboundRow(
@@ -140,7 +166,12 @@ OUTBOUND: Final[Mapping[OutboundType, OutboundRow]] = {
             "previous_state": "APPROVED",
             "state": "APPROVED",
             "occurred_at": "2026-01-31T12:00:01Z",
-            "cause": {"event_id": "order.address_updated:0:9:9f86d081884c7d65", "type": "order.address_updated"},
+            "cause": {
+                "event_id": "order.address_updated:0:9:9f86d081884c7d65",
+                "type": "order.address_updated",
+                "by": None,
+                "note": None,
+            },
             "reason": None,
             "type": "order.address_changed",
             "address": {
@@ -160,7 +191,12 @@ OUTBOUND: Final[Mapping[OutboundType, OutboundRow]] = {
             "previous_state": "COMPLETED",
             "state": "COMPLETED",
             "occurred_at": "2026-01-31T12:05:00Z",
-            "cause": {"event_id": "order.cancelled:0:3:9f86d081884c7d65", "type": "order.cancelled"},
+            "cause": {
+                "event_id": "order.cancelled:0:3:9f86d081884c7d65",
+                "type": "order.cancelled",
+                "by": "c-42",
+                "note": "ordered twice",
+            },
             "reason": "order_closed",
             "type": "order.event_rejected",
         },

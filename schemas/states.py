@@ -78,6 +78,7 @@ class ReasonCode(StrEnum):
     DUPLICATE_ORDER = "duplicate_order"
     EVENT_ID_REUSED = "event_id_reused"
     INVALID = "invalid"
+    ORDER_CHANGED = "order_changed"
     ORDER_CLOSED = "order_closed"
     STALE = "stale"
     UNKNOWN_ORDER = "unknown_order"

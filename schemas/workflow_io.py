@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.base import Identifier, Model
+from schemas.base import Identifier, Model, Timestamp
 from schemas.inbound import InboundEvent
 from schemas.order import Address, OrderPolicy
 from schemas.states import OrderState, OrderStep, ReasonCode
@@ -44,6 +44,8 @@ class OrderStatus(Model):
     reason: ReasonCode | None = None
     waits_for: str | None = None
     """What has to happen next, in a few words for a person; None once the order is over."""
+    waits_until: Timestamp | None = None
+    """Until when the present step waits, on the order's own clock; None where it waits without limit."""
     approved: bool = False
     payment_id: str | None = None
     amount: int | None = None
@@ -55,6 +57,24 @@ class OrderStatus(Model):
     last_sequence: int = 0
     held_events: int = 0
     """Number of events that arrived and are not decided."""
+
+
+class EventQuery(Model):
+    """Parameter of the ``event`` query: which inbound event is asked for."""
+
+    event_id: str
+    type: str
+
+
+class EventStatus(Model):
+    """Answer to the ``event`` query, for an event whose outcome is not recorded."""
+
+    held: bool
+    """Whether it came too early, and is kept until its turn comes."""
+    waits_for: str | None = None
+    """What the order waits for, in a few words for a person."""
+    waits_until: Timestamp | None = None
+    """Until when; None where it waits without limit, as for work of our own, which takes moments."""
 
 
 class LateEventInput(Model):

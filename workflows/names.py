@@ -13,6 +13,7 @@ LATE_EVENT_WORKFLOW: Final = "LateEventWorkflow"
 
 SHIPPING_MILESTONE_SIGNAL: Final = "shipping_milestone"
 STATUS_QUERY: Final = "status"
+EVENT_QUERY: Final = "event"
 
 
 _LATE_HASH_CHARS: Final = 32

@@ -11,14 +11,20 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from schemas.event_types import TYPE_OF_SIGNAL
     from schemas.states import OrderStep
-    from schemas.workflow_io import OrderResult, OrderStatus
+    from schemas.workflow_io import EventQuery, EventStatus, OrderResult, OrderStatus
     from workflows.arrivals import cancel_requested, read_event, read_milestone
     from workflows.calls import OrderCalls
     from workflows.life.ledger import answer_inbox, reach_milestone
     from workflows.life.state import OrderRunInput, OrderRunState, carried_bytes, with_undecided_only
     from workflows.life.steps import STEPS
-    from workflows.life.views import result_of, status_of, summary_of
-    from workflows.names import ORDER_WORKFLOW, SHIPPING_MILESTONE_SIGNAL, SHIPPING_TASK_QUEUE, STATUS_QUERY
+    from workflows.life.views import event_status_of, result_of, status_of, summary_of
+    from workflows.names import (
+        EVENT_QUERY,
+        ORDER_WORKFLOW,
+        SHIPPING_MILESTONE_SIGNAL,
+        SHIPPING_TASK_QUEUE,
+        STATUS_QUERY,
+    )
     from workflows.policies import CARRIED_BYTES_MAX, CARRIED_EVENTS_MAX
     from workflows.publisher import Publisher
     from workflows.search_attributes import changed_attributes
@@ -101,6 +107,11 @@ class OrderWorkflow(Run):
     def status(self) -> OrderStatus:
         """Where the order is and what it waits for."""
         return status_of(self._state)
+
+    @workflow.query(name=EVENT_QUERY)
+    def event(self, asked: EventQuery) -> EventStatus:
+        """Whether an inbound event is held, and what the order waits for."""
+        return event_status_of(self._state, asked)
 
     # The three coroutines, and what ends them ------------------------------------------------------------------------
 

@@ -114,6 +114,7 @@ class Walk:
         if not validation.valid:
             change_state(state, OrderState.REJECTED, workflow.now(), reason=validation.reason)
             return
+        state.approval_deadline = workflow.now() + self._policy.approval_timeout
         change_state(state, OrderState.VALIDATED, workflow.now())
         await self._go_on_to(OrderStep.AWAITING_MANUAL_APPROVAL)
         state.release_held()
@@ -122,6 +123,7 @@ class Walk:
     async def await_approval(self) -> None:
         """Waits for a person's decision; without one in time the order expires."""
         state = self._state
+        # An order that an earlier version validated has none recorded, and a run that recovers it begins to wait anew.
         state.approval_deadline = state.approval_deadline or workflow.now() + self._policy.approval_timeout
         self._run.decide()
         is_over = await self._deadline_comes_before(lambda: state.state is not OrderState.VALIDATED)

@@ -80,9 +80,15 @@ async def list_orders(
 
 
 def _overdue(settings: Settings, orders: Iterable[OrderRecord]) -> list[str]:
-    """Those that would have expired by now, by the time that new orders are given. Only of these Temporal is asked."""
-    before = datetime.now(UTC) - span(settings.order_approval_timeout_seconds)
-    overdue = [one.order_id for one in orders if one.state is OrderState.VALIDATED and one.updated_at < before]
+    """Those whose time for approval is over. Only of these Temporal is asked."""
+    now, new_orders_time = datetime.now(UTC), span(settings.order_approval_timeout_seconds)
+    overdue = [
+        one.order_id
+        for one in orders
+        if one.state is OrderState.VALIDATED
+        # An order that an earlier version validated has no deadline in its row.
+        and (one.approval_deadline or one.updated_at + new_orders_time) < now
+    ]
     return overdue[:_OVERDUE_MAX]
 
 
@@ -100,6 +106,8 @@ def order_json(listed: ListedOrder) -> dict[str, Any]:
         "amount": order.details.amount,
         "currency": order.details.currency,
         "tracking_id": order.tracking_id,
+        "approval_deadline": order.approval_deadline.isoformat() if order.approval_deadline else None,
+        "decided_by": order.decided_by,
         "last_sequence": order.last_sequence,
         "waits_for": listed.waits_for,
     }

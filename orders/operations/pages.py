@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from activities.adapters.postgres.order_pages import OrderFilter, OrderSort, PagePlace
+from activities.adapters.postgres.order_pages import OrderFilter, OrderSort, PagePlace, place_of
 from activities.adapters.postgres.reader import OrderRecord
 from orders.clients.opened import Clients
 from orders.errors import UsageError
@@ -47,8 +47,10 @@ async def page_of_orders(
 
 def make_cursor(last: OrderRecord, sort: OrderSort) -> str:
     """Names the place behind an order in a list."""
-    at = last.created_at if sort is OrderSort.NEWEST else last.updated_at
-    return base64.urlsafe_b64encode(json.dumps([sort, at.isoformat(), last.order_id]).encode()).decode().rstrip("=")
+    place = place_of(last, sort)
+    return (
+        base64.urlsafe_b64encode(json.dumps([sort, place.at.isoformat(), place.order_id]).encode()).decode().rstrip("=")
+    )
 
 
 def read_cursor(cursor: str, sort: OrderSort) -> PagePlace:

@@ -188,6 +188,23 @@ def outbound_events() -> dict[str, OutboundEvent]:
             currency="EUR",
             tracking_id="t-1",
         ),
+        "until when approval is awaited": OrderStateChanged(
+            order_id="o-1", sequence=2, state=OrderState.VALIDATED, occurred_at=at, approval_deadline=at
+        ),
+        "who decided, and why": OrderStateChanged(
+            order_id="o-1",
+            sequence=3,
+            state=OrderState.APPROVED,
+            occurred_at=at,
+            cause=Cause(event_id="e-1", type=EventType.ORDER_APPROVED.value, by="Zoë", note="as agreed"),
+        ),
+        "whose decision was refused": OrderEventRejected(
+            order_id="o-1",
+            sequence=4,
+            occurred_at=at,
+            cause=Cause(event_id="e-2", type=EventType.ORDER_CANCELLED.value, by="c" * 1_000, note="n" * 1_000),
+            reason=ReasonCode.ORDER_CHANGED,
+        ),
         "address changed, least": OrderAddressChanged(order_id="o-1", sequence=1, occurred_at=at, address=Address()),
         "address changed, most": OrderAddressChanged(
             order_id="o" * 128,

@@ -65,6 +65,8 @@ async def test_an_interrupted_order_is_remembered_with_all_that_its_next_run_nee
             address_updated_at=NOON,
             tracking_id="t-1",
             reason=ReasonCode.CANCELLED_BY_REQUEST,
+            approval_deadline=NOON,
+            decided_by="Zoë",
         ),
     )
     await store.record(recorded)
@@ -78,6 +80,8 @@ async def test_an_interrupted_order_is_remembered_with_all_that_its_next_run_nee
         address_updated_at=NOON,
         tracking_id="t-1",
         reason=ReasonCode.CANCELLED_BY_REQUEST,
+        approval_deadline=NOON,
+        decided_by="Zoë",
     )
     assert {one.event_id for one in snapshot.decided_events} == {"e-1", "e-2"}
 

@@ -4,7 +4,7 @@ import asyncio
 
 from activities.ports import OrderStore
 from schemas.activity_io import PublishEvents
-from schemas.event_types import EventType
+from schemas.event_types import EventType, fingerprint_of
 from schemas.inbound import InboundEvent
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected
 from schemas.states import InboundOutcome, OrderState, ReasonCode
@@ -138,3 +138,21 @@ async def test_thirty_late_events_at_once_are_numbered_without_gaps(store: Order
     for _, unpublished in outcomes:
         sequences = [event.sequence for event in unpublished]
         assert sequences == list(range(4, 4 + len(sequences)))
+
+
+async def test_a_late_decision_is_refused_with_who_made_it_and_what_it_said(store: OrderStore, order_id: str) -> None:
+    await ended(store, order_id)
+    body = {"cancelled_by": "Zoë", "reason": "too late"}
+    event = InboundEvent(event_id="e-9", type=EventType.ORDER_CANCELLED, body=body)
+    broken = event.model_copy(update={"event_id": "e-10", "body": {"cancelled_by": 7}})
+
+    outcomes, stored = await store.answer_late(order_id, (event, broken, event), NOON)
+
+    causes = [OUTBOUND_EVENT.validate_json(one.payload_json).cause for one in stored]
+    assert causes[-2:] == [
+        Cause(event_id="e-9", type=EventType.ORDER_CANCELLED, by="Zoë", note="too late"),
+        Cause(event_id="e-10", type=EventType.ORDER_CANCELLED),
+    ]
+    digests = [fingerprint_of(event, order_id), fingerprint_of(broken, order_id), None]
+    assert [one.body_digest for one in outcomes] == digests
+    assert [one.sequence for one in outcomes] == [4, 5, None]

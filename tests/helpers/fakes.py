@@ -139,6 +139,8 @@ class InMemoryOrderStore(Unreliable, OrderStore):
             address_updated_at=projection.address_updated_at if projection else None,
             tracking_id=projection.tracking_id if projection else None,
             reason=projection.reason if projection else None,
+            approval_deadline=projection.approval_deadline if projection else None,
+            decided_by=projection.decided_by if projection else None,
         )
 
     async def receive(self, order_id: str, details: OrderDetails) -> None:

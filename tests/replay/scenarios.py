@@ -119,6 +119,18 @@ async def stale_and_invalid(bench: Bench, order_id: str) -> list[str]:
     return [order_workflow_id(order_id)]
 
 
+async def decided_on_what_was_seen(bench: Bench, order_id: str) -> list[str]:
+    """Decisions with who made them, on the order as they saw it: of before an address came, and of after."""
+    await bench.send(order_id, APPROVED, approved_by="eve", expected_sequence=1)
+    await bench.send(order_id, CREATED)
+    await bench.publishes(order_id, 3)
+    await bench.send(order_id, ADDRESS, expected_sequence=3)
+    await bench.send(order_id, CANCELLED, cancelled_by="ada", reason="ordered twice", expected_sequence=3)
+    await bench.send(order_id, APPROVED, approved_by="bob", note="as agreed", expected_sequence=5)
+    await bench.result(order_id)
+    return [order_workflow_id(order_id)]
+
+
 async def cancelled_in_temporal(bench: Bench, order_id: str) -> list[str]:
     await bench.send(order_id, CREATED)
     await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
@@ -353,6 +365,7 @@ _ON_THE_FIRST_SERVER: Final[tuple[Scenario, ...]] = (
     orphaned,
     order_while_its_orphans_are_refused,
     stale_and_invalid,
+    decided_on_what_was_seen,
     cancelled_in_temporal,
     rejected,
     rejected_without_an_amount,

@@ -46,6 +46,7 @@ UNREACHED: Final = {
     "_apply: raise DefectError": "a type of event without an effect is a defect of ours",
     "change_state: raise DefectError": "so is a transition that the table does not have",
     "OrderWorkflow.status: ": "a history has no queries",
+    "OrderWorkflow.event: ": "the same",
     "read_event: workflow.logger.warning": "histories are recorded without keys, so that everybody can read them",
     "_read: raise": "without the keys a workflow task fails, which leaves no history",
     "_decide_valid: rule = ReasonCode.UNKNOWN_ORDER": "500 events that wait for their order make too large a file",

@@ -16,13 +16,14 @@ from schemas.event_types import EventType
 from schemas.states import OrderState, ReasonCode
 from tests.workflow.workbench import time_skipping
 from tests.workflow.workbench.clock import BrokenClockError
-from tests.workflow.workbench.model import ADDRESS, AHEAD, APPROVED, CANCELLED, CREATED, Payment, Sent
+from tests.workflow.workbench.model import AHEAD
 from tests.workflow.workbench.scripts import Do, Round, Script
 from tests.workflow.workbench.timeline import Timeline, timeline_on
+from tests.workflow.workbench.words import ADDRESS, APPROVED, CANCELLED, CREATED, Payment, Sent
 
 SEQUENCES: Final = int(os.environ.get("MODEL_SEQUENCES", "500"))
-SEED: Final = int(os.environ.get("MODEL_SEED", "2"))
-"""The sequences of 2 come to every reason and state at least ten times; another seed makes others."""
+SEED: Final = int(os.environ.get("MODEL_SEED", "1"))
+"""The sequences of 1 come to every reason and state at least nine times; another seed makes others."""
 ORDERS: Final = 25
 """On one timeline."""
 ROUNDS: Final = 4
@@ -47,13 +48,15 @@ events = st.builds(
     over_limit=st.sampled_from([False] * 9 + [True]),
     is_priced=st.sampled_from([True] * 9 + [False]),
     payment=st.sampled_from([Payment.FINE] * 6 + list(Payment)),
+    by=st.sampled_from([None, "ada", "bob"]),
+    expected=st.sampled_from([None] * 9 + [1, 2, 3]),
 )
 steps = st.one_of(events, events, st.sampled_from([Do.GO] * 8 + [Do.TERMINATE]))
 held = st.sampled_from([False] * 5 + [True])
 late = st.sampled_from([0] * 5 + [1, 2]).flatmap(lambda count: st.lists(events, min_size=count, max_size=count))
 rounds = st.builds(Round, steps=st.lists(steps, max_size=6).map(tuple), publishing_is_held=held, late=late.map(tuple))
-created = events.map(lambda event: replace(event, type=CREATED, valid=True))
-approved = events.map(lambda event: replace(event, type=APPROVED, valid=True))
+created = events.map(lambda event: replace(event, type=CREATED, valid=True, expected=None))
+approved = events.map(lambda event: replace(event, type=APPROVED, valid=True, expected=None))
 
 
 def _begin_well(first: Round, order: Sent, approval: Sent, length: int) -> Round:
@@ -103,7 +106,7 @@ async def test_the_workflow_does_what_the_model_says(
             except BrokenClockError as error:
                 broken.append(error)
     assert len(cases) == SEQUENCES
-    if (SEQUENCES, SEED) == (500, 2):
+    if (SEQUENCES, SEED) == (500, 1):
         # A model that is compared where nothing happens proves nothing.
         wanted = {str(word) for word in (*ReasonCode, *OrderState)} - WITH_A_REASON
         assert wanted <= set(seen), f"no sequence came to {sorted(wanted - set(seen))}"

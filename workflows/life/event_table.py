@@ -41,11 +41,17 @@ And beside it:
 
 - An address update whose event time is before that of the last one applied is refused as `stale`; without an event time
   it counts as happening on arrival.
+- An event may say which sequence of the order its sender saw (`expected_sequence` of the envelope: the REST API's
+  `If-Match`, the command line's `--expected-sequence`; no message in Kafka has it). Where the event would be applied,
+  and the order has another sequence by then, it is refused as `order_changed`. One that is held is judged when its turn
+  comes.
 - An approval, a payment and a failed shipment are recorded and published before anything follows from them, however
   long Postgres or Kafka is away. Until then the order is at the step before, and the charge, the shipment or the refund
   is not scheduled: after an approval a cancel is applied (and a second approval refused as `already_approved`), after
   the payment an address.
 - What arrives in the moment a deadline passes counts as in time.
+- Approval is awaited until the `approval_deadline` that was published with VALIDATED, also by a run that recovers the
+  order; what such a run begins with counts as in time.
 - Without `order.created` within the time to live the held events are refused as `unknown_order`, and the run fails, so
   that a later `order.created` starts the order. Of more than 500 events that wait for one order, the rest is refused at
   once with the same reason.

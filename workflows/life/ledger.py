@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from schemas.activity_io import EventOutcome, OrderProjection, PublishEvents
-from schemas.event_types import EventType
+from schemas.event_types import EventType, fingerprint_of, read_body
 from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated, OrderCreated
 from schemas.order import Address, OrderDetails
 from schemas.outbound import Cause, OrderAddressChanged, OrderEventRejected, OrderStateChanged, OutboundEvent
@@ -33,16 +33,18 @@ def answer(state: OrderRunState, event: InboundEvent, now: datetime) -> None:
     elif decision.verdict is Verdict.DUPLICATE:
         _note_duplicate(state, event, now)
     elif decision.reason is not None:
-        reject(state, event, decision.reason, now)
+        reject(state, event, decision.reason, now, body=decision.body)
     elif decision.body is not None:
         _note_decided(state, event)
         _apply(state, event, decision.body, now)
 
 
-def reject(state: OrderRunState, event: InboundEvent, reason: ReasonCode, now: datetime) -> None:
-    """Refuses an event, visibly."""
+def reject(
+    state: OrderRunState, event: InboundEvent, reason: ReasonCode, now: datetime, *, body: InboundBody | None
+) -> None:
+    """Refuses an event, visibly; with its body, where that can be read, for who sent it and why."""
     _note_decided(state, event, reused=reason is ReasonCode.EVENT_ID_REUSED)
-    cause = cause_of(event)
+    cause = Cause.of(event, body)
     rejected = OrderEventRejected(
         order_id=state.order_id,
         sequence=state.last_sequence + 1,
@@ -52,7 +54,7 @@ def reject(state: OrderRunState, event: InboundEvent, reason: ReasonCode, now: d
         cause=cause,
         reason=reason,
     )
-    _add(state, rejected, _outcome(cause, InboundOutcome.REJECTED, now, reason))
+    _add(state, rejected, _outcome(state, cause, InboundOutcome.REJECTED, now, reason))
 
 
 def reject_held(state: OrderRunState, reason: ReasonCode, now: datetime) -> None:
@@ -62,7 +64,8 @@ def reject_held(state: OrderRunState, reason: ReasonCode, now: datetime) -> None
         if state.has_decided(event):
             _note_duplicate(state, event, now)
         else:
-            reject(state, event, ReasonCode.EVENT_ID_REUSED if state.reuses_an_id(event) else reason, now)
+            refused_as = ReasonCode.EVENT_ID_REUSED if state.reuses_an_id(event) else reason
+            reject(state, event, refused_as, now, body=read_body(event, state.order_id))
 
 
 def accept_order(state: OrderRunState, details: OrderDetails, cause: Cause | None) -> None:
@@ -115,8 +118,9 @@ def change_state(
         adjustments=details.adjustments if details else (),
         currency=details.currency if details else None,
         tracking_id=state.tracking_id,
+        approval_deadline=state.approval_deadline if to is OrderState.VALIDATED else None,
     )
-    _add(state, changed, _outcome(cause, InboundOutcome.APPLIED, now) if cause else None)
+    _add(state, changed, _outcome(state, cause, InboundOutcome.APPLIED, now) if cause else None)
     state.state = to
     state.reason = reason
     if to.is_final:
@@ -158,11 +162,6 @@ def batch_was_published(state: OrderRunState, batch: PublishEvents, size: int) -
     del state.unpublished[:size]
 
 
-def cause_of(event: InboundEvent) -> Cause:
-    """The event as the cause of another."""
-    return Cause(event_id=event.event_id, type=event.type)
-
-
 # What an event does when it is applied -------------------------------------------------------------------------------
 
 
@@ -177,16 +176,16 @@ def _order_created(state: OrderRunState, event: InboundEvent, body: OrderCreated
         adjustments=body.adjustments,
         address=body.shipping_address or Address(),
     )
-    accept_order(state, details, cause_of(event))
+    accept_order(state, details, Cause.of(event, body))
 
 
-def _order_approved(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> None:  # noqa: ARG001
-    change_state(state, OrderState.APPROVED, now, cause=cause_of(event))
+def _order_approved(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> None:
+    change_state(state, OrderState.APPROVED, now, cause=Cause.of(event, body))
 
 
-def _order_cancelled(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> None:  # noqa: ARG001
+def _order_cancelled(state: OrderRunState, event: InboundEvent, body: InboundBody, now: datetime) -> None:
     reason = ReasonCode.CANCELLED_BY_REQUEST
-    change_state(state, OrderState.CANCELLED, now, reason=reason, cause=cause_of(event))
+    change_state(state, OrderState.CANCELLED, now, reason=reason, cause=Cause.of(event, body))
 
 
 def _address_updated(state: OrderRunState, event: InboundEvent, body: OrderAddressUpdated, now: datetime) -> None:
@@ -195,7 +194,7 @@ def _address_updated(state: OrderRunState, event: InboundEvent, body: OrderAddre
     address = state.details.address.merged_with(body.address)
     state.details = state.details.model_copy(update={"address": address})
     state.address_updated_at = event_time(event, body, now)
-    cause = cause_of(event)
+    cause = Cause.of(event, body)
     changed = OrderAddressChanged(
         order_id=state.order_id,
         sequence=state.last_sequence + 1,
@@ -205,7 +204,8 @@ def _address_updated(state: OrderRunState, event: InboundEvent, body: OrderAddre
         cause=cause,
         address=address,
     )
-    _add(state, changed, _outcome(cause, InboundOutcome.APPLIED, now), address_updated_at=state.address_updated_at)
+    outcome = _outcome(state, cause, InboundOutcome.APPLIED, now)
+    _add(state, changed, outcome, address_updated_at=state.address_updated_at)
 
 
 Effect = Callable[[OrderRunState, InboundEvent, Any, datetime], None]
@@ -247,11 +247,27 @@ def _note_decided(state: OrderRunState, event: InboundEvent, *, reused: bool = F
 
 
 def _note_duplicate(state: OrderRunState, event: InboundEvent, now: datetime) -> None:
-    state.unpublished.append(Unpublished(outcome=_outcome(cause_of(event), InboundOutcome.DUPLICATE, now)))
+    duplicate = EventOutcome(event_id=event.event_id, type=event.type, outcome=InboundOutcome.DUPLICATE, at=now)
+    state.unpublished.append(Unpublished(outcome=duplicate))
 
 
-def _outcome(cause: Cause, outcome: InboundOutcome, now: datetime, reason: ReasonCode | None = None) -> EventOutcome:
-    return EventOutcome(event_id=cause.event_id, type=cause.type, outcome=outcome, reason=reason, at=now)
+def _outcome(
+    state: OrderRunState, cause: Cause, outcome: InboundOutcome, now: datetime, reason: ReasonCode | None = None
+) -> EventOutcome:
+    """What became of an event that is noted as decided, with the fingerprint of what it said.
+
+    The event that says so is the next one to be made.
+    """
+    event = state.undelivered_outcomes.get(identity_of(cause.event_id, cause.type))
+    return EventOutcome(
+        event_id=cause.event_id,
+        type=cause.type,
+        outcome=outcome,
+        reason=reason,
+        at=now,
+        body_digest=None if event is None else fingerprint_of(event, state.order_id),
+        sequence=state.last_sequence + 1,
+    )
 
 
 def _row_after(base: OrderProjection | None, entries: Iterable[Unpublished]) -> OrderProjection | None:
@@ -262,9 +278,12 @@ def _row_after(base: OrderProjection | None, entries: Iterable[Unpublished]) -> 
     for entry in entries:
         event = entry.event
         if isinstance(event, OrderStateChanged):
-            row = row.model_copy(
-                update={"state": event.state, "reason": event.reason, "tracking_id": event.tracking_id}
-            )
+            changes: dict[str, Any] = {"state": event.state, "reason": event.reason, "tracking_id": event.tracking_id}
+            if event.approval_deadline is not None:
+                changes["approval_deadline"] = event.approval_deadline
+            if event.cause is not None:
+                changes["decided_by"] = event.cause.by
+            row = row.model_copy(update=changes)
         elif isinstance(event, OrderAddressChanged):
             details = row.details.model_copy(update={"address": event.address})
             row = row.model_copy(update={"details": details, "address_updated_at": entry.address_updated_at})

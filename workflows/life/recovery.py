@@ -25,12 +25,16 @@ def recover(state: OrderRunState, snapshot: OrderSnapshot) -> None:
     state.reason = snapshot.reason
     state.address_updated_at = snapshot.address_updated_at
     state.tracking_id = snapshot.tracking_id
+    # What was recorded and published with VALIDATED stays the truth, whichever run the order is in.
+    state.approval_deadline = snapshot.approval_deadline
     state.row = OrderProjection(
         state=snapshot.state,
         details=snapshot.details,
         address_updated_at=snapshot.address_updated_at,
         tracking_id=snapshot.tracking_id,
         reason=snapshot.reason,
+        approval_deadline=snapshot.approval_deadline,
+        decided_by=snapshot.decided_by,
     )
     if snapshot.state.is_final:
         state.is_late = True

@@ -19,7 +19,7 @@ class Decision:
     reason: ReasonCode | None = None
     """Why it is refused; None otherwise."""
     body: InboundBody | None = None
-    """The body of an event that is applied; None otherwise."""
+    """The event's body, where it was looked at and could be read; always there where the event is applied."""
 
 
 HELD_EVENTS_MAX: Final = 500
@@ -39,14 +39,14 @@ def decide(state: OrderRunState, event: InboundEvent, now: datetime) -> Decision
         return Decision(Verdict.HOLD)
     if state.has_decided(event):
         return Decision(Verdict.DUPLICATE)
+    body = read_body(event, state.order_id)
     if state.reuses_an_id(event):
-        return Decision(Verdict.REJECT, ReasonCode.EVENT_ID_REUSED)
+        return Decision(Verdict.REJECT, ReasonCode.EVENT_ID_REUSED, body)
     if (first := state.held_under(event.event_id)) is not None:
         # The first event of an id counts: one behind it waits, whatever it says, while there is room.
         same = event.type == first.type
-        beyond = Decision(Verdict.DUPLICATE) if same else Decision(Verdict.REJECT, ReasonCode.EVENT_ID_REUSED)
+        beyond = Decision(Verdict.DUPLICATE) if same else Decision(Verdict.REJECT, ReasonCode.EVENT_ID_REUSED, body)
         return Decision(Verdict.HOLD) if len(state.held) < HELD_EVENTS_MAX else beyond
-    body = read_body(event, state.order_id)
     if body is None:
         return Decision(Verdict.REJECT, ReasonCode.INVALID)
     return _decide_valid(state, event, body, now)
@@ -61,9 +61,19 @@ def _decide_valid(state: OrderRunState, event: InboundEvent, body: InboundBody, 
     elif event.type == EventType.ORDER_APPROVED and rule is Verdict.APPLY and state.state is OrderState.APPROVED:
         # A second approval, while the first is being recorded and published.
         rule = ReasonCode.ALREADY_APPROVED
+    elif rule is Verdict.APPLY and _was_looked_at_before_it_changed(state, event):
+        rule = ReasonCode.ORDER_CHANGED
     if isinstance(rule, ReasonCode):
-        return Decision(Verdict.REJECT, rule)
+        return Decision(Verdict.REJECT, rule, body)
     return Decision(rule, body=body)
+
+
+def _was_looked_at_before_it_changed(state: OrderRunState, event: InboundEvent) -> bool:
+    """Whether the event was sent for an order that is another by now.
+
+    Looked at last of all, where the event would be applied: what forbids it anyhow says more of why it is refused.
+    """
+    return event.expected_sequence is not None and event.expected_sequence != state.last_sequence
 
 
 def event_time(event: InboundEvent, body: InboundBody, now: datetime) -> datetime:

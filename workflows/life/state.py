@@ -103,6 +103,7 @@ class OrderRunState(BaseModel):
     order_deadline: Timestamp | None = None
     """Until when events wait for their ``order.created``."""
     approval_deadline: Timestamp | None = None
+    """Until when approval is awaited: set, recorded and published with VALIDATED."""
     backlog: BacklogWait | None = None
     """What the present step waits for at its deadline; None before the deadline."""
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from schemas.states import OrderState, OrderStep
-from schemas.workflow_io import OrderResult, OrderStatus
+from schemas.workflow_io import EventQuery, EventStatus, OrderResult, OrderStatus
 from workflows.life.state import BacklogWait, DefectError, OrderRunState
 from workflows.life.steps import NEXT_STEPS, STEPS
 
@@ -18,6 +18,7 @@ def status_of(state: OrderRunState) -> OrderStatus:
         state=state.state,
         reason=state.reason,
         waits_for=waits_for(state),
+        waits_until=state.deadline,
         approved=is_approved(state),
         payment_id=details.payment_id if details else None,
         amount=details.amount if details else None,
@@ -28,6 +29,12 @@ def status_of(state: OrderRunState) -> OrderStatus:
         last_sequence=state.last_sequence,
         held_events=state.held_events,
     )
+
+
+def event_status_of(state: OrderRunState, asked: EventQuery) -> EventStatus:
+    """The answer to the ``event`` query."""
+    held = any((event.event_id, event.type) == (asked.event_id, asked.type) for event in state.held)
+    return EventStatus(held=held, waits_for=waits_for(state), waits_until=state.deadline)
 
 
 def result_of(state: OrderRunState) -> OrderResult:

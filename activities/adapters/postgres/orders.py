@@ -63,6 +63,8 @@ class PostgresOrderStore(OrderStore):
             address_updated_at=found["address_updated_at"],
             tracking_id=found["tracking_id"],
             reason=rows.reason_of(found["reason"]),
+            approval_deadline=found["approval_deadline"],
+            decided_by=found["decided_by"],
         )
 
     async def receive(self, order_id: str, details: OrderDetails) -> None:
@@ -230,6 +232,8 @@ async def _project(connection: AsyncConnection, order_id: str, projection: Order
         "tracking_id": projection.tracking_id,
         "reason": projection.reason,
         "address_updated_at": projection.address_updated_at,
+        "approval_deadline": projection.approval_deadline,
+        "decided_by": projection.decided_by,
     }
     statement = insert(orders).values(values)
     new = statement.excluded

@@ -1,42 +1,36 @@
 """The read side: the tables' rows of orders, for people and for checks."""
 
-import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import RowMapping, Text, cast, exists, literal, select, text, tuple_
+from sqlalchemy import ARRAY, LargeBinary, Text, bindparam, cast, exists, func, literal, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import rows
 from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.event_log import EventLog
-from activities.adapters.postgres.order_pages import OrderFilter, OrderSort, PagePlace, page_statement
+from activities.adapters.postgres.order_pages import (
+    COUNT_MAX,
+    COUNTS,
+    OrderFilter,
+    OrderSort,
+    PagePlace,
+    page_statement,
+)
 from activities.adapters.postgres.payments import claim_of
+from activities.adapters.postgres.records import OrderRecord, event_outcome, order_record
 from activities.adapters.postgres.schema import events, inbound_events, journals, orders, payments
 from activities.ports import PaymentClaim, StoredEvent
 from schemas.activity_io import EventOutcome
-from schemas.order import OrderDetails
-from schemas.states import OrderState, ReasonCode
+from schemas.states import OrderState
+
+__all__ = ["PAGE_MAX", "InboundKey", "JournalRecord", "OrderReader", "OrderRecord", "TableLock"]
 
 PAGE_MAX: Final = 1_000
 """Most rows that one call returns."""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderRecord:
-    """A row of `orders`."""
-
-    order_id: str
-    state: OrderState
-    details: OrderDetails
-    tracking_id: str | None
-    reason: ReasonCode | None
-    last_sequence: int
-    created_at: datetime
-    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +40,15 @@ class JournalRecord:
     order_id: str
     last_sequence: int
     last_published_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class InboundKey:
+    """What makes an inbound event the same event."""
+
+    order_id: str
+    event_id: str
+    type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class OrderReader:
         async with transaction(self._engine) as connection:
             statement = select(orders).where(orders.c.id == order_id)
             row = (await connection.execute(statement)).mappings().one_or_none()
-        return None if row is None else _order_record(row)
+        return None if row is None else order_record(row)
 
     async def orders_in(
         self,
@@ -100,7 +103,7 @@ class OrderReader:
         statement = statement.order_by(orders.c.updated_at, orders.c.id).limit(min(limit, PAGE_MAX))
         async with transaction(self._engine) as connection:
             found = (await connection.execute(statement)).mappings().all()
-        return tuple(_order_record(row) for row in found)
+        return tuple(order_record(row) for row in found)
 
     async def page(
         self, which: OrderFilter, sort: OrderSort, *, after: PagePlace | None = None, limit: int = 100
@@ -116,7 +119,14 @@ class OrderReader:
         statement = page_statement(which, sort, after, min(limit, PAGE_MAX + 1))
         async with transaction(self._engine) as connection:
             found = (await connection.execute(statement)).mappings().all()
-        return tuple(_order_record(row) for row in found)
+        return tuple(order_record(row) for row in found)
+
+    async def count_by_state(self, states: Collection[OrderState] = tuple(OrderState)) -> dict[OrderState, int]:
+        """How many orders are in each of these states; `order_pages.COUNT_MAX` stands for so many or more."""
+        values = {"states": [state.value for state in sorted(states)], "most": COUNT_MAX}
+        async with transaction(self._engine) as connection:
+            found = (await connection.execute(COUNTS, values)).all()
+        return {OrderState(row.state): row.counted for row in found}
 
     async def journal(self, order_id: str) -> JournalRecord | None:
         """How far the order's events are; None where it has none."""
@@ -146,7 +156,7 @@ class OrderReader:
         )
         async with transaction(self._engine) as connection:
             found = (await connection.execute(statement)).mappings().all()
-        return tuple(_outcome(row) for row in reversed(found))
+        return tuple(event_outcome(row) for row in reversed(found))
 
     async def inbound_event(self, order_id: str, event_type: str, event_id: str) -> EventOutcome | None:
         """How one inbound event was decided; None where it is not decided yet, or was never seen."""
@@ -157,7 +167,32 @@ class OrderReader:
         )
         async with transaction(self._engine) as connection:
             row = (await connection.execute(statement)).mappings().one_or_none()
-        return None if row is None else _outcome(row)
+        return None if row is None else event_outcome(row)
+
+    async def inbound_events_under(self, order_id: str, event_id: str) -> tuple[EventOutcome, ...]:
+        """How the events of one id were decided, the first one first: events of several types may have one id."""
+        statement = (
+            select(inbound_events)
+            .where(inbound_events.c.order_id == order_id, inbound_events.c.event_digest == rows.digest(event_id))
+            .order_by(inbound_events.c.ts, inbound_events.c.type)
+        )
+        async with transaction(self._engine) as connection:
+            found = (await connection.execute(statement)).mappings().all()
+        return tuple(event_outcome(row) for row in found)
+
+    async def outcomes_of(self, keys: Iterable[InboundKey]) -> dict[InboundKey, EventOutcome]:
+        """How these inbound events were decided, in one statement whatever their number; those that are decided."""
+        wanted = {(key.order_id, rows.digest(key.event_id), key.type): key for key in keys}
+        values = {
+            "order_ids": [order_id for order_id, _, _ in wanted],
+            "digests": [digest for _, digest, _ in wanted],
+            "types": [event_type for _, _, event_type in wanted],
+        }
+        async with transaction(self._engine) as connection:
+            found = (await connection.execute(_OUTCOMES_OF, values)).mappings().all()
+        return {
+            wanted[row["order_id"], bytes(row["event_digest"]), row["type"]]: event_outcome(row) for row in found
+        }  # fmt: skip
 
     async def has_been(self, order_id: str, state: OrderState) -> bool:
         """Whether a transition to the state was recorded: no other event has a state."""
@@ -196,22 +231,20 @@ _TABLE_LOCKS: Final = text(
     "AND c.relname IN ('orders', 'journals', 'events', 'inbound_events', 'payments') ORDER BY 1 LIMIT 5"
 )
 
-
-def _order_record(row: RowMapping) -> OrderRecord:
-    return OrderRecord(
-        order_id=row["id"],
-        state=OrderState(row["state"]),
-        details=rows.details(row),
-        tracking_id=row["tracking_id"],
-        reason=rows.reason_of(row["reason"]),
-        last_sequence=row["last_sequence"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
+_KEYS: Final = (
+    func.unnest(
+        cast(bindparam("order_ids", type_=ARRAY(Text)), ARRAY(Text)),
+        cast(bindparam("digests", type_=ARRAY(LargeBinary)), ARRAY(LargeBinary)),
+        cast(bindparam("types", type_=ARRAY(Text)), ARRAY(Text)),
     )
-
-
-def _outcome(row: RowMapping) -> EventOutcome:
-    # By way of JSON, where the model's strictness allows words for enums.
-    names = ("event_id", "type", "outcome", "reason")
-    values = {name: row[name] for name in names} | {"at": row["ts"].isoformat()}
-    return EventOutcome.model_validate_json(json.dumps(values))
+    .table_valued("order_id", "event_digest", "type")
+    .render_derived(name="wanted")
+)
+_OUTCOMES_OF: Final = select(inbound_events).select_from(
+    _KEYS.join(
+        inbound_events,
+        (inbound_events.c.order_id == _KEYS.c.order_id)
+        & (inbound_events.c.event_digest == _KEYS.c.event_digest)
+        & (inbound_events.c.type == _KEYS.c.type),
+    )
+)

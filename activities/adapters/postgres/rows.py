@@ -104,6 +104,8 @@ INSERT_INBOUND_EVENTS: Final = _insert_from_arrays(
         "outcome": (Text(), None),
         "reason": (Text(), None),
         "ts": (DateTime(timezone=True), None),
+        "body_digest": (LargeBinary(), None),
+        "sequence": (Integer(), None),
     },
 )
 """Keeps the first outcome of each inbound event, by its id and type; see `outcome_arrays`."""
@@ -132,4 +134,6 @@ def outcome_arrays(order_id: str, outcomes: Sequence[EventOutcome]) -> dict[str,
         "outcome": [str(one.outcome) for one in outcomes],
         "reason": [None if one.reason is None else str(one.reason) for one in outcomes],
         "ts": [one.at for one in outcomes],
+        "body_digest": [None if one.body_digest is None else bytes.fromhex(one.body_digest) for one in outcomes],
+        "sequence": [one.sequence for one in outcomes],
     }

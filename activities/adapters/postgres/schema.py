@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
@@ -47,9 +48,33 @@ orders: Final = Table(
     Column("reason", Text),
     Column("address_updated_at", DateTime(timezone=True)),
     Column("last_sequence", Integer, nullable=False),
+    Column("approval_deadline", DateTime(timezone=True)),
+    Column("decided_by", Text),
     _now("created_at"),
     _now("updated_at"),
     Index("orders_by_state", "state", "updated_at"),
+    Index("orders_by_state_and_creation", "state", "created_at", "id"),
+    Index("orders_by_payment", "payment_id"),
+)
+
+AWAITED_UNTIL: Final = func.coalesce(orders.c.approval_deadline, orders.c.updated_at)
+"""Until when an order's approval is awaited. One that an earlier version validated has no deadline in its row."""
+CUSTOMER_KEY_CHARS: Final = 64
+"""How much of a customer's id is in the index: an id may be longer than an index takes (2,704 bytes)."""
+CUSTOMER_KEY: Final = func.left(orders.c.customer_id, literal_column(str(CUSTOMER_KEY_CHARS)))
+
+Index(
+    "orders_awaiting_approval",
+    AWAITED_UNTIL,
+    orders.c.id,
+    postgresql_where=text("state = 'VALIDATED'"),
+)
+Index(
+    "orders_by_customer",
+    CUSTOMER_KEY,
+    orders.c.created_at,
+    orders.c.id,
+    postgresql_where=text("customer_id IS NOT NULL"),
 )
 
 journals: Final = Table(
@@ -86,6 +111,8 @@ inbound_events: Final = Table(
     Column("outcome", Text, nullable=False),
     Column("reason", Text),
     Column("ts", DateTime(timezone=True), nullable=False),
+    Column("body_digest", LargeBinary),
+    Column("sequence", Integer),
     _now("recorded_at"),
     Index("inbound_events_by_time", "order_id", "ts"),
 )

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from rich.markup import escape
 
+from orders.cli.rendering.safe_text import safe_text
 from schemas.outbound import OutboundType
 from schemas.states import OrderState
 
@@ -41,8 +42,9 @@ def _what(event_type: str, body: dict[str, Any]) -> str:
 
 
 def _why(body: dict[str, Any]) -> str:
-    """The reason, else the inbound event that led to it."""
+    """The reason, else the inbound event that led to it; and who decided."""
+    cause = body.get("cause") or {}
+    by = f" by {escape(safe_text(cause['by']))}" if cause.get("by") else ""
     if body.get("reason"):
-        return f" [dim]({escape(body['reason'])})[/dim]"
-    cause = body.get("cause")
-    return f" [dim]← {escape(cause['type'])}[/dim]" if cause else ""
+        return f" [dim]({escape(body['reason'])}{by})[/dim]"
+    return f" [dim]← {escape(cause['type'])}{by}[/dim]" if cause else ""

@@ -49,6 +49,8 @@ def _database_json(database: DatabaseSide) -> dict[str, Any]:
             "state": order.state.value,
             "reason": order.reason,
             "tracking_id": order.tracking_id,
+            "approval_deadline": order.approval_deadline,
+            "decided_by": order.decided_by,
             "details": order.details.model_dump(mode="json"),
             "created_at": order.created_at,
             "updated_at": order.updated_at,

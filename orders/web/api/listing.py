@@ -46,7 +46,9 @@ async def orders(
     payment_id: Annotated[str | None, Query(pattern=IDENTIFIER_PATTERN)] = None,
     unchanged_since: Annotated[Moment | None, Query(description="Last changed before this time.")] = None,
     created_since: Annotated[Moment | None, Query(description="Created at this time or later.")] = None,
-    sort: Annotated[OrderSort, Query(description="newest first, or longest_waiting first.")] = OrderSort.NEWEST,
+    sort: Annotated[
+        OrderSort, Query(description="newest first; longest_waiting: unchanged for longest; or approval_deadline.")
+    ] = OrderSort.NEWEST,
     cursor: Annotated[str | None, Query(max_length=1_000, description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
 ) -> OrderList:

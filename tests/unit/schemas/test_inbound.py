@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from schemas.base import parse_rfc_3339
-from schemas.event_types import INBOUND, EventType, read_body
+from schemas.event_types import INBOUND, EventType, fingerprint_of, read_body
 from schemas.inbound import ITEMS_MAX, InboundEvent, OrderCreated
 from schemas.order import Address, AddressUpdate, Item, OrderDetails
 
@@ -19,7 +19,7 @@ ANYTHING = st.recursive(
     max_leaves=10,
 )
 ENVELOPE_FIELDS = st.fixed_dictionaries(
-    {}, optional=dict.fromkeys(("event_id", "type", "occurred_at", "body", "malformed"), ANYTHING)
+    {}, optional=dict.fromkeys(("event_id", "type", "occurred_at", "body", "malformed", "expected_sequence"), ANYTHING)
 )
 PARTIAL_ADDRESS = st.builds(Address, **dict.fromkeys(Address.model_fields, st.none() | st.sampled_from(["", "a", "b"])))
 
@@ -202,3 +202,55 @@ def test_what_is_no_such_time_is_refused(text: object) -> None:
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_a_time_that_we_wrote_is_read_again(time: datetime) -> None:
     assert parse_rfc_3339(time.isoformat()) == time
+
+
+def said(event_type: EventType, body: dict[str, Any], event_id: str = "e-1") -> str:
+    return fingerprint_of(InboundEvent(event_id=event_id, type=event_type.value, body=body), "o-1")
+
+
+@pytest.mark.parametrize("event_type", EventType)
+def test_an_event_has_one_fingerprint_however_it_was_written(event_type: EventType) -> None:
+    """The bridge writes defaults out, the command line does not, and a person leaves the order's id out."""
+    body = {**INBOUND[event_type].example, "order_id": "o-1"}
+    model = INBOUND[event_type].body.model_validate(body)
+    written = [
+        body,
+        {name: value for name, value in body.items() if name != "order_id"},
+        dict(reversed(body.items())),
+        {**body, "event_id": "e-1", "of a later version": 1},
+        model.model_dump(mode="json"),
+        model.model_dump(mode="json", exclude_none=True),
+    ]
+    assert len({said(event_type, one) for one in written}) == 1
+    assert len(said(event_type, body)) == 64
+
+
+def test_another_type_or_another_body_has_another_fingerprint() -> None:
+    approved, cancelled = EventType.ORDER_APPROVED, EventType.ORDER_CANCELLED
+    made = [
+        said(approved, {}),
+        said(cancelled, {}),
+        said(approved, {"approved_by": "ada"}),
+        said(approved, {"approved_by": "bob"}),
+        said(approved, {"note": "ada"}),
+        said(approved, {"occurred_at": "2026-01-31T12:00:00Z"}),
+        said(approved, {"note": 1}),
+        said(approved, {"note": 2}),
+        said(approved, {"order_id": "another"}),
+    ]
+    assert len(set(made)) == len(made)
+
+
+def test_the_id_of_the_event_and_the_sequence_it_was_sent_for_are_not_what_it_says() -> None:
+    event = InboundEvent(event_id="e-1", type=EventType.ORDER_APPROVED.value, body={"note": "n"})
+    others: list[dict[str, Any]] = [
+        {"event_id": "e-2"},
+        {"expected_sequence": 4},
+        {"occurred_at": datetime(2026, 1, 1, tzinfo=UTC)},
+    ]
+    assert {fingerprint_of(event.model_copy(update=one), "o-1") for one in others} == {fingerprint_of(event, "o-1")}
+
+
+@given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.floats() | st.text(), max_size=3))
+def test_a_body_of_anything_has_a_fingerprint(body: dict[str, Any]) -> None:
+    assert len(fingerprint_of(InboundEvent(event_id="e", type="order.approved", body=body), "o-1")) == 64

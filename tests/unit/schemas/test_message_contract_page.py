@@ -88,5 +88,13 @@ def test_every_reason_state_and_type_out_is_listed_and_no_other() -> None:
     )
 
 
+def test_every_reason_for_a_refusal_has_a_section_that_says_what_to_do() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reasons.md").read_text()
+    of_refusals = {
+        name for row in table(OUT, "reason") for name in named(row[0]) if row[1] == "a rejected event"
+    }  # fmt: skip
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == sorted(of_refusals)
+
+
 def test_the_page_names_the_version() -> None:
     assert f"asyncapi.json): {CONTRACT_VERSION}." in OUT

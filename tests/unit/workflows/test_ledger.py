@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.activity_io import AnswerLateEvents, DecidedEvent, OrderProjection, OrderSnapshot
-from schemas.event_types import EventType
+from schemas.event_types import EventType, fingerprint_of
 from schemas.inbound import InboundEvent
-from schemas.outbound import OutboundEvent
+from schemas.outbound import Cause, OrderStateChanged, OutboundEvent
 from schemas.states import FINAL_STATES, InboundOutcome, OrderState, OrderStep, ReasonCode
 from workflows.life.batches import BATCH_BYTES_MAX, BATCH_MAX, next_fitting
 from workflows.life.event_table import state_at, valid_event
@@ -22,9 +22,17 @@ from workflows.life.ledger import (
     change_state,
     next_batch,
     reach_milestone,
+    reject_held,
 )
 from workflows.life.recovery import recover
-from workflows.life.state import SEEN_EVENTS_MAX, DefectError, OrderRunInput, OrderRunState, with_undecided_only
+from workflows.life.state import (
+    SEEN_EVENTS_MAX,
+    DefectError,
+    OrderRunInput,
+    OrderRunState,
+    Unpublished,
+    with_undecided_only,
+)
 from workflows.life.steps import NEXT_STEPS, STEPS
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -276,3 +284,114 @@ def test_every_state_is_reached_and_every_order_can_end() -> None:
     for _ in OrderState:
         ending |= {before for before, to in ways if to in ending}
     assert ending == {None, *OrderState}
+
+
+# Who decided, what was said, and until when ---------------------------------------------------------------------------
+
+
+def awaiting_approval() -> OrderRunState:
+    state = played([(EventType.ORDER_CREATED, "c"), STEP_FORWARD])
+    state.approval_deadline = NOW + timedelta(minutes=5)
+    change_state(state, OrderState.VALIDATED, NOW)
+    state.step = OrderStep.AWAITING_MANUAL_APPROVAL
+    return state
+
+
+def told(state: OrderRunState, event_type: EventType, event_id: str, **body: str) -> Unpublished:
+    state.inbox.append(InboundEvent(event_id=event_id, type=event_type.value, body=body))
+    answer_inbox(state, NOW)
+    return state.unpublished[-1]
+
+
+def test_who_decided_and_why_is_in_the_cause_of_applied_and_refused_events() -> None:
+    state = awaiting_approval()
+    told(state, EventType.ORDER_APPROVED, "a", approved_by="ada", note="as agreed")
+    told(state, EventType.ORDER_APPROVED, "b", approved_by="bob")
+    told(state, EventType.ORDER_CANCELLED, "c", cancelled_by="zed")  # The id of the order's creation.
+    told(state, EventType.ORDER_CANCELLED, "d", cancelled_by="cyd", reason="ordered twice")
+    told(state, EventType.ORDER_CANCELLED, "e", cancelled_by="dan")
+    told(state, EventType.ORDER_APPROVED, "f", approved_by="eve", order_id="another")
+    causes = [entry.event.cause for entry in state.unpublished if entry.event and entry.event.sequence > 2]
+    assert [(one.event_id, one.by, one.note) for one in causes if one] == [
+        ("a", "ada", "as agreed"),
+        ("b", "bob", None),
+        ("c", "zed", None),
+        ("d", "cyd", "ordered twice"),
+        ("e", "dan", None),
+        ("f", None, None),
+    ]
+
+
+def test_what_was_held_and_is_refused_says_who_sent_it() -> None:
+    state = OrderRunState(order_id="o-1", is_looked_up=True)
+    told_early = InboundEvent(event_id="a", type="order.approved", body={"approved_by": "ada"})
+    state.held = [told_early]
+    reject_held(state, ReasonCode.UNKNOWN_ORDER, NOW)
+    (entry,) = state.unpublished
+    assert entry.event is not None
+    assert entry.event.cause == Cause(event_id="a", type="order.approved", by="ada")
+    assert entry.outcome is not None
+    assert entry.outcome.body_digest == fingerprint_of(told_early, "o-1")
+
+
+def test_the_approval_s_deadline_is_told_with_validated_and_with_no_other_state() -> None:
+    state = awaiting_approval()
+    told(state, EventType.ORDER_APPROVED, "a")
+    changes = [entry.event for entry in state.unpublished if isinstance(entry.event, OrderStateChanged)]
+    assert {one.state: one.approval_deadline for one in changes} == {
+        OrderState.RECEIVED: None,
+        OrderState.VALIDATED: NOW + timedelta(minutes=5),
+        OrderState.APPROVED: None,
+    }
+
+
+def test_the_row_keeps_the_deadline_and_whose_decision_counted_last() -> None:
+    state = awaiting_approval()
+
+    def row() -> tuple[datetime | None, str | None]:
+        projection = next_batch(state, len(state.unpublished)).projection
+        assert projection is not None
+        return projection.approval_deadline, projection.decided_by
+
+    deadline = NOW + timedelta(minutes=5)
+    assert row() == (deadline, None)
+    told(state, EventType.ORDER_ADDRESS_UPDATED, "n", address="none")
+    told(state, EventType.ORDER_APPROVED, "a", approved_by="ada")
+    assert row() == (deadline, "ada")
+    told(state, EventType.ORDER_APPROVED, "b", approved_by="bob")
+    assert row() == (deadline, "ada"), "a decision that was refused is nobody's"
+    told(state, EventType.ORDER_CANCELLED, "d", cancelled_by="cyd")
+    assert row() == (deadline, "cyd"), "cancelled while the approval was being recorded"
+
+
+def test_a_run_that_recovers_an_order_keeps_its_deadline_and_who_decided() -> None:
+    run, deadline = OrderRunState(order_id="o-1"), NOW - timedelta(hours=1)
+    snapshot = OrderSnapshot(
+        details=awaiting_approval().details,
+        state=OrderState.VALIDATED,
+        last_sequence=2,
+        approval_deadline=deadline,
+        decided_by="ada",
+    )
+    recover(run, snapshot)
+    assert (run.approval_deadline, run.deadline, run.seconds_left(NOW)) == (deadline, deadline, 0)
+    assert run.row is not None
+    assert (run.row.approval_deadline, run.row.decided_by) == (deadline, "ada")
+
+
+@given(plays)
+def test_every_outcome_that_is_recorded_has_the_fingerprint_of_its_event_and_the_number_of_the_one_it_caused(
+    play: list[tuple[EventType, str] | str],
+) -> None:
+    state = played(play)
+    sent = {(move[1], move[0].value): valid_event(move[0], move[1]) for move in play if not isinstance(move, str)}
+    for entry in state.unpublished:
+        one = entry.outcome
+        if one is None:
+            continue
+        if one.outcome is InboundOutcome.DUPLICATE:
+            assert (one.body_digest, one.sequence) == (None, None)
+        else:
+            assert one.body_digest == fingerprint_of(sent[one.event_id, one.type], "o-1")
+            assert entry.event is not None
+            assert one.sequence == entry.event.sequence

@@ -180,3 +180,41 @@ def test_the_events_that_wait_for_an_order_are_bounded() -> None:
     late = valid_event(EventType.ORDER_APPROVED, "one too many")
     assert decide(state, late, NOW).reason is ReasonCode.UNKNOWN_ORDER
     assert decide(state, valid_event(EventType.ORDER_CREATED, "the order"), NOW).verdict is Verdict.APPLY
+
+
+SENT_FOR_ANOTHER = [(step, event_type) for step in OrderStep for event_type in EventType]
+
+
+@pytest.mark.parametrize(("step", "event_type"), SENT_FOR_ANOTHER)
+def test_an_event_that_was_sent_for_the_order_as_it_was_is_refused_only_where_it_would_be_applied(
+    step: OrderStep, event_type: EventType
+) -> None:
+    state = state_at(step)
+    state.last_sequence = 4
+    as_it_is = valid_event(event_type).model_copy(update={"expected_sequence": 4})
+    as_it_was = valid_event(event_type).model_copy(update={"expected_sequence": 3})
+    without = decide(state, valid_event(event_type), NOW)
+    assert decide(state, as_it_is, NOW) == without
+    changed = decide(state, as_it_was, NOW)
+    if without.verdict is Verdict.APPLY:
+        assert (changed.verdict, changed.reason) == (Verdict.REJECT, ReasonCode.ORDER_CHANGED)
+    else:
+        assert changed == without
+
+
+def test_an_early_event_is_judged_by_the_sequence_that_the_order_has_when_its_turn_comes() -> None:
+    state = state_at(OrderStep.AWAITING_ORDER)
+    early = valid_event(EventType.ORDER_APPROVED).model_copy(update={"expected_sequence": 2})
+    answer(state, early, NOW)
+    assert state.held == [early]
+    for last_sequence, reason in ((2, None), (3, ReasonCode.ORDER_CHANGED)):
+        waiting = state_at(OrderStep.AWAITING_MANUAL_APPROVAL)
+        waiting.last_sequence = last_sequence
+        assert decide(waiting, early, NOW).reason is reason
+
+
+def test_an_event_that_was_decided_before_is_a_duplicate_whatever_sequence_it_was_sent_for() -> None:
+    state = state_at(OrderStep.AWAITING_MANUAL_APPROVAL)
+    state.remember("e-1", EventType.ORDER_APPROVED)
+    again = valid_event(EventType.ORDER_APPROVED).model_copy(update={"expected_sequence": 99})
+    assert decide(state, again, NOW).verdict is Verdict.DUPLICATE

@@ -29,7 +29,7 @@ from schemas.inbound import InboundEvent
 from schemas.order import OrderPolicy
 from schemas.outbound import OutboundEvent
 from schemas.states import OrderState, OrderStep
-from schemas.workflow_io import OrderResult, OrderStatus, OrderWorkflowInput
+from schemas.workflow_io import EventQuery, EventStatus, OrderResult, OrderStatus, OrderWorkflowInput
 from tests.helpers.fake_backlog import InMemoryInboundBacklog
 from tests.helpers.fakes import (
     NEVER_SHIPS_ZIP_CODE,
@@ -42,7 +42,7 @@ from tests.helpers.fakes import (
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.journal_check import check_journal
 from tests.workflow.workbench.time_skipping import repeated
-from workflows.names import ORDER_WORKFLOW, STATUS_QUERY, order_workflow_id
+from workflows.names import EVENT_QUERY, ORDER_WORKFLOW, STATUS_QUERY, order_workflow_id
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
@@ -107,12 +107,13 @@ class Bench:
 
     async def send(self, to: str, event_type: EventType, event_id: str | None = None, **body: Any) -> str:
         """Sends an event as the bridge does: one signal-with-start. Returns the event's id."""
-        occurred_at = body.pop("at", None)
+        occurred_at, expected_sequence = body.pop("at", None), body.pop("expected_sequence", None)
         event = InboundEvent(
             event_id=event_id or f"{event_type}-{uuid.uuid4().hex[:8]}",
             type=event_type.value,
             occurred_at=occurred_at,
             body=_body(event_type, to, body),
+            expected_sequence=expected_sequence,
         )
         await self.signal_with_start(to, INBOUND[event_type].signal, [event])
         self.sent.setdefault(to, set()).add(event.event_id)
@@ -197,6 +198,11 @@ class Bench:
 
     async def status(self, order_id: str) -> OrderStatus:
         status: OrderStatus = await self.handle(order_id).query(STATUS_QUERY, result_type=OrderStatus)
+        return status
+
+    async def event_status(self, order_id: str, event_type: EventType, event_id: str) -> EventStatus:
+        asked = EventQuery(event_id=event_id, type=event_type.value)
+        status: EventStatus = await self.handle(order_id).query(EVENT_QUERY, asked, result_type=EventStatus)
         return status
 
     async def reaches(self, order_id: str, step: OrderStep) -> OrderStatus:

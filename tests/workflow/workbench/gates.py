@@ -12,7 +12,7 @@ from activities.ports import GatewayPayment
 from schemas.activity_io import ChargePayment
 from schemas.order import Address
 from tests.helpers.fakes import FakeCarrierGateway, FakePaymentGateway
-from tests.workflow.workbench.model import Payment
+from tests.workflow.workbench.words import Payment
 
 VALIDATING: Final = "validate_order"
 _PUBLISHING: Final = "publish_events"

@@ -4,19 +4,14 @@ The model knows no inbox, no batches, no retries and no Temporal: only what come
 and how time passes. What it says goes out is compared with what the real workflow published (`test_model`).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Final
 
 from schemas.event_types import EventType
-from schemas.outbound import OrderAddressChanged, OutboundEvent, OutboundType
+from schemas.outbound import OutboundType
 from schemas.states import OrderState, ReasonCode
+from tests.workflow.workbench.words import ADDRESS, APPROVED, CANCELLED, CREATED, Out, Payment, Sent, who_decides
 
-CREATED = EventType.ORDER_CREATED
-APPROVED = EventType.ORDER_APPROVED
-CANCELLED = EventType.ORDER_CANCELLED
-ADDRESS = EventType.ORDER_ADDRESS_UPDATED
 State = OrderState
 Reason = ReasonCode
 
@@ -28,69 +23,6 @@ ARRIVAL: Final = 1_000
 """When a model's time begins, on the clock of the events: one without a time happens on arrival, after all others."""
 AHEAD: Final = 10_000_000
 """The time of an event whose sender's clock is years ahead: it counts as of its arrival."""
-
-
-class Payment(StrEnum):
-    """What the provider will say to a charge."""
-
-    FINE = "fine"
-    DECLINED = "decline"
-    TAKEN = "taken"
-    """The payment id is another order's."""
-    LOST = "lost"
-    """It charges, and is given up before it says so."""
-    AWAY = "away"
-    """It does not charge, and is given up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """An inbound event, as far as the rules look at it."""
-
-    id: str
-    type: EventType
-    valid: bool = True
-    address: Mapping[str, str] = field(default_factory=dict)
-    at: int | None = None
-    over_limit: bool = False
-    """With `is_priced` and `payment`: of an ``order.created``."""
-    is_priced: bool = True
-    payment: Payment = Payment.FINE
-
-    def __str__(self) -> str:
-        given = [*self.address.values(), *([f"at {self.at}"] if self.at else []), *([] if self.valid else ["invalid"])]
-        if self.type is CREATED:
-            given += [self.payment.value, *(["over limit"] if self.over_limit else [])]
-            given += [] if self.is_priced else ["without an amount"]
-        return f"{self.type.value.removeprefix('order.')} {self.id} ({' '.join(given)})"
-
-
-@dataclass(frozen=True, slots=True)
-class Out:
-    """An outbound event, as far as the rules decide it; its sequence is its place."""
-
-    type: OutboundType
-    previous: State | None
-    state: State | None
-    cause: str | None
-    reason: Reason | None = None
-    address: Mapping[str, str] | None = None
-
-    @classmethod
-    def of(cls, event: OutboundEvent) -> "Out":
-        """A published event; of an inbound one's id the last part."""
-        return cls(
-            type=event.type,
-            previous=event.previous_state,
-            state=event.state,
-            cause=event.cause.event_id.rpartition("/")[2] if event.cause else None,
-            reason=event.reason,
-            address=event.address.model_dump(exclude_none=True) if isinstance(event, OrderAddressChanged) else None,
-        )
-
-    def __str__(self) -> str:
-        words = [self.type.value, self.previous, "->", self.state, "by", self.cause, self.reason, self.address]
-        return " ".join(str(word) for word in words if word is not None)
 
 
 @dataclass
@@ -107,6 +39,8 @@ class Model:
     postponed: str | None = None
     """The activity that begins when everything is out."""
     deadline: int | None = None
+    approval_deadline: int = 0
+    """As it was published with VALIDATED: the same for every run of the order."""
     now: int = 0
     attempt: int = 0
     seen: set[tuple[str, EventType]] = field(default_factory=set)
@@ -117,7 +51,7 @@ class Model:
     """Events that are in Kafka, and that nobody has handed over."""
     is_overdue: bool = False
     """Whether the deadline is over, and is not acted upon as an event that could save the order is in Kafka."""
-    created: Sent = Sent("", CREATED)
+    created: Sent = field(default_factory=lambda: Sent("", CREATED))
     """Without an id while there is none."""
     address: dict[str, str] = field(default_factory=dict)
     address_at: int = 0
@@ -130,8 +64,16 @@ class Model:
 
     def receive(self, event: Sent) -> None:
         """An event comes: it is applied, held, refused, or nothing at all where its id and type are known."""
-        if not self.is_running and not self.over:
+        begins = not self.is_running and not self.over
+        if begins:
             self._begin()
+        self._take(event)
+        if begins and self.deadline is not None and self.deadline <= self.now:
+            # The time was over before this run began; what it began with counts.
+            self.deadline = None
+            self._after_deadline()
+
+    def _take(self, event: Sent) -> None:
         if (event.id, event.type) in self.seen:
             return
         arrival = self.now + ARRIVAL
@@ -156,8 +98,10 @@ class Model:
 
     def hand_over(self) -> None:
         """The next event that is in Kafka comes, and whatever it brings about comes to its end."""
-        self.receive(self.in_kafka.pop(0))
+        # It is in Kafka still while the order takes it: its offset is committed afterwards.
+        self.receive(self.in_kafka[0])
         self._finish()
+        del self.in_kafka[0]
 
     def _finish(self) -> None:
         while self.activity is not None:
@@ -196,7 +140,7 @@ class Model:
         if self.state is None:
             self.deadline = self.now + EARLY_MINUTES
         elif self.state is State.VALIDATED:
-            self.deadline = self.now + APPROVAL_MINUTES
+            self.deadline = self.approval_deadline
         else:
             self.attempt, self.activity = 1, "prepare_package"
 
@@ -207,12 +151,14 @@ class Model:
         reason = self._refusal(event)
         if reason is not None:
             self._refuse(event, reason)
+        elif self._is_early(event):
+            self.held.append(event)
+        elif event.expected not in (None, len(self.out)):
+            self._refuse(event, Reason.ORDER_CHANGED)
         elif event.type is CREATED:
             self.created, self.activity, self.deadline = event, "receive_order", None
             self.is_overdue = False
             self.address = dict(event.address)
-        elif self.state is None or (event.type is APPROVED and self.state is State.RECEIVED):
-            self.held.append(event)
         elif event.type is APPROVED:
             self._move(State.APPROVED, cause=event)
             self.deadline, self.is_overdue = None, False
@@ -224,6 +170,11 @@ class Model:
             self.address_at = event.at or 0
             changed = dict(self.address)
             self.out.append(Out(OutboundType.ADDRESS_CHANGED, self.state, self.state, event.id, address=changed))
+
+    def _is_early(self, event: Sent) -> bool:
+        if self.state is None:
+            return event.type is not CREATED
+        return event.type is APPROVED and self.state is State.RECEIVED
 
     def _refusal(self, event: Sent) -> Reason | None:
         approved = self.state not in (None, State.RECEIVED, State.VALIDATED)
@@ -277,7 +228,7 @@ class Model:
             self._end(State.REJECTED, Reason.AMOUNT_OVER_LIMIT)
             return
         self._move(State.VALIDATED)
-        self.deadline = self.now + APPROVAL_MINUTES
+        self.deadline = self.approval_deadline = self.now + APPROVAL_MINUTES
         self._decide_held()
 
     def _after_charge_payment(self) -> None:
@@ -344,10 +295,17 @@ class Model:
             self.attempt, self.activity = self.attempt + 1, "prepare_package"
 
     def _refuse(self, event: Sent, reason: Reason) -> None:
-        self.out.append(Out(OutboundType.EVENT_REJECTED, self.state, self.state, event.id, reason))
+        self.out.append(
+            Out(OutboundType.EVENT_REJECTED, self.state, self.state, event.id, reason, by=who_decides(event))
+        )
 
     def _move(self, state: State, reason: Reason | None = None, cause: Sent | None = None) -> None:
-        self.out.append(Out(OutboundType.STATE_CHANGED, self.state, state, cause.id if cause else None, reason))
+        cause_id, by = (cause.id, who_decides(cause)) if cause else (None, None)
+        minutes = APPROVAL_MINUTES if state is State.VALIDATED else None
+        moved = Out(
+            OutboundType.STATE_CHANGED, self.state, state, cause_id, reason, by=by, approval_minutes=minutes
+        )  # fmt: skip
+        self.out.append(moved)
         self.state = state
 
     def _end(self, state: State, reason: Reason | None = None, cause: Sent | None = None) -> None:

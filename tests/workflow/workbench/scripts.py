@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TypeAlias
 
-from tests.workflow.workbench.model import Sent
+from tests.workflow.workbench.words import Sent
 
 
 class Do(Enum):

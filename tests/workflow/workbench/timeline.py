@@ -21,7 +21,6 @@ from temporalio.testing import WorkflowEnvironment
 from activities.ports import PaymentClaim
 from bridge import Caller
 from orders.mapping import OrderMapping
-from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.order import OrderPolicy
 from schemas.outbound import OutboundEvent
@@ -35,16 +34,13 @@ from tests.workflow.workbench.journal_check import check_journal
 from tests.workflow.workbench.model import (
     APPROVAL_MINUTES,
     ATTEMPTS,
-    CREATED,
     EARLY_MINUTES,
     RETRY_MINUTES,
     Model,
-    Out,
-    Payment,
-    Sent,
 )
 from tests.workflow.workbench.scripts import Do, Round, Script, with_one_step_less
 from tests.workflow.workbench.time_skipping import repeated
+from tests.workflow.workbench.words import Out, Payment, Sent, body_of
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE, STATUS_QUERY, order_workflow_id, shipping_workflow_id
 from workflows.policies import HANDOVER_PAUSE_FACTOR
 
@@ -231,7 +227,8 @@ class Life:
             event_id=f"{self.order_id}/{sent.id}",
             type=sent.type.value,
             occurred_at=None if sent.at is None else _NOON + timedelta(minutes=sent.at),
-            body=self._body(sent),
+            body=body_of(sent, self.order_id, payment_id=self._payment_id(sent.payment), amount_max=AMOUNT_MAX),
+            expected_sequence=sent.expected,
         )
         call = MAPPING.call_for(self.order_id, sent.type, event)
         await repeated(lambda: self.timeline.caller.make(call))
@@ -250,17 +247,6 @@ class Life:
             if shipping.status is WorkflowExecutionStatus.RUNNING:
                 return False
         return not await self._pending_activities()
-
-    def _body(self, sent: Sent) -> dict[str, Any]:
-        body: dict[str, Any] = {"order_id": self.order_id if sent.valid else "another"}
-        if sent.type is CREATED:
-            body["payment_id"] = self._payment_id(sent.payment)
-            if sent.is_priced:
-                body["amount"] = AMOUNT_MAX + 1 if sent.over_limit else 1_500
-            body["shipping_address"] = dict(sent.address)
-        elif sent.type is EventType.ORDER_ADDRESS_UPDATED:
-            body["address"] = dict(sent.address)
-        return body
 
     async def _go(self) -> None:
         if self.model.activity is None:

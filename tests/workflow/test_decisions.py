@@ -1,0 +1,150 @@
+"""Decisions of people: who made them, on what they had seen of the order, and until when they were awaited."""
+
+from datetime import timedelta
+
+import pytest
+
+from schemas.event_types import EventType
+from schemas.outbound import OrderStateChanged
+from schemas.states import OrderState, OrderStep
+from tests.helpers.system.waiting import assert_eventually
+from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, Bench
+
+
+def validated(bench: Bench, order_id: str) -> OrderStateChanged:
+    (event,) = [
+        one
+        for one in bench.events(order_id)
+        if isinstance(one, OrderStateChanged) and one.state is OrderState.VALIDATED
+    ]
+    return event
+
+
+async def awaits_approval(bench: Bench, order_id: str) -> None:
+    await bench.send(order_id, CREATED, "created")
+    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    await bench.publishes(order_id, 2)
+
+
+@pytest.mark.parametrize("event_type", [APPROVED, CANCELLED, ADDRESS])
+async def test_a_decision_on_an_order_that_has_changed_is_refused_and_one_on_the_order_as_it_is_counts(
+    bench: Bench, order_id: str, event_type: EventType
+) -> None:
+    await awaits_approval(bench, order_id)
+    await bench.send(order_id, ADDRESS, "moved", address={"city": "Porto"})
+    stale = await bench.send(order_id, event_type, "on the order as it was", expected_sequence=2)
+    right = await bench.send(order_id, event_type, "on the order as it is", expected_sequence=4)
+    if event_type is ADDRESS:
+        await bench.send(order_id, CANCELLED)
+    await bench.result(order_id)
+    assert bench.outcome(order_id, stale) == "order_changed"
+    assert bench.outcome(order_id, right) == "applied"
+    assert bench.story(order_id)[2:4] == ["address", "order_changed"]
+
+
+async def test_an_early_decision_is_judged_when_its_turn_comes(bench: Bench, order_id: str) -> None:
+    """RECEIVED is 1, the refusal of the cancel 2, and VALIDATED 3."""
+    right = await bench.send(order_id, APPROVED, "right", expected_sequence=3)
+    wrong = await bench.send(order_id, CANCELLED, "wrong", expected_sequence=0)
+    gate = bench.store.hold("receive")
+    await bench.send(order_id, CREATED)
+    await assert_eventually(bench.store.reached["receive"].is_set)
+    gate.set()
+    await bench.result(order_id)
+    assert bench.outcome(order_id, wrong) == "order_changed"
+    assert bench.outcome(order_id, right) == "applied"
+    assert bench.story(order_id)[:4] == ["RECEIVED", "order_changed", "VALIDATED", "APPROVED"]
+
+
+async def test_what_forbids_a_decision_anyhow_is_told_before_that_the_order_has_changed(
+    bench: Bench, order_id: str
+) -> None:
+    go_on = await bench.brought_to(order_id, OrderStep.CHARGING_PAYMENT)
+    cancelled = await bench.send(order_id, CANCELLED, expected_sequence=2)
+    approved = await bench.send(order_id, APPROVED, expected_sequence=2)
+    go_on()
+    await bench.result(order_id)
+    assert bench.outcome(order_id, cancelled) == "already_charged"
+    assert bench.outcome(order_id, approved) == "already_approved"
+
+
+async def test_who_decided_is_published_and_kept(bench: Bench, order_id: str) -> None:
+    await awaits_approval(bench, order_id)
+    await bench.send(order_id, APPROVED, approved_by="ada", note="as agreed")
+    await bench.result(order_id)
+    causes = [event.cause for event in bench.events(order_id) if event.cause]
+    assert [(cause.type, cause.by, cause.note) for cause in causes] == [
+        (CREATED, None, None),
+        (APPROVED, "ada", "as agreed"),
+    ]
+    snapshot = await bench.store.look_up(order_id)
+    assert snapshot.decided_by == "ada"
+
+
+async def test_a_cancel_in_temporal_says_that_an_operator_made_it(bench: Bench, order_id: str) -> None:
+    await awaits_approval(bench, order_id)
+    await bench.handle(order_id).cancel()
+    await bench.result(order_id)
+    cause = bench.events(order_id)[-1].cause
+    assert cause is not None
+    assert cause.by == "an operator, in Temporal"
+
+
+async def test_the_deadline_that_is_published_is_the_one_that_ends_the_order(bench: Bench, order_id: str) -> None:
+    bench.new_policy(approval_timeout=timedelta(hours=2))
+    await awaits_approval(bench, order_id)
+    deadline = validated(bench, order_id).approval_deadline
+    assert deadline == validated(bench, order_id).occurred_at + timedelta(hours=2)
+    status = await bench.status(order_id)
+    snapshot = await bench.store.look_up(order_id)
+    assert status.waits_until == snapshot.approval_deadline == deadline
+    await bench.result(order_id)
+    expired = bench.events(order_id)[-1]
+    assert expired.state is OrderState.EXPIRED
+    assert deadline <= expired.occurred_at < deadline + timedelta(minutes=1)
+
+
+async def test_a_run_that_recovers_an_order_awaits_approval_until_the_published_deadline(
+    bench: Bench, order_id: str
+) -> None:
+    bench.new_policy(approval_timeout=timedelta(hours=2))
+    await awaits_approval(bench, order_id)
+    deadline = validated(bench, order_id).approval_deadline
+    await bench.handle(order_id).terminate()
+    await bench.env.sleep(timedelta(hours=1))
+    await bench.send(order_id, CREATED, "created")
+    assert (await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)).waits_until == deadline
+    await bench.result(order_id)
+    expired = bench.events(order_id)[-1]
+    assert deadline is not None
+    assert deadline <= expired.occurred_at < deadline + timedelta(minutes=1)
+    assert bench.story(order_id) == ["RECEIVED", "VALIDATED", "EXPIRED"]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "end"), [(APPROVED, OrderState.COMPLETED), (ADDRESS, OrderState.EXPIRED)], ids=str
+)
+async def test_what_brings_an_order_back_after_its_time_still_counts(
+    bench: Bench, order_id: str, event_type: EventType, end: OrderState
+) -> None:
+    await awaits_approval(bench, order_id)
+    await bench.handle(order_id).terminate()
+    await bench.env.sleep(bench.policy.approval_timeout + timedelta(hours=1))
+    came_back = await bench.send(order_id, event_type)
+    assert (await bench.result(order_id)).state is end
+    assert bench.outcome(order_id, came_back) == "applied"
+
+
+async def test_an_event_that_is_held_is_told_with_what_it_waits_for(bench: Bench, order_id: str) -> None:
+    await bench.send(order_id, APPROVED, "early")
+    await bench.reaches(order_id, OrderStep.AWAITING_ORDER)
+    status = await bench.event_status(order_id, APPROVED, "early")
+    assert status.held
+    assert status.waits_for is not None
+    assert status.waits_for.startswith("order.created")
+    assert status.waits_until == (await bench.status(order_id)).waits_until
+    assert not (await bench.event_status(order_id, CANCELLED, "early")).held
+    assert not (await bench.event_status(order_id, APPROVED, "unknown")).held
+    await bench.send(order_id, CREATED)
+    await bench.result(order_id)
+    assert not (await bench.event_status(order_id, APPROVED, "early")).held
