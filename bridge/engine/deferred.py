@@ -7,7 +7,6 @@ from typing import Final
 import structlog
 
 from bridge.calls import Call
-from bridge.config import EngineLimits
 from bridge.engine.attempts import refused_by_temporal
 from bridge.engine.lanes import Lane, Lanes
 from bridge.engine.offsets import OffsetTracker, Partition, UnexpectedDeliveryError
@@ -28,8 +27,8 @@ class Deferred:
         translator: Says which lane a record belongs to.
         lanes: The lanes that have deferred them.
         tracker: Knows which records are unsettled.
-        limits: How much may be held.
         put: Has a lane worked on that held no record until now.
+        stuck: How many lanes are stuck while others move.
     """
 
     def __init__(
@@ -37,14 +36,14 @@ class Deferred:
         translator: Translator,
         lanes: Lanes,
         tracker: OffsetTracker,
-        limits: EngineLimits,
         put: Callable[[Lane], None],
+        stuck: Callable[[], int],
     ) -> None:
         self._translator = translator
         self._lanes = lanes
         self._tracker = tracker
-        self._held_max = limits.records_held_max
         self._put = put
+        self._stuck = stuck
         self._log = structlog.get_logger("bridge").bind()
         self.room = asyncio.Event()
         """Set when a lane gets room for records that it deferred; whoever reads them clears it."""
@@ -62,7 +61,7 @@ class Deferred:
 
     def wanted(self) -> dict[Partition, list[int]]:
         """The records that there is room for: their offsets, ascending, of each partition."""
-        return {} if self.is_closed else self._lanes.wanted(self._held_max - self._lanes.records_held)
+        return {} if self.is_closed else self._lanes.wanted(self._lanes.free_records(self._stuck()))
 
     @property
     def has_room(self) -> bool:

@@ -24,6 +24,9 @@ from bridge.refusal import Refusal
 
 _ROOM_MADE_EVERY_SECONDS: Final = 0.1
 """How often lanes are cut short while the room is used up: it takes a look at each of them, some 0.2 ms in all."""
+_REPEATS_A_SECOND_MAX: Final = 400
+"""The most attempts a second at records that were tried in vain, however many they are: those of 2,000 lanes come every
+5 s, as by the longest back-off, and what they cost leaves the processor to others."""
 _HANGING_SECONDS: Final = 1.0
 """An attempt that takes longer may take as long as a call is allowed to: its lane then counts as held up."""
 
@@ -78,7 +81,7 @@ class Engine:
         """When lanes were last cut short."""
         self._at_limit = False
         """Whether a record is one too many to be set aside: the bridge ends once the ones before it are."""
-        self.deferred = Deferred(self._translator, self._lanes, tracker, limits, self._put)
+        self.deferred = Deferred(self._translator, self._lanes, tracker, self._put, self._stuck_while_others_move)
         """Takes deferred records once they were read again."""
         self.is_paused = False
         """Whether `update_paused` last said so."""
@@ -195,7 +198,7 @@ class Engine:
     @property
     def free_records(self) -> int:
         """How many more records may be taken; at least 1, for a poll that has been decided on."""
-        return max(1, self._limits.records_held_max - self._lanes.records_held)
+        return max(1, self._lanes.free_records(self._stuck_while_others_move()))
 
     def update_paused(self) -> bool:
         """Whether nothing is to be taken now.
@@ -216,14 +219,10 @@ class Engine:
         return self.is_paused
 
     def _update_full(self) -> None:
-        records, held_bytes, limits = self._lanes.records_held, self._lanes.bytes_held, self._limits
-        if not self._full:
-            self._full = records >= limits.records_held_max or held_bytes >= limits.bytes_held_max
-            return
-        # The first records of lanes that are held up may stay for long: half of what they leave has to be settled.
-        held_up = self._lanes.held_up_count
-        moving_max = max(0, limits.records_held_max - held_up) // 2
-        self._full = records - held_up > moving_max or held_bytes > limits.bytes_held_max // 2
+        self._full = self._lanes.is_full(was_full=self._full, stuck=self._stuck_while_others_move())
+
+    def _stuck_while_others_move(self) -> int:
+        return 0 if self._health.is_away(Dependency.TEMPORAL) else len(self._stuck)
 
     def _make_room(self, now: float) -> None:
         """Defers what long lanes hold, and what waits behind records that cannot be settled now: others can go on."""
@@ -332,7 +331,8 @@ class Engine:
                 self.attempts_ended += 1
             if isinstance(result, Retry):
                 self._hold_up(lane, work)
-                asyncio.get_running_loop().call_later(result.delay.total_seconds(), self._put, lane)
+                delay_seconds = max(result.delay.total_seconds(), self._lanes.held_up_count / _REPEATS_A_SECOND_MAX)
+                asyncio.get_running_loop().call_later(delay_seconds, self._put, lane)
                 return
             self._lanes.remove_head(lane)
             if len(self._stuck):

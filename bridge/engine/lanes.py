@@ -234,6 +234,32 @@ class Lanes:
         elif not lane.waiting:
             del self._by_key[lane.key]
 
+    def is_full(self, *, was_full: bool, stuck: int) -> bool:
+        """Whether nothing more is to be taken: from the bounds on, until half of them is free (hysteresis).
+
+        Args:
+            was_full: What it said last.
+            stuck: How many lanes are stuck while others move.
+        """
+        moving, room = self._moving(stuck)
+        if not was_full:
+            return moving >= room or self.is_full_of_bytes
+        return moving > room // 2 or self.bytes_held > self._limits.bytes_held_max // 2
+
+    def free_records(self, stuck: int) -> int:
+        """How many more records there is room for, where so many lanes are stuck while others move."""
+        moving, room = self._moving(stuck)
+        return max(0, room - moving)
+
+    def _moving(self, stuck: int) -> tuple[int, int]:
+        """How many records are held that may be settled at any time, and how many of them there is room for.
+
+        The first records of lanes that are held up may stay for long: the others have what they leave. Where lanes are
+        stuck, that is as much as these are, up to a fourth of all: what bounds stuck ones is what they weigh.
+        """
+        held_up = len(self._held_up)
+        return self.records_held - held_up, max(self._limits.records_held_max - held_up, min(stuck, self._share), 0)
+
     @property
     def held_up_count(self) -> int:
         """How many lanes are held up."""

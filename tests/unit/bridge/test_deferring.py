@@ -9,8 +9,9 @@ from structlog.testing import capture_logs
 
 from bridge.decisions import Decision
 from bridge.engine.settled_beyond import decode
+from bridge.engine.work import weight_of
 from bridge.health import AWAY_SECONDS, Dependency
-from tests.helpers.lanes_rig import LANE_MAX, P0, P1, open_rig
+from tests.helpers.lanes_rig import LANE_MAX, P0, P1, Rig, open_rig
 from tests.helpers.system.waiting import assert_eventually
 
 
@@ -94,6 +95,72 @@ async def test_first_records_that_stay_leave_the_rest_of_the_room_to_others() ->
         assert rig.engine.update_paused()
         await rig.eventually(*(f"w-{number}" for number in range(40)))
         assert not rig.engine.update_paused()
+
+
+async def take_in_turns(rig: Rig, *lanes: str) -> None:
+    """As polls do: as many as there is room for, and none while there is none."""
+    left = list(lanes)
+
+    async def taken() -> bool:
+        while left and not rig.engine.update_paused():
+            count = rig.engine.free_records
+            rig.take(*left[:count])
+            del left[:count]
+        return not left
+
+    await assert_eventually(taken)
+
+
+async def test_more_stuck_lanes_than_there_is_room_for_leave_a_fourth_of_it_to_others() -> None:
+    """They are bounded by what they weigh alone; the others were taken one at a time."""
+    async with open_rig(records_held_max=100, calls_in_flight_max=200, stuck_after=timedelta(0)) as rig:
+        stuck = [f"s-{number}" for number in range(300)]
+        rig.attempts.stuck.update(stuck)
+        await take_in_turns(rig, *stuck)
+        await assert_eventually(lambda: len(rig.engine._stuck) == len(stuck))
+        assert not rig.engine.update_paused()
+        assert rig.engine.free_records == 25
+        rig.attempts.gate.clear()
+        await take_in_turns(rig, *(f"w-{number}" for number in range(25)))
+        assert rig.engine.update_paused()
+        rig.attempts.gate.set()
+        await take_in_turns(rig, *(f"w-{number}" for number in range(25, 500)))
+        await rig.eventually(*(f"w-{number}" for number in range(500)))
+        rig.attempts.stuck.clear()
+        await rig.settled()
+
+
+async def test_stuck_lanes_fill_the_room_by_their_weight_in_the_end() -> None:
+    """I11."""
+    bound = 20 * weight_of(len("s-00"), with_call=True)
+    async with open_rig(records_held_max=8, bytes_held_max=bound, stuck_after=timedelta(0)) as rig:
+        stuck = [f"s-{number:02}" for number in range(40)]
+        rig.attempts.stuck.update(stuck)
+        left = list(stuck)
+
+        async def takes_no_more() -> bool:
+            if not rig.engine.update_paused():
+                rig.take(left.pop())
+            return len(left) == 20
+
+        await assert_eventually(takes_no_more)
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+            assert rig.engine.update_paused()
+        rig.attempts.stuck.clear()
+        await rig.settled()
+        assert not rig.engine.update_paused()
+
+
+async def test_while_temporal_is_away_stuck_lanes_leave_nobody_any_room() -> None:
+    async with open_rig(records_held_max=100, stuck_after=timedelta(0)) as rig:
+        rig.attempts.stuck.update(stuck := [f"s-{number}" for number in range(150)])
+        await take_in_turns(rig, *stuck)
+        await assert_eventually(lambda: len(rig.engine._stuck) == len(stuck))
+        rig.health.failed(Dependency.TEMPORAL, Decision.TRANSIENT, OSError("away"))
+        assert not rig.engine.update_paused()
+        rig.now[0] += AWAY_SECONDS + 1
+        assert rig.engine.update_paused()
 
 
 async def test_calls_that_hang_keep_the_room_of_their_first_records_only(monkeypatch: pytest.MonkeyPatch) -> None:
