@@ -4,7 +4,7 @@ RUN := bin/in-env
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage bench soak check fmt contract record-histories record-messages lock
+.PHONY: help demo up test coverage mutation bench soak check fmt contract record-histories record-messages lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -20,6 +20,9 @@ test: ## every test, on real servers; JOBS=2 processes share them out
 
 coverage: ## every test again, and which lines none of them runs, also of the processes that they start
 	@$(RUN) pytest --numprocesses $(JOBS) --dist loadscope --cov --cov-report=term:skip-covered --cov-report=html
+
+mutation: ## break rules one at a time and see that a test fails, in MODULE= or all, or SAMPLE=70 of each
+	@$(RUN) python -m tests.mutation $(if $(SAMPLE),--sample $(SAMPLE)) $(MODULE)
 
 bench: ## what is measured, as ratios, or one by NAME= (needs servers: orders stack up, orders stack env)
 	@$(RUN) python -m benchmarks $(NAME)

@@ -1,0 +1,151 @@
+"""``python -m tests.mutation [MODULE ...]``: gives each module its mistakes, one after the other, and runs its tests.
+
+Each mistake is run in a process of its own, forked from this one, so that the libraries are imported once. Prints every
+mistake that no test found, and the share of those that were found; the exit status is 0 if that is as large as it has
+to be.
+"""
+
+import argparse
+import ast
+import contextlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import io
+import os
+import random
+import select
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import pytest
+
+from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.tables import EQUIVALENT, TESTS
+
+ROOT: Final = Path(__file__).parents[2]
+SHARE_MIN: Final = 0.95
+TIMES_AS_LONG: Final = 6
+"""Tests that take so many times as long as without the mistake have found it: a loop has no end."""
+LEAST_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True)
+class _One(importlib.abc.Loader, importlib.abc.MetaPathFinder):
+    """Imports one module from another tree than its file has."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+
+    def find_spec(self, fullname: str, _path: Any, _target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        """Only this module."""
+        if fullname != self.name:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self.path, loader=self)
+
+    def create_module(self, _spec: Any) -> None:
+        """As by default."""
+        return
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Runs the tree, where the file's text would be run."""
+        exec(compile(self.tree, str(self.path), "exec"), module.__dict__)  # noqa: S102 -- our own code, with a mistake
+
+
+def main() -> int:
+    """Runs what is asked for; 0 if enough of the mistakes were found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TESTS)}; all without any")
+    parser.add_argument("--sample", type=int, default=0, help="so many mistakes of each module, at random; 0 for all")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    arguments = parser.parse_args()
+    for library in ("temporalio.client", "temporalio.worker", "aiokafka", "pydantic"):
+        importlib.import_module(library)
+    found = tried = 0
+    for module in arguments.modules or TESTS:
+        chosen = _chosen(module, arguments.sample, arguments.seed)
+        missed = _missed(module, chosen)
+        found, tried = found + len(chosen) - len(missed), tried + len(chosen)
+        _say(f"{module}: {len(chosen) - len(missed)} of {len(chosen)} mistakes were found")
+    _say(f"{found} of {tried}: {found / max(1, tried):.1%}, of which {SHARE_MIN:.0%} are asked")
+    return 0 if found >= SHARE_MIN * tried else 1
+
+
+def _chosen(module: str, sample: int, seed: int) -> list[Mutant]:
+    every = [one for one in mutants(_path(module).read_text(encoding="utf-8")) if (module, one.says) not in EQUIVALENT]
+    if 0 < sample < len(every):
+        chosen = random.Random(seed).sample(range(len(every)), sample)  # noqa: S311 -- no secret
+        every = [every[at] for at in sorted(chosen)]
+    return every
+
+
+def _missed(module: str, chosen: Sequence[Mutant]) -> list[Mutant]:
+    began_at = time.monotonic()
+    if _fails(module, None, LEAST_SECONDS * 30):
+        raise SystemExit(f"the tests of {module} fail without any mistake")
+    limit_seconds = max(LEAST_SECONDS, TIMES_AS_LONG * (time.monotonic() - began_at))
+    missed = []
+    for one in chosen:
+        if not _fails(module, one, limit_seconds):
+            missed.append(one)
+            _say(f"  missed: {module}:{one.line}: {one.says}")
+    return missed
+
+
+def _fails(module: str, mutant: Mutant | None, limit_seconds: float) -> bool:
+    """Whether a test of the module fails in a process where it has the mistake."""
+    child = os.fork()
+    if child == 0:
+        status = 3
+        try:
+            os.setpgid(0, 0)
+            status = _run(module, mutant)
+        finally:
+            os._exit(status)
+    with contextlib.suppress(OSError):
+        os.setpgid(child, child)
+    return _end_of(child, limit_seconds) != 0
+
+
+def _run(module: str, mutant: Mutant | None) -> int:
+    if mutant is not None:
+        sys.meta_path.insert(0, _One(module, _path(module), mutant.tree))
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
+    options = ["-x", "-q", "--timeout=0"]
+    return int(pytest.main([*options, *(str(ROOT / test) for test in TESTS[module])]))
+
+
+def _end_of(child: int, limit_seconds: float) -> int:
+    """The exit status of a process; one that takes too long is ended, with all that it started."""
+    descriptor = os.pidfd_open(child)
+    try:
+        ended, _, _ = select.select([descriptor], [], [], limit_seconds)
+    finally:
+        os.close(descriptor)
+    if not ended:
+        os.killpg(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _path(module: str) -> Path:
+    return ROOT / f"{module.replace('.', '/')}.py"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
