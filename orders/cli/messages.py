@@ -15,6 +15,12 @@ from orders.cli.common import command_app
 from orders.cli.sending import Fields, produce_message, send_to_temporal
 from schemas.event_types import EventType
 
+STATUSES = """
+    Waits for what becomes of it, and says so: applied, held, or refused and why.
+
+    Exit status: 0 applied or held; 7 refused; 4 not decided in time; 3 a server does not answer.
+"""
+
 produce = command_app(
     no_args_is_help=True,
     help=(
@@ -115,11 +121,12 @@ start = _commands(
 
     Example: [bold]orders produce created o-1 --payment-id p-1 --item mug:2:1250[/bold]
     """,
-    send_help="""
+    send_help=f"""
     Start an order, straight in Temporal.
 
     It waits for approval then: [bold]orders approve ORDER_ID[/bold].
 
+{STATUSES}
     Example: [bold]orders start o-1 --payment-id p-1 --item mug:2:1250 --city Lisbon[/bold]
     """,
 )
@@ -133,11 +140,12 @@ approve = _commands(
 
     Example: [bold]orders produce approved o-1 --approved-by ada[/bold]
     """,
-    send_help="""
+    send_help=f"""
     Approve an order, straight in Temporal.
 
-    An approval that comes before its order is kept for it.
+    An approval that comes before its order is kept for it: it is held.
 
+{STATUSES}
     Example: [bold]orders approve o-1 --approved-by ada[/bold]
     """,
 )
@@ -151,11 +159,12 @@ cancel = _commands(
 
     Example: [bold]orders produce cancelled o-1 --reason "ordered twice"[/bold]
     """,
-    send_help="""
+    send_help=f"""
     Cancel an order, straight in Temporal.
 
-    Accepted until the charge is scheduled; afterwards an order.event_rejected says why not.
+    Accepted until the charge is scheduled; afterwards it is refused as already_charged.
 
+{STATUSES}
     Example: [bold]orders cancel o-1 --reason "ordered twice"[/bold]
     """,
 )
@@ -169,11 +178,12 @@ update_address = _commands(
 
     Example: [bold]orders produce address-updated o-1 --city Porto[/bold]
     """,
-    send_help="""
+    send_help=f"""
     Send an order elsewhere, straight in Temporal.
 
     Give what changes; the rest of the address stays. Accepted until shipping begins.
 
+{STATUSES}
     Example: [bold]orders update-address o-1 --street "Rua Augusta 2" --zip-code 1100-048[/bold]
     """,
 )

@@ -60,6 +60,27 @@ OccurredAt = Annotated[
         "--occurred-at", rich_help_panel=_EVENT, help="When it happened, as 2026-01-31T12:00:00Z; now unless given."
     ),
 ]
+_OUTCOME = "Outcome"
+WAIT_SECONDS = 5.0
+"""How long a command waits for what becomes of its message; an outcome takes about 0.1 s, and 0.3 s for a new order."""
+ExpectedSequence = Annotated[
+    int | None,
+    typer.Option(
+        "--expected-sequence",
+        min=0,
+        rich_help_panel=_EVENT,
+        help="The order's last sequence as you saw it: refused as order_changed where the order has another by then.",
+    ),
+]
+Wait = Annotated[
+    float,
+    typer.Option(
+        "--wait", metavar="SECONDS", min=0, rich_help_panel=_OUTCOME, help="Longest wait for what becomes of it."
+    ),
+]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", rich_help_panel=_OUTCOME, help="End once Temporal has it, whatever becomes of it.")
+]
 
 
 def address_fields(

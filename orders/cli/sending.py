@@ -1,6 +1,7 @@
 """The two ways in which a message is sent: to Kafka, and straight to Temporal. Parameters here are options of both."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,11 +9,12 @@ import typer
 
 from orders.cli import options
 from orders.cli.common import JsonOption, OrderIdArgument, console, print_json, run_on_servers
-from orders.errors import UsageError
+from orders.errors import OrdersError, UsageError
 from orders.hints import as_typed
 from orders.local.endpoints import server_settings
 from orders.operations.bodies import build_body
 from orders.operations.messages import Encoding, Message, order_id_in
+from orders.processes.exit_status import ExitStatus
 from schemas.event_types import EventType
 
 Fields = dict[str, Any]
@@ -49,24 +51,50 @@ def send_to_temporal(
     order_id: OrderIdArgument,
     event_id: options.EventId = None,
     occurred_at: options.OccurredAt = None,
+    expected_sequence: options.ExpectedSequence = None,
+    wait: options.Wait = options.WAIT_SECONDS,
+    no_wait: options.NoWait = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Checks the message, delivers it to its order's workflow, and says what became of it."""
-    from bridge import CallOutcome  # noqa: PLC0415 - see above
+    """Checks the message, delivers it to its order's workflow, waits for what becomes of it, and says so.
+
+    Raises:
+        typer.Exit: with the status `REFUSED` where it was refused, and `TIMED_OUT` where it is not decided.
+    """
+    from orders.cli.rendering.outcomes import delivered_line, outcome_json, outcome_line  # noqa: PLC0415 - see above
+    from orders.operations.decide import OutcomeStatus, send_and_wait  # noqa: PLC0415 - see above
     from orders.operations.send import deliver  # noqa: PLC0415 - see above
 
-    says = {
-        CallOutcome.DELIVERED: "delivered to the order's workflow",
-        CallOutcome.LATE: "the order is over: an order.event_rejected will say why",
-        CallOutcome.DUPLICATE: "the order is over, and this event has been answered before",
-    }
     body = build_body(event_type, {"order_id": order_id, **fields, "event_id": event_id, "occurred_at": occurred_at})
-    sent = run_on_servers(server_settings(), lambda clients: deliver(clients, event_type, body))
-    if as_json:
-        print_json({"order_id": body.order_id, "event_id": sent.event_id, "outcome": sent.outcome.value})
+    if no_wait:
+        sent = run_on_servers(
+            server_settings(),
+            lambda clients: deliver(clients, event_type, body, expected_sequence=expected_sequence),
+        )
+        if as_json:
+            print_json(outcome_json(body.order_id, sent.event_id, sent.outcome, None))
+        else:
+            console().print(as_typed(delivered_line(event_type, body.order_id, sent.outcome)), markup=False)
         return
-    see = as_typed(f"See: `orders status {body.order_id}`")
-    console().print(f"{body.order_id}: {event_type.value} {says[sent.outcome]}. {see}", markup=False)
+    decision = run_on_servers(
+        server_settings(),
+        lambda clients: send_and_wait(
+            clients, event_type, body, expected_sequence=expected_sequence, wait=timedelta(seconds=wait)
+        ),
+    )
+    if as_json:
+        print_json(outcome_json(body.order_id, decision.event_id, decision.delivery, decision.outcome))
+    else:
+        console().print(as_typed(outcome_line(event_type, body.order_id, decision, wait)), markup=False)
+    if decision.outcome.body_matches is False:
+        raise OrdersError(
+            f"another message had the event id {decision.event_id} before: what is told here became of that one; "
+            "send this one with an event id of its own"
+        )
+    statuses = {OutcomeStatus.REJECTED: ExitStatus.REFUSED, OutcomeStatus.UNDECIDED: ExitStatus.TIMED_OUT}
+    status = statuses.get(decision.outcome.status, ExitStatus.OK)
+    if status:
+        raise typer.Exit(int(status))
 
 
 def produce_message(

@@ -1,7 +1,8 @@
 """The clients of all servers for one process: each opened at its first use, at most once, and closed at the end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient
     from temporalio.client import Client
 
-    from activities.adapters.postgres.reader import OrderReader
+    from activities.adapters.postgres.reader import InboundKey, OrderReader
+    from orders.clients.outcome_watch import OutcomeWatch
+    from schemas.activity_io import EventOutcome
 
 # A server's own module is imported when its client is opened: together the three take over half a second to import.
 
@@ -64,6 +67,7 @@ class Clients:
         self._lasting = lasting
         self._temporal = _AtFirstUse(self._open_temporal)
         self._reader = _AtFirstUse(self._open_reader)
+        self._watch = _AtFirstUse(self._open_watch)
         self._admin = _AtFirstUse(self._open_admin)
         self._producer = _AtFirstUse(self._open_producer)
 
@@ -88,6 +92,10 @@ class Clients:
         reader = await self._reader.get()
         async with reaching_postgres(self.settings, reader):
             yield reader
+
+    async def outcome_watch(self) -> "OutcomeWatch":
+        """Waits for what becomes of inbound events, for all tasks of the process together."""
+        return await self._watch.get()
 
     async def kafka_admin(self) -> "AIOKafkaAdminClient":
         """Kafka's admin client, whose calls raise aiokafka's errors.
@@ -116,6 +124,17 @@ class Clients:
 
         engine = database_engine(self.settings, application_name="orders read")
         return OrderReader(await self._resources.enter_async_context(engine))
+
+    async def _open_watch(self) -> "OutcomeWatch":
+        from orders.clients.outcome_watch import outcome_watch  # noqa: PLC0415 - see above
+
+        async def look(keys: AbstractSet["InboundKey"]) -> Mapping["InboundKey", "EventOutcome"]:
+            async with self.order_reader() as reader:
+                return await reader.outcomes_of(keys)
+
+        # The reader's engine first, so that it is closed after the watch.
+        await self._reader.get()
+        return await self._resources.enter_async_context(outcome_watch(look))
 
     async def _open_admin(self) -> "AIOKafkaAdminClient":
         from orders.clients.kafka import kafka_admin  # noqa: PLC0415 - see above

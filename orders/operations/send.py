@@ -30,29 +30,49 @@ class Delivered:
     outcome: CallOutcome
 
 
-async def deliver(clients: Clients, event_type: EventType, body: InboundBody) -> Delivered:
+async def deliver(
+    clients: Clients, event_type: EventType, body: InboundBody, *, expected_sequence: int | None = None
+) -> Delivered:
     """Hands an event to its order's workflow, which is started where there is none.
 
     Args:
         clients: lead to Temporal; their settings are the order's policy.
         event_type: what happened.
         body: the message; an event id or a time that it lacks is a new id, and the present time.
+        expected_sequence: see `inbound_event`.
 
     Raises:
         UnreachableError: Temporal did not answer; the event may have been delivered, and may be sent again.
         OrdersError: Temporal refused it.
     """
-    event = InboundEvent(
+    event = inbound_event(event_type, body, expected_sequence=expected_sequence)
+    return Delivered(event.event_id, await deliver_event(clients, body.order_id, event_type, event))
+
+
+def inbound_event(event_type: EventType, body: InboundBody, *, expected_sequence: int | None = None) -> InboundEvent:
+    """The message as Temporal carries it.
+
+    Args:
+        event_type: what happened.
+        body: the message; an event id or a time that it lacks is a new id, and the present time.
+        expected_sequence: the order's last sequence as the sender saw it; None where the order is taken as it is.
+    """
+    return InboundEvent(
         event_id=body.event_id or f"cli:{uuid4()}",
         type=event_type.value,
         occurred_at=body.occurred_at or datetime.now(UTC),
         body=body_fields(body),
+        expected_sequence=expected_sequence,
     )
+
+
+async def deliver_event(clients: Clients, order_id: str, event_type: EventType, event: InboundEvent) -> CallOutcome:
+    """As `deliver`, for an event that is made already: the same one may be delivered again."""
     caller = Caller(await clients.temporal())
-    call = clients.settings.order_mapping().call_for(body.order_id, event_type, event)
+    call = clients.settings.order_mapping().call_for(order_id, event_type, event)
     for _ in range(_ATTEMPTS):
         try:
-            return Delivered(event.event_id, await caller.make(call))
+            return await caller.make(call)
         except RPCError as error:
             if classify_dispatch_error(error) is not Decision.TRANSIENT:
                 raise OrdersError(f"Temporal refused the call ({error.status.name}): {error.message}") from error

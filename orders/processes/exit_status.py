@@ -32,6 +32,8 @@ class ExitStatus(IntEnum):
     """A process stopped lest it do harm; started again before somebody has looked, it would go on with the harm."""
     BEGINS_ANEW = 6
     """A process stopped as going on could lose records, and its successor begins anew: start it again, and look why."""
+    REFUSED = 7
+    """The order's workflow has refused the message, and says why."""
     INTERRUPTED = 130
     """Ctrl-C ended the command before it was done (128 + SIGINT, as shells count)."""
 

@@ -81,17 +81,29 @@ async def test_an_order_goes_by_kafka_from_produce_to_events(system: OrderSystem
 async def test_an_order_goes_straight_to_temporal_and_a_late_event_is_told_so(
     system: OrderSystem, order_id: str
 ) -> None:
-    assert (await run_json(system, "approve", order_id))["outcome"] == "delivered"
+    early = await run_json(system, "approve", order_id, "--approved-by", "ada")
+    assert (early["delivery"], early["outcome"], early["reason"]) == ("delivered", "held", None)
+    assert early["waits_for"].startswith("order.created")
     held = await run_json(system, "status", order_id)
     assert (held["step"], held["state"], held["held_events"]) == ("AWAITING_ORDER", None, 1)
-    await run_json(system, "start", order_id, "--payment-id", f"p-{order_id}", "--item", "mug:2:1250")
+    assert held["waits_until"] == early["waits_until"].replace("+00:00", "Z")
+    started = await run_json(system, "start", order_id, "--payment-id", f"p-{order_id}", "--item", "mug:2:1250")
+    assert (started["outcome"], started["sequence"]) == ("applied", 1)
     assert (await run_json(system, "wait", order_id, "--timeout", "30"))["state"] == "COMPLETED"
-    late = await run_json(system, "cancel", order_id, "--event-id", "late-1")
-    assert late == {"order_id": order_id, "event_id": "late-1", "outcome": "late"}
+    late = await run(system, "cancel", order_id, "--event-id", "late-1", "--json")
+    assert late.returncode == ExitStatus.REFUSED
+    told = json.loads(late.stdout)
+    assert (told["delivery"], told["outcome"], told["reason"], told["sequence"]) == (
+        "late",
+        "rejected",
+        "order_closed",
+        9,
+    )
     await _shows_all_of_a_finished_order(system, order_id)
     moved = await run(system, "update-address", order_id, "--city", "Porto")
-    assert moved.returncode == 0
-    assert "order.event_rejected" in moved.stdout
+    assert moved.returncode == ExitStatus.REFUSED
+    assert f"{order_id}: order.address_updated refused as order_closed: the order is over." in moved.stdout
+    assert moved.stderr == ""
 
 
 async def _shows_all_of_a_finished_order(system: OrderSystem, order_id: str) -> None:
@@ -116,6 +128,43 @@ async def _shows_all_of_a_finished_order(system: OrderSystem, order_id: str) -> 
             "currency": "USD",
             "last_sequence": await published(),
         }
+
+
+async def test_a_decision_says_what_became_of_it_by_its_words_and_its_status(
+    system: OrderSystem, order_id: str
+) -> None:
+    started = await run(system, "start", order_id, "--payment-id", f"p-{order_id}")
+    assert (started.returncode, started.stderr) == (ExitStatus.OK, "")
+    assert f"{order_id}: order.created applied." in started.stdout
+    second = await run(system, "start", order_id, "--payment-id", "p-other")
+    assert second.returncode == ExitStatus.REFUSED
+    assert "refused as duplicate_order: the order is known" in second.stdout
+    changed = await run(system, "approve", order_id, "--expected-sequence", "2", "--json")
+    assert (changed.returncode, json.loads(changed.stdout)["reason"]) == (ExitStatus.REFUSED, "order_changed")
+    sequence = (await run_json(system, "status", order_id))["last_sequence"]
+    seen = ("--expected-sequence", str(sequence), "--event-id", "a-1")
+    first = await run_json(system, "approve", order_id, "--approved-by", "ada", *seen)
+    again = await run_json(system, "approve", order_id, "--approved-by", "ada", *seen)
+    assert (first["outcome"], first["sequence"]) == ("applied", sequence + 1)
+    known = ("outcome", "sequence", "decided_at", "event_id")
+    assert [again[name] for name in known] == [first[name] for name in known], "the same again is told the same"
+    other = await run(system, "approve", order_id, "--approved-by", "bob", *seen)
+    assert other.returncode == ExitStatus.FAILURE
+    assert "another message had the event id a-1 before" in other.stderr
+    row = json.loads((await run(system, "explain", order_id, "--json")).stdout)["database"]["order"]
+    assert row["decided_by"] == "ada"
+    shown = await run(system, "events", order_id)
+    assert "← order.approved by ada" in shown.stdout
+
+
+async def test_a_message_that_is_not_waited_for_ends_the_command_once_temporal_has_it(
+    system: OrderSystem, order_id: str
+) -> None:
+    sent = await run_json(system, "approve", order_id, "--no-wait", "--event-id", "e-1")
+    nothing = dict.fromkeys(("outcome", "reason", "sequence", "decided_at", "waits_for", "waits_until"))
+    assert sent == {"order_id": order_id, "event_id": "e-1", "delivery": "delivered", **nothing}
+    said = await run(system, "approve", order_id, "--no-wait")
+    assert "delivered to the order's workflow, which decides it" in said.stdout
 
 
 async def test_waiting_ends_with_failure_where_the_order_ended_otherwise(system: OrderSystem, order_id: str) -> None:
