@@ -5,7 +5,8 @@ of them. Time in a task queue, without a worker or without Postgres does not cou
 ours kept from being made: each of these delays an order and never ends one (I19).
 
 Temporal keeps the count from attempt to attempt, as the activity's heartbeat details. The activity of a run that goes
-on where another run was terminated counts from the beginning: an order is given up rather later than too early.
+on where another run was terminated, or has continued as a new one, counts from the beginning: an order is given up
+rather later than too early.
 """
 
 import asyncio

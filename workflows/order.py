@@ -1,8 +1,9 @@
 """The run of an order, from its first event to its last: what frames the steps of `workflows.walk`."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final, NoReturn
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Final, NoReturn, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -25,10 +26,12 @@ with workflow.unsafe.imports_passed_through():
         SHIPPING_TASK_QUEUE,
         STATUS_QUERY,
     )
-    from workflows.policies import CARRIED_BYTES_MAX, CARRIED_EVENTS_MAX
+    from workflows.policies import CARRIED_BYTES_MAX, CONTINUED_AGAIN_AFTER_EVENTS, PUBLISHED_WITHIN
     from workflows.publisher import Publisher
     from workflows.search_attributes import changed_attributes
     from workflows.walk import Run, Walk
+
+Answer = TypeVar("Answer")
 
 ORPHANED_EVENTS: Final = "OrphanedEvents"
 """Failure type of a run whose order never came. It fails, so that a later ``order.created`` starts a new run."""
@@ -54,8 +57,9 @@ class OrderWorkflow(Run):
         self._walk = Walk(self._state, self._policy, self._calls, self)
         self._is_deciding = False
         self._is_continuing = False
-        self._is_too_large = False
-        """Whether the state no longer fits into a payload: the run then goes on as it is, to Temporal's own limit."""
+        self._continues_from_events = 0
+        """The length of the history from which on the run may continue as a new one. Its state may not have fitted
+        into a payload; it gets smaller as what was decided is published."""
 
     @workflow.run
     async def run(self, request: OrderRunInput) -> OrderResult:  # noqa: ARG002 -- `__init__` has taken it
@@ -128,6 +132,9 @@ class OrderWorkflow(Run):
             self.show()
             await getattr(self._walk, method)()
         self.show()
+        if not self._is_continuing:
+            # What is left is to answer and to publish, for as long as the database is away.
+            await self.outlast(workflow.wait_condition(lambda: False))
 
     async def _decide_arrivals(self) -> None:
         while True:
@@ -185,25 +192,43 @@ class OrderWorkflow(Run):
     # Continuing as a new run -----------------------------------------------------------------------------------------
 
     def continuation_is_due(self) -> bool:
-        """Whether Temporal wishes that the run continues as a new one, and its state can be handed over."""
-        return workflow.info().is_continue_as_new_suggested() and not self._is_too_large
+        """Whether Temporal wishes that the run continues as a new one, and it is not known to be too large for that."""
+        info = workflow.info()
+        is_small_again = info.get_current_history_length() >= self._continues_from_events
+        return info.is_continue_as_new_suggested() and is_small_again
 
     async def continue_if_due(self) -> bool:
         """Prepares to continue as a new run where Temporal wishes it; whether the run is ready to.
 
-        Nothing new is decided until every decision is published; what arrives meanwhile is carried over.
+        Nothing new is decided until every decision is published, or for as long as one may wait for that; what arrives
+        meanwhile is carried over.
         """
         if not self.continuation_is_due():
             return False
-        self._is_deciding = False
-        await workflow.wait_condition(lambda: self._publisher.is_idle)
-        if len(self._state.inbox) <= CARRIED_EVENTS_MAX:
-            self._is_too_large = carried_bytes(self._state) > CARRIED_BYTES_MAX
-            self._is_continuing = not self._is_too_large
+        was_deciding, self._is_deciding = self._is_deciding, False
+        with suppress(asyncio.TimeoutError):
+            await workflow.wait_condition(lambda: self._publisher.is_idle, timeout=PUBLISHED_WITHIN)
+        self._is_continuing = carried_bytes(self._state) <= CARRIED_BYTES_MAX
         if not self._is_continuing:
-            self._is_deciding = True
+            self._continues_from_events = workflow.info().get_current_history_length() + CONTINUED_AGAIN_AFTER_EVENTS
+            self._is_deciding = was_deciding
             self.decide()
         return self._is_continuing
+
+    async def outlast(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """Waits for work that takes for as long as something is away, while events may come without a pause.
+
+        Where the run has to continue as a new one before, this never returns, and the next run begins the work anew. So
+        it has to be work that may be done twice, as all is that an activity does. And the state may not have changed
+        since the step's method began, but so that the method goes on from there when it is called again.
+        """
+        task = asyncio.create_task(work)
+        while True:
+            await workflow.wait_condition(lambda: task.done() or self.continuation_is_due())
+            if task.done():
+                return task.result()
+            if await self.continue_if_due():
+                await workflow.wait_condition(lambda: False)
 
     def _continue_with(self, state: OrderRunState) -> NoReturn:
         workflow.continue_as_new(self._request.model_copy(update={"continued": state}))

@@ -13,8 +13,13 @@ from schemas.order import OrderPolicy
 BACKOFF_COEFFICIENT: Final = 2.0
 """Each pause between two attempts is twice the one before, up to the policy's longest."""
 
-CARRIED_EVENTS_MAX: Final = 500
-"""Undecided events that a run hands to its continuation; with more it decides first."""
+PUBLISHED_WITHIN: Final = timedelta(seconds=3)
+"""How long a run that is to continue as a new one waits for what it has decided to be published. What is not by then,
+as the database is away, the next run publishes: under the same numbers, so that nothing is doubled."""
+
+CONTINUED_AGAIN_AFTER_EVENTS: Final = 2_000
+"""By how many events of its history a run grows before it tries again to hand over a state that was too large. Temporal
+suggests to continue at 4,096 events, and ends a run at 51,200."""
 
 CARRIED_BYTES_MAX: Final = 1_500_000
 """Largest state that a run hands to its continuation: Temporal refuses a payload above 2 MiB."""

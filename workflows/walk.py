@@ -1,9 +1,9 @@
 """The walk of an order: what is done at each step, one method for each row of `workflows.life.steps.STEPS`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from temporalio import workflow
 
@@ -17,6 +17,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.life.recovery import recover
     from workflows.life.state import BacklogWait, DefectError, OrderRunState
     from workflows.life.steps import STEPS
+
+
+Answer = TypeVar("Answer")
 
 
 class Run(Protocol):
@@ -42,12 +45,20 @@ class Run(Protocol):
         """Prepares to continue as a new run where Temporal wishes it; whether the run is ready to."""
         ...
 
+    async def outlast(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """Waits for work; does not return where the run continues as a new one before, which then does it anew."""
+        ...
+
 
 class Walk:
     """Does the work of an order's steps.
 
     A step's method ends when the state is at another step, or when the run continues as a new one. Before and after
     each call it may decide what has arrived, so that an event counts up to the moment of the answer.
+
+    Each call is one that the run outlasts: something may be away for days, and the order be told something at every
+    moment. The next run calls the step's method anew, so a method that has made a transition, and waits after it, finds
+    that in the state and goes on behind it.
     """
 
     def __init__(self, state: OrderRunState, policy: OrderPolicy, calls: OrderCalls, run: Run) -> None:
@@ -60,7 +71,7 @@ class Walk:
         """Goes on from what the database knows of the order; every run's first work."""
         state = self._state
         state.order_deadline = workflow.now() + self._policy.early_event_time_to_live
-        snapshot = await self._calls.look_up()
+        snapshot = await self._run.outlast(self._calls.look_up())
         recover(state, snapshot)
         if state.step is OrderStep.AWAITING_ORDER and snapshot.details is not None:
             # A run ended between keeping the order and saying so. An `order.created` that is here goes first.
@@ -74,9 +85,9 @@ class Walk:
         The database numbers the refusals, as several runs and late-event workflows may refuse events at once.
         """
         while True:
-            await workflow.wait_condition(lambda: bool(self._state.inbox))
+            await self._run.outlast(workflow.wait_condition(lambda: bool(self._state.inbox)))
             batch, size = next_fitting(len(self._state.inbox), self._late_batch)
-            await self._calls.answer_late(batch)
+            await self._run.outlast(self._calls.answer_late(batch))
             del self._state.inbox[:size]
 
     def _late_batch(self, size: int) -> AnswerLateEvents:
@@ -98,7 +109,7 @@ class Walk:
     async def receive(self) -> None:
         """Keeps the order in the database."""
         state = self._state
-        await self._calls.receive(self._details)
+        await self._run.outlast(self._calls.receive(self._details))
         change_state(state, OrderState.RECEIVED, workflow.now(), cause=state.created_by)
         await self._go_on_to(OrderStep.VALIDATING)
         state.release_held()
@@ -107,7 +118,7 @@ class Walk:
     async def validate(self) -> None:
         """Checks the order against the rules of the house."""
         state = self._state
-        validation = await self._calls.validate(self._details)
+        validation = await self._run.outlast(self._calls.validate(self._details))
         self._run.decide()
         if state.is_ended:
             return  # Cancelled meanwhile.
@@ -138,40 +149,48 @@ class Walk:
     async def charge(self) -> None:
         """Charges the payment."""
         state = self._state
-        charged = await self._calls.charge(self._details)
-        if charged is None:
-            # Nobody knows whether it was charged. It is made sure that it is not before the order says so.
-            await self._calls.give_back(self._details)
-            charged = ChargeResult(status=PaymentStatus.DECLINED, reason=ReasonCode.PAYMENT_OUTCOME_UNKNOWN)
-        if charged.status is PaymentStatus.CHARGED:
+        if state.state is OrderState.APPROVED:
+            charged = await self._run.outlast(self._calls.charge(self._details))
+            if charged is None:
+                # Nobody knows whether it was charged. It is made sure that it is not before the order says so.
+                await self._run.outlast(self._calls.give_back(self._details))
+                charged = ChargeResult(status=PaymentStatus.DECLINED, reason=ReasonCode.PAYMENT_OUTCOME_UNKNOWN)
+            if charged.status is not PaymentStatus.CHARGED:
+                reason = charged.reason or ReasonCode.CARD_DECLINED
+                change_state(state, OrderState.PAYMENT_DECLINED, workflow.now(), reason=reason)
+                return
             change_state(state, OrderState.PAID, workflow.now())
-            await self._go_on_to(OrderStep.SHIPPING)
-        else:
-            reason = charged.reason or ReasonCode.CARD_DECLINED
-            change_state(state, OrderState.PAYMENT_DECLINED, workflow.now(), reason=reason)
+        await self._go_on_to(OrderStep.SHIPPING)
 
     async def ship(self) -> None:
         """Ships the order, in as many attempts as the policy allows."""
         state = self._state
-        while state.shipping_attempt < self._policy.shipping_attempts:
+        while state.state in (OrderState.PAID, OrderState.PACKAGE_PREPARED):
+            if not state.is_attempting and state.shipping_attempt >= self._policy.shipping_attempts:
+                reason = ReasonCode.SHIPPING_ATTEMPTS_EXHAUSTED
+                change_state(state, OrderState.SHIPPING_FAILED, workflow.now(), reason=reason)
+            else:
+                await self._attempt_to_ship()
+        is_shipped = state.state is OrderState.CARRIER_DISPATCHED
+        await self._go_on_to(OrderStep.MARKING_SHIPPED if is_shipped else OrderStep.REFUNDING_PAYMENT)
+
+    async def _attempt_to_ship(self) -> None:
+        state = self._state
+        if not state.is_attempting:
             if state.shipping_attempt > 0:
-                await workflow.sleep(self._policy.shipping_retry_delay)
+                await self._run.outlast(workflow.sleep(self._policy.shipping_retry_delay))
             state.shipping_attempt += 1
-            self._run.show()
-            shipped = await self._calls.ship(self._details, state.shipping_attempt)
-            self._run.decide()
-            if shipped is not None:
-                reach_milestone(state, OrderState.CARRIER_DISPATCHED, shipped.tracking_id, workflow.now())
-            if state.state is OrderState.CARRIER_DISPATCHED:
-                await self._go_on_to(OrderStep.MARKING_SHIPPED)
-                return
-        reason = ReasonCode.SHIPPING_ATTEMPTS_EXHAUSTED
-        change_state(state, OrderState.SHIPPING_FAILED, workflow.now(), reason=reason)
-        await self._go_on_to(OrderStep.REFUNDING_PAYMENT)
+            state.is_attempting = True
+        self._run.show()
+        shipped = await self._run.outlast(self._calls.ship(self._details, state.shipping_attempt))
+        state.is_attempting = False
+        self._run.decide()
+        if shipped is not None:
+            reach_milestone(state, OrderState.CARRIER_DISPATCHED, shipped.tracking_id, workflow.now())
 
     async def refund(self) -> None:
         """Gives the money back."""
-        await self._calls.give_back(self._details)
+        await self._run.outlast(self._calls.give_back(self._details))
         reason = ReasonCode.SHIPPING_ATTEMPTS_EXHAUSTED
         change_state(self._state, OrderState.REFUNDED, workflow.now(), reason=reason)
 
@@ -179,14 +198,14 @@ class Walk:
         """Marks the order as shipped, and completes it."""
         state = self._state
         if state.state is not OrderState.SHIPPED:
-            await self._calls.mark_shipped(state.tracking_id)
+            await self._run.outlast(self._calls.mark_shipped(state.tracking_id))
             self._run.decide()
             change_state(state, OrderState.SHIPPED, workflow.now())
         change_state(state, OrderState.COMPLETED, workflow.now())
 
     async def stay_orphaned(self) -> None:
         """Waits until the refusals are out and the run fails; an order that comes in this moment is still taken on."""
-        await workflow.wait_condition(lambda: self._state.step is not OrderStep.ORPHANED)
+        await self._run.outlast(workflow.wait_condition(lambda: self._state.step is not OrderStep.ORPHANED))
 
     # What several steps need -----------------------------------------------------------------------------------------
 
@@ -197,7 +216,7 @@ class Walk:
         """
         if STEPS[step].publishes_first:
             self._run.show()
-            await self._run.transitions_published()
+            await self._run.outlast(self._run.transitions_published())
             # What arrived in the moment of the acknowledgement is in time as well.
             self._run.decide()
         if not self._state.is_ended:

@@ -76,6 +76,8 @@ class OrderRunState(BaseModel):
     tracking_id: str | None = None
     shipping_attempt: int = 0
     """The attempt under way or ended last; 0 before the first."""
+    is_attempting: bool = False
+    """Whether that attempt has not ended: a run that continues this one makes it again, and not the next one."""
 
     # Events in.
     inbox: list[InboundEvent] = Field(default_factory=list)

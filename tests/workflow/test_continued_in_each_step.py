@@ -1,0 +1,168 @@
+"""A run continues as a new one whatever it waits for, while events come without a pause, and nothing is lost.
+
+On a real server that suggests it early: at some hundred events of the history, where others do at four thousand.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.testing import WorkflowEnvironment
+
+from schemas.event_types import INBOUND
+from schemas.inbound import InboundEvent
+from schemas.states import OrderState, OrderStep
+from schemas.workflow_io import OrderWorkflowInput
+from stack.progress import ProgressBoard
+from stack.service import Start
+from stack.temporal_cli import ensure_temporal
+from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, Bench, running
+from workflows.converter import DATA_CONVERTER
+from workflows.names import ORDER_WORKFLOW, order_workflow_id
+
+SUGGESTED_AT_EVENTS = 200
+CONTINUED_TIMES, SENT_MAX, ASKED_EVERY = 2, 3_000, 10
+PATIENCE_SECONDS = 60.0
+"""On a busy machine."""
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def early_server(say: Callable[[str], None]) -> AsyncIterator[WorkflowEnvironment]:
+    with ProgressBoard(say) as board:
+        program = await asyncio.to_thread(ensure_temporal, Start(board, threading.Event()))
+    limit = f"limit.historyCount.suggestContinueAsNew={SUGGESTED_AT_EVENTS}"
+    async with await WorkflowEnvironment.start_local(
+        data_converter=DATA_CONVERTER,
+        dev_server_existing_path=str(program),
+        dev_server_extra_args=["--dynamic-config-value", limit],
+    ) as environment:
+        yield environment
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def bench(early_server: WorkflowEnvironment) -> AsyncIterator[Bench]:
+    async with running(Bench(early_server)) as bench:
+        bench.new_policy(approval_timeout=timedelta(hours=1), early_event_time_to_live=timedelta(hours=1))
+        yield bench
+    bench.check()
+
+
+async def continues_while_it_is_told_without_a_pause(bench: Bench, order_id: str, senders: int = 4) -> int:
+    """Sends changes of the address until the run has continued as another so many times; returns how many."""
+    runs: set[str] = set()
+    numbers = iter(range(SENT_MAX))
+    sent, is_enough = 0, False
+
+    async def has_continued() -> bool:
+        description = await bench.client.get_workflow_handle(order_workflow_id(order_id)).describe()
+        runs.add(description.run_id)
+        return len(runs) > CONTINUED_TIMES
+
+    async def send() -> None:
+        nonlocal sent, is_enough
+        while not is_enough:
+            number = next(numbers)
+            await bench.send(order_id, ADDRESS, f"update-{number}", address={"street": str(number)})
+            sent += 1
+            if number % ASKED_EVERY == 0:
+                is_enough = await has_continued()
+
+    await has_continued()
+    await asyncio.gather(*(send() for _ in range(senders)))
+    return sent
+
+
+HELD_STEPS = [
+    OrderStep.AWAITING_ORDER,
+    OrderStep.RECEIVING,
+    OrderStep.VALIDATING,
+    OrderStep.AWAITING_MANUAL_APPROVAL,
+    OrderStep.CHARGING_PAYMENT,
+    OrderStep.SHIPPING,
+    OrderStep.REFUNDING_PAYMENT,
+    OrderStep.MARKING_SHIPPED,
+]
+
+
+@pytest.mark.parametrize("step", HELD_STEPS)
+async def test_at_each_step_while_what_it_waits_for_is_away(bench: Bench, order_id: str, step: OrderStep) -> None:
+    go_on = await bench.brought_to(order_id, step)
+    await continues_while_it_is_told_without_a_pause(bench, order_id)
+    assert (await bench.status(order_id)).step is step
+
+    go_on()
+    if step is OrderStep.AWAITING_ORDER:
+        await bench.send(order_id, CREATED)
+    elif step in (OrderStep.RECEIVING, OrderStep.VALIDATING, OrderStep.AWAITING_MANUAL_APPROVAL):
+        await bench.send(order_id, APPROVED)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        result = await bench.result(order_id)
+    refunded = step is OrderStep.REFUNDING_PAYMENT
+    assert result.state is (OrderState.REFUNDED if refunded else OrderState.COMPLETED)
+    assert bench.story(order_id).count("RECEIVED") == 1
+
+
+async def test_while_nothing_can_be_recorded(bench: Bench, order_id: str) -> None:
+    """What was decided is carried over, and recorded once, under the numbers that it has."""
+    await bench.brought_to(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    await bench.publishes(order_id, 2)
+    held = bench.store.hold("record")
+    sent = await continues_while_it_is_told_without_a_pause(bench, order_id, senders=1)
+    held.set()
+    await bench.send(order_id, APPROVED)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert (await bench.result(order_id)).state is OrderState.COMPLETED
+    assert bench.story(order_id).count("address") == sent
+
+
+async def test_before_anything_is_known_of_the_order(bench: Bench, order_id: str) -> None:
+    held = bench.store.hold("look_up")
+    await bench.send(order_id, CREATED)
+    sent = await continues_while_it_is_told_without_a_pause(bench, order_id)
+    held.set()
+    await bench.send(order_id, APPROVED)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert (await bench.result(order_id)).state is OrderState.COMPLETED
+    story = bench.story(order_id)
+    assert story.count("address") == sent
+
+
+async def test_at_the_end_while_it_cannot_be_published(bench: Bench, order_id: str) -> None:
+    await bench.brought_to(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    await bench.publishes(order_id, 2)
+    held = bench.store.hold("record")
+    await bench.send(order_id, CANCELLED)
+    sent = await continues_while_it_is_told_without_a_pause(bench, order_id, senders=1)
+    held.set()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert (await bench.result(order_id)).state is OrderState.CANCELLED
+    assert bench.story(order_id) == ["RECEIVED", "VALIDATED", "CANCELLED", *["order_closed"] * sent]
+
+
+async def test_in_a_run_after_the_order_s_life_while_nothing_can_be_answered(bench: Bench, order_id: str) -> None:
+    await bench.brought_to(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    await bench.send(order_id, CANCELLED)
+    await bench.result(order_id)
+    held = bench.store.hold("answer_late")
+    # As where Temporal has forgotten the run.
+    await bench.client.start_workflow(
+        ORDER_WORKFLOW,
+        OrderWorkflowInput(order_id=order_id, policy=bench.policy, shipping_task_queue=bench.shipping_queue),
+        id=order_workflow_id(order_id),
+        task_queue=bench.order_queue,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        start_signal=INBOUND[APPROVED].signal,
+        start_signal_args=[InboundEvent(event_id="late", type=APPROVED.value, body={"order_id": order_id})],
+    )
+    sent = await continues_while_it_is_told_without_a_pause(bench, order_id, senders=1)
+    held.set()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert (await bench.result(order_id)).state is OrderState.CANCELLED
+    assert bench.story(order_id).count("order_closed") == sent + 1
