@@ -24,6 +24,7 @@ from tests.helpers.checker.facts import Violation
 from tests.helpers.servers.kafka_topics import configure_topic
 from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.system import TASK_QUEUES, OrderSystem
+from tests.helpers.system.waiting import assert_eventually
 
 APPROVAL_SECONDS = 20.0
 SETTINGS = {
@@ -178,17 +179,27 @@ class LastMoments:
         """Again and again, each time as soon as it runs."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            await self.running["bridge"].kill9()
+            await (await self._alive("bridge")).kill9()
             await asyncio.sleep(self.chance.uniform(2, 6))
 
+    async def _alive(self, name: str) -> OrdersProcess:
+        """The process, once it has been started again after the fault before."""
+
+        def is_alive() -> bool:
+            return self.running[name].exit_status is None
+
+        await assert_eventually(is_alive, message=f"{name} is started again")
+        return self.running[name]
+
     async def _process_killed(self, name: str, seconds: float) -> None:
+        process = await self._alive(name)
         self.away.add(name)
-        await self.running[name].kill9()
+        await process.kill9()
         await asyncio.sleep(seconds)
         self.away.discard(name)
 
     async def _process_stopped(self, name: str, seconds: float) -> None:
-        process = self.running[name]
+        process = await self._alive(name)
         process.send(signal.SIGSTOP)
         await asyncio.sleep(seconds)
         process.send(signal.SIGCONT)
