@@ -242,7 +242,8 @@ class Lanes:
             stuck: How many lanes are stuck while others move.
         """
         moving, room = self._moving(stuck)
-        if not was_full:
+        # No room at all is never half free: while Temporal is away all that is held is held up, and none of it moves.
+        if not was_full or not room:
             return moving >= room or self.is_full_of_bytes
         return moving > room // 2 or self.bytes_held > self._limits.bytes_held_max // 2
 

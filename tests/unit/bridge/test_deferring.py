@@ -111,6 +111,18 @@ async def take_in_turns(rig: Rig, *lanes: str) -> None:
     await assert_eventually(taken)
 
 
+async def test_an_outage_of_temporal_fills_the_room_and_not_more() -> None:
+    """I11. All that is held is held up then; the bound let one more record in at every second poll, without an end."""
+    async with open_rig(records_held_max=100, calls_in_flight_max=200) as rig:
+        lanes = [f"s-{number}" for number in range(200)]
+        rig.attempts.stuck.update(lanes)
+        rig.health.failed(Dependency.TEMPORAL, Decision.TRANSIENT, ConnectionRefusedError())
+        rig.now[0] += AWAY_SECONDS + 1
+        rig.take(*lanes[:100])
+        await assert_eventually(lambda: rig.engine._lanes.held_up_count == 100)
+        assert [rig.engine.update_paused() for _ in range(6)] == [True] * 6
+
+
 async def test_more_stuck_lanes_than_there_is_room_for_leave_a_fourth_of_it_to_others() -> None:
     """They are bounded by what they weigh alone; the others were taken one at a time."""
     async with open_rig(records_held_max=100, calls_in_flight_max=200, stuck_after=timedelta(0)) as rig:
