@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.checker.checker import ALWAYS, AT_THE_END
+
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -24,6 +26,14 @@ def test_every_decision_is_in_the_index() -> None:
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_the_readme_leads_to_every_page(page: Path) -> None:
     assert f"docs/{page.name}" in (ROOT / "README.md").read_text()
+
+
+def test_the_page_of_invariants_names_every_rule_and_the_tests_that_there_are() -> None:
+    page = (ROOT / "docs/invariants.md").read_text()
+    named = set(re.findall(r"`([\w/]+(?:\.py)?)`", page))
+    assert {rule.__name__ for rule in (*ALWAYS, *AT_THE_END)} - named == set()
+    files = {name.removeprefix("tests/") for name in named if name.endswith(".py")}
+    assert [name for name in sorted(files) if not [*ROOT.glob(f"tests/**/{name}")]] == []
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "check", "up", "fmt", "contract", "lock", "bench", "soak"])
