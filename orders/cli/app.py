@@ -49,6 +49,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "health": _Command("health", _OPERATING, "Ask a process whether it is ready."),
     "explain": _Command("explain", _OPERATING, "Show everything that is known of an order."),
     "dlq": _Command("dlq", _OPERATING, "Find, read, replay and purge records that were set aside."),
+    "api-keys": _Command("api_keys", _OPERATING, "Make, list and revoke keys for the API and the console."),
     "settings": _Command("settings", _HELP, "List every setting with its value, default and meaning."),
 }
 

@@ -44,3 +44,24 @@ def parse_time(text: str, option: str, now: datetime) -> datetime:
         raise UsageError(
             f"{option} {text!r} is no time: give 30m, 2h or 7d (ago), or as 2026-01-31T12:00:00Z"
         ) from None
+
+
+def parse_time_to_come(text: str, option: str, now: datetime) -> datetime:
+    """A moment to come, as a person writes it.
+
+    Args:
+        text: ``90d`` (from now on; s, m, h or d), or a time with an offset as ``2026-01-31T12:00:00Z``.
+        option: to which the text was given, for the error.
+        now: the present time.
+
+    Raises:
+        UsageError: the text is neither.
+    """
+    match = _AGO.fullmatch(text)
+    try:
+        moment = now + timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else parse_rfc_3339(text)
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{option} {text!r} is no time: give 12h or 90d (from now on), or as 2026-01-31T12:00:00Z"
+        ) from None

@@ -13,6 +13,7 @@ from orders.settings import Settings
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
     from aiokafka.admin import AIOKafkaAdminClient
+    from sqlalchemy.ext.asyncio import AsyncEngine
     from temporalio.client import Client
 
     from activities.adapters.postgres.reader import InboundKey, OrderReader
@@ -66,6 +67,7 @@ class Clients:
         self._resources = resources
         self._lasting = lasting
         self._temporal = _AtFirstUse(self._open_temporal)
+        self._engine = _AtFirstUse(self._open_engine)
         self._reader = _AtFirstUse(self._open_reader)
         self._watch = _AtFirstUse(self._open_watch)
         self._admin = _AtFirstUse(self._open_admin)
@@ -97,6 +99,19 @@ class Clients:
         """Waits for what becomes of inbound events, for all tasks of the process together."""
         return await self._watch.get()
 
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator["AsyncEngine"]:
+        """The database, for statements of the tables that no reader has.
+
+        Raises:
+            UnreachableError: Postgres does not answer within the block, or not with what was asked for.
+        """
+        from orders.clients.database import reaching_postgres  # noqa: PLC0415 - see above
+
+        reader, engine = await self._reader.get(), await self._engine.get()
+        async with reaching_postgres(self.settings, reader):
+            yield engine
+
     async def kafka_admin(self) -> "AIOKafkaAdminClient":
         """Kafka's admin client, whose calls raise aiokafka's errors.
 
@@ -118,12 +133,16 @@ class Clients:
 
         return await connect_temporal(self.settings, retry_config=SOON if self._lasting else None)
 
-    async def _open_reader(self) -> "OrderReader":
-        from activities.adapters.postgres.reader import OrderReader  # noqa: PLC0415 - see above
+    async def _open_engine(self) -> "AsyncEngine":
         from orders.clients.database import database_engine  # noqa: PLC0415 - see above
 
         engine = database_engine(self.settings, application_name="orders read")
-        return OrderReader(await self._resources.enter_async_context(engine))
+        return await self._resources.enter_async_context(engine)
+
+    async def _open_reader(self) -> "OrderReader":
+        from activities.adapters.postgres.reader import OrderReader  # noqa: PLC0415 - see above
+
+        return OrderReader(await self._engine.get())
 
     async def _open_watch(self) -> "OutcomeWatch":
         from orders.clients.outcome_watch import outcome_watch  # noqa: PLC0415 - see above

@@ -5,7 +5,6 @@ import asyncio
 import structlog
 
 from orders.clients.opened import open_clients
-from orders.errors import WrongSettingsError
 from orders.operations.reachability import Reachability
 from orders.processes.api_health import api_checks
 from orders.processes.exit_status import ExitStatus
@@ -13,6 +12,7 @@ from orders.processes.health_server import health_server
 from orders.settings import Settings
 from orders.web.app import make_app
 from orders.web.context import WebContext
+from orders.web.identity import open_gate
 from orders.web.server import address_of, listening_socket, serve
 from orders.web.streams import EventFeed
 
@@ -25,12 +25,11 @@ async def run_api(settings: Settings, stop: asyncio.Event) -> ExitStatus:
     It starts whether or not Temporal, Postgres and Kafka answer: a request that needs one of them is answered with 503.
 
     Raises:
-        WrongSettingsError: it cannot listen there, or would let in anybody in production.
+        WrongSettingsError: it cannot listen there, or nobody could use it in production.
     """
-    if settings.is_production:
-        raise WrongSettingsError("with ORDERS_ENVIRONMENT=production the API needs identities, which it lacks")
     with listening_socket(settings) as listening:
-        async with open_clients(settings, lasting=True) as clients:
+        async with open_clients(settings, lasting=True) as clients, open_gate(clients) as gate:
+            await gate.check_somebody_may_enter()
             feed = EventFeed(clients, streams_max=settings.api_streams_max)
             context = WebContext(clients, Reachability(clients), feed, stop)
             where = (settings.health_bind_address, settings.api_health_port, api_checks(context.servers))
@@ -38,7 +37,7 @@ async def run_api(settings: Settings, stop: asyncio.Event) -> ExitStatus:
                 following = asyncio.create_task(feed.run(), name="event feed")
                 try:
                     _log.info("api.started", address=address_of(listening))
-                    await serve(make_app(context), settings, listening, stop)
+                    await serve(make_app(context, gate), settings, listening, stop)
                 finally:
                     following.cancel()
                     await asyncio.gather(following, return_exceptions=True)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final, Self
 from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from orders.settings import bridge, general, kafka, order, temporal
+from orders.settings import bridge, general, identity, kafka, order, temporal
 from orders.settings.api import ApiSettings
 from orders.settings.bridge import BridgeSettings
 from orders.settings.contradictions import too_short
 from orders.settings.database import DatabaseSettings
 from orders.settings.gateways import GatewaySettings
 from orders.settings.general import GeneralSettings
+from orders.settings.identity import IdentitySettings
 from orders.settings.kafka import KafkaSettings
 from orders.settings.order import OrderSettings
 from orders.settings.temporal import TemporalSettings
@@ -41,6 +42,7 @@ GROUPS = (
     GatewaySettings,
     WorkerSettings,
     ApiSettings,
+    IdentitySettings,
 )
 """In the order in which they are documented."""
 
@@ -55,6 +57,7 @@ class Settings(
     GatewaySettings,
     WorkerSettings,
     ApiSettings,
+    IdentitySettings,
     BaseSettings,
 ):
     """Everything that can be set."""
@@ -85,6 +88,11 @@ class Settings(
         return self.is_production if self.order_amount_required is None else self.order_amount_required
 
     @property
+    def is_open_to_everybody(self) -> bool:
+        """Whether whoever shows no identity to the API may do everything."""
+        return self.everybody_may(host=self.api_host, production=self.is_production)
+
+    @property
     def names_endpoints(self) -> bool:
         """Whether the environment or ``.env`` says where any server is."""
         return not self.model_fields_set.isdisjoint(ENDPOINT_SETTINGS)
@@ -107,6 +115,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     yield from temporal.contradictions(settings)
     yield from _sandbox_in_production(settings)
     yield from general.contradictions(settings)
+    yield from identity.contradictions(settings, host=settings.api_host, production=settings.is_production)
 
 
 _NOT_LONGER: Final = (

@@ -18,6 +18,8 @@ _QUIET_LOGGERS: Final = {
     # httpx logs each request's whole address at INFO, which may name a customer's payment.
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
+    # Its DEBUG prints tokens and PKCE's secret (seen in 1.9).
+    "authlib": logging.INFO,
     "asyncio": logging.INFO,
     "alembic": logging.INFO,
     "sqlalchemy": logging.WARNING,

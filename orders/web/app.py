@@ -7,17 +7,19 @@ from fastapi import FastAPI
 from orders.web.api import router as api
 from orders.web.context import WebContext
 from orders.web.handlers import answer_errors_as_problems
+from orders.web.identity import Gate, install
 from orders.web.middleware import Guarded
 from schemas.contract.messages import CONTRACT_VERSION
 
 TITLE: Final = "Temporal Order Orchestrator"
 
 
-def make_app(context: WebContext) -> FastAPI:
+def make_app(context: WebContext, gate: Gate) -> FastAPI:
     """The application of one process.
 
     Args:
         context: what its routes work with; it is kept as ``app.state.context``.
+        gate: who may come in.
     """
     app = FastAPI(
         title=TITLE,
@@ -30,5 +32,6 @@ def make_app(context: WebContext) -> FastAPI:
     app.state.context = context
     answer_errors_as_problems(app)
     app.include_router(api)
+    install(app, gate)
     app.add_middleware(Guarded, requests_max=context.settings.api_requests_max)
     return app

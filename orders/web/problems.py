@@ -79,6 +79,9 @@ PROBLEM_TYPES: Final[dict[str, ProblemType]] = {
     ),
     "not_signed_in": ProblemType(401, "Nobody is signed in", "Send an API key or a token: Authorization: Bearer …"),
     "not_allowed": ProblemType(403, "This identity may not do that", "Ask for the role that the detail names."),
+    "cross_site_request": ProblemType(
+        403, "A page of another site sent this", "Send it from this site's own pages, or from a program."
+    ),
     "order_not_found": ProblemType(404, "There is no such order", "Check the id, or start the order."),
     "event_not_found": ProblemType(404, "The order has no such event", "Check the event id, and which order it is of."),
     "dead_letter_not_found": ProblemType(404, "There is no such dead letter", "List the dead letters again."),
@@ -98,6 +101,11 @@ PROBLEM_TYPES: Final[dict[str, ProblemType]] = {
     "body_too_large": ProblemType(413, "The body is too large", "Send less; the detail names the limit."),
     "body_not_supported": ProblemType(
         415, "The body is not sent as JSON", "Send Content-Type: application/json, without a Content-Encoding."
+    ),
+    "host_not_local": ProblemType(
+        421,
+        "This host is not this machine",
+        "Ask localhost or 127.0.0.1, or have everybody sign in: API_IDENTITY=required.",
     ),
     "request_invalid": ProblemType(
         422, "A field or parameter is wrong", "Correct what `errors` names, each by its JSON pointer or parameter."

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -164,4 +165,34 @@ sandbox_shipments: Final = Table(
     Column("tracking_id", Text),
     Column("address_json", JSONB, nullable=False),
     _now("created_at"),
+)
+
+# Who may use the API and the console. Of a secret only its digest is kept.
+
+api_keys: Final = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    _now("created_at"),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True)),
+)
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("caller_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("api_key_id", Text, ForeignKey("api_keys.id", name="sessions_api_key_id_fkey")),
+    _now("created_at"),
+    _now("last_seen_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Index("sessions_by_caller", "caller_id", "created_at"),
+    Index("sessions_by_expiry", "expires_at"),
 )

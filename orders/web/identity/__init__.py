@@ -1,41 +1,13 @@
-"""Who sends a request, and what that identity may do."""
+"""Who sends a request, and what he may do: API keys, tokens of an OpenID provider, browsers that are signed in.
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal
+A process opens a `Gate` and gives it to its application with `install`; routes depend on `caller` or
+``requires(role)``.
+"""
 
-from starlette.requests import HTTPConnection
+from orders.roles import Role
+from orders.web.identity.dependencies import caller, gate_of, requires
+from orders.web.identity.gate import Gate, open_gate
+from orders.web.identity.install import install
+from orders.web.identity.who import Identity
 
-
-class Role(StrEnum):
-    """What an identity may do; each role may do what the ones before it may."""
-
-    VIEWER = "viewer"
-    """Read."""
-    APPROVER = "approver"
-    """Start, approve and cancel orders, and send them elsewhere."""
-    OPERATOR = "operator"
-    """Send dead letters again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who sends a request."""
-
-    name: str
-    roles: frozenset[Role]
-    via: Literal["development", "api_key", "token", "session"]
-
-
-_DEVELOPMENT = Identity("development", frozenset(Role), "development")
-
-
-async def caller(_connection: HTTPConnection) -> Identity:
-    """Dependency: who sends this request."""
-    return _DEVELOPMENT
-
-
-def requires(_role: Role) -> Callable[[HTTPConnection], Awaitable[Identity]]:
-    """Dependency: who sends this request, and has the role."""
-    return caller
+__all__ = ["Gate", "Identity", "Role", "caller", "gate_of", "install", "open_gate", "requires"]

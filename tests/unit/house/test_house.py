@@ -112,9 +112,11 @@ def test_the_order_of_things_is_no_order(text: str) -> None:
 ROOMS = {"schemas", "activities", "workflows", "bridge", "orders", "stack"}
 BESIDE_THE_ROOMS = {"house", "helpers"}
 """Unit tests of the repository as a whole, and of what tests are made of."""
+FACES = {"web"}
+"""A room within `orders/` that is as large as a room of its own: orders/web."""
 
 
-@pytest.mark.parametrize(("kind", "others"), [("unit", BESIDE_THE_ROOMS), ("integration", set())])
+@pytest.mark.parametrize(("kind", "others"), [("unit", BESIDE_THE_ROOMS | FACES), ("integration", FACES)])
 def test_each_folder_of_tests_is_a_room(kind: str, others: set[str]) -> None:
     folders = {path.relative_to(ROOT / "tests" / kind).parts[0] for path in tracked(f"tests/{kind}/*/*.py")}
     assert folders <= ROOMS | others
