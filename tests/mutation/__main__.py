@@ -79,7 +79,8 @@ def main() -> int:
 
 
 def _chosen(module: str, sample: int, seed: int) -> list[Mutant]:
-    every = [one for one in mutants(_path(module).read_text(encoding="utf-8")) if (module, one.says) not in EQUIVALENT]
+    source = _path(module).read_text(encoding="utf-8")
+    every = [one for one in mutants(source) if (module, one.text, one.says) not in EQUIVALENT]
     if 0 < sample < len(every):
         chosen = random.Random(seed).sample(range(len(every)), sample)  # noqa: S311 -- no secret
         every = [every[at] for at in sorted(chosen)]
@@ -95,7 +96,7 @@ def _missed(module: str, chosen: Sequence[Mutant]) -> list[Mutant]:
     for one in chosen:
         if not _fails(module, one, limit_seconds):
             missed.append(one)
-            _say(f"  missed: {module}:{one.line}: {one.says}")
+            _say(f"  missed: {module}:{one.line}: {one.says} in `{one.text}`")
     return missed
 
 

@@ -12,6 +12,8 @@ class Mutant:
     """A module with one mistake."""
 
     line: int
+    text: str
+    """The line, without what stands before and behind."""
     says: str
     """The mistake, in words."""
     tree: ast.Module
@@ -51,12 +53,14 @@ def mutants(source: str) -> Iterator[Mutant]:
 
     Not in what no test can see or should: annotations, decorators, docstrings, and the words of messages.
     """
-    tree = ast.parse(source)
+    tree, lines = ast.parse(source), source.splitlines()
     for path, node in _visible(tree, ()):
         for says, change in _changes(node, is_of_module=len(path) < _DEPTH_OF_TABLES):
             mutated = copy.deepcopy(tree)
             _put(mutated, path, change)
-            yield Mutant(getattr(node, "lineno", 0), f"{ast.unparse(node)[:_SHOWN_CHARS]!r}: {says}", mutated)
+            line = getattr(node, "lineno", 0)
+            shown = f"{ast.unparse(node)[:_SHOWN_CHARS]!r}: {says}"
+            yield Mutant(line, lines[line - 1].strip() if line else "", shown, mutated)
 
 
 _DEPTH_OF_TABLES: Final = 14

@@ -3,6 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+_OF_RULES: Final = (
+    "tests/unit/workflows/test_rules_to_the_last.py",
+    "tests/unit/workflows/test_rules_table.py",
+    "tests/unit/workflows/test_ledger.py",
+)
+
 TESTS: Final[Mapping[str, Sequence[str]]] = {
     "bridge.engine.offset_set": ("tests/unit/bridge/test_offset_set.py",),
     "bridge.engine.settled_beyond": ("tests/unit/bridge/test_settled_beyond.py",),
@@ -12,11 +18,27 @@ TESTS: Final[Mapping[str, Sequence[str]]] = {
         "tests/unit/bridge/test_offsets_machine.py",
     ),
     "bridge.decisions": ("tests/unit/bridge/test_decisions.py",),
-    "workflows.life.rules": ("tests/unit/workflows/test_rules_table.py", "tests/unit/workflows/test_ledger.py"),
-    "workflows.life.ledger": ("tests/unit/workflows/test_ledger.py",),
-    "workflows.life.steps": ("tests/unit/workflows/test_rules_table.py", "tests/unit/workflows/test_ledger.py"),
+    "workflows.life.rules": _OF_RULES,
+    "workflows.life.ledger": ("tests/unit/workflows/test_ledger.py", "tests/unit/workflows/test_rules_table.py"),
+    "workflows.life.steps": _OF_RULES,
 }
 """The quickest first: the first one that fails is the end."""
 
-EQUIVALENT: Final[Mapping[tuple[str, str], str]] = {}
-"""Mistakes that change nothing anybody could see, by module and by what is said of them; and why."""
+EQUIVALENT: Final[Mapping[tuple[str, str, str], str]] = {
+    (
+        "bridge.engine.offset_set",
+        "if chunk[middle] - first == middle - begin:",
+        "'chunk[middle] - first': Add",
+    ): "as the next one",
+    (
+        "bridge.engine.settled_beyond",
+        'fits, pairs_min, pairs_max = "", 1, len(lengths) // 2 - 1',
+        "'len(lengths) // 2': Mult",
+    ): "more pairs than there are give the whole text, which is known not to fit",
+    (
+        "bridge.engine.offset_set",
+        "while outside - inside > 1:",
+        "'1': another constant",
+    ): "a run may come in two pieces, and whoever puts the chunks' runs together puts those together as well",
+}
+"""Mistakes that change nothing anybody could see, by module, line and what is said of them; and why."""

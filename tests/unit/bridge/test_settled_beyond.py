@@ -109,6 +109,24 @@ def test_much_more_than_fits_is_told_as_far_as_it_fits() -> None:
     assert back.end > 1_000_000
 
 
+def test_as_much_is_told_as_fits_and_not_one_run_less() -> None:
+    chances = random.Random(1)  # noqa: S311 -- no secret
+    bounds = [0]
+    for _ in range(40):
+        bounds.append(bounds[-1] + chances.randrange(1, 2**40))
+    beginnings = [SettledBeyond(tuple(bounds[: 1 + 2 * runs]), MARK) for runs in range(1, 21)]
+    texts = [encode(one, chars_max=10**6) for one in beginnings]
+    lengths = [len(text) for text in texts]
+    assert lengths == sorted(lengths)
+    for chars_max in range(lengths[-1] + 2):
+        fitting = [text for text in texts if len(text) <= chars_max]
+        assert encode(beginnings[-1], chars_max=chars_max) == (fitting[-1] if fitting else "")
+
+
+def test_the_text_is_as_long_as_a_broker_takes_by_default() -> None:
+    assert METADATA_CHARS_MAX == 4_096, "offset.metadata.max.bytes"
+
+
 def test_one_stuck_lane_needs_some_dozen_characters_however_much_waits_behind_it_and_is_settled_beyond() -> None:
     for waiting in (1, 1_000_000):
         told = settled_beyond([(10**12, 10**12 + waiting)], 10**12 + 2 * 10**6, MARK)
@@ -120,6 +138,7 @@ def test_no_more_runs_are_looked_at_than_are_told_of() -> None:
     runs = iter((offset, offset + 1) for offset in range(0, 2_000_000, 2))
     told = settled_beyond(runs, 2_000_000, MARK)
     assert told is not None
+    assert RUNS_MAX == 5_000, "measure what a commit costs before it is raised"
     assert (told.end, len(told.bounds)) == (2 * RUNS_MAX, 2 * RUNS_MAX + 1)
     assert next(runs) == (2 * RUNS_MAX + 2, 2 * RUNS_MAX + 3)
 
@@ -142,6 +161,8 @@ def test_no_more_runs_are_looked_at_than_are_told_of() -> None:
         "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x02\x02")).decode(),
         "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\xff" * 1_000)).decode(),
         "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x02" * (1 << 20))).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x02" * (1 << 19))).decode(),
+        "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x80" * 9 + b"\x01\x02")).decode(),
         "settled-beyond/1 " + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x02") + b"more").decode(),
     ],
 )
