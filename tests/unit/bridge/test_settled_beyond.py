@@ -150,6 +150,7 @@ def test_no_more_runs_are_looked_at_than_are_told_of() -> None:
         "settled-beyond/2 AAAA",
         "settled-beyond/1 ",
         "settled-beyond/1 not base64!",
+        "settled-beyond/1 \n" + base64.b64encode(zlib.compress(b"\x0a" + MARK + b"\x02\x02")).decode(),
         "settled-beyond/1 é",
         "settled-beyond/1 " + base64.b64encode(b"not packed").decode(),
         "settled-beyond/1 " + base64.b64encode(zlib.compress(b"")).decode(),
