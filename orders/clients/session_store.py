@@ -73,11 +73,15 @@ class SessionStore:
             await connection.execute(delete(sessions).where(sessions.c.digest.in_(kept)))
             await connection.execute(delete(sessions).where(sessions.c.digest.in_(ended)))
 
-    async def find(self, digest: bytes) -> SessionRecord | None:
+    async def find(self, digest: bytes, *, note_seen: bool = True) -> SessionRecord | None:
         """The session, if it is good, and notes that it was seen.
 
         It is not where it has ended, where nothing came of it for too long, and where the key that signed in is no
         longer good.
+
+        Args:
+            digest: of what the cookie holds.
+            note_seen: whether somebody asks for something, which keeps the session from ending for want of that.
         """
         statement = (
             select(sessions, (sessions.c.last_seen_at < func.now() - self._noted_every).label("note_due"))
@@ -94,7 +98,7 @@ class SessionStore:
             row = (await connection.execute(statement)).mappings().one_or_none()
             if row is None:
                 return None
-            if row["note_due"]:
+            if note_seen and row["note_due"]:
                 seen = update(sessions).where(sessions.c.digest == digest).values(last_seen_at=func.now())
                 await connection.execute(seen)
         names = ("digest", "caller_id", "name", "api_key_id", "created_at", "expires_at")

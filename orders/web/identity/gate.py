@@ -1,7 +1,9 @@
 """Everything by which callers are known, for one process: opened once, and asked at each request."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 from typing import Final
 
 import httpx
@@ -22,10 +24,13 @@ from orders.web.identity.sessions import Sessions
 from orders.web.identity.site import SESSION_COOKIE, Site
 from orders.web.identity.tokens import TokenChecker
 from orders.web.identity.who import DEVELOPMENT, Identity
+from orders.web.problems import Problem
 
 _NO_ADDRESS: Final = "unknown"
 """Of a connection that has none, as by a socket file."""
 _PROVIDER_CONNECTIONS_MAX: Final = 20
+LOOK_AGAIN_SECONDS: Final = 30.0
+"""How long a stream may go on at most whose caller would no longer be let in."""
 
 _log = structlog.get_logger("orders.identity")
 
@@ -95,6 +100,36 @@ class Gate:
         if self._tokens is None:
             raise refusals.credential("what was sent is no API key, and no OpenID provider's tokens are taken here")
         return await self._tokens.check(credential, address)
+
+    async def until_refused(self, connection: HTTPConnection, identity: Identity) -> None:
+        """Returns once a request that goes on for long, as a stream does, would no longer be let in.
+
+        Its key was revoked or has expired, its token has expired, or its session has ended: what comes on a stream is
+        no request of a person, and keeps no session from ending. Looked at every `LOOK_AGAIN_SECONDS`.
+
+        Args:
+            connection: the request.
+            identity: who it was let in for.
+        """
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            try:
+                if not await self._goes_on(connection, identity):
+                    return
+            except UnreachableError:
+                continue  # It cannot be told now.
+            except Problem as problem:
+                if problem.status == HTTPStatus.UNAUTHORIZED:
+                    return
+
+    async def _goes_on(self, connection: HTTPConnection, identity: Identity) -> bool:
+        if identity.via == "development":
+            return True
+        if identity.via == "session":
+            cookie = SESSION_COOKIE.read(connection, secure=self.site.is_secure(connection))
+            return cookie is not None and await self.sessions.goes_on(cookie)
+        now = await self._of_credential(connection.headers.getlist("authorization"), address_of(connection))
+        return now.roles >= identity.roles
 
     async def check_somebody_may_enter(self) -> None:
         """Says at the start who may do what, and refuses to start where that is nobody.

@@ -96,6 +96,17 @@ class Sessions:
             await self._tries.count(address, f"session {digest.hex()}")
         return None if session is None else Identity(session.name, session.role.included, "session", session.caller_id)
 
+    async def goes_on(self, value: str) -> bool:
+        """Whether the session of this cookie is good, looked up anew and without counting as a request.
+
+        Raises:
+            UnreachableError: Postgres does not answer.
+        """
+        if not _SHAPE.fullmatch(value):
+            return False
+        async with self._clients.database() as engine:
+            return await SessionStore(engine, idle=self._idle).find(_digest(value), note_seen=False) is not None
+
     async def end(self, value: str) -> None:
         """Ends the session of this cookie, in this process at once, in others once they have forgotten it.
 

@@ -190,7 +190,7 @@ def _page(
         unavailable=unavailable,
         provider_link=link,
         go_on=go_on,
-        stylesheet=None,
+        stylesheet=request.app.state.sign_in_stylesheet,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import httpx
 from fastapi import Depends, FastAPI
 from sqlalchemy import URL
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
 from orders.clients.opened import Clients, open_clients
 from orders.operations.api_keys import CreatedKey, create_key
@@ -43,6 +45,15 @@ def make_app(gate: Gate) -> FastAPI:
     @app.post("/approve")
     async def approve(identity: Annotated[Identity, Depends(requires(Role.APPROVER))]) -> dict[str, Any]:
         return _told(identity)
+
+    @app.get("/stream")
+    async def stream(request: Request, identity: Annotated[Identity, Depends(caller)]) -> StreamingResponse:
+        async def parts() -> AsyncIterator[str]:
+            yield "begun, "
+            await gate.until_refused(request, identity)
+            yield "ended"
+
+        return StreamingResponse(parts())
 
     install(app, gate)
     app.add_middleware(Guarded, requests_max=1_000)

@@ -1,5 +1,6 @@
 """Signing in to the console by API key: sessions begin, end, and are nobody else's."""
 
+import asyncio
 from hashlib import sha256
 
 import httpx
@@ -11,9 +12,10 @@ from orders.clients.session_store import SESSIONS_OF_A_CALLER_MAX
 from orders.operations.api_keys import revoke_key
 from orders.operations.key_text import new_key_text
 from orders.roles import Role
+from orders.web.identity import gate as gate_module
 from stack.endpoints import Endpoints
 from tests.helpers.system.waiting import assert_eventually
-from tests.integration.web.identity.api import RunningApi, running_api, settings_for, sign_in_by_key
+from tests.integration.web.identity.api import RunningApi, bearer, running_api, settings_for, sign_in_by_key
 
 COOKIE = "orders-session"
 
@@ -177,6 +179,30 @@ async def test_another_process_forgets_a_session_that_was_signed_out_here(
         assert not await is_signed_out(other)
         await browser.post("/console/sign-out")
         await assert_eventually(lambda: is_signed_out(other), 4)
+
+
+async def test_a_stream_ends_with_what_it_was_let_in_for_and_keeps_no_session_from_ending(
+    endpoints: Endpoints, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "LOOK_AGAIN_SECONDS", 0.2)
+    settings = settings_for(endpoints, engine.url, api_key_cache_seconds=0.5, session_idle_seconds=1)
+    async with running_api(settings) as api, api.browser() as browser:
+        by_key, other = await api.key("streaming"), await api.key("other")
+        await sign_in_by_key(browser, other.text)
+        streams = {
+            "key": asyncio.create_task(api.http.get("/stream", headers=bearer(by_key.text))),
+            "other key": asyncio.create_task(api.http.get("/stream", headers=bearer(other.text))),
+            "session": asyncio.create_task(browser.get("/stream")),
+        }
+        # Nobody asks for anything in this session: the open stream does not count.
+        ended, _ = await asyncio.wait(streams.values(), timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        assert ended == {streams["session"]}
+        await revoke_key(api.clients, by_key.record.key_id)
+        await asyncio.wait_for(streams["key"], 5)
+        assert not streams["other key"].done()
+        streams["other key"].cancel()
+        await asyncio.gather(streams["other key"], return_exceptions=True)
+        assert {streams[name].result().text for name in ("key", "session")} == {"begun, ended"}
 
 
 async def test_the_sessions_of_one_caller_are_bounded(api: RunningApi, engine: AsyncEngine) -> None:
