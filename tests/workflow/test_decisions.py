@@ -1,14 +1,19 @@
 """Decisions of people: who made them, on what they had seen of the order, and until when they were awaited."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from schemas.event_types import EventType
 from schemas.outbound import OrderStateChanged
 from schemas.states import OrderState, OrderStep
 from tests.helpers.system.waiting import assert_eventually
-from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, Bench
+from tests.workflow.workbench import time_skipping
+from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, Bench, running
+from workflows.names import order_workflow_id
 
 
 def validated(bench: Bench, order_id: str) -> OrderStateChanged:
@@ -18,6 +23,29 @@ def validated(bench: Bench, order_id: str) -> OrderStateChanged:
         if isinstance(one, OrderStateChanged) and one.state is OrderState.VALIDATED
     ]
     return event
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_bench(time_skipping_server: Path) -> AsyncIterator[Bench]:
+    """On a server of its own: where a run is terminated in a wrong moment, the server skips no time any more."""
+    async with await time_skipping.start(time_skipping_server) as environment:
+        async with running(Bench(environment)) as bench:
+            yield bench
+        bench.check()
+
+
+async def terminated(bench: Bench, order_id: str) -> None:
+    """Ends the order's run, once it has nothing under way but its wait."""
+    handle = bench.client.get_workflow_handle(order_workflow_id(order_id))
+
+    async def rests() -> bool:
+        description = await handle.describe()
+        return not description.raw_description.pending_activities
+
+    for _ in range(2):
+        await assert_eventually(rests)
+        await bench.status(order_id)  # Answered once all that came before is handled.
+    await handle.terminate("the test ends this run")
 
 
 async def awaits_approval(bench: Bench, order_id: str) -> None:
@@ -105,12 +133,13 @@ async def test_the_deadline_that_is_published_is_the_one_that_ends_the_order(ben
 
 
 async def test_a_run_that_recovers_an_order_awaits_approval_until_the_published_deadline(
-    bench: Bench, order_id: str
+    own_bench: Bench, order_id: str
 ) -> None:
+    bench = own_bench
     bench.new_policy(approval_timeout=timedelta(hours=2))
     await awaits_approval(bench, order_id)
     deadline = validated(bench, order_id).approval_deadline
-    await bench.handle(order_id).terminate()
+    await terminated(bench, order_id)
     await bench.env.sleep(timedelta(hours=1))
     await bench.send(order_id, CREATED, "created")
     assert (await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)).waits_until == deadline
@@ -125,10 +154,11 @@ async def test_a_run_that_recovers_an_order_awaits_approval_until_the_published_
     ("event_type", "end"), [(APPROVED, OrderState.COMPLETED), (ADDRESS, OrderState.EXPIRED)], ids=str
 )
 async def test_what_brings_an_order_back_after_its_time_still_counts(
-    bench: Bench, order_id: str, event_type: EventType, end: OrderState
+    own_bench: Bench, order_id: str, event_type: EventType, end: OrderState
 ) -> None:
+    bench = own_bench
     await awaits_approval(bench, order_id)
-    await bench.handle(order_id).terminate()
+    await terminated(bench, order_id)
     await bench.env.sleep(bench.policy.approval_timeout + timedelta(hours=1))
     came_back = await bench.send(order_id, event_type)
     assert (await bench.result(order_id)).state is end
