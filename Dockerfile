@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The service: `orders migrate`, `orders bridge`, `orders worker --queue ...`. Local servers and tests are not in it.
+# The service: `orders migrate`, `orders bridge`, `orders worker --queue ...`, `orders api`. Local servers and tests are not in it.
 
 FROM python:3.13.9-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -37,12 +37,13 @@ ENV PATH=/opt/orders/bin:$PATH \
     HEALTH_BIND_ADDRESS=0.0.0.0 \
     BRIDGE_HEALTH_PORT=8081 \
     BRIDGE_DEAD_LETTERS_LIMIT_ACTION=wait \
-    WORKER_HEALTH_PORT=8082
+    WORKER_HEALTH_PORT=8082 \
+    API_HEALTH_PORT=8083
 WORKDIR /opt/orders
 USER 10001:10001
-# /livez and /readyz of the process that runs: `orders health bridge` or `orders health worker`, as docker-compose.yml asks.
+# /livez and /readyz of the process that runs: `orders health` and its name, as docker-compose.yml asks.
 # No HEALTHCHECK here, where the command is not known.
-EXPOSE 8081 8082
+EXPOSE 8000 8081 8082 8083
 # `docker stop` sends this; the process then drains, and ends within 25 s.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["orders"]

@@ -39,6 +39,7 @@ fmt: ## format the code
 contract: ## renew docs/contract from the models
 	@$(RUN) python -m schemas.contract docs/contract
 	@$(RUN) python -m workflows.life.event_table docs/contract/state-event-table.md
+	@$(RUN) python -m orders.web.contract docs/contract/openapi.json
 
 record-histories: ## renew the recorded workflow histories, after a change that is meant
 	@$(RUN) python -m tests.replay.record

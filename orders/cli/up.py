@@ -13,16 +13,17 @@ from orders.processes.running import stop_on_signals
 
 app = command_app()
 
-STOP_TIMEOUT_SECONDS = 90.0
-"""Bound of the whole stop: three processes one after the other, each of which ends within 26 s or is killed."""
+STOP_TIMEOUT_SECONDS = 115.0
+"""Bound of the whole stop: four processes one after the other, each of which ends within 26 s or is killed."""
 
 
 @app.command()
 def up() -> None:
     """Run everything on this machine until Ctrl-C.
 
-    Servers (started, or found running), tables and topics, a bridge and a worker for each task queue; what dies of
-    what it started is started again. Prints the addresses, and lines to paste for sending messages by hand.
+    Servers (started, or found running), tables and topics, a bridge, a worker for each task queue, the REST API and
+    the console; what dies of what it started is started again. Prints the addresses, and lines to paste for sending
+    messages by hand.
 
     Ctrl-C ends everything it started, and then ends with 0; so do SIGTERM and a closed terminal. 1: a process kept
     dying and was given up.
@@ -40,7 +41,7 @@ def up() -> None:
 
 async def _run(servers: LocalServers, terminal: Terminal) -> None:
     stop = asyncio.Event()
-    supervisor = processes(servers, terminal, log_dir=servers.log_dir)
+    supervisor = processes(servers, terminal, log_dir=servers.log_dir, with_api=True)
     with stop_on_signals(stop, within_seconds=STOP_TIMEOUT_SECONDS):
         running = asyncio.create_task(supervisor.run(stop), name="supervisor")
         keeping = asyncio.create_task(keep_servers(servers, terminal), name="servers")
@@ -60,6 +61,8 @@ def _introduce(servers: LocalServers, terminal: Terminal) -> None:
     """Says where everything is, and how to send a message by hand."""
     settings = servers.settings
     addresses = {
+        "Console": f"{servers.api_url}/console",
+        "REST API": f"{servers.api_url}  documentation {servers.api_url}/docs",
         "Kafka": settings.kafka_bootstrap_servers,
         "Temporal": f"{settings.temporal_host}  namespace {settings.temporal_namespace}",
         "Temporal UI": settings.temporal_ui_url,

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -23,14 +24,16 @@ from stack.paths import stack_dir
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 
 BRIDGE: Final = "bridge"
+API: Final = "api"
 WORKERS: Final = {
     f"worker {ORDER_TASK_QUEUE}": ORDER_TASK_QUEUE,
     f"worker {SHIPPING_TASK_QUEUE}": SHIPPING_TASK_QUEUE,
 }
 
 SERVERS_LOOKED_AT_EVERY_SECONDS: Final = 1.0
+PORTS_TRIED_MAX: Final = 20
 
-_READY_EVENTS: Final = ('"bridge.partitions.assigned"', '"worker.started"')
+_READY_EVENTS: Final = ('"bridge.partitions.assigned"', '"worker.started"', '"api.started"')
 """What the processes log once they work."""
 
 
@@ -43,6 +46,16 @@ class LocalServers:
     log_dir: Path
     defaults: Mapping[str, str]
     """Settings for our own processes here, where the person has set nothing else."""
+
+    @property
+    def api_url(self) -> str:
+        """Where the API and the console are, for a browser on this machine."""
+        host = _EVERY_ADDRESS.get(self.settings.api_host, self.settings.api_host)
+        port = self.defaults.get("API_PORT", self.settings.api_port)
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
 
 
 @contextmanager
@@ -96,18 +109,25 @@ async def keep_servers(servers: LocalServers, terminal: Terminal) -> None:
 
 
 def processes(
-    servers: LocalServers, terminal: Terminal, *, log_dir: Path, quiet: bool = False, **more: str
+    servers: LocalServers,
+    terminal: Terminal,
+    *,
+    log_dir: Path,
+    quiet: bool = False,
+    with_api: bool = False,
+    **more: str,
 ) -> Supervisor:
-    """The bridge and a worker for each task queue, to be kept running.
+    """The bridge and a worker for each task queue, to be kept running, and the API where it is wanted.
 
     Args:
         servers: what they talk to.
         terminal: where their lines and fates are shown, and that all of them are ready.
         log_dir: for each one's whole output.
         quiet: whether their lines are not shown, only their fates.
+        with_api: whether the API and the console run as well.
         more: further settings of theirs.
     """
-    missing = {BRIDGE, *WORKERS}
+    missing = {BRIDGE, *WORKERS, *([API] if with_api else [])}
 
     def take_line(name: str, text: str) -> None:
         if not quiet and (line := readable_line(text)) is not None:
@@ -115,10 +135,15 @@ def processes(
         if name in missing and any(event in text for event in _READY_EVENTS):
             missing.discard(name)
             if not missing:
-                terminal.say("[green]ready[/green]: the bridge has its partitions, and a worker serves each task queue")
+                served = f", and the API answers at {servers.api_url}" if with_api else ""
+                terminal.say(
+                    f"[green]ready[/green]: the bridge has its partitions, and a worker serves each task queue{served}"
+                )
 
     return Supervisor(
         children=[
+            # The first to be told to stop: it sends no more to the others.
+            *([Child(API, ("api",))] if with_api else []),
             Child(BRIDGE, ("bridge",)),
             *(Child(name, ("worker", "--queue", queue)) for name, queue in WORKERS.items()),
         ],
@@ -145,7 +170,19 @@ def _defaults(settings: Settings, instance_id: str) -> dict[str, str]:
         defaults["BRIDGE_INSTANCE_ID"] = instance_id
     if not settings.model_fields_set & {"bridge_session_timeout_seconds", "bridge_heartbeat_interval_seconds"}:
         defaults["BRIDGE_SESSION_TIMEOUT_SECONDS"] = "10"
+    if "api_port" not in settings.model_fields_set:
+        defaults["API_PORT"] = str(_free_port_from(settings.api_host, settings.api_port))
     return defaults
+
+
+def _free_port_from(host: str, first: int) -> int:
+    """The first port from this one on that nobody listens on, so that two `orders up` run side by side."""
+    for port in range(first, first + PORTS_TRIED_MAX):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried, suppress(OSError):
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind((host, port))
+            return port
+    raise OrdersError(f"no port from {first} on is free for the API: set API_PORT to one that is")
 
 
 def _endpoint_variables(settings: Settings) -> dict[str, str]:

@@ -13,8 +13,9 @@ from orders.settings import Settings
 from orders.web.app import make_app
 from orders.web.context import WebContext
 from orders.web.identity import open_gate
+from orders.web.replays import ReplayDesk
 from orders.web.server import address_of, listening_socket, serve
-from orders.web.streams import EventFeed
+from orders.web.streams import LiveFeed
 
 _log = structlog.get_logger("orders.api")
 
@@ -30,8 +31,9 @@ async def run_api(settings: Settings, stop: asyncio.Event) -> ExitStatus:
     with listening_socket(settings) as listening:
         async with open_clients(settings, lasting=True) as clients, open_gate(clients) as gate:
             await gate.check_somebody_may_enter()
-            feed = EventFeed(clients, streams_max=settings.api_streams_max)
-            context = WebContext(clients, Reachability(clients), feed, stop)
+            feed = LiveFeed(clients, streams_max=settings.api_streams_max)
+            replays = ReplayDesk(clients)
+            context = WebContext(clients, Reachability(clients), feed, replays, stop)
             where = (settings.health_bind_address, settings.api_health_port, api_checks(context.servers))
             async with health_server(*where, setting="API_HEALTH_PORT"):
                 following = asyncio.create_task(feed.run(), name="event feed")
@@ -40,5 +42,5 @@ async def run_api(settings: Settings, stop: asyncio.Event) -> ExitStatus:
                     await serve(make_app(context, gate), settings, listening, stop)
                 finally:
                     following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
+                    await asyncio.gather(following, replays.close(), return_exceptions=True)
     return ExitStatus.OK

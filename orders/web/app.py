@@ -4,7 +4,9 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from orders.web import documentation
 from orders.web.api import router as api
+from orders.web.api.openapi import describe_itself
 from orders.web.context import WebContext
 from orders.web.handlers import answer_errors_as_problems
 from orders.web.identity import Gate, install
@@ -31,7 +33,10 @@ def make_app(context: WebContext, gate: Gate) -> FastAPI:
     )
     app.state.context = context
     answer_errors_as_problems(app)
+    describe_itself(app)
     app.include_router(api)
+    app.include_router(documentation.router)
+    app.routes.append(documentation.assets())
     install(app, gate)
     app.add_middleware(Guarded, requests_max=context.settings.api_requests_max)
     return app

@@ -1,8 +1,10 @@
 """What every route and page needs: settings, clients of the servers, and whether the process is about to stop."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -10,7 +12,13 @@ from starlette.requests import HTTPConnection
 from orders.clients.opened import Clients
 from orders.operations.reachability import Reachability
 from orders.settings import Settings
-from orders.web.streams import EventFeed
+from orders.web.problems import Problem
+from orders.web.replays import ReplayDesk
+from orders.web.streams import LiveFeed
+
+SCANS_MAX: Final = 3
+"""Topics of Kafka are read from end to end by so many requests at once."""
+SCAN_WAIT_SECONDS: Final = 10.0
 
 
 @dataclass(slots=True)
@@ -19,14 +27,33 @@ class WebContext:
 
     clients: Clients
     servers: Reachability
-    feed: EventFeed
+    feed: LiveFeed
+    replays: ReplayDesk
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process begins to stop. Whatever waits or streams ends then, at once."""
+    _scans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SCANS_MAX))
 
     @property
     def settings(self) -> Settings:
         """The process's settings."""
         return self.clients.settings
+
+    @asynccontextmanager
+    async def scanning(self) -> AsyncIterator[None]:
+        """Around what reads whole topics of Kafka, of which few are read at once.
+
+        Raises:
+            Problem: the others took too long.
+        """
+        try:
+            async with asyncio.timeout(SCAN_WAIT_SECONDS):
+                await self._scans.acquire()
+        except TimeoutError:
+            raise Problem("overloaded", "others are reading Kafka's topics") from None
+        try:
+            yield
+        finally:
+            self._scans.release()
 
 
 def context_of(connection: HTTPConnection) -> WebContext:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from activities.adapters.postgres.event_log import LoggedEvent
 from orders.errors import OrdersError
-from orders.web.streams import EventFeed, Subscription
+from orders.web.streams import Subscription
 from orders.web.waiting import gone
 
 MEDIA_TYPE: Final = "text/event-stream"
@@ -24,14 +24,15 @@ reads on for no longer."""
 _RECONNECT_MS: Final = 1_000
 _RETRY_SECONDS: Final = 1.0
 
-Frame = Callable[[LoggedEvent], bytes]
-"""What a stream sends for an event; nothing where the event does not concern it."""
+Frame = Callable[[LoggedEvent, str], bytes]
+"""What a stream sends for an event under an id, which the client gives back as ``Last-Event-ID``; nothing where the
+event does not concern it."""
 
 
-def event_frame(event: LoggedEvent, identity: int) -> bytes:
-    """An event as it was published, under an id that the client gives back as ``Last-Event-ID``."""
+def event_frame(event: LoggedEvent, position: str) -> bytes:
+    """An event as it was published."""
     # The payload is JSON on one line: the line ends within its texts are escaped.
-    return f"id: {identity}\nevent: {event.type}\ndata: {event.payload_json}\n\n".encode()
+    return f"id: {position}\nevent: {event.type}\ndata: {event.payload_json}\n\n".encode()
 
 
 class EventStream(Response):
@@ -56,23 +57,25 @@ class EventStream(Response):
 
     @classmethod
     async def open(
-        cls, feed: EventFeed, order_id: str | None, after: int | None, frame: Frame, stopping: asyncio.Event
+        cls,
+        subscribing: AbstractAsyncContextManager[Subscription],
+        stopping: asyncio.Event,
+        *,
+        frame: Frame = event_frame,
     ) -> "EventStream":
         """A stream that has subscribed already, so that what is wrong is told by a status.
 
         Args:
-            feed: whose events.
-            order_id: of which order; None for all.
-            after: what the client has had; see `EventFeed.subscription`.
-            frame: makes of an event what is sent.
+            subscribing: to what; see `LiveFeed`.
             stopping: ends the stream.
+            frame: makes of an event what is sent.
 
         Raises:
-            Problem: too many streams are open.
+            Problem: `LiveFeed` says why.
             UnreachableError: Postgres does not answer.
         """
         async with AsyncExitStack() as resources:
-            subscription = await resources.enter_async_context(feed.subscription(order_id, after))
+            subscription = await resources.enter_async_context(subscribing)
             return cls(subscription, resources.pop_all(), frame, stopping)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,7 +109,7 @@ class EventStream(Response):
                 if not coming.done():
                     await send({"type": "http.response.body", "body": b": \n\n", "more_body": True})
                     continue
-                frames = b"".join(map(self._frame, coming.result()))
+                frames = b"".join(self._frame(one, self._subscription.position_of(one)) for one in coming.result())
                 coming = asyncio.create_task(self._next(), name="stream's next events")
                 if frames:
                     await send({"type": "http.response.body", "body": frames, "more_body": True})

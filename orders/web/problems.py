@@ -94,6 +94,9 @@ PROBLEM_TYPES: Final[dict[str, ProblemType]] = {
         406, "The answer has no form that Accept names", "Accept application/json, or text/event-stream for a stream."
     ),
     "body_too_slow": ProblemType(408, "The body did not come in time", "Send the request again."),
+    "position_unknown": ProblemType(
+        410, "There is no such place in the stream", "Look at the orders as they are now, and begin the stream anew."
+    ),
     "event_refused": ProblemType(409, "The order's workflow refused it", "The detail says why; look at the order."),
     "order_changed": ProblemType(
         412, "The order has changed since it was looked at", "Look at the order again, then decide anew."

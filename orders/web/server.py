@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 from typing import Final
@@ -45,6 +46,8 @@ def listening_socket(settings: Settings) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        # Already now: who is told the address may connect, and is served as soon as the server runs.
+        listening.listen(_BACKLOG)
     except OSError as error:
         raise WrongSettingsError(
             f"cannot listen on {host}:{port} ({error.strerror or error}): set API_HOST and API_PORT to an address of "
@@ -68,6 +71,8 @@ async def serve(app: ASGIApp, settings: Settings, listening: socket.socket, stop
         listening: where.
         stopping: ends the server. The application ends its waits and streams by the same event.
     """
+    # Its lines of starting and stopping are ours already.
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     trusted = settings.api_trusted_proxies
     config = uvicorn.Config(
         app,

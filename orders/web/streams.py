@@ -5,6 +5,7 @@ table again where it was too slow to take all of that. It keeps no more than `OF
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,34 +24,50 @@ POLL_SECONDS: Final = 0.2
 _POLL_SOON_SECONDS: Final = 0.03
 """While a transaction may yet fill a hole; it ends in milliseconds."""
 _RETRY_SECONDS: Final = 1.0
-_BEGIN_SECONDS_MAX: Final = 20.0
-"""Longer than the longest wait for writers (`HOLE_SECONDS_MAX`)."""
+HOLE_SECONDS_MAX: Final = 15.0
+"""A writer of ours has ended by then, one that stopped too (activities/adapters/postgres/engine.py: 3.5 s, and 10 s
+idle). What still holds the table is something else, such as a long clean-up, and draws no positions."""
+_BEGIN_SECONDS_MAX: Final = 5.0
 PAGE_EVENTS: Final = 500
 OFFERS_MAX: Final = 1_000
 """Most events that wait for one stream's client."""
-HOLE_SECONDS_MAX: Final = 15.0
-"""A writer of ours has ended by then, one that stopped too (activities/adapters/postgres/engine.py: 3.5 s, and 10 s
-idle). What still holds the table is something else, such as a long clean-up, and draws no numbers."""
 
 _log = structlog.get_logger("orders.api")
 
 
-class Subscription:
-    """What one stream has had, and what waits for it.
+class Subscription(ABC):
+    """What one stream has had, and what waits for it."""
 
-    Args:
-        feed: whose events.
-        order_id: of this order, whose sequence is then the position; None for all orders, by their place in the log.
-        position: what the client has had already.
-    """
-
-    def __init__(self, feed: "EventFeed", order_id: str | None, position: int) -> None:
-        self.order_id = order_id
-        self.position = position
-        self._feed = feed
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
         self._offers: deque[LoggedEvent] = deque()
         self._offered = asyncio.Event()
         self._must_read = True
+
+    @property
+    @abstractmethod
+    def position(self) -> str:
+        """What the client has had, as it says so when it comes again."""
+
+    @abstractmethod
+    def position_of(self, event: LoggedEvent) -> str:
+        """The position of a client that has had this event."""
+
+    @abstractmethod
+    async def _page(self) -> Sequence[LoggedEvent]:
+        """The first events in the table that the client has not had."""
+
+    @abstractmethod
+    def _is_old(self, event: LoggedEvent) -> bool:
+        """Whether the client has had an event."""
+
+    @abstractmethod
+    def _is_next(self, event: LoggedEvent) -> bool:
+        """Whether nothing is missing before an event that the client has not had."""
+
+    @abstractmethod
+    def _advance(self, event: LoggedEvent) -> None:
+        """Notes that the client has had all up to an event."""
 
     def offer(self, event: LoggedEvent) -> None:
         """Takes an event that has just been recorded."""
@@ -61,10 +78,6 @@ class Subscription:
             self._offers.append(event)
         self._offered.set()
 
-    def position_of(self, event: LoggedEvent) -> int:
-        """What the event counts as here."""
-        return event.position if self.order_id is None else event.sequence
-
     async def next(self) -> Sequence[LoggedEvent]:
         """The next events, at least one, as soon as there are any; may be cancelled without losing one.
 
@@ -74,20 +87,21 @@ class Subscription:
         while True:
             if self._must_read:
                 fresh = await self._read()
+                if fresh:
+                    self._advance(fresh[-1])
             else:
                 fresh = self._take()
             if fresh:
-                self.position = self.position_of(fresh[-1])
                 return fresh
             if not self._must_read and not self._offers:
                 self._offered.clear()
                 await self._offered.wait()
 
     async def _read(self) -> Sequence[LoggedEvent]:
-        # First, as what is offered from here on is kept; what the table has too is then left out by its position.
+        # First, as what is offered from here on is kept; what the table has too is left out then.
         self._must_read = False
         try:
-            page = await self._feed.read(self)
+            page = await self._page()
         except BaseException:
             self._must_read = True
             raise
@@ -96,31 +110,111 @@ class Subscription:
 
     def _take(self) -> Sequence[LoggedEvent]:
         taken: list[LoggedEvent] = []
-        position = self.position
         while self._offers:
             event = self._offers.popleft()
-            here = self.position_of(event)
-            if here <= position:
+            if self._is_old(event):
                 continue
-            if self.order_id is not None and here != position + 1:
-                # An order's events have no gaps: one was never offered here, and is in the table.
+            if not self._is_next(event):
+                # It was never offered here, and is in the table.
                 self._must_read = True
                 break
             taken.append(event)
-            position = here
+            self._advance(event)
         return taken
+
+
+class OrderSubscription(Subscription):
+    """The events of one order, whose position is its sequence, without gaps.
+
+    Args:
+        clients: lead to the database.
+        order_id: which order.
+        sequence: of the last event that the client has had; 0 for none.
+    """
+
+    def __init__(self, clients: Clients, order_id: str, sequence: int) -> None:
+        super().__init__(clients)
+        self._order_id = order_id
+        self._sequence = sequence
+
+    @property
+    def position(self) -> str:
+        """The sequence."""
+        return str(self._sequence)
+
+    def position_of(self, event: LoggedEvent) -> str:
+        """Its sequence."""
+        return str(event.sequence)
+
+    async def _page(self) -> Sequence[LoggedEvent]:
+        async with self._clients.order_reader() as reader:
+            stored = await reader.events(self._order_id, after_sequence=self._sequence, limit=PAGE_EVENTS)
+        return [LoggedEvent(0, one.order_id, one.sequence, one.type, one.payload_json) for one in stored]
+
+    def _is_old(self, event: LoggedEvent) -> bool:
+        return event.sequence <= self._sequence
+
+    def _is_next(self, event: LoggedEvent) -> bool:
+        return event.sequence == self._sequence + 1
+
+    def _advance(self, event: LoggedEvent) -> None:
+        self._sequence = event.sequence
+
+
+class AllSubscription(Subscription):
+    """The events of all orders, by their place in the feed.
+
+    Args:
+        clients: lead to the database.
+        feed: says up to where nothing is missing in the table that may yet come.
+        position: of the last event that the client has had; None for where the feed is when it begins.
+    """
+
+    def __init__(self, clients: Clients, feed: "LiveFeed", position: int | None) -> None:
+        super().__init__(clients)
+        self._feed = feed
+        self._position = position or 0
+        self._from_now_on = position is None
+
+    def begin(self) -> None:
+        """Begins, where the client has had nothing, with what comes from now on."""
+        if self._from_now_on:
+            self._position = self._feed.settled
+
+    @property
+    def position(self) -> str:
+        """The place in the feed."""
+        return str(self._position)
+
+    def position_of(self, event: LoggedEvent) -> str:
+        """Its place in the feed."""
+        return str(event.position)
+
+    async def _page(self) -> Sequence[LoggedEvent]:
+        settled = self._feed.settled
+        async with self._clients.order_reader() as reader:
+            return await reader.log.after(self._position, until=settled, limit=PAGE_EVENTS)
+
+    def _is_old(self, event: LoggedEvent) -> bool:
+        return event.position <= self._position
+
+    def _is_next(self, event: LoggedEvent) -> bool:  # noqa: ARG002 - the feed offers all, in order
+        return True
+
+    def _advance(self, event: LoggedEvent) -> None:
+        self._position = event.position
 
 
 @dataclass(frozen=True, slots=True)
 class _Hole:
-    """Numbers that are missing, up to a position, and who may yet bring them."""
+    """Positions that are missing, up to one that is not, and who may yet bring them."""
 
     until: int
     writers: frozenset[str]
     seen_at: float
 
 
-class EventFeed:
+class LiveFeed:
     """Follows the audit table while anybody wants to know, and offers each event to every stream that it concerns.
 
     Args:
@@ -135,79 +229,93 @@ class EventFeed:
         self._of_order: dict[str, set[Subscription]] = defaultdict(set)
         self._count = 0
         self._wanted = asyncio.Event()
-        self._settled: int | None = None
-        """Of every position up to this one, the event was offered or never will be there. None while nobody listens."""
         self._began = asyncio.Event()
+        """Set while the feed follows: all that is recorded from then on is offered."""
+        self.settled = 0
+        """Of every position up to this one the event was offered, or is in the table, or never will be there."""
         self._hole: _Hole | None = None
 
     # For streams -----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def subscription(self, order_id: str | None, after: int | None) -> AsyncIterator[Subscription]:
-        """Events behind a position, for as long as the block lasts.
+    async def of_order(self, order_id: str, after: int = 0) -> AsyncIterator[Subscription]:
+        """One order's events, for as long as the block lasts.
 
         Args:
-            order_id: of which order; None for all.
-            after: the sequence, or for all orders the position, that the client has had. None: an order's beginning; of
-                all orders, what happens from now on.
+            order_id: which order; nothing need be known of it yet.
+            after: the sequence that the client has had; 0 for none.
 
         Raises:
-            Problem: there are too many.
+            Problem: there are too many subscriptions.
             UnreachableError: Postgres does not answer.
         """
+        subscription = OrderSubscription(self._clients, order_id, after)
+        listeners = self._of_order[order_id]
+        try:
+            async with self._listening(subscription, listeners):
+                yield subscription
+        finally:
+            if not listeners:
+                self._of_order.pop(order_id, None)
+
+    @asynccontextmanager
+    async def of_all(self, after: int | None = None) -> AsyncIterator[Subscription]:
+        """All orders' events, for as long as the block lasts.
+
+        Args:
+            after: the position that the client has had; None for what happens from now on.
+
+        Raises:
+            Problem: there are too many subscriptions, or the position is none of this database.
+            UnreachableError: Postgres does not answer.
+        """
+        subscription = AllSubscription(self._clients, self, after)
+        async with self._listening(subscription, self._of_all):
+            subscription.begin()
+            if after is not None and after > self.settled:
+                await self._check(after)
+            yield subscription
+
+    async def position(self) -> int:
+        """Where the events of all orders are now: `of_all` brings what is recorded from here on.
+
+        Raises:
+            Problem: there are too many subscriptions.
+            UnreachableError: Postgres does not answer.
+        """
+        async with self.of_all() as now:
+            return int(now.position)
+
+    async def _check(self, after: int) -> None:
+        """Another process of ours may be ahead of this one by a moment; another database's positions say nothing."""
+        async with self._clients.order_reader() as reader:
+            if after > await reader.log.last_position():
+                raise Problem("position_unknown", "this database has not come to this position: it was restored?")
+
+    @asynccontextmanager
+    async def _listening(self, subscription: Subscription, listeners: set[Subscription]) -> AsyncIterator[None]:
         if self._count >= self._streams_max:
             raise Problem("overloaded", f"{self._streams_max} streams are open")
-        subscription = Subscription(self, order_id, after or 0)
-        listeners = self._of_all if order_id is None else self._of_order[order_id]
         self._count += 1
         listeners.add(subscription)
         self._wanted.set()
         try:
-            if order_id is None:
-                subscription.position = await self._begin_of_all(after)
-            yield subscription
+            await self._wait_until_followed()
+            yield
         finally:
             self._count -= 1
             listeners.discard(subscription)
-            if order_id is not None and not listeners:
-                self._of_order.pop(order_id, None)
 
-    async def position(self) -> int:
-        """Where the log of all orders is now: what is recorded from here on comes behind it.
-
-        Raises:
-            UnreachableError: Postgres does not answer.
-        """
-        async with self.subscription(None, None) as now:
-            return now.position
-
-    async def read(self, subscription: Subscription) -> tuple[LoggedEvent, ...]:
-        """A page of what the subscription has not had, from the table."""
-        after = subscription.position
+    async def _wait_until_followed(self) -> None:
+        """Before a subscription reads the table for the first time: what comes after its reading is then offered."""
         async with self._clients.order_reader() as reader:
-            if subscription.order_id is None:
-                return await reader.log.after(after, until=self._settled or 0, limit=PAGE_EVENTS)
-            stored = await reader.events(subscription.order_id, after_sequence=after, limit=PAGE_EVENTS)
-        return tuple(LoggedEvent(0, one.order_id, one.sequence, one.type, one.payload_json) for one in stored)
-
-    async def _begin_of_all(self, after: int | None) -> int:
-        if not self._began.is_set():
-            # Asked first by ourselves: the feed would wait for Postgres, and the client wants to hear of it.
-            async with self._clients.order_reader() as reader:
-                await reader.log.last_position()
-            try:
-                async with asyncio.timeout(_BEGIN_SECONDS_MAX):
-                    await self._began.wait()
-            except TimeoutError:
-                raise UnreachableError("Postgres does not say where the log of events ends") from None
-        settled = self._settled or 0
-        if after is None:
-            return settled
-        if after > settled:
-            async with self._clients.order_reader() as reader:
-                # Another process of ours may be ahead by a moment; a position of another database says nothing here.
-                return after if after <= await reader.log.last_position() else settled
-        return after
+            # The feed waits for a Postgres that is away; a client wants to hear of it.
+            await reader.log.last_position()
+        try:
+            async with asyncio.timeout(HOLE_SECONDS_MAX + _BEGIN_SECONDS_MAX):
+                await self._began.wait()
+        except TimeoutError:
+            raise UnreachableError("Postgres does not say where the log of events ends") from None
 
     # Following -------------------------------------------------------------------------------------------------------
 
@@ -217,8 +325,8 @@ class EventFeed:
         while True:
             await self._wanted.wait()
             try:
-                if self._settled is None:
-                    self._settled = await self._present()
+                if not self._began.is_set():
+                    self.settled = await self._present()
                     self._began.set()
                 pause = await self._look()
                 is_away = False
@@ -230,7 +338,7 @@ class EventFeed:
             if not self._count:
                 self._wanted.clear()
                 self._began.clear()
-                self._settled = self._hole = None
+                self._hole = None
 
     async def _present(self) -> int:
         """The end of the log, once all that was being written before it is there."""
@@ -246,17 +354,19 @@ class EventFeed:
 
     async def _look(self) -> float:
         """Offers what is new, and returns how long to wait before the next look."""
-        settled = self._settled or 0
         async with self._clients.order_reader() as reader:
-            found = await reader.log.after(settled, limit=PAGE_EVENTS)
-            if found and found[-1].position != settled + len(found):
-                settled_until = await self._settled_until(reader.log, found)
+            found = await reader.log.after(self.settled, limit=PAGE_EVENTS)
+            if found and found[-1].position != self.settled + len(found):
+                until = await self._settled_until(reader.log, found)
                 # Again, for what was committed between the two: all of it is there now.
-                found = await reader.log.after(settled, until=settled_until, limit=PAGE_EVENTS)
+                found = await reader.log.after(self.settled, until=until, limit=PAGE_EVENTS)
         for event in found:
-            self._settled = event.position
-            self._offer(event)
-        if self._hole is not None and self._hole.until <= (self._settled or 0):
+            self.settled = event.position
+            for subscription in self._of_all:
+                subscription.offer(event)
+            for subscription in self._of_order.get(event.order_id, ()):
+                subscription.offer(event)
+        if self._hole is not None and self._hole.until <= self.settled:
             self._hole = None
         if len(found) >= PAGE_EVENTS:
             return 0
@@ -274,13 +384,7 @@ class EventFeed:
         elif not hole.writers & writers or now - hole.seen_at > HOLE_SECONDS_MAX:
             self._hole = None
             return hole.until
-        return _end_of_run(self._settled or 0, found)
-
-    def _offer(self, event: LoggedEvent) -> None:
-        for subscription in self._of_all:
-            subscription.offer(event)
-        for subscription in self._of_order.get(event.order_id, ()):
-            subscription.offer(event)
+        return _end_of_run(self.settled, found)
 
 
 def _end_of_run(settled: int, found: Sequence[LoggedEvent]) -> int:

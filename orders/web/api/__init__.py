@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from orders.web.api import journal, listing, orders, results, root
+from orders.web.api import dead_letters, decisions, explanations, inbound, journal, listing, orders, results, root
 
 router = APIRouter()
-for _part in (root, listing, results, journal, orders):
+for _part in (root, decisions, inbound, listing, results, journal, explanations, orders, dead_letters):
     router.include_router(_part.router)

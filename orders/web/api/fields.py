@@ -12,6 +12,9 @@ from schemas.states import InboundOutcome, OrderState, OrderStep, ReasonCode
 OrderId = Annotated[str, Path(pattern=IDENTIFIER_PATTERN, description="The order's id.", examples=["order-001"])]
 
 
+MOST = "How many at most."
+
+
 class Answer(BaseModel):
     """A model of what the API answers: each field is always there, as null where there is nothing to say."""
 

@@ -5,30 +5,28 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from activities.adapters.postgres.event_log import LoggedEvent
 from orders.errors import NotFoundError
 from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
-from orders.web.api.fields import Answer, OrderId
+from orders.web.api.fields import MOST, Answer, OrderId
 from orders.web.context import Web, WebContext
-from orders.web.event_stream import MEDIA_TYPE, EventStream, event_frame
+from orders.web.event_stream import MEDIA_TYPE, EventStream
 from orders.web.identity import Role, requires
-from orders.web.problems import Problem
-from schemas.outbound import OrderAddressChanged, OrderEventRejected, OrderStateChanged
+from orders.web.problems import FieldError, Problem
+from schemas.outbound import OutboundEvent
 
 router = APIRouter(tags=["events"], dependencies=[Depends(requires(Role.VIEWER))])
 
 EVENTS_MAX: Final = 1_000
 _POSITION_MAX: Final = 2**63 - 1
-
-Event = OrderStateChanged | OrderAddressChanged | OrderEventRejected
+_SEQUENCE_MAX: Final = 2**31 - 1
 
 
 class Journal(Answer):
     """A part of an order's journal."""
 
     order_id: str
-    events: list[Event]
+    events: list[OutboundEvent]
     """In the order of their sequence, as they were published."""
     next_after: int | None
     """Ask on with this as `after`; null where there are no more yet."""
@@ -40,7 +38,7 @@ LastEventId = Annotated[
 ]
 After = Annotated[
     int | None,
-    Query(ge=0, le=_POSITION_MAX, description="Only what is behind this; for a stream, as Last-Event-ID, which wins."),
+    Query(ge=0, le=_SEQUENCE_MAX, description="Only what is behind this; for a stream, as Last-Event-ID, which wins."),
 ]
 _STREAM: Final[dict[str, Any]] = {
     MEDIA_TYPE: {
@@ -67,12 +65,12 @@ async def order_events(
     web: Web,
     *,
     after: After = None,
-    limit: Annotated[int, Query(ge=1, le=EVENTS_MAX)] = EVENTS_MAX,
+    limit: Annotated[int, Query(ge=1, le=EVENTS_MAX, description=MOST)] = EVENTS_MAX,
     last_event_id: LastEventId = None,
 ) -> Any:
     """With `Accept: text/event-stream` a stream that begins at the order's first event, or behind `Last-Event-ID`."""
     if wants_stream(request):
-        return await _order_stream(web, order_id, position_of(last_event_id, after))
+        return await _order_stream(web, order_id, _position(last_event_id, after, _SEQUENCE_MAX))
     async with web.clients.order_reader() as reader:
         stored = await reader.events(order_id, after_sequence=after or 0, limit=limit)
         if not stored and await reader.journal(order_id) is None:
@@ -89,13 +87,21 @@ async def order_events(
     summary="A stream of what happens to all orders",
     operation_id="streamEvents",
     response_class=Response,
-    responses={200: {"description": "A stream", "content": _STREAM}, **_PROBLEMS},
+    responses={200: {"description": "A stream", "content": _STREAM}, **_PROBLEMS, **problems("position_unknown")},
 )
-async def all_events(request: Request, web: Web, *, after: After = None, last_event_id: LastEventId = None) -> Any:
-    """Begins with what happens from now on, or behind `Last-Event-ID`; 0 is the beginning of the journal."""
+async def all_events(
+    request: Request,
+    web: Web,
+    *,
+    after: Annotated[
+        int | None, Query(ge=0, le=_POSITION_MAX, description="As Last-Event-ID, which wins; 0 is before all.")
+    ] = None,
+    last_event_id: LastEventId = None,
+) -> Any:
+    """Begins with what happens from now on, or behind `Last-Event-ID`."""
     if not wants_stream(request, unless_said=True):
         raise Problem("not_acceptable", f"this is a stream: accept {MEDIA_TYPE}")
-    return await stream(web, None, position_of(last_event_id, after))
+    return await EventStream.open(web.feed.of_all(_position(last_event_id, after, _POSITION_MAX)), web.stopping)
 
 
 def wants_stream(request: Request, *, unless_said: bool = False) -> bool:
@@ -111,7 +117,7 @@ def wants_stream(request: Request, *, unless_said: bool = False) -> bool:
     return unless_said and ("*/*" in accepted or "text/*" in accepted)
 
 
-def position_of(last_event_id: str | None, after: int | None) -> int | None:
+def _position(last_event_id: str | None, after: int | None, most: int) -> int | None:
     """Where a stream goes on.
 
     Raises:
@@ -119,8 +125,12 @@ def position_of(last_event_id: str | None, after: int | None) -> int | None:
     """
     if not last_event_id:
         return after
-    if not (last_event_id.isascii() and last_event_id.isdecimal()) or int(last_event_id[:20]) > _POSITION_MAX:
-        raise Problem("request_invalid", "Last-Event-ID is no id of an event here: leave it out to begin anew")
+    is_number = last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) <= len(str(most))
+    if not is_number or int(last_event_id) > most:
+        wrong = "is no id of an event here: leave it out to begin anew"
+        raise Problem(
+            "request_invalid", f"Last-Event-ID {wrong}", errors=[FieldError(wrong, parameter="Last-Event-ID")]
+        )
     return int(last_event_id)
 
 
@@ -132,16 +142,4 @@ async def _order_stream(web: WebContext, order_id: str, after: int | None) -> Re
             await view_order(web.clients, order_id)
         except NotFoundError:
             raise Problem("order_not_found", f"nothing is known of an order {order_id!r}") from None
-    return await stream(web, order_id, after)
-
-
-async def stream(web: WebContext, order_id: str | None, after: int | None) -> Response:
-    """A stream of one order's events, or of all orders'."""
-    return await EventStream.open(web.feed, order_id, after, _frame_of(order_id), web.stopping)
-
-
-def _frame_of(order_id: str | None) -> Any:
-    def frame(event: LoggedEvent) -> bytes:
-        return event_frame(event, event.position if order_id is None else event.sequence)
-
-    return frame
+    return await EventStream.open(web.feed.of_order(order_id, after or 0), web.stopping)

@@ -3,16 +3,15 @@
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 
 from activities.adapters.postgres.order_pages import OrderFilter, OrderSort
 from orders.operations.pages import page_of_orders
 from orders.web.api.answers import ALWAYS, problems
-from orders.web.api.fields import Answer
+from orders.web.api.fields import MOST, Answer
 from orders.web.api.orders import Order
 from orders.web.context import Web
 from orders.web.identity import Role, requires
-from schemas.base import IDENTIFIER_PATTERN, TEXT_MAX_CHARS
+from schemas.base import IDENTIFIER_PATTERN, TEXT_MAX_CHARS, Timestamp
 from schemas.states import OrderState
 
 router = APIRouter(prefix="/orders", tags=["orders"], dependencies=[Depends(requires(Role.VIEWER))])
@@ -29,9 +28,6 @@ class OrderList(Answer):
     """Ask on with this as `cursor`; null on the last page."""
 
 
-Moment = Annotated[AwareDatetime, Query(description="RFC 3339, with an offset.", examples=["2026-01-31T12:00:00Z"])]
-
-
 @router.get(
     "",
     summary="Orders by state, age and customer",
@@ -42,15 +38,22 @@ async def orders(
     web: Web,
     *,
     state: Annotated[list[OrderState] | None, Query(description="In any of these; may be repeated.")] = None,
-    customer_id: Annotated[str | None, Query(min_length=1, max_length=TEXT_MAX_CHARS, pattern=r"^[^\x00]+$")] = None,
-    payment_id: Annotated[str | None, Query(pattern=IDENTIFIER_PATTERN)] = None,
-    unchanged_since: Annotated[Moment | None, Query(description="Last changed before this time.")] = None,
-    created_since: Annotated[Moment | None, Query(description="Created at this time or later.")] = None,
+    customer_id: Annotated[
+        str | None,
+        Query(min_length=1, max_length=TEXT_MAX_CHARS, pattern=r"^[^\x00]+$", description="Of this customer."),
+    ] = None,
+    payment_id: Annotated[str | None, Query(pattern=IDENTIFIER_PATTERN, description="That name this payment.")] = None,
+    unchanged_since: Annotated[Timestamp | None, Query(description="Last changed before this time.")] = None,
+    created_since: Annotated[Timestamp | None, Query(description="Created at this time or later.")] = None,
     sort: Annotated[
-        OrderSort, Query(description="newest first; longest_waiting: unchanged for longest; or approval_deadline.")
+        OrderSort,
+        Query(
+            description="newest: last created first. longest_waiting: unchanged for longest first. approval_deadline: "
+            "those that wait for approval, the ones whose time is over first at the front."
+        ),
     ] = OrderSort.NEWEST,
     cursor: Annotated[str | None, Query(max_length=1_000, description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description=MOST)] = LIMIT_DEFAULT,
 ) -> OrderList:
     """A page; an order that changes meanwhile moves no other to another page."""
     which = OrderFilter(

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from fastapi import APIRouter, Depends, Response
 
-from activities.adapters.postgres.reader import OrderRecord
+from activities.adapters.postgres.records import OrderRecord
 from orders.operations.view import OrderView, view_order
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import Answer, OrderId, Reason, State, Step, etag
@@ -32,7 +32,7 @@ class OrderStatus(Answer):
     waits_for: str | None
     """What has to happen next, in words; null once it is over."""
     waits_until: datetime | None
-    """When its time for approval is over; null where it does not wait for approval."""
+    """Until when it waits, on its own clock, as for approval; null where it waits without limit."""
     approved: bool | None
     """Whether it was approved; null where that is not known, as Postgres does not answer."""
     cancelled: bool
@@ -58,7 +58,7 @@ class OrderStatus(Answer):
         status = view.status
         return cls(
             **{name: getattr(status, name) for name in _SHARED},
-            waits_until=getattr(status, "approval_deadline", None),
+            waits_until=status.waits_until,
             approved=view.approved,
             cancelled=status.state is OrderState.CANCELLED,
             run=view.run,
@@ -101,6 +101,10 @@ class Order(Answer):
     adjustments: tuple[Adjustment, ...]
     address: Address
     tracking_id: str | None
+    approval_deadline: datetime | None
+    """Until when approval was awaited; null before that."""
+    decided_by: str | None
+    """Who approved or cancelled it, where the message said so."""
     last_sequence: int
     created_at: datetime
     updated_at: datetime
@@ -122,6 +126,8 @@ class Order(Answer):
             adjustments=details.adjustments,
             address=details.address,
             tracking_id=record.tracking_id,
+            approval_deadline=record.approval_deadline,
+            decided_by=record.decided_by,
             last_sequence=record.last_sequence,
             created_at=record.created_at,
             updated_at=record.updated_at,

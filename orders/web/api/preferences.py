@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from typing import Annotated, Final
 from urllib.parse import quote
 from uuid import uuid4
@@ -34,6 +35,7 @@ IfMatchHeader = Annotated[
         alias="If-Match",
         description="The order's ETag as it was looked at: decided only where the order has not changed since.",
         examples=['"2"'],
+        json_schema_extra={"pattern": r'^\s*(\*|"?[0-9]{1,9}"?)\s*$'},
     ),
 ]
 KeyHeader = Annotated[
@@ -43,6 +45,7 @@ KeyHeader = Annotated[
         description="Names the request: sent again with its key, it is done once. Up to 255 printable ASCII characters "
         "without blanks, with or without double quotes around them; made and returned where none is given.",
         examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+        json_schema_extra={"pattern": r'^\s*([!-~]{1,255}|"[!-~]{1,255}")\s*$'},
     ),
 ]
 
@@ -88,7 +91,10 @@ class RequestKey:
 
     def event_id(self, identity: Identity) -> str:
         """The event's id: two callers' equal keys are different events."""
-        return f"api:{quote(identity.name, safe='')[:_CALLER_MAX_CHARS]}:{self.key}"
+        caller = quote(identity.name, safe="")
+        if len(caller) > _CALLER_MAX_CHARS:
+            caller = sha256(identity.name.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"api:{caller}:{self.key}"
 
 
 _CALLER_MAX_CHARS: Final = 200

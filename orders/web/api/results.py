@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeGuard
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from activities.adapters.postgres.reader import OrderRecord
+from activities.adapters.postgres.records import OrderRecord
 from orders.errors import NotFoundError
 from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
@@ -87,7 +87,7 @@ async def _record(web: WebContext, order_id: str) -> OrderRecord | None:
 async def _when_over(web: WebContext, order_id: str, wait: timedelta) -> OrderRecord | None:
     """The row once the order is over; None where it is not by then."""
     try:
-        async with asyncio.timeout(wait.total_seconds()), web.feed.subscription(order_id, None) as events:
+        async with asyncio.timeout(wait.total_seconds()), web.feed.of_order(order_id) as events:
             while True:
                 # The row is written with the events, so it is at least as far as they are.
                 await events.next()

@@ -1,8 +1,8 @@
 """What is at the root: who answers, how it is, and where to go on; and what each problem's type means."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
 from orders.web.api.answers import problems
@@ -51,7 +51,12 @@ _LINKS = {
 }
 
 
-@router.get("/", summary="Health, version and links", operation_id="getRoot")
+@router.get(
+    "/",
+    summary="Health, version and links",
+    operation_id="getRoot",
+    responses=problems("overloaded", "internal_error"),
+)
 async def root(web: Web) -> Root:
     """Answers with 200 also where Temporal or Postgres does not answer, and says so; asks them every 2 s at most."""
     troubles = await web.servers.troubles()
@@ -66,9 +71,9 @@ async def root(web: Web) -> Root:
     f"{TYPES_PATH}/{{code}}",
     summary="What a problem's type means",
     operation_id="getProblem",
-    responses=problems("path_not_found"),
+    responses=problems("path_not_found", "request_invalid", "overloaded", "internal_error"),
 )
-async def problem(code: str) -> ProblemPage:
+async def problem(code: Annotated[str, Path(max_length=100, description="A problem's `code`.")]) -> ProblemPage:
     """What the `type` of a problem document leads to."""
     kind = PROBLEM_TYPES.get(code)
     if kind is None:

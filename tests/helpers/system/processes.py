@@ -20,6 +20,7 @@ STOP_TIMEOUT_SECONDS = 25.0
 LOG_TAIL_CHARS = 6_000
 
 _SETTING_PREFIXES = (
+    "API_",
     "BRIDGE_",
     "CARRIER_",
     "DB_",

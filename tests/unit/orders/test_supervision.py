@@ -195,7 +195,7 @@ def test_servers_that_a_file_names_are_looked_for_and_left_running(
 ) -> None:
     running = Running(started_here=False)
     lines = [f"{name}={value}" for name, value in ENDPOINTS.as_environment().items()]
-    ours = ["BRIDGE_SESSION_TIMEOUT_SECONDS=20", "BRIDGE_INSTANCE_ID=mine"]
+    ours = ["BRIDGE_SESSION_TIMEOUT_SECONDS=20", "BRIDGE_INSTANCE_ID=mine", "API_PORT=9000"]
     (tmp_path / ".env").write_text("\n".join([*lines, *ours]))
     named: list[Endpoints | None] = []
 

@@ -1,0 +1,163 @@
+"""Streams of events, on real servers: none missed, none doubled, however they are cut."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from orders.web.streams import OFFERS_MAX
+from stack.endpoints import Endpoints
+from tests.helpers.servers.proxy import Proxy
+from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api, problem_of
+from tests.helpers.system.event_streams import Listener
+from tests.helpers.system.system import OrderSystem
+from tests.helpers.system.waiting import assert_eventually
+
+pytestmark = pytest.mark.timeout(180)
+
+HAPPY = ["RECEIVED", "VALIDATED", "APPROVED", "PAID", "PACKAGE_PREPARED", "CARRIER_DISPATCHED", "SHIPPED", "COMPLETED"]
+
+
+def states(listener: Listener) -> list[str]:
+    return [event.body["state"] for event in listener.events]
+
+
+async def test_an_order_s_stream_begins_with_its_first_event_and_goes_on_live(api: ApiRoom) -> None:
+    order_id = await api.start_order()
+    async with Listener(api.http, f"/orders/{order_id}/events").listening() as listener:
+        await listener.wait_for(2)
+        assert states(listener) == HAPPY[:2]
+        await api.signal(order_id, "approve")
+        await listener.wait_for(len(HAPPY))
+    assert states(listener) == HAPPY
+    assert [event.id for event in listener.events] == [str(number) for number in range(1, len(HAPPY) + 1)]
+    journal = (await api.http.get(f"/orders/{order_id}/events")).json()["events"]
+    assert [event.body for event in listener.events] == journal
+
+
+async def test_a_stream_goes_on_behind_the_last_event_that_was_had(api: ApiRoom) -> None:
+    order_id = await api.start_order()
+    listener = Listener(api.http, f"/orders/{order_id}/events", last_id="1")
+    async with listener.listening():
+        await listener.wait_for(1)
+    await api.signal(order_id, "approve")
+    await api.http.get(f"/orders/{order_id}/result")
+    async with listener.listening():
+        await listener.wait_for(len(HAPPY) - 1)
+    assert states(listener) == HAPPY[1:]
+
+
+async def test_an_order_that_is_not_recorded_yet_can_be_listened_to(api: ApiRoom) -> None:
+    order_id = new_order_id()
+    await api.signal(order_id, "approve", Prefer="respond-async")
+    async with Listener(api.http, f"/orders/{order_id}/events").listening() as listener:
+        await api.http.post(f"/orders/{order_id}/start", json={"payment_id": f"p-{order_id}"})
+        await listener.wait_for(len(HAPPY))
+    assert states(listener) == HAPPY
+
+
+async def test_the_stream_of_all_orders_has_each_event_once_however_often_it_is_cut(api: ApiRoom) -> None:
+    """Orders are worked on side by side, so their events are committed in any order."""
+    listener = Listener(api.http, "/events")
+    async with listener.listening():
+        began_at = listener.last_id
+        order_ids = await asyncio.gather(*(api.start_order() for _ in range(15)))
+    working = asyncio.gather(*(api.signal(order_id, "approve") for order_id in order_ids))
+    wanted = {(order_id, number) for order_id in order_ids for number in range(1, len(HAPPY) + 1)}
+
+    def of_ours(one: Listener) -> list[tuple[str, int]]:
+        return [event.order_and_sequence for event in one.events if event.body["order_id"] in order_ids]
+
+    generator = random.Random(7)  # noqa: S311 - no secret
+    for _ in range(60):
+        async with listener.listening():
+            had = len(listener.events)
+            # Cut off in the middle of what comes, sooner or later.
+            await asyncio.wait([working], timeout=generator.uniform(0, 0.2))
+            if set(of_ours(listener)) >= wanted and had:
+                break
+    await working
+    async with listener.listening():
+        await assert_eventually(lambda: set(of_ours(listener)) >= wanted, 30)
+    assert sorted(of_ours(listener)) == sorted(wanted), "each once"
+    for order_id in order_ids:
+        assert [number for one, number in of_ours(listener) if one == order_id] == list(range(1, len(HAPPY) + 1))
+
+    whole = Listener(api.http, "/events", last_id=began_at)
+    async with whole.listening():
+        await assert_eventually(lambda: len(of_ours(whole)) >= len(wanted), 30)
+    assert of_ours(whole) == of_ours(listener), "the same events, in the same order"
+
+
+async def test_a_client_that_reads_nothing_for_long_misses_nothing(api: ApiRoom) -> None:
+    """More happens than is kept for it: it reads the rest from the table."""
+    order_id = await api.start_order()
+    refusals = OFFERS_MAX // 10
+    reader, writer = await asyncio.open_connection(api.http.base_url.host, api.http.base_url.port, limit=2**16)
+    writer.write(f"GET /orders/{order_id}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode())
+    sends = [
+        api.signal(order_id, "approve", {"note": "x" * 900}, If_Match='"0"', Prefer="respond-async")
+        for _ in range(refusals)
+    ]
+    await asyncio.gather(*sends)
+    seen = b""
+    async with asyncio.timeout(60):
+        while seen.count(b"\nid: ") < refusals + 2:
+            seen += await reader.read(2**16)
+    ids = [int(line[4:]) for line in seen.decode().splitlines() if line.startswith("id: ")]
+    assert ids == list(range(refusals + 3)), "0 is where it began"
+    writer.close()
+
+
+async def test_a_stream_waits_for_postgres_and_misses_nothing(system: OrderSystem, endpoints: Endpoints) -> None:
+    async with (
+        Proxy(f"{endpoints.db_host}:{endpoints.db_port}") as postgres,
+        open_api(system, DB_HOST=postgres.address.split(":")[0], DB_PORT=postgres.address.split(":")[1]) as api,
+    ):
+        order_id = await api.start_order()
+        async with (
+            Listener(api.http, f"/orders/{order_id}/events").listening() as of_order,
+            Listener(api.http, "/events").listening() as of_all,
+        ):
+            await of_order.wait_for(2)
+            await postgres.refuse()
+            await postgres.drop()
+            await api.signal(order_id, "approve", Prefer="respond-async")
+            refused = Listener(api.http, "/events")
+            async with refused.listening():
+                await assert_eventually(lambda: refused.status == 503, 30)
+            await postgres.serve()
+            await of_order.wait_for(len(HAPPY), 60)
+            await of_all.wait_for(len(HAPPY) - 2, 60)
+        assert states(of_order) == HAPPY
+        assert [event.body["state"] for event in of_all.events if event.body["order_id"] == order_id] == HAPPY[2:]
+
+
+@pytest.fixture
+async def small(system: OrderSystem) -> AsyncIterator[ApiRoom]:
+    async with open_api(system, API_STREAMS_MAX="2") as room:
+        yield room
+
+
+async def test_more_streams_than_are_allowed_are_refused_and_a_client_that_goes_makes_room(small: ApiRoom) -> None:
+    one, two, three = (Listener(small.http, "/events") for _ in range(3))
+    async with one.listening():
+        async with two.listening():
+            problem_of(await small.http.get("/events", headers={"Accept": "text/event-stream"}), 503, "overloaded")
+
+        async def there_is_room() -> bool:
+            async with three.listening():
+                return three.status == 200
+
+        await assert_eventually(there_is_room, 30, lambda: "the stream whose client has gone is forgotten")
+
+
+async def test_a_place_of_another_database_and_none_at_all_are_told(api: ApiRoom) -> None:
+    for place, status, code in (("999999999999999", 410, "position_unknown"), ("yesterday", 422, "request_invalid")):
+        answer = await api.http.get("/events", headers={"Last-Event-ID": place})
+        problem_of(answer, status, code)
+
+
+async def test_what_is_a_stream_only_says_so(api: ApiRoom) -> None:
+    problem_of(await api.http.get("/events", headers={"Accept": "application/json"}), 406, "not_acceptable")

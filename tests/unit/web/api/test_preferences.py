@@ -1,0 +1,91 @@
+"""What headers ask for."""
+
+from datetime import timedelta
+
+import pytest
+
+from orders.web.api.preferences import expected_sequence_of, key_of, wait_of
+from orders.web.identity import Identity, Role
+from orders.web.problems import Problem
+from schemas.base import EVENT_ID_MAX_CHARS
+
+UNLESS_GIVEN = timedelta(seconds=7)
+ADA = Identity("ada", frozenset({Role.APPROVER}), "token")
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        (None, 7),
+        ("", 7),
+        ("wait=5", 5),
+        ("wait = 5", 5),
+        ('wait="5"', 5),
+        ("Wait=5", 5),
+        ("return=minimal, wait=5", 5),
+        ("respond-async", 0),
+        ("respond-async, wait=5", 0),
+        ("wait=0", 0),
+        ("wait=3600", 30),
+        ("wait=999999999", 30),
+        # Malformed preferences are as if they were not given (RFC 7240, section 2).
+        ("wait=-1", 7),
+        ("wait=soon", 7),
+        ("wait=1.5", 7),
+        ("wait", 7),
+        ("wait=99999999999999999999", 7),
+    ],
+)
+def test_a_client_waits_as_long_as_it_prefers_and_30_s_at_most(prefer: str | None, seconds: int) -> None:
+    assert wait_of(prefer, UNLESS_GIVEN) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(("header", "sequence"), [(None, None), ("*", None), ('"7"', 7), ("7", 7), ('"0"', 0)])
+def test_an_order_is_expected_at_its_etag(header: str | None, sequence: int | None) -> None:
+    assert expected_sequence_of(header) == sequence
+
+
+@pytest.mark.parametrize("header", ['W/"7"', '"7", "8"', '"x"', "", '"-1"', '"99999999999"', '"9999999999"', '"٣"'])
+def test_what_is_no_etag_of_an_order_is_refused(header: str) -> None:
+    with pytest.raises(Problem) as refused:
+        expected_sequence_of(header)
+    assert refused.value.code == "precondition_invalid"
+
+
+@pytest.mark.parametrize(("header", "key"), [("k-1", "k-1"), ('"k-1"', "k-1"), (" k ", "k"), ("x" * 255, "x" * 255)])
+def test_a_key_is_taken_with_and_without_quotes(header: str, key: str) -> None:
+    assert (key_of(header).key, key_of(header).given) == (key, True)
+
+
+@pytest.mark.parametrize("header", ["", '""', "a b", "x" * 256, "schlüssel", "a\tb"])
+def test_what_can_be_no_key_is_refused(header: str) -> None:
+    with pytest.raises(Problem) as refused:
+        key_of(header)
+    assert refused.value.code == "idempotency_key_invalid"
+
+
+def test_a_key_is_made_where_none_is_given_and_is_another_each_time() -> None:
+    first, second = key_of(None), key_of(None)
+    assert first.key != second.key
+    assert not first.given
+
+
+def test_two_callers_with_one_key_send_two_events() -> None:
+    other = Identity("bob", frozenset({Role.APPROVER}), "api_key")
+    assert key_of("k").event_id(ADA) != key_of("k").event_id(other)
+
+
+def test_no_caller_s_name_and_key_are_another_s() -> None:
+    """A colon in a name is written otherwise than the one behind the name."""
+    short, long = (Identity(name, frozenset(), "token") for name in ("a", "a:b"))
+    assert key_of("b:k").event_id(short) != key_of("k").event_id(long)
+
+
+def test_two_long_names_that_begin_alike_are_two_callers() -> None:
+    first, second = (Identity("x" * 500 + end, frozenset(), "token") for end in "ab")
+    assert key_of("k").event_id(first) != key_of("k").event_id(second)
+
+
+@pytest.mark.parametrize("name", ["x" * 1_000, "山" * 300])
+def test_the_longest_name_and_key_are_an_event_id(name: str) -> None:
+    assert len(key_of("k" * 255).event_id(Identity(name, frozenset(), "token"))) <= EVENT_ID_MAX_CHARS
