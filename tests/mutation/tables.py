@@ -36,6 +36,11 @@ EQUIVALENT: Final[Mapping[tuple[str, str, str], str]] = {
         "'len(lengths) // 2': Mult",
     ): "more pairs than there are give the whole text, which is known not to fit",
     (
+        "bridge.engine.settled_beyond",
+        'fits, pairs_min, pairs_max = "", 1, len(lengths) // 2 - 1',
+        "'len(lengths) // 2 - 1': Add",
+    ): "the same",
+    (
         "bridge.engine.offset_set",
         "while outside - inside > 1:",
         "'1': another constant",
