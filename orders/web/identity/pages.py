@@ -13,8 +13,9 @@ _HEADERS: Final = {
         "'none'"
     ),
     "Cache-Control": "no-store",
-    # Addresses of these pages may hold a code; no other page is to learn them.
-    "Referrer-Policy": "no-referrer",
+    # Addresses of these pages may hold a code, which no other site is to learn. With no-referrer a form of this page
+    # would have "Origin: null", as other sites' forms may have.
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 

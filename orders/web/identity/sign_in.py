@@ -210,7 +210,7 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 def _redirect(address: str) -> Response:
-    headers = {"Location": address, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    headers = {"Location": address, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
     return Response(status_code=_SEE_OTHER, headers=headers)
 
 
