@@ -20,6 +20,7 @@ from tests.helpers.shares import ByFile, sort_by_weight
 
 # Fixtures of tests that need what is downloaded or built once.
 _PREPARED_FIXTURES = {"endpoints", "time_skipping_server", "own_servers_only"}
+_BROWSER_FIXTURE = "browser_program"
 
 # With `--numprocesses` the first process, which runs no test, has the servers, and hands their addresses to the others.
 _running_servers = pytest.StashKey[contextlib.ExitStack]()
@@ -70,6 +71,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     NodeManager.EXIT_TIMEOUT = 60
     say = _make_say(config)
     stack.prepare(progress=say, test_server=True, native=True)
+    if any(
+        Path("tests/browser").is_relative_to(one) or Path(one).is_relative_to("tests/browser") for one in config.args
+    ):
+        from tests.helpers.browser import chromium  # noqa: PLC0415 -- only where a browser is to be there
+
+        chromium(say)
     endpoints = Endpoints.from_environment()
     if endpoints is None:
         folder = config._tmp_path_factory.mktemp("stack")  # type: ignore[attr-defined] # No fixtures in this process.
@@ -104,6 +111,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if _handed_over(session.config) is not None:
         return
     fixtures = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if _BROWSER_FIXTURE in fixtures and not session.config.option.collectonly:
+        from tests.helpers.browser import chromium  # noqa: PLC0415 -- only where a browser is to be there
+
+        chromium(_make_say(session.config))
     if session.config.option.collectonly or not fixtures & _PREPARED_FIXTURES:
         return
     if Endpoints.from_environment() is not None and fixtures & _PREPARED_FIXTURES == {"endpoints"}:

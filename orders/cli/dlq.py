@@ -12,7 +12,6 @@ from rich.progress import Progress
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.dead_letters import SUMMARY_HEADER, letter_lines, summary_line
-from orders.cli.rendering.safe_text import safe_text
 from orders.cli.times import parse_time
 from orders.clients.opened import Clients
 from orders.errors import OrdersError, UsageError
@@ -30,6 +29,7 @@ from orders.operations.dead_letters.replay_plan import REPLAYS_MAX_DEFAULT
 from orders.operations.dead_letters.replaying import ReplayOutcome, replay
 from orders.operations.dead_letters.selection import Place, Selection, parse_place
 from orders.processes.exit_status import ExitStatus
+from orders.safe_text import safe_text
 
 app = command_app(
     no_args_is_help=True,

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
-from orders.cli.rendering.safe_text import safe_text
 from orders.cli.times import age_text, parse_time
 from orders.local.endpoints import server_settings
 from orders.operations.listing import ListedOrder, list_orders, order_json, recorded_state
+from orders.safe_text import safe_text
 
 app = command_app()
 

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from orders.web import documentation
 from orders.web.api import router as api
 from orders.web.api.openapi import describe_itself
+from orders.web.console.router import install_console
 from orders.web.context import WebContext
 from orders.web.handlers import answer_errors_as_problems
 from orders.web.identity import Gate, install
@@ -38,5 +39,6 @@ def make_app(context: WebContext, gate: Gate) -> FastAPI:
     app.include_router(documentation.router)
     app.routes.append(documentation.assets())
     install(app, gate)
+    install_console(app)
     app.add_middleware(Guarded, requests_max=context.settings.api_requests_max)
     return app

@@ -5,9 +5,9 @@ from typing import Final
 
 from rich.markup import escape
 
-from orders.cli.rendering.safe_text import safe_bytes, safe_text, value_lines
 from orders.operations.dead_letters.documents import time_text
 from orders.operations.dead_letters.finding import Shown, Summary
+from orders.safe_text import safe_bytes, safe_text, value_lines
 
 _KEY_CHARS_MAX: Final = 40
 _TEXT_CHARS_MAX: Final = 300

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from rich.markup import escape
 
-from orders.cli.rendering.safe_text import safe_text
+from orders.safe_text import safe_text
 from schemas.outbound import OutboundType
 from schemas.states import OrderState
 

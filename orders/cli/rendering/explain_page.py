@@ -8,13 +8,13 @@ from rich.markup import escape
 
 from orders.cli.rendering.dead_letters import summary_line
 from orders.cli.rendering.event_lines import event_line
-from orders.cli.rendering.safe_text import safe_text
 from orders.hints import as_typed
 from orders.operations.dead_letters.documents import time_text
 from orders.operations.explain.database_side import DatabaseSide
 from orders.operations.explain.gathering import Explanation
 from orders.operations.explain.kafka_side import FOUND_MAX, KafkaSide
 from orders.operations.explain.temporal_side import TemporalSide
+from orders.safe_text import safe_text
 
 
 def page(known: Explanation) -> Iterator[str]:

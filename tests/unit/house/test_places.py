@@ -25,6 +25,9 @@ NOT_OF_THE_PRODUCT = "orders/local/demo/"
 
 SPECIAL_FOR_AN_EVENT_TYPE = {
     "orders/cli/demo.py": "the line that a person may type to begin with",
+    "orders/operations/dead_letters/prospects.py": "the one event that starts an order",
+    "orders/web/console/deciding.py": "what a person decides at the console",
+    "orders/web/console/rendering/words.py": "nouns for a person; another event is called by its type",
     "workflows/arrivals.py": "Temporal's own cancellation counts as `order.cancelled`",
     "workflows/life/rules.py": "a stale address; a second approval in the same moment",
 }
@@ -41,6 +44,7 @@ SPECIAL_FOR_AN_OUTBOUND_TYPE = {
     "activities/adapters/postgres/orders.py": "the states that an order went through",
     "activities/journal.py": "a late event is refused without its order's run",
     "orders/operations/wait.py": "waits for a state",
+    "orders/web/console/views/order.py": "what a line of the journal says; another event is called by its type",
     "workflows/life/state.py": "whether a transition waits to be published",
 }
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from bridge import Record, Refusal, Stage
 from bridge.dead_letters.headers import make_dead_letter
 from bridge.dead_letters.letter import Letter
-from orders.cli.rendering.safe_text import hexdump, safe_bytes, safe_text, value_lines
 from orders.cli.times import parse_time
 from orders.errors import OrdersError
 from orders.operations.dead_letters.finding import Listing
 from orders.operations.dead_letters.purging import PartitionPurge
 from orders.operations.dead_letters.selection import Place, Selection, parse_place
 from orders.operations.naming import names_order
+from orders.safe_text import hexdump, safe_bytes, safe_text, value_lines
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOW_MS = 1_769_860_800_000

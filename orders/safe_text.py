@@ -1,4 +1,4 @@
-"""What strangers wrote, as text that a terminal shows and never obeys. Pure."""
+"""What strangers wrote, as text that a terminal or a page shows and never obeys. Pure."""
 
 from typing import Final
 

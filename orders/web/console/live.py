@@ -1,0 +1,110 @@
+"""Pages that stay up to date: what changed is sent to them as it happens, over one open answer for each page.
+
+What is sent is the page's present content, and not the change: so a page that was cut off, or whose server was
+started again, misses nothing, whatever happened meanwhile. The first thing that a page hears is how things are.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from orders.errors import OrdersError
+from orders.web.console.rendering.templates import render
+from orders.web.problems import Problem
+from orders.web.streams import Subscription
+from orders.web.waiting import gone
+
+PING_SECONDS: Final = 15.0
+"""Below the idle time-outs of proxies (nginx: 60 s)."""
+STREAM_SECONDS_MAX: Final = 900.0
+"""A stream ends and its page comes again: so a session that is over reads on for no longer."""
+GATHER_SECONDS: Final = 0.2
+"""What happens within it is sent at once: a page is drawn at most so often."""
+RETRY_SECONDS: Final = 2.0
+_RECONNECT_MS: Final = 500
+
+LOST: Final = (OrdersError, Problem)
+"""What keeps a page from being kept up to date, and passes: a server that is away, too many streams. The page is told,
+and then looks anew."""
+
+Pieces = AsyncIterator[tuple[str, str]]
+"""What is sent, each with its name: markup for the page; empty to show that the connection lives."""
+
+
+class PageStream(Response):
+    """Sends pieces of a page until its client goes, the process stops, or it has lasted long.
+
+    Args:
+        pieces: makes what is sent.
+        stopping: ends the stream.
+    """
+
+    def __init__(self, pieces: Callable[[], Pieces], stopping: asyncio.Event) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(media_type="text/event-stream", headers=headers)
+        del self.headers["content-length"]
+        self._pieces = pieces
+        self._stopping = stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends until there is a reason to end."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await _send(send, f"retry: {_RECONNECT_MS}\n\n")
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(self._send_all(send), name="page's pieces"),
+            asyncio.create_task(gone(Request(scope, receive)), name="page gone"),
+            asyncio.create_task(self._stopping.wait(), name="page's server stopping"),
+            asyncio.create_task(asyncio.sleep(STREAM_SECONDS_MAX * random.uniform(0.8, 1.0)), name="page's time"),  # noqa: S311 - spreads reconnections
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                tasks[0].result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_all(self, send: Send) -> None:
+        async with aclosing(self._pieces()) as pieces:  # type: ignore[type-var] # An async generator in each case.
+            async for name, markup in pieces:
+                await _send(send, frame(name, markup))
+
+
+def frame(name: str, markup: str) -> str:
+    """A piece as it stands in the stream; a comment where there is nothing to say."""
+    if not markup:
+        return ": \n\n"
+    lines = "".join(f"data: {line}\n" for line in markup.split("\n") if line.strip())
+    return f"id: {name}\n{lines}\n"
+
+
+async def news(subscription: Subscription) -> bool:
+    """Waits for the next event, and for what comes with it; False where none has come for long.
+
+    Raises:
+        UnreachableError: Postgres does not answer.
+    """
+    try:
+        async with asyncio.timeout(PING_SECONDS):
+            await subscription.next()
+    except TimeoutError:
+        return False
+    await asyncio.sleep(GATHER_SECONDS)
+    return True
+
+
+def trouble(error: Exception) -> str:
+    """What a page is told that cannot be kept up to date for now."""
+    return render("_trouble.html", sentence=str(error))
+
+
+async def _send(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode("utf-8", "replace"), "more_body": True})

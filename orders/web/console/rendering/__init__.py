@@ -1,0 +1,1 @@
+"""How values are shown to a person: money, times, states and reasons in words, and what strangers wrote. Pure."""

@@ -1,0 +1,62 @@
+"""The templates, with what they may use to show values."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from orders.hints import as_typed
+from orders.safe_text import safe_text
+from orders.web.console.rendering import moments, words
+from orders.web.console.rendering.money import money
+from orders.web.console.static_files import static_url
+
+TEXT_CHARS_MAX: Final = 120
+"""How much of a text is shown before the rest is folded away; nearly all names and streets are shorter."""
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
+        # Always, and not by a file's name: whatever stands in a record is text, in every template.
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        printable=printable,
+        ago=moments.ago,
+        moment=moments.moment,
+        duration=moments.duration,
+        countdown=moments.countdown,
+        epoch_ms=moments.epoch_ms,
+        reason=words.reason_words,
+        typed=as_typed,
+    )
+    environment.globals.update(
+        static=static_url,
+        money=money,
+        counted=words.counted,
+        state_words=words.STATES,
+        payment_words=words.PAYMENTS,
+        text_chars_max=TEXT_CHARS_MAX,
+    )
+    return environment
+
+
+def printable(text: object) -> str:
+    """A text that cannot act: control characters, and marks that turn the direction, are written as escapes."""
+    return safe_text(str(text))
+
+
+def render(template: str, **values: Any) -> str:
+    """A page or a part of one.
+
+    Args:
+        template: the file's name, in ``templates/``.
+        values: what it shows.
+    """
+    return _environment().get_template(template).render(**values)

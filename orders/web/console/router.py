@@ -1,0 +1,18 @@
+"""The console as one router."""
+
+from fastapi import APIRouter, FastAPI
+
+from orders.web.console import state
+from orders.web.console.pages import assets, dead_letters, decisions, order, orders, replays, system, waiting
+
+# What stands first is asked first: /console/dead-letters/replays/… before /console/dead-letters/{place}.
+_PAGES = (assets, waiting, decisions, orders, order, replays, dead_letters, system)
+
+
+def install_console(app: FastAPI) -> None:
+    """Puts the console's pages into an application; they are no part of the API's contract."""
+    state.install(app)
+    pages = APIRouter(include_in_schema=False)
+    for one in _PAGES:
+        pages.include_router(one.router)
+    app.include_router(pages)

@@ -1,0 +1,213 @@
+// The console's own script: countdowns on the server's clock, selecting, and what keeps a hand and a keyboard where they
+// are while the list changes. Every page works without it: forms are posted, and pages loaded, as they stand.
+"use strict";
+
+(() => {
+  const GUARD_MS = 600; // After the list has moved, clicks on its buttons are not taken for so long.
+  const GONE_MS = 15000; // A decided order keeps its place for so long.
+  const SOON_MS = 60000;
+
+  // The server's clock ----------------------------------------------------------------------------------------------
+
+  let offset = 0;
+
+  function takeClock(element) {
+    const now = Number(element && element.dataset.now);
+    if (now) offset = now - Date.now();
+  }
+
+  function countdown(milliseconds) {
+    const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+    const two = (number) => String(number).padStart(2, "0");
+    if (seconds >= 86400) return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
+    const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60), seconds % 60];
+    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+  }
+
+  function setText(element, text) {
+    if (element && element.textContent !== text) element.textContent = text;
+  }
+
+  function tick() {
+    const now = Date.now() + offset;
+    for (const element of document.querySelectorAll(".countdown")) {
+      const left = Number(element.dataset.deadline) - now;
+      element.classList.toggle("soon", left > 0 && left < SOON_MS);
+      element.classList.toggle("over", left <= 0);
+      setText(element, left > 0 ? countdown(left) : "Time is over");
+      setText(element.parentElement.querySelector(".countdown-word"), left > 0 ? "left" : "");
+    }
+    for (const element of document.querySelectorAll("time[data-local]:not([data-told])")) {
+      element.dataset.told = "";
+      const local = new Date(element.dateTime);
+      element.title = `${element.title ? `${element.title}; ` : ""}here: ${local.toLocaleString()}`;
+    }
+    removeGone();
+  }
+
+  // Orders that are gone leave when no hand is over the list ------------------------------------------------------------
+
+  function removeGone() {
+    const list = document.getElementById("waiting");
+    if (!list || list.matches(":hover")) return;
+    for (const element of list.querySelectorAll(".gone")) {
+      element.goneAt = element.goneAt || Date.now();
+      if (Date.now() - element.goneAt > GONE_MS && !element.contains(document.activeElement)) element.remove();
+    }
+  }
+
+  // Selecting ---------------------------------------------------------------------------------------------------------
+
+  function selectable() {
+    return [...document.querySelectorAll("[data-pick]")];
+  }
+
+  function showSelection() {
+    const boxes = selectable();
+    const picked = boxes.filter((box) => box.checked).length;
+    const all = document.querySelector("[data-select-all]");
+    if (all) {
+      all.checked = picked > 0 && picked === boxes.length;
+      all.indeterminate = picked > 0 && picked < boxes.length;
+    }
+    for (const button of document.querySelectorAll("button[data-counted]")) {
+      setText(button, picked ? `${button.dataset.counted} ${picked} selected` : `${button.dataset.counted} selected`);
+    }
+  }
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-select-all]")) {
+      for (const box of selectable()) box.checked = event.target.checked;
+    }
+    showSelection();
+  });
+
+  // Clicks that would hit another order than the one that was aimed at -----------------------------------------------------
+
+  let settling = 0;
+
+  function positions() {
+    return new Map([...document.querySelectorAll("#waiting > li")].map((row) => [row.id, row.offsetTop]));
+  }
+
+  function settle() {
+    const list = document.getElementById("waiting");
+    if (!list) return;
+    list.dataset.settling = "true";
+    clearTimeout(settling);
+    settling = setTimeout(() => { delete document.getElementById("waiting")?.dataset.settling; }, GUARD_MS);
+  }
+
+  function haveMoved(before, after) {
+    return [...before].some(([id, top]) => after.has(id) && after.get(id) !== top);
+  }
+
+  document.addEventListener(
+    "click",
+    (event) => {
+      const aimed = event.isTrusted && event.detail > 0 && event.target.closest("#waiting button");
+      if (aimed && document.getElementById("waiting").dataset.settling) {
+        event.preventDefault();
+        event.stopPropagation();
+        say("The list has just moved, so this click was not taken. Click again.", 4000);
+      }
+    },
+    true,
+  );
+
+  // A question before many are decided at once ---------------------------------------------------------------------------
+
+  document.addEventListener("submit", ask, true);
+
+  function ask(event) {
+    const form = event.target;
+    if (form.id !== "many" && !form.dataset.confirm) return;
+    const picked = selectable().filter((box) => box.checked).length;
+    const choice = event.submitter && event.submitter.dataset.counted;
+    if (form.id === "many" && picked === 0) {
+      say("No order is selected.", 4000);
+      stop(event);
+      return;
+    }
+    const question = form.dataset.confirm || `${choice} ${picked} ${picked === 1 ? "order" : "orders"}?`;
+    if ((form.dataset.confirm || picked > 1) && !window.confirm(question)) stop(event);
+  }
+
+  function stop(event) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
+
+  // The keyboard stays where it was -----------------------------------------------------------------------------------------
+
+  let at = null; // Where in the list the keyboard was, before a button was disabled or its row went.
+  let placed = new Map();
+
+  function noteFocus() {
+    const rows = [...document.querySelectorAll("#waiting > li")];
+    const index = rows.findIndex((row) => row.contains(document.activeElement));
+    if (index >= 0) at = index;
+    else if (document.activeElement && document.activeElement !== document.body) at = null;
+  }
+
+  function keepFocus() {
+    if (at === null || (document.activeElement && document.activeElement !== document.body)) return;
+    const rows = [...document.querySelectorAll("#waiting > li")];
+    const near = [...rows.slice(at + 1), ...rows.slice(0, at + 1).reverse()];
+    const next = near.map((row) => row.querySelector("button:not(:disabled)")).find(Boolean);
+    (next || document.getElementById("outcomes") || document.getElementById("main")).focus();
+  }
+
+  document.addEventListener("htmx:before:request", noteFocus);
+
+  document.addEventListener("htmx:before:swap", () => {
+    noteFocus();
+    placed = positions();
+  });
+
+  document.addEventListener("htmx:after:swap", () => {
+    if (haveMoved(placed, positions())) settle();
+    takeClock(document.getElementById("waiting"));
+    tick();
+    showSelection();
+    keepFocus();
+  });
+
+  // What is said of the connection -------------------------------------------------------------------------------------------
+
+  const banner = document.getElementById("link");
+  let lost = false;
+  let hiding = 0;
+
+  function say(text, milliseconds) {
+    setText(banner, text);
+    banner.hidden = false;
+    clearTimeout(hiding);
+    if (milliseconds) hiding = setTimeout(() => { banner.hidden = !lost; }, milliseconds);
+  }
+
+  document.addEventListener("htmx:sse:error", (event) => {
+    lost = true;
+    const status = event.detail.status;
+    if (status === 401 || status === 403) {
+      say("You are signed out, so this page is not kept up to date. Load it again to sign in.");
+    } else {
+      say("The connection to the server is lost, so this page is not kept up to date. Trying again …");
+    }
+  });
+
+  document.addEventListener("htmx:sse:after:connection", () => {
+    if (lost) say("Connected again: the page is up to date.", 3000);
+    lost = false;
+  });
+
+  document.addEventListener("htmx:error", (event) => {
+    const element = event.detail.ctx && event.detail.ctx.sourceElement;
+    if (element && element.id !== "live") say("The server did not answer. Nothing is known to be done; look again in a moment.", 8000);
+  });
+
+  takeClock(document.body);
+  tick();
+  showSelection();
+  setInterval(tick, 250);
+})();

@@ -1,0 +1,110 @@
+"""The installation at one moment. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from orders.operations.overview import BridgesOverview, PartitionOverview, WorkersOverview
+from orders.web.console.rendering.moments import duration
+from orders.web.console.rendering.words import counted
+from schemas.states import OrderState
+
+STANDS_AFTER: Final = timedelta(seconds=30)
+"""A record that is not handed over for so long is worth a look: it takes milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeRow:
+    """A bridge."""
+
+    name: str
+    host: str
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker."""
+
+    queue: str
+    identity: str
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPage:
+    """The page."""
+
+    at: datetime
+    group: str
+    problems: tuple[str, ...]
+    """Servers that do not answer."""
+    findings: tuple[str, ...]
+    """What stands still."""
+    bridges: tuple[BridgeRow, ...]
+    partitions: tuple[PartitionOverview, ...]
+    workers: tuple[WorkerRow, ...]
+    counts: tuple[tuple[OrderState, str], ...]
+
+
+def system_page(
+    at: datetime,
+    bridges: BridgesOverview | None,
+    workers: WorkersOverview | None,
+    counts: Mapping[OrderState, int] | None,
+    problems: Sequence[str],
+    *,
+    count_max: int,
+) -> SystemPage:
+    """The page of what was found; a side that is None did not answer."""
+    found = [*_about_bridges(at, bridges), *_about_workers(workers)]
+    rows = (
+        ()
+        if bridges is None
+        else tuple(BridgeRow(one.client_id, one.host, len(one.partitions)) for one in bridges.members)
+    )
+    partitions = () if bridges is None else bridges.partitions
+    return SystemPage(
+        at=at,
+        group=bridges.group if bridges else "",
+        problems=tuple(problems),
+        findings=tuple(found),
+        bridges=rows,
+        partitions=tuple(sorted(partitions, key=lambda one: (-one.unsettled, one.topic, one.partition))),
+        workers=()
+        if workers is None
+        else tuple(WorkerRow(one.queue, one.identity, one.last_poll_at) for one in workers.workers),
+        counts=tuple(
+            (state, f"{number:,}{'+' if number >= count_max else ''}")
+            for state, number in (counts or {}).items()
+            if number and not state.is_final
+        ),
+    )
+
+
+def _about_bridges(at: datetime, bridges: BridgesOverview | None) -> list[str]:
+    if bridges is None:
+        return []
+    found = []
+    if not bridges.members:
+        found.append(f"No bridge runs: nothing that comes to Kafka is handed over. The group {bridges.group} is empty.")
+    elif bridges.group_state != "Stable":
+        found.append(f"The bridges are sharing their partitions out anew ({bridges.group_state}).")
+    late = [one for one in bridges.partitions if one.oldest_at is not None and at - one.oldest_at > STANDS_AFTER]
+    if late:
+        oldest = min(late, key=lambda one: one.oldest_at or at)
+        waited = duration(at - (oldest.oldest_at or at))
+        found.append(
+            f"{counted(len(late), 'partition')} with records that are not handed over for over "
+            f"{duration(STANDS_AFTER)}; the oldest, {oldest.name}:{oldest.oldest_offset}, for {waited}."
+        )
+    return found
+
+
+def _about_workers(workers: WorkersOverview | None) -> list[str]:
+    if workers is None:
+        return []
+    return [
+        f"No worker asks the queue {queue} for work: orders that need it stand still." for queue in workers.unserved
+    ]

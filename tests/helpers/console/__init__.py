@@ -1,0 +1,1 @@
+"""The console's pages from invented data, without a server."""

@@ -1,0 +1,42 @@
+"""What a person does in the list of waiting orders."""
+
+from typing import Final
+
+from playwright.async_api import Locator, Page, expect
+
+from tests.helpers.browser import Window
+from tests.helpers.console.running import Console
+
+SOON: Final = 30_000
+"""Milliseconds. What is awaited takes a tenth of a second; on a busy machine it comes later."""
+
+
+def row(page: Page, order_id: str) -> Locator:
+    """The order's place in the list, also once it is decided."""
+    return page.locator("#waiting > li").filter(has=page.get_by_role("link", name=order_id, exact=True))
+
+
+async def open_list(window: Window, console: Console, *order_ids: str) -> Page:
+    """Opens the list, and waits until it is kept up to date and has these orders."""
+    async with window.page.expect_response(lambda answer: "/console/waiting/live" in answer.url):
+        await window.page.goto(console.page())
+    for order_id in order_ids:
+        await expect(row(window.page, order_id)).to_have_class("order", timeout=SOON)
+    return window.page
+
+
+async def keep_as_it_is(window: Window) -> None:
+    """Keeps what happens from the page, as a slow network does: a person then decides on what was there before."""
+    await window.page.route("**/console/waiting/live**", lambda route: route.abort())
+    window.expected += ["ERR_FAILED", "htmx:error", "Failed to fetch"]
+
+
+async def stands_still(page: Page) -> None:
+    """Waits until the list takes clicks: after it has moved it does not, for a moment, lest one hits another order."""
+    await expect(page.locator("#waiting:not([data-settling])")).to_be_visible(timeout=SOON)
+
+
+async def approve(page: Page, order_id: str) -> None:
+    """Approves one order by its own button."""
+    await stands_still(page)
+    await row(page, order_id).get_by_role("button", name=f"Approve order {order_id}").click()
