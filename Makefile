@@ -40,6 +40,7 @@ contract: ## renew docs/contract from the models
 	@$(RUN) python -m schemas.contract docs/contract
 	@$(RUN) python -m workflows.life.event_table docs/contract/state-event-table.md
 	@$(RUN) python -m orders.web.contract docs/contract/openapi.json
+	@$(RUN) python -m orders.web.reference docs/rest-api.md
 
 record-histories: ## renew the recorded workflow histories, after a change that is meant
 	@$(RUN) python -m tests.replay.record

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Final
 
@@ -43,10 +43,17 @@ class EventStream(Response):
         resources: closed at the end.
         frame: makes of an event what is sent.
         stopping: ends the stream.
+        refused: returns once the caller would no longer be let in, which ends the stream.
     """
 
     def __init__(
-        self, subscription: Subscription, resources: AsyncExitStack, frame: Frame, stopping: asyncio.Event
+        self,
+        subscription: Subscription,
+        resources: AsyncExitStack,
+        frame: Frame,
+        stopping: asyncio.Event,
+        *,
+        refused: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         super().__init__(media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -54,6 +61,7 @@ class EventStream(Response):
         self._resources = resources
         self._frame = frame
         self._stopping = stopping
+        self._refused = refused
 
     @classmethod
     async def open(
@@ -62,6 +70,7 @@ class EventStream(Response):
         stopping: asyncio.Event,
         *,
         frame: Frame = event_frame,
+        refused: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> "EventStream":
         """A stream that has subscribed already, so that what is wrong is told by a status.
 
@@ -69,6 +78,7 @@ class EventStream(Response):
             subscribing: to what; see `LiveFeed`.
             stopping: ends the stream.
             frame: makes of an event what is sent.
+            refused: returns once the caller would no longer be let in; see `Gate.until_refused`.
 
         Raises:
             Problem: `LiveFeed` says why.
@@ -76,7 +86,7 @@ class EventStream(Response):
         """
         async with AsyncExitStack() as resources:
             subscription = await resources.enter_async_context(subscribing)
-            return cls(subscription, resources.pop_all(), frame, stopping)
+            return cls(subscription, resources.pop_all(), frame, stopping, refused=refused)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends until there is a reason to end."""
@@ -86,11 +96,13 @@ class EventStream(Response):
             began = f"retry: {_RECONNECT_MS}\nid: {self._subscription.position}\n\n".encode()
             await send({"type": "http.response.body", "body": began, "more_body": True})
             lasts = STREAM_SECONDS_MAX * random.uniform(0.8, 1.0)  # noqa: S311 - so that not all come again at once
-            ends: Sequence[asyncio.Task[Any]] = (
+            ends: list[asyncio.Task[Any]] = [
                 asyncio.create_task(gone(Request(scope, receive)), name="stream's client gone"),
                 asyncio.create_task(self._stopping.wait(), name="stream stopping"),
                 asyncio.create_task(asyncio.sleep(lasts), name="stream's time"),
-            )
+            ]
+            if self._refused is not None:
+                ends.append(asyncio.create_task(self._refused(), name="stream's caller refused"))
             try:
                 await self._send_until(ends, send)
             finally:

@@ -1,6 +1,8 @@
 """What has happened to orders: an order's journal, and the live streams of one and of all."""
 
 import json
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -11,12 +13,13 @@ from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import MOST, Answer, OrderId
 from orders.web.context import Web, WebContext
 from orders.web.event_stream import MEDIA_TYPE, EventStream
-from orders.web.identity import Role, requires
+from orders.web.identity import Identity, Role, gate_of, requires
 from orders.web.problems import FieldError, Problem
 from schemas.outbound import OutboundEvent
 
 router = APIRouter(tags=["events"], dependencies=[Depends(requires(Role.VIEWER))])
 
+Viewer = Annotated[Identity, Depends(requires(Role.VIEWER))]
 EVENTS_MAX: Final = 1_000
 _POSITION_MAX: Final = 2**63 - 1
 _SEQUENCE_MAX: Final = 2**31 - 1
@@ -63,6 +66,7 @@ async def order_events(
     order_id: OrderId,
     request: Request,
     web: Web,
+    viewer: Viewer,
     *,
     after: After = None,
     limit: Annotated[int, Query(ge=1, le=EVENTS_MAX, description=MOST)] = EVENTS_MAX,
@@ -70,7 +74,7 @@ async def order_events(
 ) -> Any:
     """With `Accept: text/event-stream` a stream that begins at the order's first event, or behind `Last-Event-ID`."""
     if wants_stream(request):
-        return await _order_stream(web, order_id, _position(last_event_id, after, _SEQUENCE_MAX))
+        return await _order_stream(request, web, viewer, order_id, _position(last_event_id, after, _SEQUENCE_MAX))
     async with web.clients.order_reader() as reader:
         stored = await reader.events(order_id, after_sequence=after or 0, limit=limit)
         if not stored and await reader.journal(order_id) is None:
@@ -92,6 +96,7 @@ async def order_events(
 async def all_events(
     request: Request,
     web: Web,
+    viewer: Viewer,
     *,
     after: Annotated[
         int | None, Query(ge=0, le=_POSITION_MAX, description="As Last-Event-ID, which wins; 0 is before all.")
@@ -101,7 +106,8 @@ async def all_events(
     """Begins with what happens from now on, or behind `Last-Event-ID`."""
     if not wants_stream(request, unless_said=True):
         raise Problem("not_acceptable", f"this is a stream: accept {MEDIA_TYPE}")
-    return await EventStream.open(web.feed.of_all(_position(last_event_id, after, _POSITION_MAX)), web.stopping)
+    following = web.feed.of_all(_position(last_event_id, after, _POSITION_MAX))
+    return await EventStream.open(following, web.stopping, refused=_refused(request, viewer))
 
 
 def wants_stream(request: Request, *, unless_said: bool = False) -> bool:
@@ -134,7 +140,13 @@ def _position(last_event_id: str | None, after: int | None, most: int) -> int | 
     return int(last_event_id)
 
 
-async def _order_stream(web: WebContext, order_id: str, after: int | None) -> Response:
+def _refused(request: Request, viewer: Identity) -> Callable[[], Coroutine[Any, Any, None]]:
+    return partial(gate_of(request).until_refused, request, viewer)
+
+
+async def _order_stream(
+    request: Request, web: WebContext, viewer: Identity, order_id: str, after: int | None
+) -> Response:
     async with web.clients.order_reader() as reader:
         is_recorded = await reader.journal(order_id) is not None
     if not is_recorded:
@@ -142,4 +154,5 @@ async def _order_stream(web: WebContext, order_id: str, after: int | None) -> Re
             await view_order(web.clients, order_id)
         except NotFoundError:
             raise Problem("order_not_found", f"nothing is known of an order {order_id!r}") from None
-    return await EventStream.open(web.feed.of_order(order_id, after or 0), web.stopping)
+    following = web.feed.of_order(order_id, after or 0)
+    return await EventStream.open(following, web.stopping, refused=_refused(request, viewer))
