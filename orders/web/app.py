@@ -8,6 +8,7 @@ from orders.web import documentation
 from orders.web.api import router as api
 from orders.web.api.openapi import describe_itself
 from orders.web.console.router import install_console
+from orders.web.console.static_files import static_url
 from orders.web.context import WebContext
 from orders.web.handlers import answer_errors_as_problems
 from orders.web.identity import Gate, install
@@ -38,7 +39,7 @@ def make_app(context: WebContext, gate: Gate) -> FastAPI:
     app.include_router(api)
     app.include_router(documentation.router)
     app.routes.append(documentation.assets())
-    install(app, gate)
+    install(app, gate, stylesheet=static_url("console.css"))
     install_console(app)
     app.add_middleware(Guarded, requests_max=context.settings.api_requests_max)
     return app

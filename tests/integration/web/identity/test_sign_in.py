@@ -122,7 +122,7 @@ async def test_what_another_site_s_page_sends_with_the_cookie_is_refused(
 async def test_a_session_ends_when_nothing_comes_of_it_and_goes_on_while_something_does(
     endpoints: Endpoints, engine: AsyncEngine
 ) -> None:
-    settings = settings_for(endpoints, engine.url, session_idle_seconds=1.5)
+    settings = settings_for(endpoints, engine.url, session_idle_seconds=4)
     async with running_api(settings) as api, api.browser() as used, api.browser() as unused:
         key = (await api.key()).text
         await sign_in_by_key(used, key)
@@ -132,12 +132,10 @@ async def test_a_session_ends_when_nothing_comes_of_it_and_goes_on_while_somethi
         async def unused_has_ended() -> bool:
             assert (await used.get("/who")).status_code == 200, "the one in use goes on"
             async with engine.connect() as connection:
-                seen = (
-                    "SELECT count(*) FROM sessions WHERE last_seen_at > now() - interval '1.5 s' AND digest = :digest"
-                )
+                seen = "SELECT count(*) FROM sessions WHERE last_seen_at > now() - interval '4 s' AND digest = :digest"
                 return bool(await connection.scalar(text(seen), {"digest": _digest(value)}) == 0)
 
-        await assert_eventually(unused_has_ended, 10)
+        await assert_eventually(unused_has_ended, 20)
         assert await is_signed_out(unused)
         assert not await is_signed_out(used)
 
@@ -147,11 +145,11 @@ def _digest(value: str) -> bytes:
 
 
 async def test_a_session_ends_in_any_case_after_its_longest_time(endpoints: Endpoints, engine: AsyncEngine) -> None:
-    settings = settings_for(endpoints, engine.url, session_idle_seconds=1, session_max_seconds=1.5)
+    settings = settings_for(endpoints, engine.url, session_idle_seconds=4, session_max_seconds=5)
     async with running_api(settings) as api, api.browser() as browser:
         await sign_in_by_key(browser, (await api.key()).text)
         assert not await is_signed_out(browser)
-        await assert_eventually(lambda: is_signed_out(browser), 6)
+        await assert_eventually(lambda: is_signed_out(browser), 20)
 
 
 async def test_a_revoked_key_takes_its_sessions_along(endpoints: Endpoints, engine: AsyncEngine) -> None:
@@ -185,7 +183,7 @@ async def test_a_stream_ends_with_what_it_was_let_in_for_and_keeps_no_session_fr
     endpoints: Endpoints, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate_module, "LOOK_AGAIN_SECONDS", 0.2)
-    settings = settings_for(endpoints, engine.url, api_key_cache_seconds=0.5, session_idle_seconds=1)
+    settings = settings_for(endpoints, engine.url, api_key_cache_seconds=0.5, session_idle_seconds=3)
     async with running_api(settings) as api, api.browser() as browser:
         by_key, other = await api.key("streaming"), await api.key("other")
         await sign_in_by_key(browser, other.text)
@@ -195,7 +193,7 @@ async def test_a_stream_ends_with_what_it_was_let_in_for_and_keeps_no_session_fr
             "session": asyncio.create_task(browser.get("/stream")),
         }
         # Nobody asks for anything in this session: the open stream does not count.
-        ended, _ = await asyncio.wait(streams.values(), timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait(streams.values(), timeout=20, return_when=asyncio.FIRST_COMPLETED)
         assert ended == {streams["session"]}
         await revoke_key(api.clients, by_key.record.key_id)
         await asyncio.wait_for(streams["key"], 5)
