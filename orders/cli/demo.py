@@ -3,13 +3,15 @@
 import asyncio
 import secrets
 import time
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json, silence_logging
+from orders.cli.demo_console import show_console
 from orders.cli.rendering.event_lines import event_line
 from orders.clients.opened import open_clients
 from orders.clients.topic_stream import ReadRecord
@@ -34,7 +36,14 @@ STOP_TIMEOUT_SECONDS = 90.0
 
 
 @app.command()
-def demo(*, as_json: JsonOption = False) -> None:
+def demo(
+    *,
+    with_console: Annotated[
+        bool,
+        typer.Option("--console", help="Leave orders waiting for a person to approve in the browser, until Ctrl-C."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Show the main job on real servers, and check what happened.
 
     Starts or finds the servers, makes tables and topics, runs a bridge and a worker for each task queue, sends orders
@@ -46,6 +55,9 @@ def demo(*, as_json: JsonOption = False) -> None:
     Example: [bold]orders demo[/bold]
     """
     silence_logging()
+    if with_console:
+        show_console()
+        return
     began = time.monotonic()
     out = console(stderr=as_json)
     terminal = Terminal(out)

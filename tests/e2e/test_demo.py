@@ -10,13 +10,14 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from orders.local.demo.scenarios import scenarios
 from stack.endpoints import Endpoints
 from tests.helpers.checker.checker import assert_no_violations
-from tests.helpers.system.processes import OrdersProcess, clean_environment, run_to_end
+from tests.helpers.system.processes import OrdersProcess, clean_environment, free_port, run_to_end
 from tests.helpers.system.system import OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
 
@@ -33,6 +34,24 @@ async def quiet_system(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     async with order_system(endpoints, tmp_path, start=False) as made:
         yield made
+
+
+async def test_the_demo_of_the_console_leaves_orders_waiting_and_says_where(quiet_system: OrderSystem) -> None:
+    port = free_port()
+    demo = quiet_system.start("demo", "demo", "--console", expect_end=False, API_PORT=str(port))
+    await demo.wait_until_logged(f"http://127.0.0.1:{port}/console/", within_seconds=180)
+
+    async def they_wait() -> bool:
+        async with httpx.AsyncClient() as client:
+            try:
+                page = await client.get(f"http://127.0.0.1:{port}/console/")
+            except httpx.TransportError:
+                return False
+        return page.is_success and "<strong>12 orders</strong> wait" in page.text
+
+    await assert_eventually(they_wait, 90, lambda: f"12 orders that wait\n{demo.log_tail}")
+    demo.send(signal.SIGINT)
+    assert await demo.wait_until_ended(STOP_SECONDS) == 0, demo.log_tail
 
 
 async def test_the_demo_does_the_main_job_and_agrees_with_what_was_expected(quiet_system: OrderSystem) -> None:

@@ -1,0 +1,54 @@
+"""``orders demo --console``: everything on this machine, and orders that wait for a person."""
+
+import asyncio
+import secrets
+
+from orders.cli.common import console
+from orders.clients.opened import open_clients
+from orders.local.demo.waiting import made_up_orders, send_orders
+from orders.local.servers import LocalServers, local_servers, processes
+from orders.local.terminal import Terminal
+from orders.processes.running import stop_on_signals
+
+APPROVAL_TIMEOUT_SECONDS = 900.0
+"""Long enough to look around."""
+STOP_TIMEOUT_SECONDS = 90.0
+
+
+def show_console() -> None:
+    """Starts everything, places orders, says where to click, and goes on until Ctrl-C."""
+    terminal = Terminal(console())
+    with local_servers(terminal) as servers:
+        asyncio.run(_run(servers, terminal))
+
+
+async def _run(servers: LocalServers, terminal: Terminal) -> None:
+    stop = asyncio.Event()
+    supervisor = processes(
+        servers,
+        terminal,
+        log_dir=servers.log_dir / "demo",
+        quiet=True,
+        with_api=True,
+        ORDER_APPROVAL_TIMEOUT_SECONDS=f"{APPROVAL_TIMEOUT_SECONDS:g}",
+    )
+    with stop_on_signals(stop, within_seconds=STOP_TIMEOUT_SECONDS):
+        supervising = asyncio.create_task(supervisor.run(stop), name="supervisor")
+        placing = asyncio.create_task(_place(servers, terminal), name="orders")
+        await asyncio.wait([supervising, placing], return_when=asyncio.FIRST_EXCEPTION)
+        stop.set()
+        placing.cancel()
+        await asyncio.gather(placing, return_exceptions=True)
+        await supervising
+
+
+async def _place(servers: LocalServers, terminal: Terminal) -> None:
+    orders = made_up_orders(secrets.token_hex(2))
+    async with open_clients(servers.settings) as clients:
+        await send_orders(clients, orders)
+    terminal.say(
+        f"\n{len(orders)} orders were sent to Kafka, and wait {APPROVAL_TIMEOUT_SECONDS / 60:g} min for somebody to "
+        f"approve them:\n[bold]{servers.api_url}/console/[/bold]\n"
+        "Approve one, or select several; cancel one with a reason; open one to follow it to its end. "
+        "Ctrl-C ends everything.\n"
+    )
