@@ -91,9 +91,9 @@ class RequestKey:
 
     def event_id(self, identity: Identity) -> str:
         """The event's id: two callers' equal keys are different events."""
-        caller = quote(identity.name, safe="")
+        caller = quote(identity.caller_id, safe="", errors="surrogatepass")
         if len(caller) > _CALLER_MAX_CHARS:
-            caller = sha256(identity.name.encode("utf-8", "surrogatepass")).hexdigest()
+            caller = sha256(caller.encode()).hexdigest()
         return f"api:{caller}:{self.key}"
 
 

@@ -20,8 +20,7 @@ class Identity:
     via: Via
     caller_id: str = ""
     """Tells callers apart, however they call themselves, and stays the same when a key is replaced or a browser signs
-    in
-    anew: idempotency keys and limits are counted by it."""
+    in anew: idempotency keys and limits are counted by it."""
 
     def __post_init__(self) -> None:
         if not self.caller_id:
@@ -33,5 +32,5 @@ class Identity:
         return next((role for role in reversed(Role) if role in self.roles), None)
 
 
-DEVELOPMENT = Identity("development", Role.OPERATOR.included, "development")
+DEVELOPMENT = Identity("development", Role.OPERATOR.included, "development", "development")
 """Everybody, where nobody has to show who he is."""

@@ -286,7 +286,7 @@ async def test_in_development_nobody_signs_in_and_whoever_does_is_who_he_says(
     settings = settings_for(endpoints, engine.url, api_identity="auto")
     async with running_api(settings) as api, api.browser() as browser:
         everybody = {"name": "development", "roles": ["approver", "operator", "viewer"], "via": "development"}
-        assert (await api.who()).json() == {**everybody, "caller_id": "development:development"}
+        assert (await api.who()).json() == {**everybody, "caller_id": "development"}
         assert (await api.approve()).status_code == 200
         viewer = (await api.key("onlooker", Role.VIEWER)).text
         assert (await api.approve(viewer)).status_code == 403, "what is shown counts"

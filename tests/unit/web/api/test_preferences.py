@@ -75,6 +75,11 @@ def test_two_callers_with_one_key_send_two_events() -> None:
     assert key_of("k").event_id(ADA) != key_of("k").event_id(other)
 
 
+def test_a_key_and_a_token_of_one_name_are_two_callers() -> None:
+    by_key, by_token = Identity("ada", frozenset(), "api_key"), Identity("ada", frozenset(), "token")
+    assert key_of("k").event_id(by_key) != key_of("k").event_id(by_token)
+
+
 def test_no_caller_s_name_and_key_are_another_s() -> None:
     """A colon in a name is written otherwise than the one behind the name."""
     short, long = (Identity(name, frozenset(), "token") for name in ("a", "a:b"))
