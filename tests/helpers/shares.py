@@ -13,6 +13,7 @@ ROOT: Final = Path(__file__).parents[2]
 FOLDERS_BY_WEIGHT: Final = (
     "tests/faults",
     "tests/e2e",
+    "tests/browser",
     "tests/workflow",
     "tests/integration",
     "tests/contract",

@@ -65,6 +65,10 @@ async def test_ctrl_c_and_a_closed_terminal_stop_a_worker_as_sigterm_does(system
 
 
 async def test_a_second_sigterm_ends_a_bridge_at_once_in_mid_stop(system: OrderSystem) -> None:
+    # A group's first bridge commits where it begins: that is not the commit in which this one is to be stuck.
+    first = system.start("first", "bridge")
+    await first.wait_until_logged("bridge.partitions.assigned")
+    await first.terminate()
     bridge = system.start("stuck", "bridge", FAILPOINTS="before_commit:block=60")
     await bridge.wait_until_logged("bridge.partitions.assigned")
     topic = next(iter(system.input_topics))
@@ -121,6 +125,7 @@ async def produce_bad_records(system: OrderSystem, count: int) -> None:
 async def test_a_bridge_at_the_limit_of_dead_letters_is_not_started_again(system: OrderSystem, tmp_path: Path) -> None:
     """Each start would set aside as many again: so it ends with a status of its own, and once only."""
     await produce_bad_records(system, 10)
+    before = len(await system.dead_letters())
     said: list[str] = []
     settings = {**system.settings, **LIMIT, "BRIDGE_GROUP_ID": f"{system.group_id}-limited"}
     with pytest.raises(OrdersError, match="not started again") as given_up:
@@ -132,7 +137,7 @@ async def test_a_bridge_at_the_limit_of_dead_letters_is_not_started_again(system
     (line,) = [line for line in log.splitlines() if "bridge.failed" in line]
     assert "DeadLetterLimitError" in line
     assert "orders dlq list" in line
-    assert len(await system.dead_letters()) <= 3
+    assert len(await system.dead_letters()) - before <= 3
 
 
 async def test_a_bridge_that_is_kept_at_the_limit_waits_without_being_ready(system: OrderSystem) -> None:

@@ -13,7 +13,7 @@ from orders.settings import Settings
 from stack import docker
 
 ROOT = Path(__file__).parents[3]
-OURS = ("migrate", "bridge", "worker-order", "worker-shipping")
+OURS = ("migrate", "bridge", "worker-order", "worker-shipping", "api")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,7 @@ def test_every_variable_of_our_containers_is_a_setting(services: dict[str, Any],
 def test_the_ports_are_the_conventional_ones_and_for_this_machine_only(services: dict[str, Any]) -> None:
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert ports == {
+        "api": ["127.0.0.1:8000:8000"],
         "kafka": ["127.0.0.1:9092:9092"],
         "postgres": ["127.0.0.1:5432:5432"],
         "temporal-postgres": ["127.0.0.1:5433:5432"],
@@ -45,6 +46,7 @@ def test_our_containers_run_the_processes_of_an_installation(services: dict[str,
         "bridge": ["bridge"],
         "worker-order": ["worker", "--queue", "order-tq"],
         "worker-shipping": ["worker", "--queue", "shipping-tq"],
+        "api": ["api"],
     }
 
 

@@ -128,8 +128,15 @@ async def test_the_same_key_and_body_is_done_once_and_answered_alike(api: ApiRoo
     problem_of(
         await api.http.post(f"/orders/{order_id}/start", json=other, headers=headers), 422, "idempotency_key_reused"
     )
-    events = (await api.http.get(f"/orders/{order_id}/events")).json()["events"]
-    assert [event["state"] for event in events] == ["RECEIVED", "VALIDATED"]
+
+    async def states() -> list[str]:
+        return [event["state"] for event in (await api.http.get(f"/orders/{order_id}/events")).json()["events"]]
+
+    async def is_validated() -> bool:
+        return "VALIDATED" in await states()
+
+    await assert_eventually(is_validated)
+    assert await states() == ["RECEIVED", "VALIDATED"]
 
 
 async def test_the_same_key_for_another_kind_of_request_is_refused(api: ApiRoom) -> None:

@@ -27,7 +27,7 @@ async def test_at_sigterm_waits_and_streams_end_truly_and_the_process_ends_with_
             # An idle connection that is kept alive, and one that has sent half a request.
             await api.http.get("/")
             _, half = await asyncio.open_connection(api.http.base_url.host, api.http.base_url.port)
-            half.write(b"POST /orders/o-1/start HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+            half.write(b"POST /orders/o-1/start HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
             assert (await held).status_code == 202
             began = time.monotonic()
             api.process.send(signal.SIGTERM)

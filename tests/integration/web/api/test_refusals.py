@@ -123,7 +123,8 @@ async def test_a_body_that_is_too_large_is_refused_by_its_length_and_by_its_byte
 async def test_a_body_that_never_comes_is_given_up(api: ApiRoom) -> None:
     reader, writer = await asyncio.open_connection(api.http.base_url.host, api.http.base_url.port)
     writer.write(
-        b"POST /orders/o-1/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        b"POST /orders/o-1/start HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     )
     async with asyncio.timeout(20):
         assert b"408" in await reader.readline()

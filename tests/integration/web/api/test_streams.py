@@ -95,7 +95,9 @@ async def test_a_client_that_reads_nothing_for_long_misses_nothing(api: ApiRoom)
     order_id = await api.start_order()
     refusals = OFFERS_MAX // 10
     reader, writer = await asyncio.open_connection(api.http.base_url.host, api.http.base_url.port, limit=2**16)
-    writer.write(f"GET /orders/{order_id}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode())
+    writer.write(
+        f"GET /orders/{order_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n".encode()
+    )
     sends = [
         api.signal(order_id, "approve", {"note": "x" * 900}, If_Match='"0"', Prefer="respond-async")
         for _ in range(refusals)
