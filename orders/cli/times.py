@@ -36,14 +36,7 @@ def parse_time(text: str, option: str, now: datetime) -> datetime:
     Raises:
         UsageError: the text is neither.
     """
-    match = _AGO.fullmatch(text)
-    try:
-        moment = now - timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else parse_rfc_3339(text)
-        return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"{option} {text!r} is no time: give 30m, 2h or 7d (ago), or as 2026-01-31T12:00:00Z"
-        ) from None
+    return _parse(text, option, now, -1, "30m, 2h or 7d (ago)")
 
 
 def parse_time_to_come(text: str, option: str, now: datetime) -> datetime:
@@ -57,11 +50,15 @@ def parse_time_to_come(text: str, option: str, now: datetime) -> datetime:
     Raises:
         UsageError: the text is neither.
     """
+    return _parse(text, option, now, 1, "12h or 90d (from now on)")
+
+
+def _parse(text: str, option: str, now: datetime, sign: int, spans: str) -> datetime:
+    """A moment; a span is added to the present time with this sign, and `spans` shows how one is written."""
     match = _AGO.fullmatch(text)
     try:
-        moment = now + timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else parse_rfc_3339(text)
-        return moment.astimezone(UTC)
+        if match is None:
+            return parse_rfc_3339(text).astimezone(UTC)
+        return (now + sign * timedelta(**{_UNITS[match["unit"]]: int(match["count"])})).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise UsageError(
-            f"{option} {text!r} is no time: give 12h or 90d (from now on), or as 2026-01-31T12:00:00Z"
-        ) from None
+        raise UsageError(f"{option} {text!r} is no time: give {spans}, or as 2026-01-31T12:00:00Z") from None

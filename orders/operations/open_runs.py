@@ -9,21 +9,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType, TaskQueueType, WorkflowTaskFailedCause
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
-    DescribeTaskQueueRequest,
     GetWorkflowExecutionHistoryReverseRequest,
 )
 from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.converter import DataConverter
 from temporalio.exceptions import FailureError
 
+from orders.operations.pollers import last_polls
+
 CALL_TIMEOUT: Final = timedelta(seconds=5)
-_POLLS_WITHIN: Final = timedelta(seconds=75)
-"""A worker asks for work at least once a minute (the server's long poll); one that has not for longer is gone."""
 _EVENTS_LOOKED_AT: Final = 50
 """Of the end of a history: a failed workflow task stands before what came since, such as signals."""
 _CAUSE_PREFIX: Final = "WORKFLOW_TASK_FAILED_CAUSE_"
@@ -133,35 +131,17 @@ async def look_at_open_run(
         refusal: what a worker said instead of an answer.
     """
     raw: Any = description.raw_description
-    last_polls = await _last_polls(client, description.task_queue)
+    polls = (await last_polls(client, description.task_queue)).values()
     return OpenRun(
         workflow_id=description.id,
         task_queue=description.task_queue,
-        workers=len(last_polls),
-        last_poll_at=max(last_polls, default=None),
+        workers=len(polls),
+        last_poll_at=max(polls, default=None),
         failing=await _failing_task(client, description, raw),
         pending=tuple([await _pending(description.data_converter, one) for one in raw.pending_activities]),
         answers=answers,
         refusal=refusal,
     )
-
-
-async def _last_polls(client: Client, task_queue: str) -> list[datetime]:
-    """When each worker that still asks the task queue for work did so last."""
-    answer = await client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueue(name=task_queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        ),
-        timeout=CALL_TIMEOUT,
-    )
-    found: dict[str, datetime] = {}
-    for poller in answer.pollers:
-        at = poller.last_access_time.ToDatetime(UTC)
-        found[poller.identity] = max(at, found.get(poller.identity, at))
-    since = datetime.now(UTC) - _POLLS_WITHIN
-    return [at for at in found.values() if at > since]
 
 
 async def _failing_task(client: Client, description: WorkflowExecutionDescription, raw: Any) -> FailingTask | None:

@@ -3,25 +3,20 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.coordinator.protocol import ConsumerProtocol
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
 from orders.clients.opened import Clients
 from orders.clients.progress import NO_PROGRESS, OffsetRange, Progress
 from orders.clients.temporal import reaching_temporal
 from orders.clients.topic_scan import TopicScan, topic_scan
+from orders.operations.pollers import last_polls
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 
-_CALL_TIMEOUT: Final = timedelta(seconds=5)
-_POLLS_WITHIN: Final = timedelta(seconds=75)
-"""A worker asks for work at least once a minute (the server's long poll); one that has not for longer is gone."""
 _RANGES_MAX: Final = 10_000
 """Most ranges of one partition that are counted: its commit's metadata holds about 2,000."""
 _STUCK_PARTITIONS_MAX: Final = 200
@@ -198,21 +193,9 @@ async def workers_overview(clients: Clients) -> WorkersOverview:
     """
     client = await clients.temporal()
     queues = (ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE)
-    found: dict[tuple[str, str], datetime] = {}
     with reaching_temporal(clients.settings):
-        for queue in queues:
-            answer = await client.workflow_service.describe_task_queue(
-                DescribeTaskQueueRequest(
-                    namespace=client.namespace,
-                    task_queue=TaskQueue(name=queue),
-                    task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-                ),
-                timeout=_CALL_TIMEOUT,
-            )
-            for poller in answer.pollers:
-                at = poller.last_access_time.ToDatetime(UTC)
-                key = queue, poller.identity
-                found[key] = max(at, found.get(key, at))
-    since = datetime.now(UTC) - _POLLS_WITHIN
-    workers = tuple(WorkerOverview(*key, at) for key, at in sorted(found.items()) if at > since)
+        polls = {queue: await last_polls(client, queue) for queue in queues}
+    workers = tuple(
+        WorkerOverview(queue, identity, at) for queue in sorted(queues) for identity, at in sorted(polls[queue].items())
+    )
     return WorkersOverview(queues, workers)

@@ -20,7 +20,7 @@ from schemas.workflow_io import OrderWorkflowInput
 from stack.progress import ProgressBoard
 from stack.service import Start
 from stack.temporal_cli import ensure_temporal
-from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, Bench, running
+from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, OPEN_STEPS, Bench, running
 from workflows.converter import DATA_CONVERTER
 from workflows.names import ORDER_WORKFLOW, order_workflow_id
 
@@ -78,19 +78,7 @@ async def continues_while_it_is_told_without_a_pause(bench: Bench, order_id: str
     return sent
 
 
-HELD_STEPS = [
-    OrderStep.AWAITING_ORDER,
-    OrderStep.RECEIVING,
-    OrderStep.VALIDATING,
-    OrderStep.AWAITING_MANUAL_APPROVAL,
-    OrderStep.CHARGING_PAYMENT,
-    OrderStep.SHIPPING,
-    OrderStep.REFUNDING_PAYMENT,
-    OrderStep.MARKING_SHIPPED,
-]
-
-
-@pytest.mark.parametrize("step", HELD_STEPS)
+@pytest.mark.parametrize("step", OPEN_STEPS)
 async def test_at_each_step_while_what_it_waits_for_is_away(bench: Bench, order_id: str, step: OrderStep) -> None:
     go_on = await bench.brought_to(order_id, step)
     await continues_while_it_is_told_without_a_pause(bench, order_id)

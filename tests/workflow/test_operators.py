@@ -8,19 +8,8 @@ from temporalio.exceptions import ApplicationError
 
 from schemas.states import OrderState, OrderStep
 from tests.helpers.system.waiting import assert_eventually
-from tests.workflow.workbench.bench import APPROVED, CREATED, Bench
+from tests.workflow.workbench.bench import APPROVED, CREATED, OPEN_STEPS, Bench
 from workflows.names import order_workflow_id
-
-OPEN_STEPS = [
-    OrderStep.AWAITING_ORDER,
-    OrderStep.RECEIVING,
-    OrderStep.VALIDATING,
-    OrderStep.AWAITING_MANUAL_APPROVAL,
-    OrderStep.CHARGING_PAYMENT,
-    OrderStep.SHIPPING,
-    OrderStep.REFUNDING_PAYMENT,
-    OrderStep.MARKING_SHIPPED,
-]
 
 
 @pytest.mark.parametrize("step", OPEN_STEPS)

@@ -90,12 +90,4 @@ def line_of(order_id: str, choice: Choice, outcome: Outcome | None) -> OutcomeLi
     """The line for an outcome; None where nothing is recorded yet."""
     status = OutcomeStatus.UNDECIDED if outcome is None else outcome.status
     told = None if outcome is None else outcome.reason or outcome.waits_for
-    return OutcomeLine(order_id, choice, _STANDINGS[status], None if told is None else str(told))
-
-
-_STANDINGS: Final = {
-    OutcomeStatus.APPLIED: Standing.APPLIED,
-    OutcomeStatus.REJECTED: Standing.REJECTED,
-    OutcomeStatus.HELD: Standing.HELD,
-    OutcomeStatus.UNDECIDED: Standing.UNDECIDED,
-}
+    return OutcomeLine(order_id, choice, Standing(status.value), None if told is None else str(told))

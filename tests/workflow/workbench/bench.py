@@ -48,6 +48,17 @@ from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 FAILS = NEVER_SHIPS_ZIP_CODE
 BEFORE_APPROVAL = (OrderStep.RECEIVING, OrderStep.VALIDATING, OrderStep.AWAITING_MANUAL_APPROVAL)
+OPEN_STEPS = (
+    OrderStep.AWAITING_ORDER,
+    OrderStep.RECEIVING,
+    OrderStep.VALIDATING,
+    OrderStep.AWAITING_MANUAL_APPROVAL,
+    OrderStep.CHARGING_PAYMENT,
+    OrderStep.SHIPPING,
+    OrderStep.REFUNDING_PAYMENT,
+    OrderStep.MARKING_SHIPPED,
+)
+"""Each step at which an order can be held: all but the ends."""
 AMOUNT_MAX = 1_000_000
 CREATED = EventType.ORDER_CREATED
 APPROVED = EventType.ORDER_APPROVED
