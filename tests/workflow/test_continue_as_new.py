@@ -88,7 +88,7 @@ async def test_a_run_that_waits_for_what_is_in_kafka_goes_on_waiting_for_the_sam
     await bench.send(order_id, CREATED)
 
     async def waits() -> bool:
-        return "handed over" in ((await bench.status(order_id)).waits_for or "")
+        return "to be handed over" in ((await bench.status(order_id)).waits_for or "")
 
     await assert_eventually(waits)
     before = (await bench.status(order_id)).waits_for
