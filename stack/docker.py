@@ -24,7 +24,7 @@ from stack.ports import HOST
 from stack.progress import ProgressBoard
 from stack.service import SERVICES, ServiceName
 from stack.state import StackState
-from stack.temporal import LIMITS
+from stack.temporal import LIMITS, TUNING
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 TEMPORAL_IMAGE = "temporalio/temporal:1.9.1"
@@ -267,7 +267,7 @@ def temporal_container(port: int, ui_port: int) -> Any:
     from testcontainers.core.wait_strategies import PortWaitStrategy  # noqa: PLC0415
 
     command = ["server", "start-dev", "--ip", "0.0.0.0", "--port", "7233", "--ui-port", "8233", "--log-level", "warn"]  # noqa: S104
-    for name, value in LIMITS.items():
+    for name, value in (*LIMITS.items(), *TUNING.items()):
         command += ["--dynamic-config-value", f"{name}={value}"]
     return (
         _bound(DockerContainer(TEMPORAL_IMAGE), {7233: port, 8233: ui_port})

@@ -8,7 +8,7 @@ import typer
 from orders.cli.common import command_app, run_process
 from orders.local.endpoints import server_settings
 from orders.processes.exit_status import ExitStatus
-from orders.processes.worker import TaskQueue, run_worker
+from orders.processes.worker import TaskQueue, WorkerDuty, WorkerPart, run_worker
 
 app = command_app()
 
@@ -19,6 +19,13 @@ def worker(
     queue: Annotated[
         list[TaskQueue] | None, typer.Option("--queue", "-q", help="Only this task queue; both unless given.")
     ] = None,
+    only: Annotated[
+        WorkerPart | None,
+        typer.Option(
+            "--only",
+            help="Workflows alone, with what they do with our own records, or the activities alone; both unless given.",
+        ),
+    ] = None,
 ) -> None:
     """Run a worker: workflows and activities.
 
@@ -26,12 +33,16 @@ def worker(
     Temporal shares the work among them. While Temporal is away it waits. SIGTERM or Ctrl-C: it finishes what it is at,
     and ends with 0 within 25 s; the second ends it at once.
 
-    Example: [bold]orders worker --queue shipping-tq[/bold]
+    Workflows and activities may be apart, and scale apart: then run at least one of each for each task queue. Only what
+    runs activities needs the providers' addresses and keys.
+
+    Examples: [bold]orders worker --queue shipping-tq[/bold]
+    [bold]orders worker --only workflows[/bold] beside [bold]orders worker --only activities[/bold]
     """
     settings = server_settings()
-    queues = tuple(queue) if queue else tuple(TaskQueue)
+    duty = WorkerDuty(tuple(queue) if queue else tuple(TaskQueue), only)
 
     async def body(stop: asyncio.Event) -> ExitStatus:
-        return await run_worker(settings, queues, stop)
+        return await run_worker(settings, duty, stop)
 
     run_process("worker", settings, body)

@@ -1,9 +1,9 @@
 """A worker process: which workflows and activities run on which task queue, and how the process starts and stops."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from orders.processes.exit_status import ExitStatus
 from orders.processes.health_checks import WorkerHealth
 from orders.processes.health_server import health_server
 from orders.processes.versioning import deployment_config
+from orders.processes.worker_size import worker_size
 from orders.processes.workflow_threads import OneTurnAtATime
 from orders.settings import Settings
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
@@ -49,13 +50,41 @@ class TaskQueue(StrEnum):
     SHIPPING = SHIPPING_TASK_QUEUE
 
 
+class WorkerPart(StrEnum):
+    """What a worker may be kept to. Workflows need the processor, activities wait for others: two processes do both."""
+
+    WORKFLOWS = "workflows"
+    """Workflows, and within their tasks what they do with our own records: it needs Postgres and Kafka, no provider."""
+    ACTIVITIES = "activities"
+    """Calls of providers and all that waits, and our own records once they have failed within a workflow task."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDuty:
+    """What one worker process is to do."""
+
+    queues: Sequence[TaskQueue] = tuple(TaskQueue)
+    only: WorkerPart | None = None
+    """None for both parts."""
+
+    @property
+    def runs_workflows(self) -> bool:
+        """Whether it takes workflow tasks."""
+        return self.only is not WorkerPart.ACTIVITIES
+
+    @property
+    def runs_activities(self) -> bool:
+        """Whether it asks for activities."""
+        return self.only is not WorkerPart.WORKFLOWS
+
+
 _WORKFLOWS: Final[dict[TaskQueue, tuple[type, ...]]] = {
     TaskQueue.ORDER: ORDER_WORKFLOWS,
     TaskQueue.SHIPPING: SHIPPING_WORKFLOWS,
 }
 
 
-async def run_worker(settings: Settings, queues: Sequence[TaskQueue], stop: asyncio.Event) -> ExitStatus:
+async def run_worker(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) -> ExitStatus:
     """Serves the task queues until told to stop; whatever makes a worker give up ends the process.
 
     Waits for Temporal as long as it takes. Kafka, Postgres and the gateways are reached by each activity for itself,
@@ -64,25 +93,26 @@ async def run_worker(settings: Settings, queues: Sequence[TaskQueue], stop: asyn
     health = WorkerHealth()
     server = (settings.health_bind_address, settings.worker_health_port, health.checks)
     async with health_server(*server, setting="WORKER_HEALTH_PORT"):
-        client = await _connected(settings, queues, stop)
+        client = await _connected(settings, duty, stop)
         if client is not None:
-            await _serve(client, settings, queues, stop, health)
+            await _serve(client, settings, duty, stop, health)
     return ExitStatus.OK
 
 
 async def _serve(
-    client: Client, settings: Settings, queues: Sequence[TaskQueue], stop: asyncio.Event, health: WorkerHealth
+    client: Client, settings: Settings, duty: WorkerDuty, stop: asyncio.Event, health: WorkerHealth
 ) -> None:
     async with (
         database_engine(settings, application_name="orders worker") as engine,
-        _workers(client, engine, settings, queues, health) as workers,
+        _workers(client, engine, settings, duty, health) as workers,
         asyncio.TaskGroup() as tasks,
     ):
         for worker in workers:
             tasks.create_task(worker.run(), name=f"worker {worker.task_queue}")
         _log.info(
             "worker.started",
-            task_queues=[str(queue) for queue in queues],
+            task_queues=[str(queue) for queue in duty.queues],
+            only=str(duty.only) if duty.only else None,
             identity=client.identity,
             build_id=settings.worker_build_id,
         )
@@ -95,7 +125,7 @@ async def _shut_down_when_told(workers: Sequence[Worker], stop: asyncio.Event) -
     await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
-async def _connected(settings: Settings, queues: Sequence[TaskQueue], stop: asyncio.Event) -> Client | None:
+async def _connected(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) -> Client | None:
     """Temporal, as soon as it answers and has what the queues need; None where the process was told to stop before.
 
     Raises:
@@ -104,7 +134,7 @@ async def _connected(settings: Settings, queues: Sequence[TaskQueue], stop: asyn
     attempt = 0
     while not stop.is_set():
         try:
-            client = await _connect(settings, queues)
+            client = await _connect(settings, duty)
         except UnreachableError as error:
             if attempt == 0:
                 _log.warning("worker.temporal.lost", detail=str(error), action="none: the worker waits and tries again")
@@ -122,9 +152,9 @@ async def _connected(settings: Settings, queues: Sequence[TaskQueue], stop: asyn
     return None
 
 
-async def _connect(settings: Settings, queues: Sequence[TaskQueue]) -> Client:
+async def _connect(settings: Settings, duty: WorkerDuty) -> Client:
     client = await connect_temporal(settings)
-    if settings.temporal_search_attributes and TaskQueue.ORDER in queues:
+    if settings.temporal_search_attributes and duty.runs_workflows and TaskQueue.ORDER in duty.queues:
         try:
             await require_search_attributes(client)
         except RPCError as error:
@@ -134,27 +164,37 @@ async def _connect(settings: Settings, queues: Sequence[TaskQueue]) -> Client:
 
 @asynccontextmanager
 async def _workers(
-    client: Client, engine: AsyncEngine, settings: Settings, queues: Sequence[TaskQueue], health: WorkerHealth
+    client: Client, engine: AsyncEngine, settings: Settings, duty: WorkerDuty, health: WorkerHealth
 ) -> AsyncIterator[list[Worker]]:
     async with AsyncExitStack() as resources:
-        workers = []
-        threads = OneTurnAtATime(settings.worker_concurrent_workflow_tasks * len(queues))
+        shared = _shared_options(settings, duty)
         # What is still under way then holds nothing up: the process leaves without waiting for its threads.
-        resources.callback(threads.shutdown, wait=False)
-        if TaskQueue.ORDER in queues:
-            activities = await _order_activities(resources, engine, settings, health)
-            workers.append(_worker(client, settings, TaskQueue.ORDER, activities, threads))
-        if TaskQueue.SHIPPING in queues:
-            carrier = await resources.enter_async_context(carrier_gateway(settings, engine))
-            shipping = ShippingActivities(carrier, settings.parse_failpoints())
-            health.watch(shipping.access)
-            workers.append(_worker(client, settings, TaskQueue.SHIPPING, activities_of(shipping), threads))
+        resources.callback(shared["workflow_task_executor"].shutdown, wait=False)
+        workers = []
+        for queue in duty.queues:
+            activities = activities_of(*await _ACTIVITIES[queue](resources, engine, settings, duty, health))
+            workflows = _WORKFLOWS[queue] if duty.runs_workflows else ()
+            workers.append(Worker(client, task_queue=queue.value, workflows=workflows, activities=activities, **shared))
         yield workers
 
 
+def _shared_options(settings: Settings, duty: WorkerDuty) -> dict[str, Any]:
+    """What all workers of this process are made with."""
+    return {
+        # The activities that a worker for workflows has are called within workflow tasks alone.
+        "no_remote_activities": not duty.runs_activities,
+        "workflow_runner": workflow_runner(sandboxed=settings.worker_sandbox),
+        # A turn that waited for a thread would count as one that takes too long: as many threads as there are turns.
+        "workflow_task_executor": OneTurnAtATime(settings.worker_concurrent_workflow_tasks * len(duty.queues)),
+        "deployment_config": deployment_config(settings),
+        **worker_size(settings, queues=len(duty.queues)),
+    }
+
+
 async def _order_activities(
-    resources: AsyncExitStack, engine: AsyncEngine, settings: Settings, health: WorkerHealth
-) -> list[Callable[..., Any]]:
+    resources: AsyncExitStack, engine: AsyncEngine, settings: Settings, duty: WorkerDuty, health: WorkerHealth
+) -> list[object]:
+    """Those on our own records, which a workflow task may call within itself, and those that ask somebody else."""
     publisher = KafkaEventPublisher(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         topic=settings.kafka_topic_order_events,
@@ -162,36 +202,32 @@ async def _order_activities(
         security=kafka_security(settings),
     )
     resources.push_async_callback(publisher.close)
-    gateway = await resources.enter_async_context(payment_gateway(settings, engine))
     struck = settings.parse_failpoints()
     rules = OrderRules(amount_max=settings.order_amount_max, amount_required=settings.amount_required)
-    orders = OrderActivities(PostgresOrderStore(engine), publisher, rules, struck)
+    records = OrderActivities(PostgresOrderStore(engine), publisher, rules, struck)
+    if not duty.runs_activities:
+        return [records]
+    gateway = await resources.enter_async_context(payment_gateway(settings, engine))
     payments = PaymentActivities(PostgresPaymentStore(engine), gateway, struck)
     health.watch(payments.access)
     backlog = KafkaInboundBacklog(settings, order_by_contract(settings))
     resources.push_async_callback(backlog.close)
-    return activities_of(orders, payments, ExpiryActivities(backlog))
+    return [records, payments, ExpiryActivities(backlog)]
 
 
-def _worker(
-    client: Client,
-    settings: Settings,
-    queue: TaskQueue,
-    activities: Sequence[Callable[..., Any]],
-    threads: OneTurnAtATime,
-) -> Worker:
-    return Worker(
-        client,
-        task_queue=queue.value,
-        workflows=_WORKFLOWS[queue],
-        activities=activities,
-        workflow_runner=workflow_runner(),
-        workflow_task_executor=threads,
-        max_concurrent_activities=settings.worker_concurrent_activities,
-        max_concurrent_workflow_tasks=settings.worker_concurrent_workflow_tasks,
-        max_concurrent_activity_task_polls=settings.worker_activity_pollers,
-        max_concurrent_workflow_task_polls=settings.worker_workflow_pollers,
-        max_cached_workflows=settings.worker_cached_workflows,
-        graceful_shutdown_timeout=timedelta(seconds=settings.worker_shutdown_grace_seconds),
-        deployment_config=deployment_config(settings),
-    )
+async def _shipping_activities(
+    resources: AsyncExitStack, engine: AsyncEngine, settings: Settings, duty: WorkerDuty, health: WorkerHealth
+) -> list[object]:
+    """Those that ask the carrier; a workflow task calls none of them within itself."""
+    if not duty.runs_activities:
+        return []
+    carrier = await resources.enter_async_context(carrier_gateway(settings, engine))
+    shipping = ShippingActivities(carrier, settings.parse_failpoints())
+    health.watch(shipping.access)
+    return [shipping]
+
+
+_ACTIVITIES: Final[dict[TaskQueue, Callable[..., Awaitable[list[object]]]]] = {
+    TaskQueue.ORDER: _order_activities,
+    TaskQueue.SHIPPING: _shipping_activities,
+}

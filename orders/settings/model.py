@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from orders.settings import bridge, general, identity, kafka, order, temporal
+from orders.settings import bridge, general, identity, kafka, order, temporal, worker
 from orders.settings.api import ApiSettings
 from orders.settings.bridge import BridgeSettings
 from orders.settings.contradictions import too_short
@@ -113,6 +113,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     yield from _longer_than_a_stop(settings)
     yield from kafka.contradictions(settings)
     yield from temporal.contradictions(settings)
+    yield from worker.contradictions(settings)
     yield from _sandbox_in_production(settings)
     yield from general.contradictions(settings)
     yield from identity.contradictions(settings, host=settings.api_host, production=settings.is_production)

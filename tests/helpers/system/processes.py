@@ -40,13 +40,16 @@ _OF_A_TERMINAL = ("COLUMNS", "LINES")
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with these settings, no other ones of ours, and no terminal's size."""
+    """This process's environment with these settings, no other ones of ours, and no terminal's size.
+
+    Workflows run in the sandbox: what an installation may leave out is what tests watch for.
+    """
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_SETTING_PREFIXES) and name not in _OF_A_TERMINAL
     }
-    return {**inherited, "LOG_FORMAT": "json", **settings}
+    return {**inherited, "LOG_FORMAT": "json", "WORKER_SANDBOX": "true", **settings}
 
 
 class UnexpectedEndError(Exception):

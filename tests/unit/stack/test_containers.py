@@ -11,6 +11,7 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy, PortWait
 
 from orders.settings import Settings
 from stack import docker
+from stack.temporal import TUNING
 
 ROOT = Path(__file__).parents[3]
 OURS = ("migrate", "bridge", "worker-order", "worker-shipping", "api")
@@ -67,6 +68,19 @@ def test_every_image_of_others_is_pinned_to_a_version(services: dict[str, Any]) 
 def test_containers_and_native_servers_are_of_one_kafka_and_postgres(services: dict[str, Any]) -> None:
     assert services["kafka"]["image"] == docker.KAFKA_IMAGE
     assert services["postgres"]["image"] == docker.POSTGRES_IMAGE
+
+
+def test_the_composed_temporal_is_tuned_as_the_native_one_and_the_single_container(
+    services: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = next(volume for volume in services["temporal"]["volumes"] if "dynamic" in volume).split(":")
+    assert path[1].removeprefix("/etc/temporal/") == services["temporal"]["environment"]["DYNAMIC_CONFIG_FILE_PATH"]
+    told = {key: rows[0]["value"] for key, rows in yaml.safe_load((ROOT / path[0]).read_text()).items()}
+    tuning = {key: value == "true" if isinstance(value, str) else value for key, value in TUNING.items()}
+    assert told == tuning
+    monkeypatch.setattr(testcontainer, "DockerClient", lambda **_: None)
+    command = docker.temporal_container(21002, 21003)._command
+    assert [f"{key}={value}" for key, value in TUNING.items() if f"{key}={value}" not in command] == []
 
 
 def test_every_room_that_the_package_needs_is_copied_into_the_image_and_sent_to_the_engine() -> None:

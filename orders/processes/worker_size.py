@@ -1,0 +1,70 @@
+"""How much a worker process takes on at once, and how much of what it has seen it keeps."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from temporalio.worker import PollerBehaviorAutoscaling
+
+from orders.settings import Settings
+
+CACHED_RUN_BYTES: Final = 128 * 1024
+"""What one order's run takes while it is kept in memory, its replies and the SDK's own part included."""
+SANDBOXED_RUN_BYTES: Final = 1024 * 1024
+"""The same in the SDK's sandbox, which imports the workflows' modules anew for each run."""
+CACHE_SHARE: Final = 0.25
+"""How much of its memory a worker process may fill with runs: the rest is for its own code, for activities under way,
+and for whatever else runs beside it."""
+_CACHED_RUNS_MIN: Final = 500
+_GROUP_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where Linux tells a container its limit (control groups of version 2, then 1)."""
+
+
+def worker_size(settings: Settings, *, queues: int) -> dict[str, Any]:
+    """The arguments of a ``Worker`` that say how much it does at once.
+
+    Args:
+        settings: What an installation has set.
+        queues: How many workers this process has, among which its memory is shared.
+    """
+    return {
+        "max_concurrent_workflow_tasks": settings.worker_concurrent_workflow_tasks,
+        "max_concurrent_local_activities": settings.worker_concurrent_local_activities,
+        "max_concurrent_activities": settings.worker_concurrent_activities,
+        "max_cached_workflows": settings.worker_cached_workflows or cached_runs(settings, memory_bytes()) // queues,
+        # A workflow's calls go by two task queues, the worker's own and the shared one; two calls is the SDK's minimum.
+        "workflow_task_poller_behavior": PollerBehaviorAutoscaling(
+            minimum=2, initial=settings.worker_workflow_pollers, maximum=settings.worker_workflow_pollers_max
+        ),
+        "activity_task_poller_behavior": PollerBehaviorAutoscaling(
+            minimum=1, initial=settings.worker_activity_pollers, maximum=settings.worker_activity_pollers_max
+        ),
+        "graceful_shutdown_timeout": timedelta(seconds=settings.worker_shutdown_grace_seconds),
+    }
+
+
+def cached_runs(settings: Settings, memory: int) -> int:
+    """How many runs fit into a worker's share of the memory; at least a few hundred, however small it is.
+
+    Args:
+        settings: Whether they run in the sandbox.
+        memory: What the process may use, in bytes.
+    """
+    each = SANDBOXED_RUN_BYTES if settings.worker_sandbox else CACHED_RUN_BYTES
+    return max(_CACHED_RUNS_MIN, int(memory * CACHE_SHARE) // each)
+
+
+def memory_bytes(group_limits: tuple[Path, ...] = _GROUP_LIMITS) -> int:
+    """The memory that this process may use: the machine's, or its container's limit where that is lower."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *(limit for path in group_limits if (limit := _read_limit(path)) is not None)])
+
+
+def _read_limit(path: Path) -> int | None:
+    """A limit in bytes; None where there is none, which version 2 writes as ``max`` and version 1 as a huge number."""
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None

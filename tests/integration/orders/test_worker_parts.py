@@ -1,0 +1,69 @@
+"""Workflows and activities of the task queues in processes of their own."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+
+from schemas.event_types import EventType
+from stack.endpoints import Endpoints
+from tests.helpers.messages.kafka_io import Outgoing
+from tests.helpers.system.processes import START_TIMEOUT_SECONDS
+from tests.helpers.system.system import TASK_QUEUES, OrderSystem, order_system
+
+pytestmark = pytest.mark.timeout(240)
+
+ACTIVITY = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+WORKFLOW = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+WHOLE_LIFE = (
+    "RECEIVED",
+    "VALIDATED",
+    "APPROVED",
+    "PAID",
+    "PACKAGE_PREPARED",
+    "CARRIER_DISPATCHED",
+    "SHIPPED",
+    "COMPLETED",
+)
+NO_PROVIDER = {"PAYMENT_GATEWAY_URL": "http://127.0.0.1:1", "CARRIER_GATEWAY_URL": "http://127.0.0.1:1"}
+"""Nobody answers there: whoever asks a provider by it gets nowhere."""
+
+
+async def test_an_order_is_done_by_two_processes_of_which_only_one_reaches_the_providers(
+    endpoints: Endpoints, tmp_path: Path
+) -> None:
+    async with order_system(endpoints, tmp_path, start=False) as system:
+        workflows = system.start("workflows", "worker", "--only", "workflows", expect_end=False, **NO_PROVIDER)
+        activities = system.start("activities", "worker", "--only", "activities")
+        system.start_bridge()
+        await system.wait_until_bridges_own_partitions()
+        for task_queue in TASK_QUEUES:
+            await system.wait_until_polled(task_queue, workflows.pid)
+            await system.wait_until(
+                partial(_asks, system, task_queue, ACTIVITY, activities.pid),
+                START_TIMEOUT_SECONDS,
+                lambda: "the activities' worker asks for activities",
+            )
+            assert not await _asks(system, task_queue, ACTIVITY, workflows.pid)
+            assert not await _asks(system, task_queue, WORKFLOW, activities.pid)
+        body = {"order_id": "o-1", "payment_id": "p-1", "amount": 500, "currency": "EUR"}
+        await system.produce(
+            [
+                Outgoing(system.topic_of(EventType.ORDER_CREATED), json.dumps(body).encode(), b"o-1"),
+                Outgoing(system.topic_of(EventType.ORDER_APPROVED), b'{"order_id": "o-1"}', b"o-1"),
+            ]
+        )
+        await system.wait_until_states("o-1", *WHOLE_LIFE)
+
+
+async def _asks(system: OrderSystem, task_queue: str, kind: TaskQueueType.ValueType, pid: int) -> bool:
+    """Whether a process asks a task queue for this kind of work."""
+    request = DescribeTaskQueueRequest(
+        namespace=system.client.namespace, task_queue=TaskQueue(name=task_queue), task_queue_type=kind
+    )
+    answer = await system.client.workflow_service.describe_task_queue(request)
+    return any(poller.identity.startswith(f"{pid}@") for poller in answer.pollers)
