@@ -4,7 +4,7 @@ RUN := bin/in-env
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage mutation bench soak check fmt contract record-histories record-messages lock
+.PHONY: help demo up test coverage mutation bench soak image try-image check fmt contract record-histories record-messages lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -29,6 +29,12 @@ bench: ## what is measured, as ratios, or one by NAME= (needs servers: orders st
 
 soak: ## faults at random on servers of its own, for SOAK_MINUTES=10; SEED= runs one again
 	@$(RUN) python -m tests.faults.soak
+
+image: ## build the container image, with the Docker engine at hand
+	@bin/image
+
+try-image: ## build the image, and run an order through it; on an engine of its own where none is at hand (Debian, root)
+	@$(RUN) pytest tests/image
 
 check: ## what needs no server: format, lint, types, import contracts, files, unit tests
 	@$(RUN) sh bin/check

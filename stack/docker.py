@@ -28,7 +28,7 @@ from stack.temporal import LIMITS, TUNING
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 TEMPORAL_IMAGE = "temporalio/temporal:1.9.1"
-POSTGRES_IMAGE = "postgres:18.1-alpine"
+POSTGRES_IMAGE = "postgres:18.6-alpine"
 LOCAL_SCHEMES = ("unix", "npipe")
 DEFAULT_SOCKET = "/var/run/docker.sock"
 ANSWER_TIMEOUT_SECONDS = 3
@@ -152,10 +152,23 @@ class DockerServers:
     def _await(self, name: ServiceName) -> None:
         try:
             readiness.wait_until_ready(
-                lambda: readiness.CHECKS[name](self._state.endpoints), lambda: True, START_TIMEOUT.total_seconds()
+                lambda: readiness.CHECKS[name](self._state.endpoints),
+                lambda: self._is_running(name),
+                START_TIMEOUT.total_seconds(),
             )
         except readiness.NotReadyError as error:
             raise StackError(f"{name} does not answer ({error}); its log: {self.log_path(name)}") from error
+
+    def _is_running(self, name: ServiceName) -> bool:
+        import docker  # noqa: PLC0415
+
+        client = docker.from_env()
+        try:
+            return bool(client.containers.get(self._state.containers[name]).status == "running")
+        except docker.errors.NotFound:
+            return False
+        finally:
+            client.close()
 
     def _discard(self, name: ServiceName, container: Any) -> Path:
         """Removes a container that did not start, and keeps what it said: gives the file that holds it."""
@@ -262,18 +275,17 @@ def kafka_container(port: int) -> Any:
 
 
 def temporal_container(port: int, ui_port: int) -> Any:
-    """Temporal's development server, as the native one, in memory."""
+    """Temporal's development server, as the native one, in memory.
+
+    testcontainers waits for nothing: it logs no line to wait for, and its port would be asked of the engine's bridge
+    wherever we run in a container ourselves, while it is bound to the loopback address that we share with the engine.
+    """
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
-    from testcontainers.core.wait_strategies import PortWaitStrategy  # noqa: PLC0415
 
     command = ["server", "start-dev", "--ip", "0.0.0.0", "--port", "7233", "--ui-port", "8233", "--log-level", "warn"]  # noqa: S104
     for name, value in (*LIMITS.items(), *TUNING.items()):
         command += ["--dynamic-config-value", f"{name}={value}"]
-    return (
-        _bound(DockerContainer(TEMPORAL_IMAGE), {7233: port, 8233: ui_port})
-        .with_command(command)
-        .waiting_for(PortWaitStrategy(7233).with_startup_timeout(START_TIMEOUT))
-    )
+    return _bound(DockerContainer(TEMPORAL_IMAGE), {7233: port, 8233: ui_port}).with_command(command)
 
 
 def postgres_container(port: int) -> Any:

@@ -1,9 +1,7 @@
 """A real browser for tests: Chromium, found or installed, and pages that tell what went wrong in them."""
 
-import fcntl
 import os
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,33 +10,25 @@ from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from tests.helpers.debian import ensure_installed
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_INSTALL_SECONDS = 600
 CHROMIUM_VARIABLE = "ORDERS_CHROMIUM"
 """Names the browser's program, where it is none of those on the PATH."""
-
-
-class NoBrowserError(Exception):
-    """There is no Chromium, and none could be installed."""
 
 
 def chromium(say: Callable[[str], None] = lambda _: None) -> Path:
     """Chromium's program: the one that the environment names, else one on the PATH, else it is installed, once.
 
     Raises:
-        NoBrowserError: it is not there, and installing it needs Debian's apt-get and root.
+        NotInstalledError: it is not there, and installing it needs Debian's apt-get and root.
     """
-    found = _find()
-    if found is not None:
-        return found
-    lock = Path(os.environ.get("ORDERS_CACHE_DIR", "/tmp")) / "chromium.lock"  # noqa: S108 - a lock, empty
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # Processes that run tests side by side install it once.
-        found = _find()
-        if found is None:
-            say("installing Chromium for the tests of the console (once; a minute)")
-            found = _install()
-    return found
+    return ensure_installed(
+        _find,
+        ["chromium"],
+        instead=f"install a Chromium, or name its program by {CHROMIUM_VARIABLE}",
+        say=say,
+    )
 
 
 def _find() -> Path | None:
@@ -47,33 +37,6 @@ def _find() -> Path | None:
         return Path(named)
     found = next((path for name in _NAMES if (path := shutil.which(name))), None)
     return Path(found) if found else None
-
-
-def _install() -> Path:
-    apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0:
-        raise NoBrowserError(
-            "there is no Chromium for the console's tests: install one (Debian, Ubuntu: apt-get install chromium), "
-            f"or name its program by {CHROMIUM_VARIABLE}"
-        )
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-        ended = subprocess.run(
-            [apt, "--quiet", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=_INSTALL_SECONDS,
-            check=False,
-        )
-        if ended.returncode != 0:
-            raise NoBrowserError(
-                f"apt-get {' '.join(arguments)} left with {ended.returncode}\n{ended.stdout}{ended.stderr}"
-            )
-    found = _find()
-    if found is None:
-        raise NoBrowserError("apt-get installed chromium, and it is not on the PATH")
-    return found
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from testcontainers.core import container as testcontainer
-from testcontainers.core.wait_strategies import LogMessageWaitStrategy, PortWaitStrategy
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from orders.settings import Settings
 from stack import docker
@@ -60,7 +60,7 @@ def test_nothing_starts_before_what_it_needs_is_ready(services: dict[str, Any]) 
 
 
 def test_every_image_of_others_is_pinned_to_a_version(services: dict[str, Any]) -> None:
-    images = [service["image"] for service in services.values() if "build" not in service]
+    images = [service["image"] for name, service in services.items() if name not in OURS]
     images += [docker.KAFKA_IMAGE, docker.TEMPORAL_IMAGE, docker.POSTGRES_IMAGE]
     assert [image for image in images if not image.rpartition(":")[2][0].isdigit()] == []
 
@@ -83,10 +83,24 @@ def test_the_composed_temporal_is_tuned_as_the_native_one_and_the_single_contain
     assert [f"{key}={value}" for key, value in TUNING.items() if f"{key}={value}" not in command] == []
 
 
-def test_every_room_that_the_package_needs_is_copied_into_the_image_and_sent_to_the_engine() -> None:
+def test_one_service_builds_the_image_and_the_others_take_it(services: dict[str, Any]) -> None:
+    assert [name for name, service in services.items() if "build" in service] == ["migrate"]
+    assert {name: services[name]["image"] for name in OURS} == dict.fromkeys(OURS, "temporal-order-orchestrator:latest")
+    policies = {name: services[name]["pull_policy"] for name in OURS}
+    assert policies == {**dict.fromkeys(OURS, "never"), "migrate": "build"}
+
+
+def test_temporals_health_needs_nobody_who_answers_names(services: dict[str, Any]) -> None:
+    (how, command) = services["temporal"]["healthcheck"]["test"]
+    assert how == "CMD-SHELL", "a shell is to put the container's own address in"
+    assert command.endswith('--address "$$(hostname -i):7233"')
+
+
+def test_every_room_of_the_service_is_in_the_image_and_local_servers_are_not() -> None:
     text = (ROOT / "pyproject.toml").read_text()
-    rooms = ["schemas", "activities", "workflows", "bridge", "orders", "stack", "migrations"]
+    rooms = ["schemas", "activities", "workflows", "bridge", "orders", "migrations"]
     assert all(f'"{room}"' in text for room in rooms)
+    assert "COPY stack" not in (ROOT / "Dockerfile").read_text()
     dockerfile, ignored = (ROOT / "Dockerfile").read_text(), (ROOT / ".dockerignore").read_text()
     assert [room for room in rooms if f"COPY {room} {room}\n" not in dockerfile] == []
     assert [room for room in rooms if f"\n!{room}\n" not in ignored] == []
@@ -94,9 +108,9 @@ def test_every_room_that_the_package_needs_is_copied_into_the_image_and_sent_to_
 
 def test_each_process_is_asked_itself_whether_it_is_ready(services: dict[str, Any]) -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
-    for name in ("bridge", "worker-order", "worker-shipping"):
+    for name in ("bridge", "worker-order", "worker-shipping", "api"):
         process = services[name]["command"][0]
-        assert services[name]["healthcheck"]["test"] == ["CMD", "orders", "health", process]
+        assert services[name]["healthcheck"]["test"] == ["CMD", "ready", process]
         port = re.search(rf"{process.upper()}_HEALTH_PORT=(\d+)", dockerfile)
         assert port is not None
         assert port[1] != "0", "it would not listen"
@@ -120,6 +134,6 @@ def test_containers_are_bound_to_this_machine_only_and_awaited() -> None:
     assert kafka.env["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     assert isinstance(kafka._wait_strategy, LogMessageWaitStrategy)
     assert isinstance(postgres._wait_strategy, LogMessageWaitStrategy)
-    assert isinstance(temporal._wait_strategy, PortWaitStrategy)
-    for each in (kafka, temporal, postgres):
+    assert temporal._wait_strategy is None, "we ask it ourselves; testcontainers would ask the wrong address"
+    for each in (kafka, postgres):
         assert each._wait_strategy._startup_timeout == docker.START_TIMEOUT.total_seconds()

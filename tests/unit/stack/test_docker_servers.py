@@ -26,8 +26,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerEngine]:
     for name in (*REQUIRED_VARIABLES, "STACK_SOURCE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("stack.readiness.CHECKS", {name: check_port_of(name) for name in stack.SERVICES})
-    # As outside of any container, wherever this test runs.
-    monkeypatch.setattr(testcontainers_config, "connection_mode_override", ConnectionMode.docker_host)
+    # As in a container that was given the engine's socket: testcontainers then looks elsewhere for the ports.
+    monkeypatch.setattr(testcontainers_config, "connection_mode_override", ConnectionMode.gateway_ip)
     with tempfile.TemporaryDirectory() as folder, running_docker_engine(Path(folder)) as running:
         monkeypatch.setenv("DOCKER_HOST", running.address)
         yield running
@@ -130,6 +130,20 @@ def test_a_container_whose_server_does_not_answer_is_told_with_its_log_and_leave
     with pytest.raises(stack.StackError, match=r"kafka does not answer \(no controller yet\); its log: .*kafka\.log"):
         stack.up(state_dir=tmp_path, progress=quiet)
     assert (tmp_path / "logs" / "kafka.log").read_text().startswith(docker.KAFKA_IMAGE)
+    assert engine.containers == {}
+
+
+def test_a_container_that_ends_before_its_server_answers_is_not_waited_for(
+    engine: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Endpoints) -> None:
+        temporal = next(one for one in engine.containers.values() if one.image == docker.TEMPORAL_IMAGE)
+        temporal.status = "exited"
+        raise NotReadyError("it has gone")
+
+    monkeypatch.setitem(readiness.CHECKS, "temporal", refuse)
+    with pytest.raises(stack.StackError, match=r"temporal does not answer \(it has gone\); its log: .*temporal\.log"):
+        stack.up(state_dir=tmp_path, progress=quiet)
     assert engine.containers == {}
 
 

@@ -1,0 +1,66 @@
+"""What tests need of Debian's packages, installed where it is missing."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+_INSTALL_SECONDS = 600
+
+
+class NotInstalledError(Exception):
+    """A program that a test needs is missing, and could not be installed."""
+
+
+def ensure_installed(
+    find: Callable[[], Path | None], packages: Sequence[str], *, instead: str, say: Callable[[str], None]
+) -> Path:
+    """Gives the path of a program, after installing it where it is missing.
+
+    Processes that run tests side by side install one after the other.
+
+    Args:
+        find: gives the program's path; None where it is missing.
+        packages: Debian's, that bring it.
+        instead: what else a person can do, for the error.
+        say: is told that something is being installed, as it takes up to a minute.
+
+    Raises:
+        NotInstalledError: it is missing, and apt-get is too, or we are not root, or it failed.
+    """
+    found = find()
+    if found is not None:
+        return found
+    with (Path(os.environ.get("ORDERS_CACHE_DIR", "/tmp")) / "apt.lock").open("w") as held:  # noqa: S108 - a lock, empty
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if (found := find()) is None:
+            say(f"installing {' and '.join(packages)} for the tests (once; up to a minute)")
+            _install(packages, instead)
+            found = find()
+    if found is None:
+        raise NotInstalledError(f"apt-get installed {' and '.join(packages)}, and what was wanted is not on the PATH")
+    return found
+
+
+def _install(packages: Sequence[str], instead: str) -> None:
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0:
+        raise NotInstalledError(
+            f"{' and '.join(packages)} cannot be installed here, as that needs Debian's apt-get and root: {instead}"
+        )
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+        ended = subprocess.run(
+            [apt, "--quiet", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_INSTALL_SECONDS,
+            check=False,
+        )
+        if ended.returncode != 0:
+            raise NotInstalledError(
+                f"apt-get {' '.join(arguments)} left with {ended.returncode}\n{ended.stdout}{ended.stderr}"
+            )
