@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import RowMapping, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.adapters.postgres.engine import transaction
+from activities.adapters.postgres.engine import single_statements
 from activities.adapters.postgres.schema import api_keys
 from orders.roles import Role
 
@@ -50,13 +50,13 @@ class KeyStore:
     async def add(self, *, key_id: str, name: str, role: Role, digest: bytes, expires_at: datetime | None) -> KeyRecord:
         """Keeps a new key."""
         values = {"id": key_id, "name": name, "role": role.value, "digest": digest, "expires_at": expires_at}
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             statement = insert(api_keys).values(values).returning(api_keys)
             return _record((await connection.execute(statement)).mappings().one())
 
     async def find(self, key_id: str) -> KeyRecord | None:
         """The key of this id; None where there is none."""
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             statement = select(api_keys).where(api_keys.c.id == key_id)
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else _record(row)
@@ -64,7 +64,7 @@ class KeyStore:
     async def all(self) -> tuple[KeyRecord, ...]:
         """Every key, the newest last; of more than `KEYS_MAX` the newest."""
         newest = select(api_keys).order_by(api_keys.c.created_at.desc(), api_keys.c.id).limit(KEYS_MAX)
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             found = (await connection.execute(newest)).mappings().all()
         return tuple(_record(row) for row in reversed(found))
 
@@ -72,14 +72,14 @@ class KeyStore:
         """Whether there is a key that lets anybody in."""
         lasting = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > func.now())
         usable = select(api_keys.c.id).where(api_keys.c.revoked_at.is_(None), lasting).limit(1)
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             return (await connection.execute(usable)).first() is not None
 
     async def revoke(self, key_id: str) -> KeyRecord | None:
         """Revokes a key, and returns it; one that was revoked before keeps its time. None where there is none."""
         revoked_at = func.coalesce(api_keys.c.revoked_at, func.now())
         statement = update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=revoked_at).returning(api_keys)
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else _record(row)
 
@@ -87,7 +87,7 @@ class KeyStore:
         """Writes down that the key is in use, unless that was done not long ago."""
         due = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < func.now() - USE_NOTED_EVERY)
         statement = update(api_keys).where(api_keys.c.id == key_id, due).values(last_used_at=func.now())
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             await connection.execute(statement)
 
 

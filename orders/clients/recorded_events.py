@@ -6,7 +6,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import rows
-from activities.adapters.postgres.engine import transaction
+from activities.adapters.postgres.engine import single_statements
 from activities.adapters.postgres.schema import inbound_events
 from bridge import Call
 from schemas.workflow_io import LateEventInput
@@ -36,7 +36,7 @@ class RecordedEvents:
             return [False] * len(calls)
         columns = (inbound_events.c.order_id, inbound_events.c.event_digest, inbound_events.c.type)
         statement = select(*columns).where(tuple_(*columns).in_(sorted(asked)))
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             recorded = {(row[0], bytes(row[1]), row[2]) for row in await connection.execute(statement)}
         return [key in recorded for key in keys]
 

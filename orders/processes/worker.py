@@ -204,7 +204,9 @@ async def _order_activities(
     resources.push_async_callback(publisher.close)
     struck = settings.parse_failpoints()
     rules = OrderRules(amount_max=settings.order_amount_max, amount_required=settings.amount_required)
-    records = OrderActivities(PostgresOrderStore(engine), publisher, rules, struck)
+    store = PostgresOrderStore(engine)
+    resources.push_async_callback(store.close)
+    records = OrderActivities(store, publisher, rules, struck)
     if not duty.runs_activities:
         return [records]
     gateway = await resources.enter_async_context(payment_gateway(settings, engine))

@@ -1,13 +1,17 @@
 """Where connections to Postgres are made and transactions begin: every wait has its bound here."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from activities.adapters.postgres.errors import database_error, is_of_no_use
@@ -39,6 +43,9 @@ TRANSACTION_TIMEOUT = timedelta(seconds=3.5)
 
 
 _SERVER_SPEAKS_FIRST = timedelta(seconds=0.25)
+PINGED_AFTER: Final = timedelta(seconds=30)
+"""A connection that was idle for longer is asked whether it still leads anywhere, before it is used. What closes
+connections without telling the client is between the two and takes minutes; a ping costs three round trips."""
 
 
 def database_url(*, host: str, port: int, user: str, password: str | None, name: str) -> URL:
@@ -61,8 +68,8 @@ def create_engine(url: URL | str, options: EngineOptions | None = None) -> Async
         pool_size=options.pool_size,
         max_overflow=0,
         pool_timeout=options.connect_timeout.total_seconds(),
-        # A connection that died while idle, as in a restart of the server, is replaced and not handed out.
-        pool_pre_ping=True,
+        # The one that was used last: few connections have prepared all statements, and the others stay idle.
+        pool_use_lifo=True,
         # Statements' values are customers' data: never in an error's text (I16).
         hide_parameters=True,
         connect_args={
@@ -81,13 +88,50 @@ def create_engine(url: URL | str, options: EngineOptions | None = None) -> Async
         },
     )
     event.listen(engine.sync_engine, "handle_error", _drop_what_is_of_no_use)
+    event.listen(engine.sync_engine, "checkin", _note_use)
+    event.listen(engine.sync_engine, "checkout", _replace_what_died)
     return engine
+
+
+_USED_AT: Final = "orders.used_at"
+
+
+def _note_use(_: Any, record: Any) -> None:
+    record.info[_USED_AT] = time.monotonic()
+
+
+def _replace_what_died(adapted: Any, record: Any, _: Any) -> None:
+    """Has the pool replace a connection that died while idle, as in a restart of the server.
+
+    The driver has read of its end by then, unless a network dropped it silently.
+    """
+    used_at = record.info.get(_USED_AT)
+    if used_at is None:
+        return  # It was opened just now.
+    if adapted.driver_connection.is_closed():
+        raise DisconnectionError("the connection was closed while it was idle")
+    if time.monotonic() - used_at > PINGED_AFTER.total_seconds():
+        try:
+            adapted.ping()
+        except adapted.dbapi.Error as error:
+            raise DisconnectionError("the connection was lost while it was idle") from error
 
 
 def _drop_what_is_of_no_use(context: ExceptionContext) -> None:
     """Closes the connection that met such an error, and every pooled one that is as old: all lead to that server."""
     if is_of_no_use(context.original_exception):
         context.is_disconnect = True
+
+
+_variants: Final[WeakKeyDictionary[AsyncEngine, dict[str, AsyncEngine]]] = WeakKeyDictionary()
+"""Of each engine the same with another isolation level: made once, and not for each transaction."""
+
+
+def _variant(engine: AsyncEngine, isolation_level: str) -> AsyncEngine:
+    made = _variants.setdefault(engine, {})
+    if isolation_level not in made:
+        made[isolation_level] = engine.execution_options(isolation_level=isolation_level)
+    return made[isolation_level]
 
 
 @asynccontextmanager
@@ -111,10 +155,35 @@ async def transaction(
     Raises:
         DatabaseUnavailableError: the database did not answer in time; whether it committed is unknown.
     """
-    chosen = engine.execution_options(isolation_level="REPEATABLE READ") if one_snapshot else engine
+    chosen = _variant(engine, "REPEATABLE READ") if one_snapshot else engine
+    async with _bounded(limit, turn), chosen.begin() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def single_statements(
+    engine: AsyncEngine, limit: timedelta = TRANSACTION_TIMEOUT, *, turn: asyncio.Lock | None = None
+) -> AsyncIterator[AsyncConnection]:
+    """A connection on which each statement is a transaction of its own: one round trip, without BEGIN and COMMIT.
+
+    Args:
+        engine: where.
+        limit: for all of it.
+        turn: see `transaction`.
+
+    Raises:
+        DatabaseUnavailableError: the database did not answer in time; whether the statement had its effect is unknown.
+    """
+    async with _bounded(limit, turn), _variant(engine, "AUTOCOMMIT").connect() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def _bounded(limit: timedelta, turn: asyncio.Lock | None) -> AsyncIterator[None]:
+    """Bounds a use of the database, and says in our words what went wrong."""
     try:
-        async with asyncio.timeout(limit.total_seconds()), turn or nullcontext(), chosen.begin() as connection:
-            yield connection
+        async with asyncio.timeout(limit.total_seconds()), turn or nullcontext():
+            yield
     except Exception as error:
         translated = database_error(error)
         if translated is None:

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Text, bindparam, cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.adapters.postgres.engine import transaction
+from activities.adapters.postgres.engine import single_statements
 from activities.adapters.postgres.schema import events
 
 
@@ -43,13 +43,13 @@ class EventLog:
             limit: how many at most.
         """
         parameters = {"position": position, "until": _NO_END if until is None else until, "limit": limit}
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             found = (await connection.execute(_AFTER, parameters)).all()
         return tuple(LoggedEvent(*row) for row in found)
 
     async def last_position(self) -> int:
         """The position of the last event that can be seen; 0 where there is none."""
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             return int(await connection.scalar(_LAST) or 0)
 
     async def writers(self) -> frozenset[str]:
@@ -58,7 +58,7 @@ class EventLog:
         Of every position that was drawn before this call, the event can be seen, or never will be, or its transaction
         is among these.
         """
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             return frozenset((await connection.execute(_WRITERS)).scalars())
 
 

@@ -4,28 +4,39 @@ Whoever writes to an order's journal first locks its row in `journals`, which ex
 where no order was accepted. So writers of one order come one after the other, in whatever process they are, and each
 sees what those before it committed. Those of one process wait for each other before they take a connection: with one
 each, an order with many late events would hold all of the pool's, and all other orders wait for it (I18).
+
+The usual batch follows what the journal holds: one statement moves the journal's end from just there, and writes all
+the rest. Only where the journal does not stand there, as after a repeat, does a transaction look at what it holds.
 """
 
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from sqlalchemy import Text, and_, case, cast, func, literal, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, bindparam, cast, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities import journal
 from activities.adapters.postgres import rows
-from activities.adapters.postgres.engine import transaction
+from activities.adapters.postgres.engine import single_statements, transaction
+from activities.adapters.postgres.order_statements import (
+    LOCK_JOURNAL,
+    MARK_SHIPPED,
+    RECEIVE,
+    RECORDS,
+    Journal,
+    Row,
+)
+from activities.adapters.postgres.published import PublishedMarks
 from activities.adapters.postgres.schema import events, inbound_events, journals, orders
-from activities.ports import OrderStore, StoredEvent
-from schemas.activity_io import DecidedEvent, EventOutcome, OrderProjection, OrderSnapshot, PublishEvents
+from activities.ports import OrderStore, SequenceConflictError, StoredEvent
+from schemas.activity_io import DecidedEvent, EventOutcome, OrderSnapshot, PublishEvents
 from schemas.inbound import InboundEvent
 from schemas.order import OrderDetails
 from schemas.outbound import OutboundEvent, OutboundType
-from schemas.states import FINAL_STATES, OrderState, ReasonCode
+from schemas.states import OrderState, ReasonCode
 
 DECIDED_EVENTS_MAX: Final = 10_000
 """Most event ids that a snapshot carries, the newest: Temporal's own limit of signals in a run, so no run saw more."""
@@ -34,30 +45,47 @@ DECIDED_BYTES_MAX: Final = 1_000_000
 _DECIDED_OVERHEAD_BYTES: Final = 80
 """What JSON adds to an event id: the names of the members, and the type."""
 
+Value = TypeVar("Value")
+
+REMEMBERED_MAX: Final = 10_000
+"""Most orders of which something is remembered from one call to the next: more than are under way at once."""
+
 
 class PostgresOrderStore(OrderStore):
-    """The port's implementation on a SQLAlchemy engine, which is the caller's to dispose of."""
+    """The port's implementation on a SQLAlchemy engine, which is the caller's to dispose of, after `close`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """By order id; gone once nobody holds or awaits it."""
+        self._published = PublishedMarks(engine)
+        self._ending: dict[str, int] = {}
+        """Orders whose last events are recorded and not yet published, with the number of the last one."""
+        self._rows: dict[str, tuple[int, int]] = {}
+        """Of orders whose row this process wrote: up to which sequence, and the hash of the details in it."""
+
+    async def close(self) -> None:
+        """Writes down how far orders are published, as far as that is noted only."""
+        await self._published.close()
 
     async def look_up(self, order_id: str) -> OrderSnapshot:
-        """One statement for a new order and two for a known one, of one snapshot.
+        """One statement for a new order; for a known one two more, of one snapshot.
 
         A run goes on from the answer. With events decided of which the sequence knows nothing, it would drop an event
         whose effect another run has recorded since, and then number its own events wrongly.
         """
-        async with transaction(self._engine, one_snapshot=True) as connection:
+        async with single_statements(self._engine) as connection:
             found = (await connection.execute(_ORDER_AND_JOURNAL, {"order_id": order_id})).mappings().one()
-            state = rows.state_of(found["last_state_payload"])
-            decided: tuple[DecidedEvent, ...] = ()
-            if found["journal_sequence"] is not None and not (state is not None and state.is_final):
-                decided = await _decided_events(connection, order_id)
+        decided: tuple[DecidedEvent, ...] = ()
+        if found["journal_sequence"] is not None:
+            async with transaction(self._engine, one_snapshot=True) as connection:
+                found = (await connection.execute(_ORDER_AND_JOURNAL, {"order_id": order_id})).mappings().one()
+                state = rows.state_of(found["last_state_payload"])
+                if not (state is not None and state.is_final):
+                    decided = await _decided_events(connection, order_id)
         return OrderSnapshot(
             details=rows.details(found) if found["id"] is not None else None,
-            state=state,
+            state=rows.state_of(found["last_state_payload"]),
             last_sequence=found["journal_sequence"] or 0,
             decided_events=decided,
             address_updated_at=found["address_updated_at"],
@@ -69,72 +97,115 @@ class PostgresOrderStore(OrderStore):
 
     async def receive(self, order_id: str, details: OrderDetails) -> None:
         """The row's sequence stays 0 until the first projection, whatever the journal holds by then."""
-        values = rows.order_values(order_id, details, OrderState.RECEIVED, sequence=0)
-        async with transaction(self._engine) as connection:
-            await connection.execute(insert(orders).values(values).on_conflict_do_nothing())
+        values = {"order_id": order_id, "state": OrderState.RECEIVED.value, **rows.detail_values(details)}
+        async with single_statements(self._engine) as connection:
+            await RECEIVE.on(connection, values)
 
     async def mark_shipped(self, order_id: str) -> None:
         """Safe to repeat after the order's end: a final state stays."""
-        over = [*FINAL_STATES, OrderState.SHIPPED]
-        statement = (
-            update(orders)
-            .where(orders.c.id == order_id, orders.c.state.not_in(over))
-            .values(state=OrderState.SHIPPED, updated_at=func.now())
-        )
-        async with transaction(self._engine) as connection:
-            await connection.execute(statement)
+        async with single_statements(self._engine) as connection:
+            await MARK_SHIPPED.on(connection, {"order_id": order_id})
 
     async def record(self, batch: PublishEvents) -> tuple[StoredEvent, ...]:
         """See the port. An attempt that still runs elsewhere finishes before this one, or after it."""
-        async with transaction(self._engine, turn=self._turn(batch.order_id)) as connection:
-            last_sequence, last_published = await _lock_journal(connection, batch.order_id)
-            recorded = await _payloads(connection, batch, last_sequence)
-            fresh = journal.unrecorded(batch.order_id, batch.events, recorded, last_sequence)
-            await _append(connection, batch.order_id, fresh)
-            await _record_outcomes(connection, batch.order_id, batch.outcomes)
-            if batch.projection is not None and batch.events:
-                sequence = batch.events[-1].sequence
-                await _project(connection, batch.order_id, batch.projection, sequence)
-            if last_published == last_sequence:
+        order_id, published = batch.order_id, self._published.of(batch.order_id)
+        stored = await self._record_next(batch, published)
+        if stored is None:
+            stored = await self._record_what_is_new(batch, published)
+        self._published.written(order_id, published)
+        if batch.projection is not None and batch.events:
+            row = (batch.events[-1].sequence, hash(batch.projection.details))
+            _remember(self._rows, order_id, row)
+            if batch.projection.state is not None and batch.projection.state.is_final:
+                self._will_end(order_id, stored)
+        return stored
+
+    async def _record_next(self, batch: PublishEvents, published: int) -> tuple[StoredEvent, ...] | None:
+        """Records a batch that begins just behind the journal's end, in one statement.
+
+        Returns:
+            As `record`; None where the journal does not end there, and nothing was written.
+        """
+        try:
+            before = batch.events[0].sequence - 1 if batch.events else None
+            if before is None or before < 0:
+                return None
+            fresh = journal.unrecorded(batch.order_id, batch.events, {}, before)
+        except SequenceConflictError:
+            return None  # It contradicts itself: whoever looks at the journal says how.
+        values = _values(batch, fresh, published, before)
+        statement = RECORDS[self._usual_form(batch, before)]
+        async with single_statements(self._engine, turn=self._turn(batch.order_id)) as connection:
+            last_published = (await statement.on(connection, values)).scalar_one_or_none()
+            if last_published is None:
+                return None
+            if last_published == before:
                 # The usual case: only this batch is unpublished, and its bytes are at hand.
                 return tuple(journal.stored(event) for event in fresh)
             return await _after(connection, batch.order_id, last_published)
+
+    async def _record_what_is_new(self, batch: PublishEvents, published: int) -> tuple[StoredEvent, ...]:
+        """Records a batch of which the journal may hold a part."""
+        order_id = batch.order_id
+        async with transaction(self._engine, turn=self._turn(order_id)) as connection:
+            last_sequence, last_published = await _lock_journal(connection, order_id, published)
+            recorded = await _payloads(connection, batch, last_sequence)
+            fresh = journal.unrecorded(order_id, batch.events, recorded, last_sequence)
+            moved = Journal.NEXT if fresh else Journal.UNMOVED
+            row = Row.WHOLE if batch.projection is not None and batch.events else Row.UNTOUCHED
+            await RECORDS[moved, row].on(connection, _values(batch, fresh, published, last_sequence))
+            return await _after(connection, order_id, last_published)
 
     async def answer_late(
         self, order_id: str, events: tuple[InboundEvent, ...], at: datetime
     ) -> tuple[tuple[EventOutcome, ...], tuple[StoredEvent, ...]]:
         """See the port."""
+        published = self._published.of(order_id)
         async with transaction(self._engine, turn=self._turn(order_id)) as connection:
-            last_sequence, last_published = await _lock_journal(connection, order_id)
-            found = (await connection.execute(_ORDER_AND_JOURNAL, {"order_id": order_id})).mappings().one()
+            last_sequence, last_published = await _lock_journal(connection, order_id, published)
             outcomes, rejections = journal.answer_late(
                 order_id,
                 events,
                 decided=await _decided(connection, order_id, events),
-                state=rows.state_of(found["last_state_payload"]),
+                state=rows.state_of(await connection.scalar(_LAST_STATE_OF, {"order_id": order_id})),
                 last_sequence=last_sequence,
                 at=at,
             )
-            await _append(connection, order_id, rejections)
-            await _record_outcomes(connection, order_id, outcomes)
             if rejections:
-                moved = orders.c.last_sequence.between(1, rejections[-1].sequence - 1)
-                await connection.execute(
-                    update(orders)
-                    .where(orders.c.id == order_id, moved)
-                    .values(last_sequence=rejections[-1].sequence, updated_at=func.now())
-                )
-            return outcomes, await _after(connection, order_id, last_published)
+                answers = PublishEvents(order_id=order_id, events=rejections, outcomes=outcomes)
+                values = _values(answers, rejections, published, last_sequence)
+                await RECORDS[Journal.NEXT, Row.SEQUENCE].on(connection, values)
+            stored = await _after(connection, order_id, last_published)
+        self._published.written(order_id, published)
+        self._will_end(order_id, stored)
+        return outcomes, stored
 
     async def mark_published(self, order_id: str, sequence: int) -> None:
-        """See the port."""
-        statement = (
-            update(journals)
-            .where(journals.c.order_id == order_id, journals.c.last_published_sequence < sequence)
-            .values(last_published_sequence=func.least(sequence, journals.c.last_sequence))
-        )
-        async with transaction(self._engine, turn=self._turn(order_id)) as connection:
-            await connection.execute(statement)
+        """See the port. It is written with the order's next record, or soon; at its life's end before this returns.
+
+        A process that is killed in between loses it. Then the order's next events are published with some that were
+        published before, which consumers know by their ids.
+        """
+        self._published.note(order_id, sequence)
+        if sequence >= self._ending.get(order_id, sequence + 1):
+            await self._published.write(order_id)
+            self._ending.pop(order_id, None)
+
+    def _will_end(self, order_id: str, stored: Sequence[StoredEvent]) -> None:
+        """Has `mark_published` wait, once all of these are published: the order may never have another event."""
+        self._rows.pop(order_id, None)
+        if stored:
+            _remember(self._ending, order_id, stored[-1].sequence)
+
+    def _usual_form(self, batch: PublishEvents, before: int) -> tuple[Journal, Row]:
+        """Which statement records a batch that follows the journal's end: it writes no column that is as it was."""
+        moved = Journal.NEXT if before else Journal.FIRST
+        if batch.projection is None:
+            return moved, Row.UNTOUCHED
+        as_written = (before, hash(batch.projection.details))
+        if before and self._rows.get(batch.order_id) == as_written:
+            return Journal.NEXT_OF_KNOWN, Row.STATE
+        return moved, Row.WHOLE
 
     def _turn(self, order_id: str) -> asyncio.Lock:
         return self._turns.setdefault(order_id, asyncio.Lock())
@@ -155,16 +226,59 @@ _ORDER_AND_JOURNAL = select(
 ).select_from(select(literal(1)).subquery().outerjoin(orders, orders.c.id == rows.ORDER_ID))
 
 
+_LAST_STATE_OF: Final = select(_LAST_STATE)
+_DECIDED_EVENTS: Final = (
+    select(inbound_events.c.event_id, inbound_events.c.type, inbound_events.c.reason)
+    .where(inbound_events.c.order_id == rows.ORDER_ID)
+    .order_by(inbound_events.c.ts.desc())
+    .limit(DECIDED_EVENTS_MAX)
+)
+_DECIDED: Final = select(inbound_events.c.event_id, inbound_events.c.type).where(
+    inbound_events.c.order_id == rows.ORDER_ID, inbound_events.c.event_digest.in_(bindparam("digests", expanding=True))
+)
+_PAYLOADS: Final = select(events.c.sequence, cast(events.c.payload_json, Text)).where(
+    events.c.order_id == rows.ORDER_ID, events.c.sequence.between(bindparam("first"), bindparam("last"))
+)
+_AFTER: Final = (
+    select(events.c.sequence, events.c.type, cast(events.c.payload_json, Text))
+    .where(events.c.order_id == rows.ORDER_ID, events.c.sequence > bindparam("sequence"))
+    .order_by(events.c.sequence)
+)
+
+
+def _remember(memory: dict[str, Value], order_id: str, value: Value) -> None:
+    """Keeps a value for an order; of too many the one that was kept first is dropped."""
+    memory.pop(order_id, None)
+    memory[order_id] = value
+    if len(memory) > REMEMBERED_MAX:
+        del memory[next(iter(memory))]
+
+
+def _values(batch: PublishEvents, fresh: Sequence[OutboundEvent], published: int, before: int) -> dict[str, Any]:
+    """The parameters of any of `RECORDS`.
+
+    Args:
+        batch: what is recorded, in whole or in part.
+        fresh: the events of it that are new.
+        published: the sequence up to which the order is published, as far as this process knows.
+        before: the journal's last sequence until now.
+    """
+    return {
+        "order_id": batch.order_id,
+        "before": before,
+        "last_sequence": fresh[-1].sequence if fresh else before,
+        "published": published,
+        "row_sequence": batch.events[-1].sequence if batch.events else 0,
+        **rows.event_arrays(fresh),
+        **rows.outcome_arrays(journal.outcomes_kept(batch.outcomes)),
+        **({} if batch.projection is None else rows.projection_values(batch.projection)),
+    }
+
+
 async def _decided_events(connection: AsyncConnection, order_id: str) -> tuple[DecidedEvent, ...]:
     """The newest of the order's decided inbound events, as many as a snapshot may carry."""
-    statement = (
-        select(inbound_events.c.event_id, inbound_events.c.type, inbound_events.c.reason)
-        .where(inbound_events.c.order_id == order_id)
-        .order_by(inbound_events.c.ts.desc())
-        .limit(DECIDED_EVENTS_MAX)
-    )
     kept, size = [], 0
-    for event_id, event_type, reason in await connection.execute(statement):
+    for event_id, event_type, reason in await connection.execute(_DECIDED_EVENTS, {"order_id": order_id}):
         size += len(event_id.encode()) + _DECIDED_OVERHEAD_BYTES
         if size > DECIDED_BYTES_MAX:
             break
@@ -173,95 +287,35 @@ async def _decided_events(connection: AsyncConnection, order_id: str) -> tuple[D
     return tuple(kept)
 
 
-async def _lock_journal(connection: AsyncConnection, order_id: str) -> tuple[int, int]:
+async def _lock_journal(connection: AsyncConnection, order_id: str, published: int) -> tuple[int, int]:
     """Makes the order's journal where there is none, locks it until the transaction's end, and reads it.
 
     Returns:
         Its last sequence and its last published one.
     """
-    statement = (
-        insert(journals)
-        .values(order_id=order_id)
-        # Not DO NOTHING, which neither locks the row nor returns it.
-        .on_conflict_do_update(index_elements=["order_id"], set_={"order_id": order_id})
-        .returning(journals.c.last_sequence, journals.c.last_published_sequence)
-    )
-    row = (await connection.execute(statement)).one()
-    return row[0], row[1]
+    row = (await LOCK_JOURNAL.on(connection, {"order_id": order_id, "published": published})).one()
+    return row.last_sequence, row.last_published_sequence
 
 
 async def _payloads(connection: AsyncConnection, batch: PublishEvents, last_sequence: int) -> dict[int, str]:
     """The payloads that the journal holds under the batch's sequences; none, without asking, where all are new."""
     if not batch.events or batch.events[0].sequence > last_sequence:
         return {}
-    statement = select(events.c.sequence, cast(events.c.payload_json, Text)).where(
-        events.c.order_id == batch.order_id,
-        events.c.sequence.between(batch.events[0].sequence, batch.events[-1].sequence),
-    )
-    return {row[0]: row[1] for row in await connection.execute(statement)}
-
-
-async def _append(connection: AsyncConnection, order_id: str, fresh: Sequence[OutboundEvent]) -> None:
-    """Inserts events under the journal's lock, as one statement whatever their number, and moves its end."""
-    if not fresh:
-        return
-    await connection.execute(rows.INSERT_EVENTS, rows.event_arrays(fresh))
-    last = fresh[-1].sequence
-    await connection.execute(update(journals).where(journals.c.order_id == order_id).values(last_sequence=last))
-
-
-async def _record_outcomes(connection: AsyncConnection, order_id: str, outcomes: Sequence[EventOutcome]) -> None:
-    kept = journal.outcomes_kept(outcomes)
-    if kept:
-        await connection.execute(rows.INSERT_INBOUND_EVENTS, rows.outcome_arrays(order_id, kept))
+    wanted = {
+        "order_id": batch.order_id,
+        "first": batch.events[0].sequence,
+        "last": batch.events[-1].sequence,
+    }
+    return {row[0]: row[1] for row in await connection.execute(_PAYLOADS, wanted)}
 
 
 async def _decided(connection: AsyncConnection, order_id: str, late: Sequence[InboundEvent]) -> set[tuple[str, str]]:
     """Id and type of the recorded events that have the id of one of these."""
-    digests = [rows.digest(event.event_id) for event in late]
-    statement = select(inbound_events.c.event_id, inbound_events.c.type).where(
-        inbound_events.c.order_id == order_id, inbound_events.c.event_digest.in_(digests)
-    )
-    return {(row[0], row[1]) for row in await connection.execute(statement)}
-
-
-async def _project(connection: AsyncConnection, order_id: str, projection: OrderProjection, sequence: int) -> None:
-    """Moves the order's row to what it is after `sequence`, unless it is there or further already."""
-    state = projection.state or OrderState.RECEIVED
-    values: dict[str, Any] = rows.order_values(order_id, projection.details, state, sequence=sequence) | {
-        "tracking_id": projection.tracking_id,
-        "reason": projection.reason,
-        "address_updated_at": projection.address_updated_at,
-        "approval_deadline": projection.approval_deadline,
-        "decided_by": projection.decided_by,
-    }
-    statement = insert(orders).values(values)
-    new = statement.excluded
-    # `mark_shipped` may have come before the transitions that led to it were recorded.
-    ahead = and_(orders.c.state == OrderState.SHIPPED, new.state != OrderState.COMPLETED)
-    moved_state = case((ahead, orders.c.state), else_=new.state)
-    changes = {name: new[name] for name in values if name not in ("id", "state")}
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["id"],
-            set_={
-                **changes,
-                "state": orders.c.state if projection.state is None else moved_state,
-                "updated_at": func.now(),
-            },
-            where=orders.c.last_sequence < new.last_sequence,
-        )
-    )
+    wanted = {"order_id": order_id, "digests": [rows.digest(event.event_id) for event in late]}
+    return {(row[0], row[1]) for row in await connection.execute(_DECIDED, wanted)}
 
 
 async def _after(connection: AsyncConnection, order_id: str, sequence: int) -> tuple[StoredEvent, ...]:
     """The order's audit rows after a sequence."""
-    statement = (
-        select(events.c.sequence, events.c.type, cast(events.c.payload_json, Text))
-        .where(events.c.order_id == order_id, events.c.sequence > sequence)
-        .order_by(events.c.sequence)
-    )
-    return tuple(
-        StoredEvent(order_id=order_id, sequence=row[0], type=row[1], payload_json=row[2])
-        for row in await connection.execute(statement)
-    )
+    found = await connection.execute(_AFTER, {"order_id": order_id, "sequence": sequence})
+    return tuple(StoredEvent(order_id=order_id, sequence=row[0], type=row[1], payload_json=row[2]) for row in found)

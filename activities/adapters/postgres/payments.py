@@ -1,15 +1,13 @@
-"""Payments in Postgres: one row for each payment id, ever."""
+"""Payments in Postgres: one row for each payment id, ever. Every change is one statement that answers with the row."""
 
-from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.adapters.postgres import rows
-from activities.adapters.postgres.engine import transaction
-from activities.adapters.postgres.schema import payments
+from activities.adapters.postgres.engine import single_statements
+from activities.adapters.postgres.statements import Statement
 from activities.ports import PaymentClaim, PaymentStore
 from schemas.activity_io import ChargePayment
 from schemas.states import PaymentStatus, ReasonCode
@@ -26,48 +24,86 @@ class PostgresPaymentStore(PaymentStore):
 
     async def claim(self, charge: ChargePayment) -> PaymentClaim:
         """The primary key decides between orders that claim one id at once."""
-        values = charge.model_dump(exclude={"patience"}) | {"status": PaymentStatus.PENDING}
-        statement = insert(payments).values(values).on_conflict_do_nothing().returning(payments.c.payment_id)
-        async with transaction(self._engine) as connection:
-            is_new = (await connection.execute(statement)).one_or_none() is not None
-            return replace(await _existing(connection, charge.payment_id), is_new=is_new)
+        return await self._claim(
+            payment_id=charge.payment_id,
+            order_id=charge.order_id,
+            status=PaymentStatus.PENDING,
+            amount=charge.amount,
+            currency=charge.currency,
+        )
 
     async def record_outcome(self, payment_id: str, status: PaymentStatus, reason: ReasonCode | None) -> PaymentClaim:
         """The row's own state decides whether it moves, so that two outcomes at once cannot undo each other."""
-        statement = (
-            update(payments)
-            .where(payments.c.payment_id == payment_id, _may_become(status))
-            .values(status=status, reason=reason, updated_at=func.now())
-        )
-        async with transaction(self._engine) as connection:
-            await connection.execute(statement)
-            return await _existing(connection, payment_id)
+        values = {
+            "payment_id": payment_id,
+            "status": status.value,
+            "reason": None if reason is None else reason.value,
+            "movable": _may_become(status),
+        }
+        async with single_statements(self._engine) as connection:
+            row = (await _RECORD_OUTCOME.on(connection, values)).one_or_none()
+            return await _existing(connection, payment_id) if row is None else _claim_in(row)
 
     async def claim_void(self, payment_id: str, order_id: str) -> PaymentClaim:
         """See the port."""
-        values = {
-            "payment_id": payment_id,
-            "order_id": order_id,
-            "status": PaymentStatus.VOIDED,
-            "amount": 0,
-            "currency": NO_CURRENCY,
-        }
-        async with transaction(self._engine) as connection:
-            await connection.execute(insert(payments).values(values).on_conflict_do_nothing())
-            return await _existing(connection, payment_id)
+        return await self._claim(
+            payment_id=payment_id,
+            order_id=order_id,
+            status=PaymentStatus.VOIDED,
+            amount=0,
+            currency=NO_CURRENCY,
+        )
 
     async def find(self, payment_id: str) -> PaymentClaim | None:
         """See the port."""
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             return await _find(connection, payment_id)
 
+    async def _claim(
+        self, *, payment_id: str, order_id: str, status: PaymentStatus, amount: int, currency: str
+    ) -> PaymentClaim:
+        values = {
+            "payment_id": payment_id,
+            "order_id": order_id,
+            "status": status.value,
+            "amount": amount,
+            "currency": currency,
+        }
+        async with single_statements(self._engine) as connection:
+            row = (await _CLAIM.on(connection, values)).one_or_none()
+            # None where another claim was committed while this statement ran, which sees what was there before.
+            return await _existing(connection, payment_id) if row is None else _claim_in(row)
 
-def _may_become(status: PaymentStatus) -> ColumnElement[bool]:
-    """Pending becomes anything, charged is given back; every other state is the last."""
-    pending = payments.c.status == PaymentStatus.PENDING
+
+_COLUMNS: Final = "payment_id, order_id, amount, currency, status, reason"
+# The texts that are put together are ours.
+_CLAIM: Final = Statement.of(
+    f"""
+    WITH made AS (
+        INSERT INTO payments (payment_id, order_id, status, amount, currency)
+        VALUES (:payment_id, :order_id, :status, :amount, :currency)
+        ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
+    )
+    SELECT {_COLUMNS}, true AS is_new FROM made
+    UNION ALL
+    SELECT {_COLUMNS}, false FROM payments WHERE payment_id = :payment_id AND NOT EXISTS (SELECT FROM made)
+    """  # noqa: S608
+)
+_RECORD_OUTCOME: Final = Statement.of(
+    f"""
+    UPDATE payments SET status = :status, reason = :reason, updated_at = now()
+    WHERE payment_id = :payment_id AND status = ANY(CAST(:movable AS text[]))
+    RETURNING {_COLUMNS}, false AS is_new
+    """  # noqa: S608
+)
+_FIND: Final = Statement.of(f"SELECT {_COLUMNS}, false AS is_new FROM payments WHERE payment_id = :payment_id")  # noqa: S608
+
+
+def _may_become(status: PaymentStatus) -> list[str]:
+    """From which states: pending becomes anything, charged is given back; every other state is the last."""
     if status in (PaymentStatus.REFUNDED, PaymentStatus.VOIDED):
-        return or_(pending, payments.c.status == PaymentStatus.CHARGED)
-    return pending
+        return [PaymentStatus.PENDING.value, PaymentStatus.CHARGED.value]
+    return [PaymentStatus.PENDING.value]
 
 
 async def _existing(connection: AsyncConnection, payment_id: str) -> PaymentClaim:
@@ -78,12 +114,15 @@ async def _existing(connection: AsyncConnection, payment_id: str) -> PaymentClai
 
 
 async def _find(connection: AsyncConnection, payment_id: str) -> PaymentClaim | None:
-    statement = select(payments).where(payments.c.payment_id == payment_id)
-    row = (await connection.execute(statement)).mappings().one_or_none()
-    return None if row is None else claim_of(row)
+    row = (await _FIND.on(connection, {"payment_id": payment_id})).one_or_none()
+    return None if row is None else _claim_in(row)
 
 
-def claim_of(row: RowMapping) -> PaymentClaim:
+def _claim_in(row: Row[Any]) -> PaymentClaim:
+    return claim_of(row._mapping, is_new=row.is_new)  # noqa: SLF001 -- SQLAlchemy's own name for a row as a mapping
+
+
+def claim_of(row: RowMapping, *, is_new: bool = False) -> PaymentClaim:
     """A row of `payments` as the port has it."""
     return PaymentClaim(
         payment_id=row["payment_id"],
@@ -92,4 +131,5 @@ def claim_of(row: RowMapping) -> PaymentClaim:
         currency=row["currency"],
         status=PaymentStatus(row["status"]),
         reason=rows.reason_of(row["reason"]),
+        is_new=is_new,
     )

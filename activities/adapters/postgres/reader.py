@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import rows
-from activities.adapters.postgres.engine import transaction
+from activities.adapters.postgres.engine import single_statements
 from activities.adapters.postgres.event_log import EventLog
 from activities.adapters.postgres.order_pages import (
     COUNT_MAX,
@@ -72,7 +72,7 @@ class OrderReader:
 
     async def order(self, order_id: str) -> OrderRecord | None:
         """The order's row; None where no ``order.created`` was ever accepted."""
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             statement = select(orders).where(orders.c.id == order_id)
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else order_record(row)
@@ -101,7 +101,7 @@ class OrderReader:
             here = tuple_(literal(after.updated_at), literal(after.order_id))
             statement = statement.where(tuple_(orders.c.updated_at, orders.c.id) > here)
         statement = statement.order_by(orders.c.updated_at, orders.c.id).limit(min(limit, PAGE_MAX))
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             found = (await connection.execute(statement)).mappings().all()
         return tuple(order_record(row) for row in found)
 
@@ -117,20 +117,20 @@ class OrderReader:
             limit: how many at most, `PAGE_MAX` and one more in any case.
         """
         statement = page_statement(which, sort, after, min(limit, PAGE_MAX + 1))
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             found = (await connection.execute(statement)).mappings().all()
         return tuple(order_record(row) for row in found)
 
     async def count_by_state(self, states: Collection[OrderState] = tuple(OrderState)) -> dict[OrderState, int]:
         """How many orders are in each of these states; `order_pages.COUNT_MAX` stands for so many or more."""
         values = {"states": [state.value for state in sorted(states)], "most": COUNT_MAX}
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             found = (await connection.execute(COUNTS, values)).all()
         return {OrderState(row.state): row.counted for row in found}
 
     async def journal(self, order_id: str) -> JournalRecord | None:
         """How far the order's events are; None where it has none."""
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             row = (await connection.execute(select(journals).where(journals.c.order_id == order_id))).one_or_none()
         return None if row is None else JournalRecord(*row)
 
@@ -142,7 +142,7 @@ class OrderReader:
             .order_by(events.c.sequence)
             .limit(min(limit, PAGE_MAX))
         )
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             found = (await connection.execute(statement)).all()
         return tuple(StoredEvent(order_id=order_id, sequence=row[0], type=row[1], payload_json=row[2]) for row in found)
 
@@ -154,7 +154,7 @@ class OrderReader:
             .order_by(inbound_events.c.ts.desc(), inbound_events.c.event_id.desc(), inbound_events.c.type.desc())
             .limit(min(limit, PAGE_MAX))
         )
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             found = (await connection.execute(statement)).mappings().all()
         return tuple(event_outcome(row) for row in reversed(found))
 
@@ -165,7 +165,7 @@ class OrderReader:
             inbound_events.c.event_digest == rows.digest(event_id),
             inbound_events.c.type == event_type,
         )
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else event_outcome(row)
 
@@ -176,7 +176,7 @@ class OrderReader:
             .where(inbound_events.c.order_id == order_id, inbound_events.c.event_digest == rows.digest(event_id))
             .order_by(inbound_events.c.ts, inbound_events.c.type)
         )
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             found = (await connection.execute(statement)).mappings().all()
         return tuple(event_outcome(row) for row in found)
 
@@ -188,7 +188,7 @@ class OrderReader:
             "digests": [digest for _, digest, _ in wanted],
             "types": [event_type for _, _, event_type in wanted],
         }
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             found = (await connection.execute(_OUTCOMES_OF, values)).mappings().all()
         return {
             wanted[row["order_id"], bytes(row["event_digest"]), row["type"]]: event_outcome(row) for row in found
@@ -200,12 +200,12 @@ class OrderReader:
             events.c.order_id == order_id,
             cast(events.c.payload_json, JSONB)["state"].astext == state.value,
         )
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             return bool(await connection.scalar(select(exists().where(*moved))))
 
     async def payment(self, payment_id: str) -> PaymentClaim | None:
         """The payment's row; None where the id was never claimed."""
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             statement = select(payments).where(payments.c.payment_id == payment_id)
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else claim_of(row)
@@ -215,7 +215,7 @@ class OrderReader:
 
         Says nothing of what these sessions do: a statement's text may hold customers' data.
         """
-        async with transaction(self._engine) as connection:
+        async with single_statements(self._engine) as connection:
             found = (await connection.execute(_TABLE_LOCKS)).all()
         return tuple(TableLock(row.pid, row.table_name, tuple(row.waits_for)) for row in found)
 

@@ -1,16 +1,13 @@
 """From models to rows and back: pure, no statement is executed here."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, DateTime, Integer, LargeBinary, RowMapping, Text, bindparam, cast, func, select
-from sqlalchemy.dialects.postgresql import JSON, Insert, insert
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import RowMapping, Text, bindparam
 
 from activities import journal
-from activities.adapters.postgres.schema import events, inbound_events
-from schemas.activity_io import EventOutcome
+from schemas.activity_io import EventOutcome, OrderProjection
 from schemas.order import Address, Adjustment, Item, OrderDetails
 from schemas.outbound import OUTBOUND_EVENT, OutboundEvent, outbound_event_id
 from schemas.states import OrderState, ReasonCode
@@ -26,21 +23,37 @@ def digest(event_id: str) -> bytes:
     return hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).digest()
 
 
-def order_values(order_id: str, details: OrderDetails, state: OrderState, *, sequence: int) -> dict[str, Any]:
-    """The columns of `orders` that an order's details give."""
+def detail_values(details: OrderDetails) -> dict[str, Any]:
+    """The columns of `orders` that an order's details give; documents as text."""
     return {
-        "id": order_id,
-        "state": state,
-        "address_json": details.address.model_dump(mode="json", exclude_none=True),
-        "items_json": [item.model_dump(mode="json") for item in details.items],
-        "adjustments_json": [one.model_dump(mode="json") for one in details.adjustments],
+        "address_json": details.address.model_dump_json(exclude_none=True),
+        "items_json": _json_list(details.items),
+        "adjustments_json": _json_list(details.adjustments),
         "amount": details.amount,
         "is_priced": details.is_priced,
         "currency": details.currency,
         "customer_id": details.customer_id,
         "payment_id": details.payment_id,
-        "last_sequence": sequence,
     }
+
+
+def projection_values(projection: OrderProjection) -> dict[str, Any]:
+    """The columns of `orders` after a batch, but for its sequence."""
+    return {
+        # An order whose first events are refusals has no state of its own yet.
+        "keeps_state": projection.state is None,
+        "state": str(projection.state or OrderState.RECEIVED),
+        "tracking_id": projection.tracking_id,
+        "reason": None if projection.reason is None else str(projection.reason),
+        "address_updated_at": projection.address_updated_at,
+        "approval_deadline": projection.approval_deadline,
+        "decided_by": projection.decided_by,
+        **detail_values(projection.details),
+    }
+
+
+def _json_list(models: Sequence[Item | Adjustment]) -> str:
+    return f"[{','.join(one.model_dump_json() for one in models)}]"
 
 
 def details(row: RowMapping) -> OrderDetails:
@@ -67,73 +80,27 @@ def reason_of(text: str | None) -> ReasonCode | None:
     return None if text is None else ReasonCode(text)
 
 
-def _insert_from_arrays(table: Any, columns: Mapping[str, tuple[TypeEngine[Any], TypeEngine[Any] | None]]) -> Insert:
-    """``INSERT … SELECT FROM unnest(…) ON CONFLICT DO NOTHING``: one statement, prepared once, for any number of rows.
-
-    Args:
-        table: where.
-        columns: for each column the type it is sent as, and the one it is cast to; None where that is the same.
-    """
-    arrays = [cast(bindparam(name, type_=ARRAY(sent)), ARRAY(sent)) for name, (sent, _) in columns.items()]
-    source = func.unnest(*arrays).table_valued(*columns).render_derived(name="new")
-    values = [source.c[name] if to is None else cast(source.c[name], to) for name, (_, to) in columns.items()]
-    return insert(table).from_select(list(columns), select(*values)).on_conflict_do_nothing()
-
-
-INSERT_EVENTS: Final = _insert_from_arrays(
-    events,
-    {
-        "order_id": (Text(), None),
-        "sequence": (Integer(), None),
-        "event_id": (Text(), None),
-        "type": (Text(), None),
-        # Sent as text: the bytes are fixed, and the type keeps them as they are (jsonb would not).
-        "payload_json": (Text(), JSON()),
-        "ts": (DateTime(timezone=True), None),
-    },
-)
-"""Appends to the audit table; see `event_arrays`."""
-
-INSERT_INBOUND_EVENTS: Final = _insert_from_arrays(
-    inbound_events,
-    {
-        "order_id": (Text(), None),
-        "event_digest": (LargeBinary(), None),
-        "event_id": (Text(), None),
-        "type": (Text(), None),
-        "outcome": (Text(), None),
-        "reason": (Text(), None),
-        "ts": (DateTime(timezone=True), None),
-        "body_digest": (LargeBinary(), None),
-        "sequence": (Integer(), None),
-    },
-)
-"""Keeps the first outcome of each inbound event, by its id and type; see `outcome_arrays`."""
-
-
 def event_arrays(fresh: Sequence[OutboundEvent]) -> dict[str, list[Any]]:
-    """The parameters of `INSERT_EVENTS`."""
+    """The new rows of `events`, as parameters of `order_statements.RECORDS`."""
     stored = [journal.stored(event) for event in fresh]
     return {
-        "order_id": [event.order_id for event in stored],
-        "sequence": [event.sequence for event in stored],
-        "event_id": [outbound_event_id(event.order_id, event.sequence) for event in stored],
-        "type": [str(event.type) for event in stored],
-        "payload_json": [event.payload_json for event in stored],
-        "ts": [event.occurred_at for event in fresh],
+        "sequences": [event.sequence for event in stored],
+        "event_ids": [outbound_event_id(event.order_id, event.sequence) for event in stored],
+        "types": [str(event.type) for event in stored],
+        "payloads": [event.payload_json for event in stored],
+        "times": [event.occurred_at for event in fresh],
     }
 
 
-def outcome_arrays(order_id: str, outcomes: Sequence[EventOutcome]) -> dict[str, list[Any]]:
-    """The parameters of `INSERT_INBOUND_EVENTS`."""
+def outcome_arrays(outcomes: Sequence[EventOutcome]) -> dict[str, list[Any]]:
+    """The new rows of `inbound_events`, likewise."""
     return {
-        "order_id": [order_id] * len(outcomes),
-        "event_digest": [digest(one.event_id) for one in outcomes],
-        "event_id": [one.event_id for one in outcomes],
-        "type": [one.type for one in outcomes],
-        "outcome": [str(one.outcome) for one in outcomes],
-        "reason": [None if one.reason is None else str(one.reason) for one in outcomes],
-        "ts": [one.at for one in outcomes],
-        "body_digest": [None if one.body_digest is None else bytes.fromhex(one.body_digest) for one in outcomes],
-        "sequence": [one.sequence for one in outcomes],
+        "inbound_digests": [digest(one.event_id) for one in outcomes],
+        "inbound_ids": [one.event_id for one in outcomes],
+        "inbound_types": [one.type for one in outcomes],
+        "outcomes": [str(one.outcome) for one in outcomes],
+        "reasons": [None if one.reason is None else str(one.reason) for one in outcomes],
+        "decided_at": [one.at for one in outcomes],
+        "body_digests": [None if one.body_digest is None else bytes.fromhex(one.body_digest) for one in outcomes],
+        "outcome_sequences": [one.sequence for one in outcomes],
     }

@@ -1,11 +1,16 @@
 """What Postgres has recorded of an order."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from activities.adapters.postgres.reader import PAGE_MAX, JournalRecord, OrderRecord
 from activities.ports import PaymentClaim, StoredEvent
 from orders.clients.opened import Clients
 from schemas.activity_io import EventOutcome
+
+NOTED_WITHIN: Final = timedelta(seconds=10)
+"""After an order's last change. That its events are published is written down about a second later, with others'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,15 @@ class DatabaseSide:
     payment: PaymentClaim | None
     cut: bool
     """Whether there are more events or inbound events than one page holds."""
+
+    @property
+    def unpublished(self) -> int:
+        """How many recorded events are not known to be published, though that should be known by now."""
+        if self.journal is None:
+            return 0
+        if self.order is not None and datetime.now(UTC) - self.order.updated_at < NOTED_WITHIN:
+            return 0
+        return self.journal.last_sequence - self.journal.last_published_sequence
 
 
 async def look_in_postgres(clients: Clients, order_id: str) -> DatabaseSide:

@@ -80,10 +80,8 @@ def _waits(known: Explanation) -> list[str]:
         untaken = sum(record.taken is False for record in kafka.records)
         if untaken:
             waits.append(f"the bridge: {untaken} of its records are not settled yet; see `orders health bridge`")
-    if database is not None and database.journal is not None:
-        behind = database.journal.last_sequence - database.journal.last_published_sequence
-        if behind > 0:
-            waits.append(f"Kafka: {behind} recorded events are not known to be published yet")
+    if database is not None and database.unpublished:
+        waits.append(f"Kafka: {database.unpublished} recorded events are not known to be published yet")
     return waits
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import (
@@ -17,7 +17,6 @@ from activities.adapters.postgres import (
     PostgresOrderStore,
     PostgresPaymentStore,
     create_engine,
-    rows,
 )
 from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.reader import JournalRecord
@@ -223,11 +222,13 @@ async def test_a_cancelled_attempt_gives_its_lock_and_its_connection_back(
 async def test_idle_connections_that_the_server_closed_are_replaced_unnoticed(
     engine: AsyncEngine, proxied: AsyncEngine, order_id: str
 ) -> None:
-    store = PostgresOrderStore(proxied)
+    store, connections = PostgresOrderStore(proxied), list[Any]()
+    event.listen(proxied.sync_engine, "connect", lambda made, _: connections.append(made.driver_connection))
     await asyncio.gather(*(store.look_up(order_id) for _ in range(5)))
     async with engine.connect() as connection:
         for pid in await proxied_backends(engine):
             await connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+    await assert_eventually(lambda: all(one.is_closed() for one in connections), message="the driver has read of it")
 
     await asyncio.gather(*(store.look_up(order_id) for _ in range(5)))
 
@@ -327,6 +328,7 @@ async def test_the_reader_tells_all_that_is_known_of_an_order(engine: AsyncEngin
     recorded = batch(order_id, OrderState.RECEIVED, OrderState.PAID).model_copy(update={"outcomes": (outcome,)})
     stored = await store.record(recorded)
     await store.mark_published(order_id, 1)
+    await store.close()
     payment_id = f"p-{order_id}"
     charge = ChargePayment(order_id=order_id, payment_id=payment_id, amount=1250, currency="EUR")
     await PostgresPaymentStore(engine).claim(charge)
@@ -356,10 +358,7 @@ async def test_a_snapshot_is_of_one_moment_though_another_run_records_in_between
     engine: AsyncEngine, proxied: AsyncEngine, order_id: str
 ) -> None:
     """Two statements of a READ COMMITTED transaction saw the sequence of before, and the events decided since."""
-    created, approved = (
-        EventOutcome(event_id=event_type, type=event_type, outcome=InboundOutcome.APPLIED, at=NOON)
-        for event_type in (EventType.ORDER_CREATED, EventType.ORDER_APPROVED)
-    )
+    created = EventOutcome(event_id="e-1", type=EventType.ORDER_CREATED, outcome=InboundOutcome.APPLIED, at=NOON)
     known = batch(order_id, OrderState.RECEIVED).model_copy(update={"outcomes": (created,)})
     await PostgresOrderStore(engine).record(known)
     async with engine.connect() as another:
@@ -367,7 +366,11 @@ async def test_a_snapshot_is_of_one_moment_though_another_run_records_in_between
         looking = asyncio.create_task(PostgresOrderStore(proxied).look_up(order_id))
         # It has read the sequence by now, and not the decided events.
         await assert_eventually(lambda: proxied_backends(engine, waiting_for_a_lock=True))
-        await another.execute(rows.INSERT_INBOUND_EVENTS, rows.outcome_arrays(order_id, [approved]))
+        inserted = (
+            "INSERT INTO inbound_events (order_id, event_digest, event_id, type, outcome, ts) "
+            "SELECT order_id, event_digest, event_id, :approved, outcome, ts FROM inbound_events WHERE order_id = :id"
+        )
+        await another.execute(text(inserted), {"approved": EventType.ORDER_APPROVED.value, "id": order_id})
         await another.execute(text("UPDATE journals SET last_sequence = 2 WHERE order_id = :id"), {"id": order_id})
         await another.commit()
 
