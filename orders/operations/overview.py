@@ -45,6 +45,8 @@ class PartitionOverview:
     """Records behind all that was settled: not read yet, or in flight."""
     held: int
     """Records that are not settled while later ones are: tried again, or waiting behind another of their order."""
+    end: int
+    """The offset behind the last record that can be read."""
     oldest_offset: int | None
     """Of the first record that is not settled; None where all are."""
     oldest_at: datetime | None
@@ -172,6 +174,7 @@ def _partition(
         owner=owner,
         unread=unread,
         held=_size(parts) - unread,
+        end=part.end,
         oldest_offset=offset,
         oldest_at=None if timestamp_ms is None else _moment(timestamp_ms),
     )

@@ -49,9 +49,11 @@ async def console(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pictures of pages are kept for a person to look at: ``ORDERS_PICTURES``, or the session's own folder."""
+def pictures() -> Path | None:
+    """Where pictures of pages are kept for a person to look at: ``ORDERS_PICTURES``; None for nowhere."""
     named = os.environ.get("ORDERS_PICTURES")
-    folder = Path(named) if named else tmp_path_factory.mktemp("pictures")
+    if not named:
+        return None
+    folder = Path(named)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,5 +1,6 @@
 """Every page in every form: reachable by all, no wider than the window, and obeying nothing that stands in a record."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -8,21 +9,23 @@ from playwright.async_api import Browser
 from tests.helpers.browser import Window, window
 from tests.helpers.console.gallery import GALLERY
 from tests.helpers.console.made_up import HOSTILE
-from tests.helpers.console.shown import assert_accessible, assert_fits, show
+from tests.helpers.console.shown import assert_good_in_every_form, show
 
-SIZES = {360: 800, 1_920: 1_080}
+pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", SIZES)
-async def test_everybody_can_use_every_page(browser: Browser, width: int, scheme: str, pictures: Path) -> None:
-    async with window(browser, viewport={"width": width, "height": SIZES[width]}, color_scheme=scheme) as opened:
-        for name in GALLERY:
-            await show(opened.page, name)
-            await opened.page.screenshot(path=pictures / f"{name}-{width}-{scheme}.png", full_page=True)
-            await assert_fits(opened.page, name)
-            await assert_accessible(opened.page, f"{name} at {width} px, {scheme}")
-        assert opened.unexpected == []
+@pytest.fixture(scope="module")
+async def gallery(browser: Browser) -> AsyncIterator[Window]:
+    """One window for all pages: a new one for each would take longer than to look at it."""
+    async with window(browser) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", GALLERY)
+async def test_everybody_can_use_every_page(gallery: Window, name: str, pictures: Path | None) -> None:
+    await show(gallery.page, name)
+    await assert_good_in_every_form(gallery.page, name, pictures)
+    assert gallery.unexpected == []
 
 
 @pytest.mark.parametrize("name", ["hostile-orders", "dead-letters", "no-orders", "dead-letter"])

@@ -52,23 +52,6 @@ def _record(console: Console, value: bytes, order_id: str) -> Outgoing:
     return Outgoing(console.system.topic_of(EventType.ORDER_APPROVED), value, key=order_id.encode())
 
 
-async def test_the_page_of_an_order_follows_it_to_its_end(ada: Window, console: Console) -> None:
-    order_id = await console.place()
-    page = ada.page
-    async with page.expect_response(lambda answer: f"/console/orders/{order_id}/live" in answer.url):
-        await page.goto(console.page(f"/orders/{order_id}"))
-    await expect(page.locator(".steps .now")).to_contain_text("Approved")
-    await page.get_by_role("button", name="Approve").click()
-    await expect(page.locator("#outcomes")).to_contain_text("is approved.", timeout=SOON)
-    await expect(page.locator(".steps .done")).to_have_count(8, timeout=SOON)
-    body = page.locator("#order-body")
-    await expect(body).to_contain_text("COMPLETED")
-    await expect(body).to_contain_text("Shipped and done.")
-    await expect(body.get_by_role("row").filter(has_text="APPROVED approved")).to_contain_text("development")
-    await expect(body).to_contain_text("The order is over: nothing can be done to it any more.")
-    await expect(page.locator("#elsewhere")).to_contain_text(f"order:{order_id}", timeout=SOON)
-
-
 async def test_the_system_s_page_shows_who_runs(ada: Window, console: Console) -> None:
     page = ada.page
     await page.goto(console.page("/system"))

@@ -1,14 +1,18 @@
 """Decisions of a person at the console: each is sent as the event that its topic would have brought, and awaited."""
 
 import asyncio
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from orders.clients.opened import Clients
-from orders.errors import OrdersError
+from orders.clients.temporal import temporal_unreachable
+from orders.errors import OrdersError, UnreachableError
 from orders.operations.bodies import build_body
 from orders.operations.decide import Outcome, OutcomeStatus, OutcomeUnreachableError, send_and_wait
 from orders.web.console.views.decisions import Choice, OutcomeLine, Standing
@@ -21,7 +25,11 @@ WAIT: Final = timedelta(seconds=8)
 AT_ONCE: Final = 20
 """Decisions of one click that are under way at the same time."""
 
-_EVENT_TYPES: Final = {Choice.APPROVE: EventType.ORDER_APPROVED, Choice.CANCEL: EventType.ORDER_CANCELLED}
+_EVENT_TYPES: Final = {
+    Choice.APPROVE: EventType.ORDER_APPROVED,
+    Choice.CANCEL: EventType.ORDER_CANCELLED,
+    Choice.READDRESS: EventType.ORDER_ADDRESS_UPDATED,
+}
 _log = structlog.get_logger("orders.console")
 
 
@@ -30,60 +38,92 @@ def event_type_of(choice: Choice) -> EventType:
     return _EVENT_TYPES[choice]
 
 
-def event_id_of(identity: Identity, batch: str, choice: Choice, shown: Shown) -> str:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a person has chosen with one form, for each order that it names."""
+
+    choice: Choice
+    batch: str
+    """Names the form."""
+    note: str = ""
+    """What is said beside it, or as the reason; empty for nothing."""
+    address: Mapping[str, str] = field(default_factory=dict)
+    """The lines of the address that change; for a new address only."""
+
+    @property
+    def name(self) -> str:
+        """Tells it from other choices: a form that is sent again with another address is another decision."""
+        if not self.address:
+            return self.batch
+        told = json.dumps(self.address, sort_keys=True).encode()
+        return f"{self.batch}{hashlib.sha256(told).hexdigest()[:16]}"
+
+    def fields(self, identity: Identity) -> dict[str, Any]:
+        """What the event's body says beside the order; None for what is not given."""
+        match self.choice:
+            case Choice.APPROVE:
+                return {"approved_by": identity.name, "note": self.note or None}
+            case Choice.CANCEL:
+                return {"cancelled_by": identity.name, "reason": self.note or None}
+            case Choice.READDRESS:
+                return {"address": dict(self.address)}
+
+
+def event_id_of(identity: Identity, name: str, choice: Choice, shown: Shown) -> str:
     """The decision's identity: the same form sent again, by the same person, is the same decision.
 
     Of the order as it was shown: who looks again and decides anew decides something else.
+
+    Args:
+        identity: who decides.
+        name: of what was chosen, see `Chosen.name`.
+        choice: what is decided.
+        shown: the order, as it was seen.
     """
-    return f"console:{identity.caller_id}:{batch}:{choice}:{shown.sequence}"
+    return f"console:{identity.caller_id}:{name}:{choice}:{shown.sequence}"
 
 
-async def decide(
-    clients: Clients, identity: Identity, choice: Choice, orders: Sequence[Shown], *, note: str, batch: str
-) -> list[OutcomeLine]:
+async def decide(clients: Clients, identity: Identity, chosen: Chosen, orders: Sequence[Shown]) -> list[OutcomeLine]:
     """Sends a decision for each order, as it was shown, and waits for what becomes of each.
 
     Args:
         clients: lead to Temporal and Postgres.
         identity: who decides, as the journal will name them.
-        choice: what is decided.
+        chosen: what is decided.
         orders: which, each with the sequence that was seen.
-        note: what is said beside it; empty for nothing.
-        batch: names the form.
     """
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one(shown: Shown) -> OutcomeLine:
         async with room:
-            return await _decide_one(clients, identity, choice, shown, note=note, batch=batch)
+            return await _decide_one(clients, identity, chosen, shown)
 
     return list(await asyncio.gather(*map(one, orders)))
 
 
-async def _decide_one(
-    clients: Clients, identity: Identity, choice: Choice, shown: Shown, *, note: str, batch: str
-) -> OutcomeLine:
-    event_type, event_id = event_type_of(choice), event_id_of(identity, batch, choice, shown)
-    by, said = ("approved_by", "note") if choice is Choice.APPROVE else ("cancelled_by", "reason")
-    fields = {"order_id": shown.order_id, "event_id": event_id, by: identity.name, said: note or None}
+async def _decide_one(clients: Clients, identity: Identity, chosen: Chosen, shown: Shown) -> OutcomeLine:
+    choice = chosen.choice
+    event_type, event_id = event_type_of(choice), event_id_of(identity, chosen.name, choice, shown)
     try:
-        body = build_body(event_type, fields)
+        body = build_body(event_type, {"order_id": shown.order_id, "event_id": event_id, **chosen.fields(identity)})
         decided = await send_and_wait(clients, event_type, body, expected_sequence=shown.sequence, wait=WAIT)
-        outcome = decided.outcome
-    except OutcomeUnreachableError as error:
-        outcome = Outcome(OutcomeStatus.UNDECIDED, waits_for=str(error))  # Temporal has it all the same.
+        line = line_of(shown.order_id, choice, decided.outcome)
+    except OutcomeUnreachableError:  # Temporal has it all the same.
+        line = OutcomeLine(shown.order_id, choice, Standing.UNDECIDED, "Postgres, which does not answer")
+    except UnreachableError:
+        line = OutcomeLine(shown.order_id, choice, Standing.UNANSWERED, temporal_unreachable(clients.settings))
     except OrdersError as error:
-        return OutcomeLine(shown.order_id, choice, Standing.UNSENT, str(error))
+        line = OutcomeLine(shown.order_id, choice, Standing.UNSENT, str(error))
     _log.info(
         "console.decision.sent",
         order_id=shown.order_id,
         event_id=event_id,
         type=str(event_type),
-        outcome=str(outcome.status),
+        outcome=str(line.standing),
         caller=identity.name,
         via=identity.via,
     )
-    return line_of(shown.order_id, choice, outcome)
+    return line
 
 
 def line_of(order_id: str, choice: Choice, outcome: Outcome | None) -> OutcomeLine:

@@ -6,8 +6,10 @@ started again, misses nothing, whatever happened meanwhile. The first thing that
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing, suppress
+from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -16,6 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from orders.errors import OrdersError
 from orders.web.console.rendering.templates import render
+from orders.web.identity import Identity
+from orders.web.identity.dependencies import gate_of
 from orders.web.problems import Problem
 from orders.web.streams import Subscription
 from orders.web.waiting import gone
@@ -23,7 +27,7 @@ from orders.web.waiting import gone
 PING_SECONDS: Final = 15.0
 """Below the idle time-outs of proxies (nginx: 60 s)."""
 STREAM_SECONDS_MAX: Final = 900.0
-"""A stream ends and its page comes again: so a session that is over reads on for no longer."""
+"""A stream ends and its page comes again."""
 GATHER_SECONDS: Final = 0.2
 """What happens within it is sent at once: a page is drawn at most so often."""
 RETRY_SECONDS: Final = 2.0
@@ -43,14 +47,18 @@ class PageStream(Response):
     Args:
         pieces: makes what is sent.
         stopping: ends the stream.
+        refused: returns once who reads would no longer be let in, which ends the stream; see `Gate.until_refused`.
     """
 
-    def __init__(self, pieces: Callable[[], Pieces], stopping: asyncio.Event) -> None:
+    def __init__(
+        self, pieces: Callable[[], Pieces], stopping: asyncio.Event, refused: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(media_type="text/event-stream", headers=headers)
         del self.headers["content-length"]
         self._pieces = pieces
         self._stopping = stopping
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends until there is a reason to end."""
@@ -60,6 +68,7 @@ class PageStream(Response):
             asyncio.create_task(self._send_all(send), name="page's pieces"),
             asyncio.create_task(gone(Request(scope, receive)), name="page gone"),
             asyncio.create_task(self._stopping.wait(), name="page's server stopping"),
+            asyncio.create_task(self._refused(), name="page's reader refused"),
             asyncio.create_task(asyncio.sleep(STREAM_SECONDS_MAX * random.uniform(0.8, 1.0)), name="page's time"),  # noqa: S311 - spreads reconnections
         ]
         try:
@@ -76,6 +85,11 @@ class PageStream(Response):
         async with aclosing(self._pieces()) as pieces:  # type: ignore[type-var] # An async generator in each case.
             async for name, markup in pieces:
                 await _send(send, frame(name, markup))
+
+
+def until_refused(request: Request, who: Identity) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Waits until a page's reader would no longer be let in, as their session is over or their key was withdrawn."""
+    return partial(gate_of(request).until_refused, request, who)
 
 
 def frame(name: str, markup: str) -> str:
@@ -99,6 +113,37 @@ async def news(subscription: Subscription) -> bool:
         return False
     await asyncio.sleep(GATHER_SECONDS)
     return True
+
+
+async def wait_for(event: asyncio.Event, at_most: timedelta) -> None:
+    """Waits until the event is set, or for so long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(at_most.total_seconds()):
+            await event.wait()
+
+
+async def merged(*sources: Pieces) -> Pieces:
+    """The pieces of several sources as they come; none of them ends by itself."""
+    coming: asyncio.Queue[tuple[str, str] | Exception] = asyncio.Queue(maxsize=1)
+
+    async def take(source: Pieces) -> None:
+        try:
+            async for piece in source:
+                await coming.put(piece)
+        except Exception as error:  # noqa: BLE001 - raised where the pieces are read
+            await coming.put(error)
+
+    taking = [asyncio.create_task(take(source), name="page's part") for source in sources]
+    try:
+        while True:
+            piece = await coming.get()
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+    finally:
+        for task in taking:
+            task.cancel()
+        await asyncio.gather(*taking, return_exceptions=True)
 
 
 def trouble(error: Exception) -> str:

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from starlette.requests import HTTPConnection
 
 from orders.operations.dead_letters.prospects import Prospect
+from orders.web.console.views.pace import Paces
 from orders.web.console.views.system import SystemPage
 
 PLANS_MAX: Final = 100
@@ -42,6 +43,8 @@ class ConsoleState:
 
     system: Recent[SystemPage] = field(default_factory=lambda: Recent(2.0))
     """Pages ask every 5 s, and each look opens a connection to Kafka."""
+    paces: Paces = field(default_factory=Paces)
+    """How far the bridges were at the looks before."""
     plans: OrderedDict[str, tuple[Prospect, ...]] = field(default_factory=OrderedDict)
     """What each replay was expected to do, by the replay's id."""
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from orders.operations.dead_letters.finding import Summary
 from orders.operations.dead_letters.prospects import Effect, Prospect
 from orders.operations.dead_letters.replay_plan import Refused
 from orders.operations.dead_letters.selection import Place
 from orders.operations.explain.gathering import Explanation
-from orders.operations.explain.kafka_side import KafkaSide, NamingRecord
+from orders.operations.explain.kafka_side import HeldRecord, KafkaSide, NamingRecord
 from orders.operations.explain.temporal_side import RunView, TemporalSide
 from orders.operations.overview import (
     BridgeMember,
@@ -20,15 +21,17 @@ from orders.operations.overview import (
     WorkersOverview,
 )
 from orders.web.console.pages.answers import Person
-from orders.web.console.pages.order import Run
+from orders.web.console.pages.order import Run, choices
 from orders.web.console.rendering.templates import render
 from orders.web.console.views.dead_letters import SPANS, Filter, LetterPage, LetterRow, LettersPage, PlanPage, PlanRow
 from orders.web.console.views.decisions import Choice, OutcomeLine, Outcomes, Standing
-from orders.web.console.views.order import order_page
+from orders.web.console.views.order import address_lines, order_page
 from orders.web.console.views.orders import AGES, SORTS, Group, OrderRow, OrdersPage, Query
+from orders.web.console.views.pace import Pace
 from orders.web.console.views.system import system_page
 from orders.web.console.views.waiting import GoneOrder, Shown, WaitingPage, waiting_order
 from schemas.event_types import EventType
+from schemas.order import Address
 from schemas.states import OrderState
 from tests.helpers.console.made_up import HOSTILE, NOW, an_ended_order, an_order, journal, known_of, several_orders
 
@@ -78,7 +81,7 @@ def decided() -> str:
         OutcomeLine(
             "order-1003",
             Choice.APPROVE,
-            Standing.UNSENT,
+            Standing.UNANSWERED,
             "Temporal did not answer at 127.0.0.1:7233; start it with `orders up`",
         ),
         OutcomeLine("order-1004", Choice.APPROVE, Standing.UNDECIDED, "a worker, which has not answered"),
@@ -102,9 +105,15 @@ def hostile_orders() -> str:
 
 def _order(recorded: Any, order_id: str, **more: Any) -> str:
     shown = order_page(order_id, recorded)
-    can = frozenset({"approve", "cancel"}) if shown.state is OrderState.VALIDATED else frozenset[str]()
-    values = {"may_decide": True, "can": can, "token": Shown(order_id, 2).token, "batch": "b" * 32, "outcomes": None}
-    return _page("order.html", "Orders", order=shown, everything=bool(more), **values, **more)
+    values = {
+        "may_decide": True,
+        "can": choices(shown.can),
+        "token": Shown(order_id, 2).token,
+        "batch": "b" * 32,
+        "outcomes": None,
+        "address_lines": address_lines(shown.details.address if shown.details else Address()),
+    }
+    return _page("order.html", "Orders", order=shown, **values, **{"known": None, **more})
 
 
 def an_order_that_waits() -> str:
@@ -124,6 +133,26 @@ def an_order_with_everything() -> str:
     link = f"http://127.0.0.1:8233/namespaces/default/workflows/order%3A{order_id}/2a4b/history"
     runs = [Run(run.workflow_id, "the order", run.status, run.started_at, run.closed_at, link)]
     return _order(known, order_id, known=everything, runs=runs, times={record.coordinates: "2026-11-25 21:04:05 UTC"})
+
+
+def an_order_in_trouble() -> str:
+    record = an_order("order-3003")
+    known = known_of(record, journal(record.order_id, OrderState.RECEIVED, OrderState.VALIDATED))
+    stamp = 1_764_104_645_000
+    cut = NamingRecord("order.approved", 3, 4, stamp, None, "order.approved", "json_truncated", "a", taken=True)
+    held = HeldRecord("order.cancelled", 3, 9, stamp, readable_to=9, end=12)
+    letters = tuple(
+        Summary(f"3:{n}", stamp, "order.approved:3:4", "a", "decode", "json_truncated", message, None, False, 0)
+        for n, message in enumerate(("is cut off before its end: send the whole JSON document", HOSTILE["a tag"]))
+    )
+    kafka = KafkaSide((cut,), letters, scanned=100_000, skipped=4_000_000, cut=True, held=(held,))
+    run = RunView("order:order-3003", "2a4b", "OrderWorkflow", "FAILED", NOW - timedelta(minutes=2), NOW)
+    temporal = TemporalSide((run,), True, None, None, "OrphanedEvents: its order never came", (), "it is another's")
+    problems = ("Postgres did not answer at 127.0.0.1:5432; start the servers with `orders up`",)
+    everything = Explanation("order-3003", kafka, temporal, None, problems)
+    runs = [Run(run.workflow_id, "the order", run.status, run.started_at, run.closed_at, None)]
+    times = dict.fromkeys((cut.coordinates, held.coordinates), "2026-11-25 21:04:05 UTC")
+    return _order(known, "order-3003", known=everything, runs=runs, times=times)
 
 
 # Orders --------------------------------------------------------------------------------------------------------------
@@ -239,6 +268,7 @@ def _partition(number: int, **changes: Any) -> PartitionOverview:
         "owner": "orders-bridge-1",
         "unread": 0,
         "held": 0,
+        "end": 4_000,
         "oldest_offset": None,
         "oldest_at": None,
     }
@@ -255,13 +285,17 @@ def system() -> str:
     workers = WorkersOverview(
         ("order-tq", "shipping-tq"), (WorkerOverview("order-tq", "4711@worker-1", NOW - timedelta(seconds=9)),)
     )
-    page = system_page(NOW, bridges, workers, {OrderState.VALIDATED: 12, OrderState.PAID: 10_000}, [], count_max=10_000)
+    counts = {OrderState.VALIDATED: 12, OrderState.PAID: 10_000}
+    pace = Pace(timedelta(seconds=60), came=1_200, settled=1_080)
+    page = system_page(NOW, bridges, workers, counts, [], count_max=10_000, pace=pace)
     return _page("system.html", "System", system=page)
 
 
 def system_away() -> str:
     problems = ["Kafka did not answer at 127.0.0.1:9092: start it, or set KAFKA_BOOTSTRAP_SERVERS"]
-    return _page("system.html", "System", system=system_page(NOW, None, None, None, problems, count_max=10_000))
+    return _page(
+        "system.html", "System", system=system_page(NOW, None, None, None, problems, count_max=10_000, pace=None)
+    )
 
 
 def message() -> str:
@@ -273,8 +307,8 @@ GALLERY: dict[str, Callable[[], str]] = {
     one.__name__.replace("_", "-"): one
     for one in (
         waiting, waiting_for_a_viewer, nothing_waits, decided, hostile_orders, an_order_that_waits,
-        an_order_with_everything, orders, orders_of_a_customer, no_orders, dead_letters, no_dead_letters, dead_letter,
-        plan,        system, system_away, message,
+        an_order_with_everything, an_order_in_trouble, orders, orders_of_a_customer, no_orders, dead_letters,
+        no_dead_letters, dead_letter, plan, system, system_away, message,
     )
 }  # fmt: skip
 """Every page, by name."""

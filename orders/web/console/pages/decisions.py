@@ -1,4 +1,4 @@
-"""Approving and cancelling: the forms' addresses, and what became of what they sent."""
+"""Approving, cancelling, and another address: the forms' addresses, and what became of what they sent."""
 
 from typing import Annotated, Final
 from urllib.parse import urlencode
@@ -9,12 +9,14 @@ from starlette.responses import Response
 
 from orders.errors import UsageError
 from orders.operations.decide import recorded_outcome
-from orders.web.console.deciding import decide, event_id_of, event_type_of, line_of
+from orders.web.console.deciding import Chosen, decide, event_id_of, event_type_of, line_of
+from orders.web.console.pages.address_form import AddressForm, Batch
 from orders.web.console.pages.answers import Approver, ConsoleRoute, go_to, is_partial, page, part
 from orders.web.console.pages.waiting import PAGE_ORDERS
 from orders.web.console.views.decisions import Choice, OutcomeLine, Outcomes, Standing
 from orders.web.console.views.waiting import Shown
-from orders.web.context import Web
+from orders.web.context import Web, WebContext
+from orders.web.identity import Identity
 from orders.web.waiting import while_wanted
 
 router = APIRouter(route_class=ConsoleRoute)
@@ -23,7 +25,7 @@ ORDERS_MAX: Final = 2 * PAGE_ORDERS
 """Most orders of one form. A page has fewer; a form with more is none of ours."""
 _LOOK: Final = "/console/outcomes"
 
-Batch = Annotated[str, Form(min_length=8, max_length=64, pattern="^[0-9a-z]+$")]
+ChosenName = Annotated[str, Query(min_length=8, max_length=80, pattern="^[0-9a-z]+$")]
 
 
 @router.post("/console/decisions")
@@ -32,25 +34,45 @@ async def decisions(
     web: Web,
     who: Approver,
     *,
-    batch: Batch,
+    batch: Annotated[Batch, Form()],
     choice: Annotated[Choice, Form()],
     order: Annotated[list[str] | None, Form()] = None,
     note: Annotated[str, Form(max_length=1_000)] = "",
 ) -> Response:
-    """Decides the orders that the form names, and no others, and answers with what became of each."""
+    """Approves or cancels the orders that the form names, and no others, and answers with what became of each."""
     orders = _orders(order)
+    if choice is Choice.READDRESS:
+        raise UsageError("The form gives no address: load the order's page again. Nothing was sent.")
     if choice is Choice.CANCEL and not note.strip():
         raise UsageError("Say why: an order is cancelled with a reason. Nothing was cancelled.")
-    work = decide(web.clients, who, choice, orders, note=note.strip(), batch=batch)
-    lines = await while_wanted(request, web.stopping, work)
+    return await _decided(request, web, who, Chosen(choice, batch, note=note.strip()), orders)
+
+
+@router.post("/console/addresses")
+async def addresses(request: Request, web: Web, who: Approver, form: Annotated[AddressForm, Form()]) -> Response:
+    """Sends an order elsewhere: the lines of its address that the person has changed."""
+    changes = form.changes
+    if not changes:
+        raise UsageError(
+            "Nothing was sent: the address is the same as before. Change a line of it; one that is left empty stays as "
+            "it is."
+        )
+    chosen = Chosen(Choice.READDRESS, form.batch, address=changes)
+    return await _decided(request, web, who, chosen, [Shown.parse(form.order)])
+
+
+async def _decided(request: Request, web: WebContext, who: Identity, chosen: Chosen, orders: list[Shown]) -> Response:
+    """Does what was chosen, and answers the page's script with a part, and any other browser with a page."""
+    choice = chosen.choice
+    lines = await while_wanted(request, web.stopping, decide(web.clients, who, chosen, orders))
     if lines is None:  # The server is being stopped: what was sent counts, and the page that comes back says so.
         lines = [OutcomeLine(one.order_id, choice, Standing.UNDECIDED) for one in orders]
     if is_partial(request):
         return part("_outcomes.html", outcomes=Outcomes.of(choice, lines))
-    if any(line.standing is Standing.UNSENT for line in lines):
+    if not all(line.standing.is_recorded for line in lines):
         # Nothing of these is recorded anywhere, so no other address could tell of them.
         return page("outcomes.html", who, here="Waiting", outcomes=Outcomes.of(choice, lines))
-    named = [("batch", batch), ("choice", choice.value), *(("order", one.token) for one in orders)]
+    named = [("batch", chosen.name), ("choice", choice.value), *(("order", one.token) for one in orders)]
     return go_to(f"{_LOOK}?{urlencode(named)}")
 
 
@@ -58,7 +80,7 @@ async def decisions(
 async def outcomes(
     web: Web,
     who: Approver,
-    batch: Annotated[str, Query(max_length=64)],
+    batch: ChosenName,
     choice: Choice,
     order: Annotated[list[str] | None, Query()] = None,
 ) -> Response:

@@ -1,13 +1,15 @@
 """One order: what Postgres knows at once, what Kafka and Temporal know when it is asked for, and what changes."""
 
 import asyncio
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 from uuid import uuid4
 
 from fastapi import APIRouter, Path
+from starlette.requests import Request
 from starlette.responses import Response
 
 from orders.errors import NotFoundError, UnreachableError
@@ -18,15 +20,26 @@ from orders.operations.explain.kafka_side import HeldRecord, NamingRecord
 from orders.operations.explain.temporal_side import RunView
 from orders.settings import Settings
 from orders.web.console.deciding import event_type_of
-from orders.web.console.live import LOST, RETRY_SECONDS, PageStream, Pieces, news, trouble
-from orders.web.console.pages.answers import ConsoleRoute, Viewer, page, part
+from orders.web.console.live import (
+    LOST,
+    RETRY_SECONDS,
+    PageStream,
+    Pieces,
+    merged,
+    news,
+    trouble,
+    until_refused,
+    wait_for,
+)
+from orders.web.console.pages.answers import ConsoleRoute, Viewer, page
 from orders.web.console.rendering.templates import render
 from orders.web.console.views.decisions import Choice
-from orders.web.console.views.order import OrderPage, order_page
+from orders.web.console.views.order import OrderPage, address_lines, order_page
 from orders.web.console.views.waiting import Shown
 from orders.web.context import Web, WebContext
 from orders.web.identity import Identity, Role
 from schemas.event_types import EventType
+from schemas.order import Address
 from workflows.names import LATE_EVENT_WORKFLOW, ORDER_WORKFLOW, SHIPPING_WORKFLOW
 
 router = APIRouter(route_class=ConsoleRoute)
@@ -34,6 +47,11 @@ router = APIRouter(route_class=ConsoleRoute)
 READ_RECORDS_MAX: Final = 100_000
 """Records of Kafka that a page reads at most, the newest: some seconds of work. The command line reads more."""
 
+AGAIN_SECONDS_MIN: Final = 5
+AGAIN_TIMES: Final = 20
+"""A page that is left open reads topics for a twentieth of the time at most."""
+ELSEWHERE_GATHER_SECONDS: Final = 1.0
+"""What happens within it is looked for at once."""
 LOOKS_MAX: Final = 5
 LOOK_AGAIN_SECONDS: Final = 0.1
 
@@ -64,43 +82,71 @@ async def order(web: Web, who: Viewer, order_id: OrderId, *, everything: bool = 
     """The page; with all that Kafka and Temporal know where everything is asked for."""
     known = await look_in_postgres(web.clients, order_id)
     # Where nothing is recorded, whether there is such an order at all is for Kafka and Temporal to say.
-    elsewhere = await _elsewhere(web, order_id) if everything or _is_empty(known) else None
+    elsewhere = await _elsewhere(web, order_id) if everything or _is_empty(known) else {"known": None}
     values = _values(who, order_page(order_id, known))
-    return page(
-        "order.html", who, here="Orders", everything=elsewhere is not None, outcomes=None, **values, **(elsewhere or {})
-    )
-
-
-@router.get("/console/orders/{order_id}/elsewhere")
-async def elsewhere(web: Web, _who: Viewer, order_id: OrderId) -> Response:
-    """What Kafka and Temporal know, as a part of the page."""
-    values = await _elsewhere(web, order_id)
-    return part("_order_elsewhere.html", order=order_page(order_id, _NOTHING), **values)
+    return page("order.html", who, here="Orders", outcomes=None, **values, **elsewhere)
 
 
 @router.get("/console/orders/{order_id}/live")
-async def order_live(web: Web, who: Viewer, order_id: OrderId) -> Response:
-    """The page's content, whenever something has happened to the order."""
-    return PageStream(lambda: _pieces(web, who, order_id), web.stopping)
+async def order_live(request: Request, web: Web, who: Viewer, order_id: OrderId) -> Response:
+    """The page's content, whenever something has happened to the order or to what is known of it elsewhere."""
+    live = _Live(web, who, order_id)
+    return PageStream(lambda: merged(live.recorded(), live.elsewhere()), web.stopping, until_refused(request, who))
 
 
-async def _pieces(web: WebContext, who: Identity, order_id: str) -> Pieces:
-    have: tuple[int, int] | None = None
-    while True:
-        try:
-            async with web.feed.of_order(order_id, have[0] if have else 0) as subscription:
-                while True:
-                    shown, seen = await _look(web, order_id)
-                    is_new, have = seen != have, seen
-                    markup = (
-                        render("_order_update.html", now=datetime.now(UTC), **_values(who, shown)) if is_new else ""
-                    )
-                    yield f"{seen[0]}", markup
-                    await news(subscription)
-        except LOST as error:
-            have = None
-            yield "trouble", trouble(error)
-        await asyncio.sleep(RETRY_SECONDS)
+@dataclass(slots=True)
+class _Live:
+    """One page that is kept up to date."""
+
+    web: WebContext
+    who: Identity
+    order_id: str
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when something happened to the order, so that Kafka and Temporal are asked anew."""
+
+    async def recorded(self) -> Pieces:
+        """What Postgres knows, whenever something has happened to the order."""
+        have: tuple[int, int] | None = None
+        while True:
+            try:
+                async with self.web.feed.of_order(self.order_id, have[0] if have else 0) as subscription:
+                    while True:
+                        shown, seen = await _look(self.web, self.order_id)
+                        is_new, have = seen != have, seen
+                        values = _values(self.who, shown)
+                        yield (
+                            f"{seen[0]}",
+                            render("_order_update.html", now=datetime.now(UTC), **values) if is_new else "",
+                        )
+                        if is_new:
+                            self._moved.set()
+                        await news(subscription)
+            except LOST as error:
+                have = None
+                yield "trouble", trouble(error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def elsewhere(self) -> Pieces:
+        """What Kafka and Temporal know: asked when something has happened, and once in a while all the same.
+
+        What happens there need not be an event of the order: a record that no bridge takes, a worker that is away.
+        """
+        have = ""
+        while True:
+            self._moved.clear()
+            again = look_again_after(0)
+            try:
+                values = await _elsewhere(self.web, self.order_id)
+            except LOST:
+                pass  # Nobody knows it yet, or too many ask: what is shown stands, and it is asked again.
+            else:
+                again = values["again"]
+                markup = render("_order_elsewhere_update.html", now=datetime.now(UTC), order_id=self.order_id, **values)
+                if markup != have:
+                    yield "elsewhere", markup
+                have = markup
+            await wait_for(self._moved, again)
+            await asyncio.sleep(ELSEWHERE_GATHER_SECONDS)
 
 
 async def _look(web: WebContext, order_id: str) -> tuple[OrderPage, tuple[int, int]]:
@@ -119,9 +165,6 @@ async def _look(web: WebContext, order_id: str) -> tuple[OrderPage, tuple[int, i
     return shown, (last, row)
 
 
-_NOTHING: Final = DatabaseSide(None, None, (), (), None, cut=False)
-
-
 def _is_empty(known: DatabaseSide) -> bool:
     return known.order is None and not known.events and not known.inbound
 
@@ -131,13 +174,15 @@ def _values(who: Identity, shown: OrderPage) -> dict[str, Any]:
     return {
         "order": shown,
         "may_decide": Role.APPROVER in who.roles,
-        "can": _choices(shown.can),
+        "can": choices(shown.can),
         "token": Shown(shown.order_id, sequence).token,
         "batch": uuid4().hex,
+        "address_lines": address_lines(shown.details.address if shown.details else Address()),
     }
 
 
-def _choices(can: frozenset[EventType]) -> frozenset[str]:
+def choices(can: frozenset[EventType]) -> frozenset[str]:
+    """What a person may choose among the events that would be applied."""
     return frozenset(choice.value for choice in Choice if event_type_of(choice) in can)
 
 
@@ -146,12 +191,15 @@ async def _elsewhere(web: WebContext, order_id: str) -> dict[str, Any]:
 
     Raises:
         NotFoundError: nobody knows the order.
+        Problem: too many pages ask for so much.
     """
     try:
         async with web.scanning():
+            began = time.monotonic()
             known = await explain(web.clients, order_id, since=None, limit=READ_RECORDS_MAX)
+            took = time.monotonic() - began
     except UnreachableError as error:
-        known = Explanation(order_id, None, None, None, tuple(str(error).splitlines()))
+        known, took = Explanation(order_id, None, None, None, tuple(str(error).splitlines())), 0.0
     except NotFoundError:
         raise NotFoundError(
             f"Order {order_id!r} is known to nobody: not to Kafka, as far as its topics still reach back, not to "
@@ -162,7 +210,12 @@ async def _elsewhere(web: WebContext, order_id: str) -> dict[str, Any]:
     if known.kafka is not None:
         records = [*known.kafka.records, *known.kafka.held]
     times = {one.coordinates: time_text(one.timestamp_ms).replace("T", " ").replace("Z", " UTC") for one in records}
-    return {"known": known, "runs": runs, "times": times}
+    return {"known": known, "runs": runs, "times": times, "again": look_again_after(took)}
+
+
+def look_again_after(took_seconds: float) -> timedelta:
+    """When a page asks Kafka and Temporal again by itself: so that no page keeps them busy, however long it takes."""
+    return timedelta(seconds=max(AGAIN_SECONDS_MIN, round(took_seconds * AGAIN_TIMES)))
 
 
 def _run(settings: Settings, run: RunView) -> Run:

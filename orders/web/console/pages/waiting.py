@@ -8,12 +8,13 @@ from typing import Final
 from uuid import uuid4
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from activities.adapters.postgres.order_pages import COUNT_MAX, OrderFilter, OrderSort
 from orders.clients.opened import Clients
 from orders.operations.pages import page_of_orders, read_cursor
-from orders.web.console.live import LOST, RETRY_SECONDS, PageStream, Pieces, news, trouble
+from orders.web.console.live import LOST, RETRY_SECONDS, PageStream, Pieces, news, trouble, until_refused
 from orders.web.console.pages.answers import ConsoleRoute, Viewer, go_to, page
 from orders.web.console.rendering.templates import render
 from orders.web.console.views.waiting import GoneOrder, WaitingPage, waiting_order, with_gone
@@ -43,11 +44,12 @@ async def waiting(web: Web, who: Viewer, after: str = "") -> Response:
 
 
 @router.get("/console/waiting/live")
-async def waiting_live(web: Web, who: Viewer, after: str = "", have: str = "") -> Response:
+async def waiting_live(request: Request, web: Web, who: Viewer, after: str = "", have: str = "") -> Response:
     """What changes in the list, as it happens."""
     if after:
         read_cursor(after, OrderSort.APPROVAL_DEADLINE)  # A wrong one is refused here, and not in the stream.
-    return PageStream(lambda: _Live(web, who, after or None, have).pieces(), web.stopping)
+    live = _Live(web, who, after or None, have)
+    return PageStream(live.pieces, web.stopping, until_refused(request, who))
 
 
 async def load(clients: Clients, who: Identity, after: str | None) -> WaitingPage:

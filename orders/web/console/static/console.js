@@ -6,6 +6,7 @@
   const GUARD_MS = 600; // After the list has moved, clicks on its buttons are not taken for so long.
   const GONE_MS = 15000; // A decided order keeps its place for so long.
   const SOON_MS = 60000;
+  const AGAIN_MS = 2000; // A page whose first connection failed tries again so often.
 
   // The server's clock ----------------------------------------------------------------------------------------------
 
@@ -82,12 +83,13 @@
     showSelection();
   });
 
-  // Clicks that would hit another order than the one that was aimed at -----------------------------------------------------
+  // Clicks that would hit another order than the one that was aimed at, or an order that has just changed ------------------
 
   let settling = 0;
 
   function positions() {
-    return new Map([...document.querySelectorAll("#waiting > li")].map((row) => [row.id, row.offsetTop]));
+    const place = (row) => `${row.offsetTop} ${row.dataset.sequence || ""}`;
+    return new Map([...document.querySelectorAll("#waiting > li")].map((row) => [row.id, place(row)]));
   }
 
   function settle() {
@@ -99,7 +101,7 @@
   }
 
   function haveMoved(before, after) {
-    return [...before].some(([id, top]) => after.has(id) && after.get(id) !== top);
+    return [...before].some(([id, place]) => after.has(id) && after.get(id) !== place);
   }
 
   document.addEventListener(
@@ -109,7 +111,7 @@
       if (aimed && document.getElementById("waiting").dataset.settling) {
         event.preventDefault();
         event.stopPropagation();
-        say("The list has just moved, so this click was not taken. Click again.", 4000);
+        say("The list has just changed, so this click was not taken. Look, and click again.", 4000);
       }
     },
     true,
@@ -173,6 +175,17 @@
     keepFocus();
   });
 
+  // A form that has done what it is for is folded again; one that was refused stays, with what was typed ------------------
+
+  function foldForms() {
+    if (!document.querySelector("#outcomes .outcomes-good")) return;
+    for (const form of document.querySelectorAll(".actions details[open]")) form.open = false;
+  }
+
+  document.addEventListener("htmx:after:request", (event) => {
+    if (event.detail.ctx.sourceElement.closest(".actions")) setTimeout(foldForms);
+  });
+
   // What is said of the connection -------------------------------------------------------------------------------------------
 
   const banner = document.getElementById("link");
@@ -186,24 +199,52 @@
     if (milliseconds) hiding = setTimeout(() => { banner.hidden = !lost; }, milliseconds);
   }
 
-  document.addEventListener("htmx:sse:error", (event) => {
+  function sayLost(status) {
     lost = true;
-    const status = event.detail.status;
     if (status === 401 || status === 403) {
       say("You are signed out, so this page is not kept up to date. Load it again to sign in.");
     } else {
       say("The connection to the server is lost, so this page is not kept up to date. Trying again …");
     }
-  });
+  }
+
+  function isLive(event) {
+    const element = event.detail.ctx && event.detail.ctx.sourceElement;
+    return Boolean(element && "live" in element.dataset);
+  }
+
+  // The first connection is htmx's own request, which it makes once; the extension makes those that follow.
+  function connectLater(element) {
+    setTimeout(() => htmx.trigger(element, "again"), AGAIN_MS);
+  }
+
+  document.addEventListener("htmx:sse:error", (event) => sayLost(event.detail.status));
 
   document.addEventListener("htmx:sse:after:connection", () => {
     if (lost) say("Connected again: the page is up to date.", 3000);
     lost = false;
   });
 
+  document.addEventListener("htmx:response:error", (event) => {
+    const { sourceElement, response, request } = event.detail.ctx;
+    if (isLive(event)) {
+      sayLost(response.status);
+      if (response.status >= 429) connectLater(sourceElement);
+    } else if (request.method === "GET") {
+      say("The server could not say how far this is. Asking again …", 8000);
+    }
+  });
+
   document.addEventListener("htmx:error", (event) => {
-    const element = event.detail.ctx && event.detail.ctx.sourceElement;
-    if (element && element.id !== "live") say("The server did not answer. Nothing is known to be done; look again in a moment.", 8000);
+    const context = event.detail.ctx;
+    if (isLive(event)) {
+      sayLost();
+      connectLater(context.sourceElement);
+    } else if (context && context.request && context.request.method === "GET") {
+      say("The server did not answer. Asking again …", 8000);
+    } else if (context && context.sourceElement) {
+      say("The server did not answer, so it is not known whether anything was done. Look again in a moment.", 12000);
+    }
   });
 
   takeClock(document.body);

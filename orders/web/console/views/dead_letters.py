@@ -166,11 +166,14 @@ class PlanRow:
     order_id: str | None
     state: OrderState | None
     words: str
+    goes: bool = True
+    """Whether there is anything to send again."""
 
     @classmethod
     def of(cls, prospect: Prospect) -> "PlanRow":
         """The line of a record that would be replayed."""
-        return cls(str(prospect.place), prospect.to, prospect.order_id, prospect.state, effect_words(prospect))
+        goes = prospect.effect is not Effect.GONE
+        return cls(str(prospect.place), prospect.to, prospect.order_id, prospect.state, effect_words(prospect), goes)
 
     @classmethod
     def after(cls, prospect: Prospect, outcome: EventOutcome | None, set_aside_at: str | None) -> "PlanRow":
@@ -187,10 +190,16 @@ class PlanPage:
     refused: tuple[Refused, ...]
 
     @property
+    def going(self) -> tuple[PlanRow, ...]:
+        """Those that can be sent again."""
+        return tuple(row for row in self.records if row.goes)
+
+    @property
     def summary(self) -> str:
         """All of it in a sentence."""
-        told = f"{counted(len(self.records), 'record')} would be replayed"
-        return f"{told}{f', {len(self.refused)} would not' if self.refused else ''}."
+        staying = len(self.records) - len(self.going) + len(self.refused)
+        told = f"{counted(len(self.going), 'record')} would be replayed"
+        return f"{told}{f', {staying} would not' if staying else ''}."
 
 
 def effect_words(prospect: Prospect) -> str:
@@ -203,7 +212,7 @@ def effect_words(prospect: Prospect) -> str:
         Effect.REFUSED: f"The {what} would be refused, because {reason_words(prospect.reason)}.",
         Effect.DUPLICATE: "Nothing: this very event was decided before.",
         Effect.SET_ASIDE: f"It would be set aside again ({prospect.reason}): the cause is not corrected.",
-        Effect.GONE: f"It cannot be replayed: {prospect.reason}",
+        Effect.GONE: f"It cannot be replayed: {prospect.reason}.",
     }
     return words[prospect.effect]
 

@@ -12,11 +12,28 @@ class Choice(StrEnum):
 
     APPROVE = "approve"
     CANCEL = "cancel"
+    READDRESS = "readdress"
+    """The order goes elsewhere."""
 
     @property
     def done(self) -> str:
-        """The decision as applied."""
-        return "approved" if self is Choice.APPROVE else "cancelled"
+        """The decision as applied, in one word."""
+        return {Choice.APPROVE: "approved", Choice.CANCEL: "cancelled", Choice.READDRESS: "readdressed"}[self]
+
+    @property
+    def is_done(self) -> str:
+        """What an order is once the decision is applied, to be read behind its id."""
+        return "goes to the new address" if self is Choice.READDRESS else f"is {self.done}"
+
+    @property
+    def is_not_done(self) -> str:
+        """What an order is for which the decision was refused."""
+        return "keeps its address" if self is Choice.READDRESS else f"was not {self.done}"
+
+    @property
+    def is_not_done_yet(self) -> str:
+        """What an order is for which the decision has not been taken yet."""
+        return "has its address of before" if self is Choice.READDRESS else f"is not {self.done} yet"
 
 
 class Standing(StrEnum):
@@ -26,8 +43,15 @@ class Standing(StrEnum):
     REJECTED = "rejected"
     HELD = "held"
     UNDECIDED = "undecided"
+    UNANSWERED = "unanswered"
+    """Temporal did not answer: it may have the decision, or not."""
     UNSENT = "unsent"
-    """It did not reach Temporal, as far as is known."""
+    """It was not sent to Temporal, or Temporal refused it."""
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the order's records say so, or will; the rest is known only to who sent the decision."""
+        return self not in (Standing.UNANSWERED, Standing.UNSENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +62,8 @@ class OutcomeLine:
     choice: Choice
     standing: Standing
     reason: str | None = None
-    """Of a refusal its code; of one that was not sent, why; of one that is not decided, what it waits for."""
+    """Of a refusal its code; of one that was not sent or not answered, why; of one that is not decided, what it waits
+    for."""
 
     @property
     def is_applied(self) -> bool:
@@ -48,26 +73,34 @@ class OutcomeLine:
     @property
     def words(self) -> str:
         """What a person reads behind the order's id. "approved" stands there only where it is so."""
-        done = self.choice.done
+        choice = self.choice
         match self.standing:
             case Standing.APPLIED:
-                return f"is {done}."
+                return f"{choice.is_done}."
             case Standing.REJECTED:
-                return f"was not {done}, because {reason_words(self.reason) or 'its workflow refused it'}."
+                return f"{choice.is_not_done}, because {reason_words(self.reason) or 'its workflow refused it'}."
             case Standing.HELD:
-                return f"is not {done} yet: its workflow keeps the decision until the order itself has come."
+                return f"{choice.is_not_done_yet}: its workflow keeps the decision until the order itself has come."
             case Standing.UNDECIDED:
-                waits = f", which waits for {self.reason}" if self.reason else ""
-                return f"is not {done} yet: it was sent to its workflow{waits}. The list says when it is."
+                waits = f" It waits for {self.reason}." if self.reason else ""
+                return f"{choice.is_not_done_yet}: the decision was sent, and is not taken.{waits}"
+            case Standing.UNANSWERED:
+                return f"{choice.is_not_done_yet}, as far as is known: {self.reason}."
             case Standing.UNSENT:
-                return f"was not {done}: {self.reason}"
+                return f"{choice.is_not_done}: {self.reason}"
 
     @property
     def what_to_do(self) -> str | None:
         """What the person can do about it; None where there is nothing to do."""
-        if self.standing is Standing.REJECTED and self.reason == "order_changed":
-            return "Look at it as it is now, then decide again."
-        return None
+        match self.standing:
+            case Standing.REJECTED if self.reason == "order_changed":
+                return "Look at it as it is now, then decide again."
+            case Standing.UNDECIDED:
+                return "This page shows when it is; nothing has to be sent again."
+            case Standing.UNANSWERED:
+                return "The decision may have arrived. Send it again once that is mended: it counts once."
+            case _:
+                return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from orders.web.console.rendering.money import money
 from orders.web.console.rendering.words import PAYMENTS, STATES, event_words, reason_words
 from orders.web.console.views.waiting import address_line
 from schemas.event_types import EventType
-from schemas.order import OrderDetails
+from schemas.order import Address, OrderDetails
 from schemas.outbound import OutboundType
 from schemas.states import OrderState, OrderStep
 from workflows.life.steps import NEXT_STEPS, STEPS, Verdict
@@ -36,6 +36,14 @@ _OTHER_ENDS: Final = {
     OrderState.PAYMENT_DECLINED: "Payment declined",
     OrderState.SHIPPING_FAILED: "Shipping failed",
     OrderState.REFUNDED: "Refunded",
+}
+
+_ADDRESS_LABELS: Final = {
+    "street": "Street and number",
+    "zip_code": "Post code",
+    "city": "City",
+    "state": "State or region",
+    "country": "Country",
 }
 
 
@@ -74,6 +82,20 @@ class Payment:
     amount: str | None
     of_other_order: str | None
     """Which order holds the payment id, where it is another."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressLine:
+    """A line of the form for another address."""
+
+    name: str
+    label: str
+    value: str
+
+
+def address_lines(address: Address) -> tuple[AddressLine, ...]:
+    """The form's lines, with what the order has."""
+    return tuple(AddressLine(name, label, getattr(address, name) or "") for name, label in _ADDRESS_LABELS.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final
 from orders.operations.overview import BridgesOverview, PartitionOverview, WorkersOverview
 from orders.web.console.rendering.moments import duration
 from orders.web.console.rendering.words import counted
+from orders.web.console.views.pace import Pace
 from schemas.states import OrderState
 
 STANDS_AFTER: Final = timedelta(seconds=30)
@@ -44,6 +45,8 @@ class SystemPage:
     """What stands still."""
     bridges: tuple[BridgeRow, ...]
     partitions: tuple[PartitionOverview, ...]
+    rate: str | None
+    """How fast records come and are handed over; None until that can be told."""
     workers: tuple[WorkerRow, ...]
     counts: tuple[tuple[OrderState, str], ...]
 
@@ -56,6 +59,7 @@ def system_page(
     problems: Sequence[str],
     *,
     count_max: int,
+    pace: Pace | None,
 ) -> SystemPage:
     """The page of what was found; a side that is None did not answer."""
     found = [*_about_bridges(at, bridges), *_about_workers(workers)]
@@ -72,6 +76,7 @@ def system_page(
         findings=tuple(found),
         bridges=rows,
         partitions=tuple(sorted(partitions, key=lambda one: (-one.unsettled, one.topic, one.partition))),
+        rate=None if pace is None or bridges is None else rate_words(pace, sum(one.unsettled for one in partitions)),
         workers=()
         if workers is None
         else tuple(WorkerRow(one.queue, one.identity, one.last_poll_at) for one in workers.workers),
@@ -81,6 +86,25 @@ def system_page(
             if number and not state.is_final
         ),
     )
+
+
+def rate_words(pace: Pace, unsettled: int) -> str:
+    """How fast records come and are handed over, and when nothing is left at this pace.
+
+    Args:
+        pace: of the last minute or less.
+        unsettled: records that are not handed over now.
+    """
+    seconds = pace.over.total_seconds()
+    told = (
+        f"In the last {seconds:.0f} s {counted(pace.came, 'record')} came ({pace.came / seconds:,.1f} a second), and "
+        f"{pace.settled:,} {'was' if pace.settled == 1 else 'were'} handed over or set aside "
+        f"({pace.settled / seconds:,.1f} a second)."
+    )
+    gains = (pace.settled - pace.came) / seconds
+    if unsettled and gains > 0:
+        return f"{told} At this pace nothing is left in about {duration(timedelta(seconds=unsettled / gains))}."
+    return told
 
 
 def _about_bridges(at: datetime, bridges: BridgesOverview | None) -> list[str]:
@@ -96,8 +120,9 @@ def _about_bridges(at: datetime, bridges: BridgesOverview | None) -> list[str]:
         oldest = min(late, key=lambda one: one.oldest_at or at)
         waited = duration(at - (oldest.oldest_at or at))
         found.append(
-            f"{counted(len(late), 'partition')} with records that are not handed over for over "
-            f"{duration(STANDS_AFTER)}; the oldest, {oldest.name}:{oldest.oldest_offset}, for {waited}."
+            f"{counted(len(late), 'partition has', 'partitions have')} records that have waited for over "
+            f"{duration(STANDS_AFTER)} to be handed over; the oldest, {oldest.name}:{oldest.oldest_offset}, for "
+            f"{waited}."
         )
     return found
 
