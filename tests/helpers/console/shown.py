@@ -54,7 +54,8 @@ async def assert_good_in_every_form(page: Page, what: str, pictures: Path | None
         pictures: a picture of each form goes there.
     """
     for scheme, width in FORMS:
-        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # One of playwright's words.
+        # Without motion: else colours are on their way from the form before.
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type] # Its words.
         await page.set_viewport_size({"width": width, "height": _HEIGHTS[width]})
         if pictures is not None:
             await page.screenshot(path=pictures / f"{what}-{width}-{scheme}.png", full_page=True)
