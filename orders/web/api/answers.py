@@ -7,8 +7,17 @@ from orders.web.problems import MEDIA_TYPE, PROBLEM_TYPES
 
 PROBLEM_SCHEMA = "#/components/schemas/Problem"
 
-ALWAYS = ("not_signed_in", "not_allowed", "request_invalid", "too_many_requests", "overloaded", "internal_error")
-"""What every route that asks who is there may answer."""
+EVERYWHERE = ("host_not_local", "overloaded", "internal_error")
+"""What every route may answer, whatever it does."""
+ALWAYS = (
+    *EVERYWHERE,
+    "not_signed_in",
+    "not_allowed",
+    "request_invalid",
+    "too_many_requests",
+    "server_unreachable",
+)
+"""What every route that asks who is there may answer; what changes something, `cross_site_request` as well."""
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:

@@ -72,9 +72,7 @@ Reasons = Annotated[list[Code] | None, Query(max_length=100, description="With o
 Topics = Annotated[list[Code] | None, Query(max_length=100, description="That came from one of these topics.")]
 
 
-@router.get(
-    "", summary="Dead letters", operation_id="listDeadLetters", responses=problems(*ALWAYS, "server_unreachable")
-)
+@router.get("", summary="Dead letters", operation_id="listDeadLetters", responses=problems(*ALWAYS))
 async def dead_letters(
     web: Web,
     *,
@@ -218,6 +216,7 @@ class ReplayList(Answer):
         202: {"description": "It runs: see Location"},
         **problems(
             *ALWAYS,
+            "cross_site_request",
             "body_not_json",
             "idempotency_key_invalid",
             "body_too_slow",
@@ -305,7 +304,7 @@ async def get_replay(
     "/{place}",
     summary="A dead letter",
     operation_id="getDeadLetter",
-    responses=problems(*ALWAYS, "dead_letter_not_found", "server_unreachable"),
+    responses=problems(*ALWAYS, "dead_letter_not_found"),
 )
 async def dead_letter(
     place: Annotated[str, Path(pattern=_PLACE, description="`partition:offset`.", examples=["3:17"])],

@@ -177,6 +177,7 @@ def _refusal(outcome: Outcome, headers: dict[str, str]) -> Problem:
 
 _PROBLEMS: Final = problems(
     *ALWAYS,
+    "cross_site_request",
     "body_not_json",
     "precondition_invalid",
     "idempotency_key_invalid",
@@ -186,7 +187,6 @@ _PROBLEMS: Final = problems(
     "body_too_large",
     "body_not_supported",
     "idempotency_key_reused",
-    "server_unreachable",
     "stopping",
 )
 _HEADERS: Final = {

@@ -46,7 +46,7 @@ class InboundOutcome(Answer):
     responses={
         200: {"description": "It is decided"},
         202: {"description": "It is not decided yet: ask again after Retry-After", "model": InboundOutcome},
-        **problems(*ALWAYS, "order_not_found", "server_unreachable"),
+        **problems(*ALWAYS, "order_not_found"),
     },
 )
 async def inbound(

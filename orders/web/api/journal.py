@@ -52,7 +52,7 @@ _STREAM: Final[dict[str, Any]] = {
         }
     }
 }
-_PROBLEMS = problems(*ALWAYS, "not_acceptable", "server_unreachable")
+_PROBLEMS = problems(*ALWAYS, "not_acceptable")
 
 
 @router.get(

@@ -32,7 +32,7 @@ class OrderList(Answer):
     "",
     summary="Orders by state, age and customer",
     operation_id="listOrders",
-    responses=problems(*ALWAYS, "server_unreachable"),
+    responses=problems(*ALWAYS),
 )
 async def orders(
     web: Web,

@@ -16,7 +16,7 @@ from schemas.states import OrderState
 
 router = APIRouter(prefix="/orders", tags=["orders"], dependencies=[Depends(requires(Role.VIEWER))])
 
-_ORDER = problems(*ALWAYS, "order_not_found", "server_unreachable")
+_ORDER = problems(*ALWAYS, "order_not_found")
 _ETAG = {"ETag": {"description": "The order's last sequence, for If-Match.", "schema": {"type": "string"}}}
 
 

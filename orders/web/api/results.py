@@ -45,7 +45,7 @@ class OrderResult(Answer):
     responses={
         200: {"description": "It is over"},
         202: {"description": "It is not over yet: ask again after Retry-After", "model": OrderResult},
-        **problems(*ALWAYS, "order_not_found", "server_unreachable"),
+        **problems(*ALWAYS, "order_not_found"),
     },
     response_model=OrderResult,
 )

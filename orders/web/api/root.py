@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
-from orders.web.api.answers import problems
+from orders.web.api.answers import EVERYWHERE, problems
 from orders.web.context import Web
 from orders.web.problems import PROBLEM_TYPES, TYPES_PATH, Problem
 from orders.web.version import application_version
@@ -55,7 +55,7 @@ _LINKS = {
     "/",
     summary="Health, version and links",
     operation_id="getRoot",
-    responses=problems("overloaded", "internal_error"),
+    responses=problems(*EVERYWHERE),
 )
 async def root(web: Web) -> Root:
     """Answers with 200 also where Temporal or Postgres does not answer, and says so; asks them every 2 s at most."""
@@ -71,7 +71,7 @@ async def root(web: Web) -> Root:
     f"{TYPES_PATH}/{{code}}",
     summary="What a problem's type means",
     operation_id="getProblem",
-    responses=problems("path_not_found", "request_invalid", "overloaded", "internal_error"),
+    responses=problems(*EVERYWHERE, "path_not_found", "request_invalid"),
 )
 async def problem(code: Annotated[str, Path(max_length=100, description="A problem's `code`.")]) -> ProblemPage:
     """What the `type` of a problem document leads to."""

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
 from orders.web.api.decision_table import DECISIONS
-from orders.web.contract import document
+from orders.web.contract import document, unconnected_app
 from orders.web.problems import MEDIA_TYPE
 from schemas.contract.__main__ import render
 from schemas.event_types import INBOUND, EventType
@@ -62,6 +63,29 @@ def test_every_operation_has_a_name_a_summary_and_problems_as_problems(name: str
     for status, answer in operation["responses"].items():
         if status.startswith(("4", "5")):
             assert list(answer["content"]) == [MEDIA_TYPE], status
+
+
+async def test_every_operation_says_how_it_refuses_a_host_that_is_not_this_machine_and_does() -> None:
+    transport = httpx.ASGITransport(unconnected_app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://orders.example") as elsewhere:
+        for name, operation in OPERATIONS.items():
+            method, path = name.split()
+            refused = await elsewhere.request(method, path)
+            assert (refused.status_code, refused.json()["code"]) == (421, "host_not_local")
+            assert "`host_not_local`" in operation["responses"]["421"]["description"], name
+
+
+async def test_every_operation_that_changes_something_says_how_it_refuses_a_page_of_another_site_and_does() -> None:
+    transport = httpx.ASGITransport(unconnected_app())
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as page:
+        for name, operation in OPERATIONS.items():
+            method, path = name.split()
+            documented = "`cross_site_request`" in operation["responses"].get("403", {}).get("description", "")
+            assert documented is (method == "POST"), name
+            if documented:
+                refused = await page.request(method, path)
+                assert (refused.status_code, refused.json()["code"]) == (403, "cross_site_request")
 
 
 def test_every_operation_has_a_name_of_its_own() -> None:

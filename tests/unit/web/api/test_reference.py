@@ -1,10 +1,15 @@
 """The page of the REST API has its tables as the code has them."""
 
+import ast
+import inspect
 from pathlib import Path
 
+from activities import journal
 from orders.web.problems import PROBLEM_TYPES
 from orders.web.reference import endpoint_rows, problem_rows, with_tables
 from schemas.states import ReasonCode
+from workflows.life import rules
+from workflows.life.steps import STEPS
 
 PAGE = Path(__file__).parents[4] / "docs" / "rest-api.md"
 
@@ -23,6 +28,18 @@ def test_every_problem_says_what_is_wrong_and_what_to_do() -> None:
         assert kind.what_to_do.endswith((".", "…")), code
 
 
-def test_every_reason_for_which_a_workflow_refuses_is_a_problem() -> None:
-    refused = {"order_changed", *(code for code in ReasonCode if PROBLEM_TYPES.get(code, None) is not None)}
-    assert {"already_approved", "already_charged", "already_shipping", "order_closed", "stale"} <= refused
+def reasons_for_which_the_workflow_refuses() -> set[str]:
+    """Those of the table of steps, and those that are named where an event is decided beside it."""
+    of_steps = {rule.value for step in STEPS.values() for rule in step.rules.values() if isinstance(rule, ReasonCode)}
+    trees = [ast.parse(inspect.getsource(module)) for module in (rules, journal)]
+    named = {
+        node.attr
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ReasonCode"
+    }
+    return of_steps | {ReasonCode[name].value for name in named}
+
+
+def test_every_reason_for_which_a_workflow_refuses_is_a_problem_and_no_other_reason_is() -> None:
+    assert {code.value for code in ReasonCode if code in PROBLEM_TYPES} == reasons_for_which_the_workflow_refuses()
