@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from activities.adapters.postgres.event_log import LoggedEvent
 from orders.errors import OrdersError
-from orders.web.streams import Subscription
+from orders.web.subscriptions import Subscription
 from orders.web.waiting import gone
 
 MEDIA_TYPE: Final = "text/event-stream"
@@ -119,7 +119,7 @@ class EventStream(Response):
                 if any(task.done() for task in ends):
                     return
                 if not coming.done():
-                    await send({"type": "http.response.body", "body": b": \n\n", "more_body": True})
+                    await send({"type": "http.response.body", "body": self._comment(), "more_body": True})
                     continue
                 frames = b"".join(self._frame(one, self._subscription.position_of(one)) for one in coming.result())
                 coming = asyncio.create_task(self._next(), name="stream's next events")
@@ -128,6 +128,10 @@ class EventStream(Response):
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
+
+    def _comment(self) -> bytes:
+        """Shows that the connection lives; to a person who looks, also what keeps it still."""
+        return f": {self._subscription.held_up_by or ''}\n\n".encode()
 
     async def _next(self) -> Sequence[LoggedEvent]:
         """The next events; waits while Postgres is away, as the client would have to."""

@@ -21,7 +21,7 @@ from orders.web.console.rendering.templates import render
 from orders.web.identity import Identity
 from orders.web.identity.dependencies import gate_of
 from orders.web.problems import Problem
-from orders.web.streams import Subscription
+from orders.web.subscriptions import News, Subscription
 from orders.web.waiting import gone
 
 PING_SECONDS: Final = 15.0
@@ -100,7 +100,7 @@ def frame(name: str, markup: str) -> str:
     return f"id: {name}\n{lines}\n"
 
 
-async def news(subscription: Subscription) -> bool:
+async def news(subscription: Subscription | News) -> bool:
     """Waits for the next event, and for what comes with it; False where none has come for long.
 
     Raises:

@@ -99,12 +99,12 @@ class _Live:
         """The list whenever it is another one than the page has."""
         while True:
             try:
-                async with self.web.feed.of_all() as subscription:
+                async with self.web.feed.of_any() as happened:
                     while True:
                         shown = await self._look()
                         is_new, self.have = shown.digest != self.have, shown.digest
                         yield shown.digest, render("_waiting_update.html", page=shown, now=shown.now) if is_new else ""
-                        await news(subscription)
+                        await news(happened)
             except LOST as error:
                 self.have = ""
                 yield "trouble", trouble(error)

@@ -1,12 +1,16 @@
 """Streams of events, on real servers: none missed, none doubled, however they are cut."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 
-from orders.web.streams import OFFERS_MAX
+from orders.web.subscriptions import OFFERS_MAX
 from stack.endpoints import Endpoints
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api, problem_of
@@ -134,6 +138,86 @@ async def test_a_stream_waits_for_postgres_and_misses_nothing(system: OrderSyste
             await of_all.wait_for(len(HAPPY) - 2, 60)
         assert states(of_order) == HAPPY
         assert [event.body["state"] for event in of_all.events if event.body["order_id"] == order_id] == HAPPY[2:]
+
+
+@asynccontextmanager
+async def foreign_event(system: OrderSystem, order_id: str) -> AsyncIterator[Transaction]:
+    """An event that somebody's own transaction has written, and not committed."""
+    settings = system.settings
+    connection = await asyncpg.connect(
+        host=settings["DB_HOST"],
+        port=int(settings["DB_PORT"]),
+        user=settings["DB_USER"],
+        password=settings["DB_PASSWORD"],
+        database=settings["DB_NAME"],
+        server_settings={"application_name": "a migration"},
+    )
+    try:
+        await connection.execute("INSERT INTO journals (order_id) VALUES ($1)", order_id)
+        transaction = connection.transaction()
+        await transaction.start()
+        body = json.dumps({"order_id": order_id, "sequence": 1, "state": "RECEIVED"})
+        await connection.execute(
+            "INSERT INTO events (order_id, sequence, event_id, type, payload_json, ts) "
+            "VALUES ($1, 1, $1, 'order.state_changed', $2, now())",
+            order_id,
+            body,
+        )
+        yield transaction
+    finally:
+        await connection.close()
+
+
+async def test_an_event_of_a_transaction_that_stays_open_for_long_is_waited_for_and_not_passed_over(
+    system: OrderSystem,
+) -> None:
+    """Streams of single orders and the console's list go on meanwhile; only the one of all orders waits."""
+    foreign = new_order_id()
+    async with open_api(system) as api, Listener(api.http, "/events").listening() as of_all:
+        async with foreign_event(system, foreign) as transaction:
+            order_id = await api.start_order()
+            async with (
+                Listener(api.http, f"/orders/{order_id}/events").listening() as of_order,
+                api.http.stream("GET", "/console/waiting/live", timeout=None) as console,
+            ):
+                await of_order.wait_for(2)
+                await api.process.wait_until_logged('"api.feed.held_up"')
+                assert "a migration" in api.process.log
+                assert [event for event in of_all.events if event.body["order_id"] in (foreign, order_id)] == []
+                other = await api.start_order()
+                async with asyncio.timeout(60):
+                    async for line in console.aiter_lines():
+                        if other in line:
+                            break
+            await transaction.commit()
+        await assert_eventually(lambda: other in {event.body["order_id"] for event in of_all.events}, 60)
+    ours = [event.order_and_sequence for event in of_all.events if event.body["order_id"] in (foreign, order_id, other)]
+    assert ours[:3] == [(foreign, 1), (order_id, 1), (order_id, 2)]
+    assert '"api.feed.goes_on"' in api.process.log
+
+
+async def test_streams_of_orders_begin_beside_such_a_transaction_and_have_its_event_once_it_ends(
+    api: ApiRoom, system: OrderSystem
+) -> None:
+    foreign = new_order_id()
+    async with foreign_event(system, foreign) as transaction:
+        later = await api.start_order()
+        async with open_api(system) as new:  # Its feed begins behind the event that it cannot see.
+            of_foreign, of_all = Listener(new.http, f"/orders/{foreign}/events"), Listener(new.http, "/events")
+
+            async def begun() -> int | None:
+                async with of_all.listening():
+                    return of_all.status
+
+            async with Listener(new.http, f"/orders/{later}/events").listening() as of_later:
+                await of_later.wait_for(2)
+                async with of_foreign.listening():
+                    beginning = asyncio.create_task(begun())
+                    assert of_foreign.events == []
+                    await transaction.commit()
+                    await of_foreign.wait_for(1)
+                assert await beginning == 200
+    assert of_foreign.events[0].order_and_sequence == (foreign, 1)
 
 
 @pytest.fixture
