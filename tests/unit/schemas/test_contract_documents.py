@@ -28,7 +28,8 @@ def test_every_document_is_written_as_it_is_published(tmp_path: Path) -> None:
 
 def test_nothing_stale_is_published() -> None:
     published = {str(path.relative_to(CONTRACT)) for path in CONTRACT.rglob("*.json")}
-    assert published == {*DOCUMENTS, "openapi.json"}, "the last one is held by the tests of the REST API"
+    of_the_api = {"openapi.json", "openapi.released.json"}  # Held by its own tests.
+    assert published == DOCUMENTS.keys() | of_the_api
 
 
 @pytest.mark.parametrize("event_type", [*EventType, *OutboundType])

@@ -59,7 +59,7 @@ def pretend_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
 
     def pretend(body: str) -> None:
         go = script(tmp_path / "goroot" / "bin" / "go", body)
-        monkeypatch.setattr(temporal_cli, "_find_go", lambda: go)
+        monkeypatch.setattr(temporal_cli, "find_go", lambda: go)
 
     return pretend
 
@@ -139,7 +139,7 @@ def test_a_build_beside_something_that_failed_is_ended(
 
 
 def test_the_toolchain_is_the_one_that_is_installed_beside_us() -> None:
-    assert os.access(temporal_cli._find_go(), os.X_OK)
+    assert os.access(temporal_cli.find_go(), os.X_OK)
 
 
 def test_without_a_toolchain_it_is_said_what_to_install(
