@@ -47,6 +47,7 @@ contract: ## renew docs/contract from the models
 	@$(RUN) python -m workflows.life.event_table docs/contract/state-event-table.md
 	@$(RUN) python -m orders.web.contract docs/contract/openapi.json
 	@$(RUN) python -m orders.web.reference docs/rest-api.md
+	@$(RUN) python -m orders.processes.metrics_reference docs/metrics.md
 
 release-api: ## record the REST API as released: programs count on it from then on, and what breaks them fails `make check`
 	@$(RUN) python -m tests.contract.openapi_changes --release

@@ -124,6 +124,7 @@ async def _be_a_bridge(told: dict[str, object]) -> None:
     """In a process of its own, until it is killed."""
     topics = {topic: EventType(event_type) for topic, event_type in dict(told["topics"]).items()}  # type: ignore[call-overload]
     config = BridgeConfig(
+        logs_settled=True,
         group_id=_group(str(told["name"])),
         dead_letter_topic=str(told["dead_letter_topic"]),
         group=GroupTimings(session_timeout=SESSION, heartbeat_interval=HEARTBEAT),

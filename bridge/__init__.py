@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bridge.health import BridgeStatus
     from bridge.kafka.membership import FencedError
     from bridge.mapping import Mapping
+    from bridge.metrics import BridgeMetrics
     from bridge.reading.event import Event, check_key, read_event
     from bridge.reading.json_text import ReadLimits
     from bridge.reading.models import read_model
@@ -29,6 +30,7 @@ __all__ = [
     "BackOff",
     "Bridge",
     "BridgeConfig",
+    "BridgeMetrics",
     "BridgeStatus",
     "Call",
     "CallOutcome",
@@ -65,6 +67,7 @@ _HOMES = {
     "health": ("BridgeStatus",),
     "kafka.membership": ("FencedError",),
     "mapping": ("Mapping",),
+    "metrics": ("BridgeMetrics",),
     "reading.event": ("Event", "check_key", "read_event"),
     "reading.json_text": ("ReadLimits",),
     "reading.models": ("read_model",),

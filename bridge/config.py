@@ -179,6 +179,8 @@ class BridgeConfig:
     tombstones: Literal["set_aside", "pass_over"] = "set_aside"
     """What becomes of records without a value that the mapping refuses. Neither counts for the limit below."""
     dead_letter_limits: DeadLetterLimits = field(default_factory=DeadLetterLimits)
+    logs_settled: bool = False
+    """Whether each settled record has a line in the log. One that was set aside has its line in any case."""
     probe_interval: timedelta = timedelta(seconds=5)
     """Between two looks at whether Kafka and Temporal answer, also while there is nothing to do."""
     watchdog_timeout: timedelta = timedelta(seconds=60)

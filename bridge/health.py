@@ -36,6 +36,15 @@ _OF_SOME_RECORDS: Final = frozenset({Dependency.DEAD_LETTERS, Dependency.REREADS
 """What only some records need: theirs wait for it, and all others go on."""
 
 
+@dataclass(frozen=True, slots=True)
+class DependencyState:
+    """Whether something that the bridge cannot work without does what is asked of it."""
+
+    name: str
+    lost_at: float | None
+    """Since when it does not, as Unix time in seconds; None while it does."""
+
+
 @dataclass(slots=True)
 class Health:
     """The present state of each dependency; logs each change of it."""
@@ -43,6 +52,8 @@ class Health:
     clock: Callable[[], float] = time.monotonic
     """Seconds; tests give another."""
     _trouble: dict[Dependency, Decision] = field(default_factory=dict)
+    _lost_at: dict[Dependency, float] = field(default_factory=dict)
+    """Since when each of them is in trouble that ever was, as Unix time; it counts while it is."""
     _failed_at: dict[Dependency, float] = field(default_factory=dict)
     """When each of them last failed."""
     _heard_at: dict[Dependency, float] = field(default_factory=dict)
@@ -55,6 +66,7 @@ class Health:
             return
         if dependency not in self._trouble:
             self._heard_at[dependency] = self.clock()
+            self._lost_at[dependency] = time.time()
         self._trouble[dependency] = decision
         log = structlog.get_logger("bridge")
         # The client's own words about its connection: they hold addresses and status, never a record.
@@ -106,6 +118,13 @@ class Health:
         return frozenset(self._trouble)
 
     @property
+    def states(self) -> tuple[DependencyState, ...]:
+        """Each dependency, and since when it is in trouble."""
+        return tuple(
+            DependencyState(one.value, self._lost_at[one] if one in self._trouble else None) for one in Dependency
+        )
+
+    @property
     def needs_a_person(self) -> bool:
         """Whether a configuration has to be corrected before anything can go on.
 
@@ -132,6 +151,9 @@ class PartitionProgress:
     """Delivered and not settled, and to be read again when their lanes have room."""
     behind_stuck: int
     """Those of both that wait behind a record which has been tried in vain for long."""
+    oldest_at: float | None = None
+    """Timestamp of the oldest record that is not settled, as Unix time in seconds; where none is held but some are
+    unread, that of the last one delivered, which is older. None where nothing is unsettled, or has a timestamp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +179,13 @@ class BridgeStatus:
     """Lanes whose first record has been tried in vain for long, in words. The bridge is ready all the same."""
     progress: tuple[PartitionProgress, ...] = ()
     """How many records are where, in each assigned partition."""
+    bytes_held: int = 0
+    """What the held records are reckoned to take of memory."""
+    in_flight: int = 0
+    """Attempts that are under way, at calls and at setting records aside."""
+    paused: bool = False
+    """Whether nothing is taken from Kafka: enough is held, or something is away."""
+    commit_age_seconds: float | None = None
+    """Time since Kafka had all offsets that may be committed; None before the first time."""
+    dependencies: tuple[DependencyState, ...] = ()
+    """Each dependency, by name."""

@@ -15,8 +15,10 @@ from bridge.calls import Caller
 from bridge.config import BridgeConfig, Kafka
 from bridge.dead_letters.writer import DeadLetterWriter
 from bridge.engine.attempts import Attempter, CallMaker
+from bridge.engine.counts import NOTHING
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker
+from bridge.engine.reporter import Reporter
 from bridge.engine.rereader import Rereader
 from bridge.health import BridgeStatus, Dependency, Health, PartitionProgress
 from bridge.kafka.beginnings import Beginnings
@@ -27,6 +29,7 @@ from bridge.kafka.poller import Poller
 from bridge.kafka.positions import Positions
 from bridge.kafka.rebalancer import Rebalancer
 from bridge.mapping import Mapping
+from bridge.metrics import BridgeMetrics
 from bridge.settled_before import LookUps, SettledBefore
 from bridge.supervision.probe import Prober, ask_temporal
 from bridge.supervision.startup import Startup
@@ -67,6 +70,7 @@ class Bridge:
         settled_before: Knows which records of workflows that are over were answered before, so that reading them again
             costs no runs; None where nobody does.
         caller: What makes the calls; None for the real one. Tests and measurements give another.
+        metrics: What it counts with; None where nobody looks.
 
     Raises:
         ValueError: The mapping names no topic, or names the topic of the dead letters.
@@ -81,6 +85,7 @@ class Bridge:
         *,
         settled_before: SettledBefore | None = None,
         caller: CallMaker | None = None,
+        metrics: BridgeMetrics | None = None,
     ) -> None:
         self._topics = sorted(mapping.topics)
         if not self._topics:
@@ -93,6 +98,7 @@ class Bridge:
         self._mapping = mapping
         was_settled = None if settled_before is None else LookUps(settled_before).was_settled
         self._caller = caller or Caller(client, config.rpc_timeout, was_settled)
+        self._metrics = metrics
         self._health = Health()
         self._stop_requested = asyncio.Event()
         self._parts: _Parts | None = None
@@ -115,7 +121,14 @@ class Bridge:
             return BridgeStatus(live=True, ready=False, reasons=(self._failure,), partitions=0, records_held=0)
         reasons = [f"{dependency.value} does not answer" for dependency in sorted(self._health.troubled)]
         if parts is None:
-            return BridgeStatus(live=True, ready=False, reasons=(*reasons, "starting"), partitions=0, records_held=0)
+            return BridgeStatus(
+                live=True,
+                ready=False,
+                reasons=(*reasons, "starting"),
+                partitions=0,
+                records_held=0,
+                dependencies=self._health.states,
+            )
         if not parts.tracker.is_assigned:
             reasons.append("no partitions are assigned")
         reasons.extend(f"no broker leads {partition}" for partition in parts.prober.leaderless)
@@ -130,6 +143,11 @@ class Bridge:
             records_lost=parts.beginnings.records_lost + parts.engine.deferred.records_lost,
             stuck=parts.engine.stuck,
             progress=tuple(_progress(parts)),
+            bytes_held=parts.engine.bytes_held,
+            in_flight=parts.engine.attempts_in_flight,
+            paused=parts.engine.is_paused,
+            commit_age_seconds=parts.committer.commit_age_seconds,
+            dependencies=self._health.states,
         )
 
     async def run(self) -> None:
@@ -216,9 +234,10 @@ class Bridge:
 
     def _make_parts(self, consumer: Any, producer: Any) -> _Parts:
         config, health, tracker = self._config, self._health, OffsetTracker()
+        reporter = Reporter(self._metrics, logs_settled=config.logs_settled)
         writer = DeadLetterWriter(producer, config.dead_letter_topic)
-        attempter = Attempter(self._caller, writer, health, config)
-        engine = Engine(self._mapping, attempter.attempt, tracker, health, config.engine)
+        attempter = Attempter(self._caller, writer, health, config, metrics=self._metrics)
+        engine = Engine(self._mapping, attempter.attempt, tracker, health, config.engine, reporter=reporter)
         beginnings = Beginnings(consumer, tracker, config)
         positions = Positions(consumer, tracker, beginnings)
         membership = Membership(
@@ -284,7 +303,12 @@ def _progress(parts: _Parts) -> Iterator[PartitionProgress]:
     for partition in sorted(parts.tracker.partitions):
         end, position = parts.prober.ends.get(partition), parts.tracker.next_offset(partition)
         unread = None if end is None or position is None else max(0, end - position)
-        yield PartitionProgress(*partition, unread, *counts.get(partition, (0, 0, 0)))
+        count = counts.get(partition, NOTHING)
+        oldest_ms = count.oldest_ms
+        if oldest_ms is None and (unread or count.deferred):
+            oldest_ms = parts.engine.last_timestamps_ms.get(partition)
+        oldest_at = None if oldest_ms is None or oldest_ms < 0 else oldest_ms / 1000
+        yield PartitionProgress(*partition, unread, count.held, count.deferred, count.behind_stuck, oldest_at)
 
 
 _COLLECTOR_THRESHOLD = 10_000

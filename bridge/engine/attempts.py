@@ -1,6 +1,7 @@
 """One attempt to settle a record: make its call, or set it aside."""
 
 import random
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -13,6 +14,7 @@ from bridge.decisions import Decision, classify_dispatch_error, classify_kafka_e
 from bridge.engine.work import Work
 from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
+from bridge.metrics import BridgeMetrics
 from bridge.record import Record
 from bridge.refusal import Refusal, RefusalCode, Stage
 
@@ -74,8 +76,17 @@ class Writer(Protocol):
 class Attempter:
     """Makes one attempt at a time. The engine repeats them, so that no attempt waits for an outage to end."""
 
-    def __init__(self, caller: CallMaker, writer: Writer, health: Health, config: BridgeConfig) -> None:
+    def __init__(
+        self,
+        caller: CallMaker,
+        writer: Writer,
+        health: Health,
+        config: BridgeConfig,
+        *,
+        metrics: BridgeMetrics | None = None,
+    ) -> None:
         self._caller = caller
+        self._metrics = metrics
         self._writer = writer
         self._health = health
         self._back_off = config.back_off
@@ -106,10 +117,12 @@ class Attempter:
     async def _make(self, work: Work, call: Call) -> Attempt:
         if self._failpoints:
             await self._failpoints.reach(Failpoint.BEFORE_CALL)
+        begun_at = time.perf_counter()
         try:
             outcome = await self._caller.make(call)
         except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
             decision = classify_dispatch_error(error)
+            self._measure(call, "refused" if decision is Decision.RECORD else "failed", begun_at)
             if decision is not Decision.RECORD:
                 if is_of_one_run(error):
                     self._health.answered(Dependency.TEMPORAL)
@@ -118,11 +131,17 @@ class Attempter:
                 return self._retry(work, decision)
             self._health.answered(Dependency.TEMPORAL)
             return self._give_up(work, refused_by_temporal(error))
+        self._measure(call, outcome, begun_at)
         if self._failpoints:
             await self._failpoints.reach(Failpoint.AFTER_CALL)
         self._health.answered(Dependency.TEMPORAL)
         self._guard.note_delivered()
         return _OUTCOMES[outcome]
+
+    def _measure(self, call: Call, outcome: str, begun_at: float) -> None:
+        if self._metrics is not None:
+            operation = "start" if call.signal is None else "signal_with_start"
+            self._metrics.called(operation, outcome, time.perf_counter() - begun_at)
 
     def _give_up(self, work: Work, refusal: Refusal) -> ToSetAside:
         """Counts the record now, in its turn among those that are delivered, however long its dead letter then takes.

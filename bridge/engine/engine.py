@@ -10,10 +10,12 @@ import structlog
 
 from bridge.calls import Call
 from bridge.config import EngineLimits
-from bridge.engine.attempts import Attempt, Retry, Settled, ToSetAside
+from bridge.engine.attempts import Attempt, Retry, ToSetAside
+from bridge.engine.counts import Counts, count_by_partition
 from bridge.engine.deferred import Deferred
 from bridge.engine.lanes import SET_ASIDE_LANES_MAX, Lane, Lanes
-from bridge.engine.offsets import Inherited, OffsetTracker, Partition
+from bridge.engine.offsets import OffsetTracker, Partition
+from bridge.engine.reporter import Reporter
 from bridge.engine.stuck import StuckLanes
 from bridge.engine.translation import Translator, Turns
 from bridge.engine.work import LaneKey, Work
@@ -46,6 +48,7 @@ class Engine:
         tracker: Knows which records are delivered and not settled.
         health: Knows whether a configuration has to be corrected.
         limits: How much is held and done at once.
+        reporter: Says what became of records; None for one that logs what has to be looked at.
     """
 
     def __init__(
@@ -55,13 +58,16 @@ class Engine:
         tracker: OffsetTracker,
         health: Health,
         limits: EngineLimits,
+        *,
+        reporter: Reporter | None = None,
     ) -> None:
+        self._reporter = reporter or Reporter()
         self._translator = Translator(mapping)
         self._attempt = attempt
         self._tracker = tracker
         self._health = health
         self._limits = limits
-        self._log = structlog.get_logger("bridge").bind()  # Bound once: it is asked for every record.
+        self._log = structlog.get_logger("bridge").bind()
         self._lanes = Lanes(limits)
         self._stuck = StuckLanes(limits.stuck_after)
         self._ready: asyncio.Queue[Lane] = asyncio.Queue()
@@ -87,6 +93,8 @@ class Engine:
         """Whether `update_paused` last said so."""
         self.attempts_ended = 0
         """Attempts that came to any end so far; the watchdog looks whether it rises."""
+        self.last_timestamps_ms: dict[Partition, int] = {}
+        """The timestamp of the last record that each partition delivered; below 0 where it had none."""
         self.records_taken = 0
         """Records taken so far; the same."""
         self.records_held_peak = 0
@@ -131,6 +139,7 @@ class Engine:
 
     def _take(self, partition: Partition, record: Record, translated: Call | Refusal | None) -> None:
         self.records_taken += 1
+        self.last_timestamps_ms[partition] = record.timestamp_ms
         ticket = self._tracker.deliver(partition, record)
         if ticket is None:
             return  # An earlier owner of the partition had settled it.
@@ -140,7 +149,7 @@ class Engine:
     def _note_taken(self) -> None:
         self.records_held_peak = max(self.records_held_peak, self._lanes.records_held)
         for inherited in self._tracker.take_inherited():
-            self._log_inherited(inherited)
+            self._reporter.inherited(inherited)
 
     def _place(self, key: LaneKey, work: Work) -> None:
         """Puts a delivered record into its lane, or has the lane defer it."""
@@ -175,20 +184,19 @@ class Engine:
         """The lanes whose first record has been tried in vain for long, in words."""
         return self._stuck.words()
 
-    def counts(self) -> dict[Partition, tuple[int, int, int]]:
-        """For each partition how many records are held, how many deferred, and how many of both wait in stuck lanes."""
-        found: dict[Partition, list[int]] = {}
-        for lane in self._lanes:
-            is_stuck = lane in self._stuck
-            for place, work in enumerate(lane.waiting):
-                count = found.setdefault(work.ticket.partition, [0, 0, 0])
-                count[0] += 1
-                count[2] += is_stuck and place > 0
-            for partition, offsets in lane.deferred.items():
-                count = found.setdefault(partition, [0, 0, 0])
-                count[1] += len(offsets)
-                count[2] += len(offsets) if is_stuck else 0
-        return {partition: (held, deferred, behind) for partition, (held, deferred, behind) in found.items()}
+    @property
+    def bytes_held(self) -> int:
+        """What the held records weigh."""
+        return self._lanes.bytes_held
+
+    @property
+    def attempts_in_flight(self) -> int:
+        """Attempts under way, at calls and at setting records aside."""
+        return len(self._busy)
+
+    def counts(self) -> dict[Partition, Counts]:
+        """What is held and deferred of each partition that has any."""
+        return count_by_partition(self._lanes, self._stuck)
 
     @property
     def has_more_ready(self) -> bool:
@@ -281,6 +289,7 @@ class Engine:
         """
         dropped = self._lanes.drop_all()
         self._stuck.clear()
+        self.last_timestamps_ms.clear()
         for worker, (queue, _) in tuple(self._busy.items()):
             worker.cancel()
             self._start_worker(queue)
@@ -341,7 +350,7 @@ class Engine:
                 self._set_aside(work)
             else:
                 self._tracker.settle(work.ticket)
-                self._log_settled(work, result)
+                self._reporter.settled(work, result)
             self.deferred.note_room()
 
     async def _make_call_again(self, lane: Lane, work: Work) -> None:
@@ -368,31 +377,3 @@ class Engine:
         if lane.head is not None:
             queue = self._given_up if lane.is_of_set_aside else self._ready
             queue.put_nowait(lane)
-
-    def _log_inherited(self, inherited: Inherited) -> None:
-        topic, partition = inherited.partition
-        if inherited.is_trusted:
-            self._log.info(
-                "bridge.offsets.passed_over", topic=topic, partition=partition, records=inherited.records_passed_over
-            )
-        else:
-            self._log.warning(
-                "bridge.offsets.distrusted",
-                topic=topic,
-                partition=partition,
-                detail="the committed offset holds another record than when it was committed: was the topic made anew?",
-                action="none: everything from the committed offset on is handed to Temporal",
-            )
-
-    def _log_settled(self, work: Work, settled: Settled) -> None:
-        record, translated = work.record, work.translated
-        self._log.info(
-            "bridge.record.settled",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            workflow_id=translated.workflow_id if isinstance(translated, Call) else None,
-            outcome=settled.outcome,
-            error_code=settled.error_code,
-            attempts=work.attempts,
-        )

@@ -1,6 +1,7 @@
 """Commits the offsets of what is settled."""
 
 import asyncio
+import time
 from enum import StrEnum
 from typing import Any
 
@@ -38,6 +39,7 @@ class Committer:
         self._timeout_seconds = config.commit_timeout.total_seconds()
         self._failpoints = config.failpoints
         self._lock = asyncio.Lock()
+        self._all_committed_at: float | None = None
 
     async def run(self) -> None:
         """Commits now and then, until cancelled."""
@@ -45,32 +47,43 @@ class Committer:
             await asyncio.sleep(self._interval_seconds)
             await self.commit()
 
+    @property
+    def commit_age_seconds(self) -> float | None:
+        """Time since Kafka had all that is committable; None before the first time."""
+        return None if self._all_committed_at is None else time.monotonic() - self._all_committed_at
+
     async def commit(self) -> CommitResult:
         """Commits now what is committable; what is not committed will be delivered again."""
         async with self._lock:
-            commits = self._tracker.committable()
-            if not commits:
-                return CommitResult.COMMITTED
-            epoch = self._tracker.epoch
-            if self._failpoints:
-                await self._failpoints.reach(Failpoint.BEFORE_COMMIT)
-            try:
-                # The client retries some errors for ever.
-                async with asyncio.timeout(self._timeout_seconds):
-                    await self._send(commits)
-            except Exception as error:  # noqa: BLE001 -- classified; an uncommitted offset costs a repeat, never a record
-                decision = classify_kafka_error(error)
-                if decision is Decision.LOST_OWNERSHIP:
-                    return CommitResult.LOST_OWNERSHIP
-                # It may still get there, so what Kafka has is not known.
-                self._tracker.forget_committed(commits, epoch)
-                self._health.failed(Dependency.OFFSETS, decision, error)
-                return CommitResult.FAILED
-            self._health.answered(Dependency.OFFSETS)
-            self._tracker.committed(commits, epoch)
-            if self._failpoints:
-                await self._failpoints.reach(Failpoint.AFTER_COMMIT)
+            result = await self._commit()
+        if result is CommitResult.COMMITTED:
+            self._all_committed_at = time.monotonic()
+        return result
+
+    async def _commit(self) -> CommitResult:
+        commits = self._tracker.committable()
+        if not commits:
             return CommitResult.COMMITTED
+        epoch = self._tracker.epoch
+        if self._failpoints:
+            await self._failpoints.reach(Failpoint.BEFORE_COMMIT)
+        try:
+            # The client retries some errors for ever.
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._send(commits)
+        except Exception as error:  # noqa: BLE001 -- classified; an uncommitted offset costs a repeat, never a record
+            decision = classify_kafka_error(error)
+            if decision is Decision.LOST_OWNERSHIP:
+                return CommitResult.LOST_OWNERSHIP
+            # It may still get there, so what Kafka has is not known.
+            self._tracker.forget_committed(commits, epoch)
+            self._health.failed(Dependency.OFFSETS, decision, error)
+            return CommitResult.FAILED
+        self._health.answered(Dependency.OFFSETS)
+        self._tracker.committed(commits, epoch)
+        if self._failpoints:
+            await self._failpoints.reach(Failpoint.AFTER_COMMIT)
+        return CommitResult.COMMITTED
 
     async def _send(self, commits: dict[Partition, Committable]) -> None:
         """Commits, and without metadata where the broker takes none of that length: only the offsets must get there."""

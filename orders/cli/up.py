@@ -70,6 +70,7 @@ def _introduce(servers: LocalServers, terminal: Terminal) -> None:
         "psql": str(servers.running.tools.psql),
         "Kafka tools": str(servers.running.tools.kafka_consumer_groups.parent),
         "logs": str(servers.log_dir),
+        "metrics": "  ".join(f"{name} {servers.metrics_url(name)}" for name in servers.health_ports),
     }
     terminal.say()
     for name, address in addresses.items():

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.http import HttpCarrierGateway, HttpPaymentGateway, HttpProvider
+from activities.adapters.measured import MeasuredCarrierGateway, MeasuredPaymentGateway
 from activities.adapters.sandbox import SandboxCarrierGateway, SandboxPaymentGateway
 from activities.ports import CarrierGateway, PaymentGateway
 from orders.settings import Settings
@@ -20,7 +21,7 @@ async def payment_gateway(settings: Settings, engine: AsyncEngine) -> AsyncItera
     """The payment provider; the engine is the sandbox's."""
     if settings.payment_gateway_url is None:
         _log.warning("gateway.sandbox", gateway="payment", action="set PAYMENT_GATEWAY_URL to move real money")
-        yield SandboxPaymentGateway(engine)
+        yield MeasuredPaymentGateway(SandboxPaymentGateway(engine))
         return
     key = settings.payment_gateway_api_key
     async with HttpProvider(
@@ -29,7 +30,7 @@ async def payment_gateway(settings: Settings, engine: AsyncEngine) -> AsyncItera
         timeout=timedelta(seconds=settings.payment_gateway_timeout_seconds),
         settings="PAYMENT_GATEWAY",
     ) as provider:
-        yield HttpPaymentGateway(provider)
+        yield MeasuredPaymentGateway(HttpPaymentGateway(provider))
 
 
 @asynccontextmanager
@@ -37,7 +38,7 @@ async def carrier_gateway(settings: Settings, engine: AsyncEngine) -> AsyncItera
     """The carrier; the engine is the sandbox's."""
     if settings.carrier_gateway_url is None:
         _log.warning("gateway.sandbox", gateway="carrier", action="set CARRIER_GATEWAY_URL to ship real packages")
-        yield SandboxCarrierGateway(engine)
+        yield MeasuredCarrierGateway(SandboxCarrierGateway(engine))
         return
     key = settings.carrier_gateway_api_key
     async with HttpProvider(
@@ -46,4 +47,4 @@ async def carrier_gateway(settings: Settings, engine: AsyncEngine) -> AsyncItera
         timeout=timedelta(seconds=settings.carrier_gateway_timeout_seconds),
         settings="CARRIER_GATEWAY",
     ) as provider:
-        yield HttpCarrierGateway(provider)
+        yield MeasuredCarrierGateway(HttpCarrierGateway(provider))

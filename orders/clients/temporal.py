@@ -8,6 +8,7 @@ from typing import Final
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.converter import DataConverter
+from temporalio.runtime import Runtime
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode, TLSConfig
 
 from orders.clients.addresses import not_answering
@@ -19,17 +20,20 @@ from workflows.converter import DATA_CONVERTER, UnreadablePayloadError, encrypti
 _REFUSED = (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED)
 
 
-async def lazy_temporal(settings: Settings, *, retry_config: RetryConfig | None = None) -> Client:
+async def lazy_temporal(
+    settings: Settings, *, retry_config: RetryConfig | None = None, runtime: Runtime | None = None
+) -> Client:
     """A client that connects at its first call; it cannot be a worker's.
 
     Args:
         settings: where Temporal is.
         retry_config: how the client itself repeats calls; None is the SDK's own.
+        runtime: what it runs on; None is the SDK's own, which measures nothing.
 
     Raises:
         WrongSettingsError: a certificate cannot be read.
     """
-    return await _client(settings, lazy=True, retry_config=retry_config)
+    return await _client(settings, lazy=True, retry_config=retry_config, runtime=runtime)
 
 
 SOON: Final = RetryConfig(
@@ -38,12 +42,15 @@ SOON: Final = RetryConfig(
 """For who waits at the other end of a connection: three attempts, where the SDK's own go on for 10 s."""
 
 
-async def connect_temporal(settings: Settings, *, retry_config: RetryConfig | None = None) -> Client:
+async def connect_temporal(
+    settings: Settings, *, retry_config: RetryConfig | None = None, runtime: Runtime | None = None
+) -> Client:
     """Connects to Temporal, and makes sure that the namespace is there.
 
     Args:
         settings: where Temporal is.
         retry_config: how the client itself repeats calls; None is the SDK's own.
+        runtime: what it runs on; None is the SDK's own, which measures nothing.
 
     Raises:
         UnreachableError: it does not answer in time.
@@ -51,7 +58,7 @@ async def connect_temporal(settings: Settings, *, retry_config: RetryConfig | No
     """
     try:
         async with asyncio.timeout(settings.temporal_connect_timeout_seconds):
-            client = await _client(settings, lazy=False, retry_config=retry_config)
+            client = await _client(settings, lazy=False, retry_config=retry_config, runtime=runtime)
             await _check_namespace(client)
     except (RuntimeError, TimeoutError, OSError) as error:
         raise UnreachableError(temporal_unreachable(settings)) from error
@@ -103,7 +110,9 @@ def temporal_unreachable(settings: Settings) -> str:
     return not_answering(settings, "Temporal", where, endpoint="temporal_host", variables="TEMPORAL_HOST")
 
 
-async def _client(settings: Settings, *, lazy: bool, retry_config: RetryConfig | None = None) -> Client:
+async def _client(
+    settings: Settings, *, lazy: bool, retry_config: RetryConfig | None, runtime: Runtime | None
+) -> Client:
     api_key = settings.temporal_api_key
     return await Client.connect(
         settings.temporal_host,
@@ -113,6 +122,7 @@ async def _client(settings: Settings, *, lazy: bool, retry_config: RetryConfig |
         data_converter=temporal_data_converter(settings),
         lazy=lazy,
         retry_config=retry_config,
+        runtime=runtime,
     )
 
 

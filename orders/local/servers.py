@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ WORKERS: Final = {
 
 SERVERS_LOOKED_AT_EVERY_SECONDS: Final = 1.0
 PORTS_TRIED_MAX: Final = 20
+HEALTH_PORTS_FROM: Final = 9464
+"""Where processes with metrics for Prometheus are looked for by custom."""
 
 _READY_EVENTS: Final = ('"bridge.partitions.assigned"', '"worker.started"', '"api.started"')
 """What the processes log once they work."""
@@ -46,6 +48,8 @@ class LocalServers:
     log_dir: Path
     defaults: Mapping[str, str]
     """Settings for our own processes here, where the person has set nothing else."""
+    health_ports: Mapping[str, int]
+    """Where each of our processes answers about its health, and with its metrics."""
 
     @property
     def api_url(self) -> str:
@@ -53,6 +57,12 @@ class LocalServers:
         host = _EVERY_ADDRESS.get(self.settings.api_host, self.settings.api_host)
         port = self.defaults.get("API_PORT", self.settings.api_port)
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def metrics_url(self, process: str) -> str:
+        """Where a process of ours has its metrics, for a browser on this machine."""
+        host = _EVERY_ADDRESS.get(self.settings.health_bind_address, self.settings.health_bind_address)
+        port = self.health_ports[process]
+        return f"http://[{host}]:{port}/metrics" if ":" in host else f"http://{host}:{port}/metrics"
 
 
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
@@ -83,7 +93,7 @@ def local_servers(terminal: Terminal) -> Iterator[LocalServers]:
             folder = stack_dir("default")
             with bridge_instance_id(folder) as instance_id:
                 defaults = _defaults(configured, instance_id)
-                yield LocalServers(running, settings, folder / "logs", defaults)
+                yield LocalServers(running, settings, folder / "logs", defaults, _health_ports(configured))
         finally:
             if running.started_here:
                 terminal.say("[dim]ending the servers[/dim]")
@@ -143,15 +153,22 @@ def processes(
     return Supervisor(
         children=[
             # The first to be told to stop: it sends no more to the others.
-            *([Child(API, ("api",))] if with_api else []),
-            Child(BRIDGE, ("bridge",)),
-            *(Child(name, ("worker", "--queue", queue)) for name, queue in WORKERS.items()),
+            *([Child(API, ("api",), _health_of(servers, API, "API"))] if with_api else []),
+            Child(BRIDGE, ("bridge",), _health_of(servers, BRIDGE, "BRIDGE")),
+            *(
+                Child(name, ("worker", "--queue", queue), _health_of(servers, name, "WORKER"))
+                for name, queue in WORKERS.items()
+            ),
         ],
         environment=_environment(servers, more),
         log_dir=log_dir,
         on_line=take_line,
         on_change=lambda sentence: terminal.say(f"[yellow]{sentence}[/yellow]"),
     )
+
+
+def _health_of(servers: LocalServers, process: str, setting: str) -> dict[str, str]:
+    return {f"{setting}_HEALTH_PORT": str(servers.health_ports[process])}
 
 
 def _environment(servers: LocalServers, more: Mapping[str, str]) -> dict[str, str]:
@@ -170,19 +187,39 @@ def _defaults(settings: Settings, instance_id: str) -> dict[str, str]:
         defaults["BRIDGE_INSTANCE_ID"] = instance_id
     if not settings.model_fields_set & {"bridge_session_timeout_seconds", "bridge_heartbeat_interval_seconds"}:
         defaults["BRIDGE_SESSION_TIMEOUT_SECONDS"] = "10"
+    if "bridge_log_settled" not in settings.model_fields_set:
+        defaults["BRIDGE_LOG_SETTLED"] = "true"  # Whoever sends a message by hand sees it arrive.
     if "api_port" not in settings.model_fields_set:
         defaults["API_PORT"] = str(_free_port_from(settings.api_host, settings.api_port))
     return defaults
 
 
-def _free_port_from(host: str, first: int) -> int:
+def _health_ports(settings: Settings) -> dict[str, int]:
+    """A port for the health and the metrics of each process: the one that is set, or the next that is free."""
+    wanted = {
+        BRIDGE: settings.bridge_health_port,
+        **dict.fromkeys(WORKERS, settings.worker_health_port),
+        API: settings.api_health_port,
+    }
+    found: dict[str, int] = {}
+    for process, port in wanted.items():
+        first = port or HEALTH_PORTS_FROM
+        found[process] = _free_port_from(settings.health_bind_address, first, but=set(found.values()))
+    return found
+
+
+def _free_port_from(host: str, first: int, *, but: Collection[int] = ()) -> int:
     """The first port from this one on that nobody listens on, so that two `orders up` run side by side."""
     for port in range(first, first + PORTS_TRIED_MAX):
+        if port in but:
+            continue
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried, suppress(OSError):
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind((host, port))
             return port
-    raise OrdersError(f"no port from {first} on is free for the API: set API_PORT to one that is")
+    raise OrdersError(
+        f"no port from {first} to {first + PORTS_TRIED_MAX - 1} is free: set API_PORT or the health ports"
+    )
 
 
 def _endpoint_variables(settings: Settings) -> dict[str, str]:

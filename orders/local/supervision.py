@@ -34,6 +34,8 @@ class Child:
     name: str
     arguments: tuple[str, ...]
     """Of the ``orders`` command."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Its own, beside those of all children."""
     process: asyncio.subprocess.Process | None = None
     restarts: int = 0
     fast_failures: int = 0
@@ -120,7 +122,7 @@ class Supervisor:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env={**self.environment, PARENT_VARIABLE: str(os.getpid())},
+            env={**self.environment, **child.settings, PARENT_VARIABLE: str(os.getpid())},
             limit=_LINE_MAX_BYTES,
             # A session of its own: Ctrl-C in the terminal is for us, and we stop the children in order.
             start_new_session=True,

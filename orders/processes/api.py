@@ -3,6 +3,7 @@
 import asyncio
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from orders.clients.opened import open_clients
 from orders.operations.reachability import Reachability
@@ -10,6 +11,7 @@ from orders.processes.api_health import api_checks
 from orders.processes.exit_status import ExitStatus
 from orders.processes.health_server import health_server
 from orders.settings import Settings
+from orders.telemetry.metrics_page import MetricsPage
 from orders.web.app import make_app
 from orders.web.context import WebContext
 from orders.web.identity import open_gate
@@ -34,7 +36,8 @@ async def run_api(settings: Settings, stop: asyncio.Event) -> ExitStatus:
             feed = LiveFeed(clients, streams_max=settings.api_streams_max)
             replays = ReplayDesk(clients)
             context = WebContext(clients, Reachability(clients), feed, replays, stop)
-            where = (settings.health_bind_address, settings.api_health_port, api_checks(context.servers))
+            metrics = MetricsPage(CollectorRegistry())
+            where = (settings.health_bind_address, settings.api_health_port, api_checks(context.servers, metrics))
             async with health_server(*where, setting="API_HEALTH_PORT"):
                 following = asyncio.create_task(feed.run(), name="event feed")
                 try:

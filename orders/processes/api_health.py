@@ -2,9 +2,10 @@
 
 from orders.operations.reachability import Reachability
 from orders.processes.health_server import HealthAnswer, HealthChecks
+from orders.telemetry.metrics_page import MetricsPage
 
 
-def api_checks(servers: Reachability) -> HealthChecks:
+def api_checks(servers: Reachability, metrics: MetricsPage) -> HealthChecks:
     """Live: it answers at all, as its loop turns. Ready: Temporal and Postgres answer."""
 
     def live() -> HealthAnswer:
@@ -14,4 +15,4 @@ def api_checks(servers: Reachability) -> HealthChecks:
         reasons = tuple(trouble for trouble in (await servers.troubles()).values() if trouble)
         return HealthAnswer(not reasons, reasons)
 
-    return HealthChecks(live, ready)
+    return HealthChecks(live, ready, metrics)

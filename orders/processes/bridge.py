@@ -2,12 +2,16 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Final
 
 import structlog
+from prometheus_client import CollectorRegistry
+from temporalio.runtime import Runtime
 
 from bridge import (
     SINGLE_ATTEMPT,
     Bridge,
+    BridgeMetrics,
     DeadLetterLimitError,
     FencedError,
     Kafka,
@@ -24,6 +28,10 @@ from orders.processes.exit_status import ExitStatus
 from orders.processes.health_checks import bridge_checks
 from orders.processes.health_server import health_server
 from orders.settings import Settings
+from orders.telemetry.metrics_page import MetricsPage
+from orders.telemetry.sdk_metrics import sdk_metrics
+
+METRICS_PREFIX: Final = "orders_bridge"
 
 log = structlog.get_logger("bridge")
 
@@ -39,13 +47,25 @@ async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
         BeginsAnewError: going on could lose records.
     """
     async with AsyncExitStack() as resources:
-        running = await make_bridge(settings, await _recorded_events(settings, resources))
-        return await _run(running, settings, stop)
+        registry, sdk = CollectorRegistry(), sdk_metrics() if settings.bridge_health_port else None
+        metrics = None if sdk is None else BridgeMetrics(registry, METRICS_PREFIX)
+        running = await make_bridge(
+            settings,
+            await _recorded_events(settings, resources),
+            metrics=metrics,
+            runtime=None if sdk is None else sdk.runtime,
+        )
+
+        async def refresh() -> None:
+            if metrics is not None:
+                metrics.update(running.status())
+
+        return await _run(running, settings, stop, MetricsPage(registry, refresh=[refresh], sdk=sdk))
 
 
-async def _run(running: Bridge, settings: Settings, stop: asyncio.Event) -> ExitStatus:
+async def _run(running: Bridge, settings: Settings, stop: asyncio.Event, page: MetricsPage) -> ExitStatus:
     stopping = asyncio.create_task(_stop_when_told(running, stop), name="bridge-stop")
-    health = (settings.health_bind_address, settings.bridge_health_port, bridge_checks(running))
+    health = (settings.health_bind_address, settings.bridge_health_port, bridge_checks(running, page))
     try:
         async with health_server(*health, setting="BRIDGE_HEALTH_PORT"):
             try:
@@ -85,12 +105,20 @@ async def _recorded_events(settings: Settings, resources: AsyncExitStack) -> Set
     return RecordedEvents(await resources.enter_async_context(engine))
 
 
-async def make_bridge(settings: Settings, settled_before: SettledBefore | None = None) -> Bridge:
+async def make_bridge(
+    settings: Settings,
+    settled_before: SettledBefore | None = None,
+    *,
+    metrics: BridgeMetrics | None = None,
+    runtime: Runtime | None = None,
+) -> Bridge:
     """A bridge for orders, which has not connected to anything yet.
 
     Args:
         settings: how it works, and where the servers are.
         settled_before: knows which events of finished orders need no call; None where nobody does.
+        metrics: what it counts with; None where nobody looks.
+        runtime: what Temporal's client runs on; None is the SDK's own, which measures nothing.
 
     Raises:
         WrongSettingsError: a certificate cannot be read.
@@ -99,5 +127,5 @@ async def make_bridge(settings: Settings, settled_before: SettledBefore | None =
         dead_letter_topic=settings.kafka_topic_dead_letters, failpoints=settings.parse_failpoints()
     )
     kafka = Kafka(settings.kafka_bootstrap_servers, **kafka_security(settings))
-    client = await lazy_temporal(settings, retry_config=SINGLE_ATTEMPT)
-    return Bridge(config, kafka, client, settings.order_mapping(), settled_before=settled_before)
+    client = await lazy_temporal(settings, retry_config=SINGLE_ATTEMPT, runtime=runtime)
+    return Bridge(config, kafka, client, settings.order_mapping(), settled_before=settled_before, metrics=metrics)

@@ -12,13 +12,14 @@ from activities.giving_up import ProviderAccess
 from bridge.service import Bridge
 from bridge.supervision.probe import ask_temporal
 from orders.processes.health_server import HealthAnswer, HealthChecks
+from orders.telemetry.metrics_page import MetricsPage
 
 _ASK_TIMEOUT_SECONDS: Final = 2.0
 _ANSWER_AGE_MAX_SECONDS: Final = 2.0
 """Temporal is asked again after so long at the earliest, however often we are asked."""
 
 
-def bridge_checks(bridge: Bridge) -> HealthChecks:
+def bridge_checks(bridge: Bridge, metrics: MetricsPage | None = None) -> HealthChecks:
     """Answers for a bridge. Live: its poll loop turns. Ready: it has an assignment, and the servers answer.
 
     A member that stands by, as there are more bridges than partitions, has an assignment of no partitions. It is ready:
@@ -41,7 +42,7 @@ def bridge_checks(bridge: Bridge) -> HealthChecks:
         }
         return HealthAnswer(status.ready, status.reasons, details)
 
-    return HealthChecks(live, ready)
+    return HealthChecks(live, ready, metrics)
 
 
 class WorkerHealth:
@@ -51,7 +52,8 @@ class WorkerHealth:
     before it replaces the others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: MetricsPage | None = None) -> None:
+        self._metrics = metrics
         self._client: Client | None = None
         self._workers: Sequence[Worker] = ()
         self._providers: list[ProviderAccess] = []
@@ -71,7 +73,7 @@ class WorkerHealth:
     @property
     def checks(self) -> HealthChecks:
         """The checks that the health server asks."""
-        return HealthChecks(self._live, self._ready)
+        return HealthChecks(self._live, self._ready, self._metrics)
 
     def _live(self) -> HealthAnswer:
         stopped = [worker.task_queue for worker in self._workers if worker.is_shutdown]

@@ -1,7 +1,7 @@
-"""Liveness and readiness over HTTP: what an orchestrator asks a bridge and a worker.
+"""Liveness, readiness and metrics over HTTP: what an orchestrator and Prometheus ask of each process.
 
-None of the libraries that we have serves HTTP, and two fixed answers need no framework: this reads one request line,
-answers, and closes.
+Three fixed answers need no framework, which a bridge and a worker would load for nothing else: this reads one request
+line, answers, and closes.
 """
 
 import asyncio
@@ -15,9 +15,11 @@ from typing import Any, Final
 import structlog
 
 from orders.errors import WrongSettingsError
+from orders.telemetry.metrics_page import CONTENT_TYPE, MetricsPage
 
 LIVE_PATH: Final = "/livez"
 READY_PATH: Final = "/readyz"
+METRICS_PATH: Final = "/metrics"
 
 _REQUEST_TIMEOUT_SECONDS: Final = 5.0
 _REQUEST_LINE_MAX_BYTES: Final = 2_048
@@ -29,7 +31,7 @@ _log = structlog.get_logger("orders.health")
 
 @dataclass(frozen=True, slots=True)
 class HealthAnswer:
-    """An answer to one of the two questions."""
+    """An answer to one of the questions about health."""
 
     ok: bool
     reasons: tuple[str, ...] = ()
@@ -44,12 +46,14 @@ class HealthAnswer:
 
 @dataclass(frozen=True, slots=True)
 class HealthChecks:
-    """What answers the two questions. Neither may take longer than a few seconds."""
+    """What answers the questions. None may take longer than a few seconds."""
 
     live: Callable[[], HealthAnswer]
     """Whether the process turns; where not, it is to be replaced. That it answers at all says that its loop does."""
     ready: Callable[[], Awaitable[HealthAnswer]]
     """Whether it can do its work now."""
+    metrics: MetricsPage | None = None
+    """Its metrics; None for none."""
 
 
 @asynccontextmanager
@@ -114,20 +118,26 @@ class _Responder:
         target = rest.partition(" ")[0]
         while (await reader.readline()).strip():  # Headers: nothing in them concerns us.
             continue
-        status, body = await self._response(method, target.partition("?")[0])
+        path = target.partition("?")[0]
+        status, body = await self._response(method, path)
+        content_type = CONTENT_TYPE if path == METRICS_PATH and status is HTTPStatus.OK else "application/json"
         head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {content_type}\r\n"
             f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
         )
         writer.write(head.encode() + (b"" if method == "HEAD" else body))
         await writer.drain()
 
     async def _response(self, method: str, path: str) -> tuple[HTTPStatus, bytes]:
-        if path not in (LIVE_PATH, READY_PATH):
-            return HTTPStatus.NOT_FOUND, HealthAnswer(ok=False, reasons=(f"ask {LIVE_PATH} or {READY_PATH}",)).body
+        metrics = self._checks.metrics
+        paths = [LIVE_PATH, READY_PATH, *([METRICS_PATH] if metrics is not None else [])]
+        if path not in paths:
+            return HTTPStatus.NOT_FOUND, HealthAnswer(ok=False, reasons=(f"ask {' or '.join(paths)}",)).body
         if method not in ("GET", "HEAD"):
             return HTTPStatus.METHOD_NOT_ALLOWED, HealthAnswer(ok=False, reasons=("ask by GET",)).body
         try:
+            if path == METRICS_PATH and metrics is not None:
+                return HTTPStatus.OK, await metrics.read()
             answer = self._checks.live() if path == LIVE_PATH else await self._checks.ready()
         except Exception as error:  # noqa: BLE001 - a check that fails is an answer: not healthy
             answer = HealthAnswer(ok=False, reasons=(f"the check failed: {type(error).__name__}",))

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 import structlog
+from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.adapters.kafka import KafkaEventPublisher
+from activities.adapters.measured import MeasuredPublisher
 from activities.adapters.postgres import PostgresOrderStore, PostgresPaymentStore
 from activities.definitions import activities_of
 from activities.expiry import ExpiryActivities
@@ -28,12 +31,15 @@ from orders.clients.temporal import connect_temporal, temporal_unreachable
 from orders.errors import UnreachableError
 from orders.installation.search_attributes import require_search_attributes
 from orders.processes.exit_status import ExitStatus
+from orders.processes.figures import DatabaseFigures
 from orders.processes.health_checks import WorkerHealth
 from orders.processes.health_server import health_server
 from orders.processes.versioning import deployment_config
 from orders.processes.worker_size import worker_size
 from orders.processes.workflow_threads import OneTurnAtATime
 from orders.settings import Settings
+from orders.telemetry.metrics_page import MetricsPage
+from orders.telemetry.sdk_metrics import sdk_metrics
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 
@@ -90,23 +96,30 @@ async def run_worker(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) 
     Waits for Temporal as long as it takes. Kafka, Postgres and the gateways are reached by each activity for itself,
     whose retries wait for them.
     """
-    health = WorkerHealth()
-    server = (settings.health_bind_address, settings.worker_health_port, health.checks)
-    async with health_server(*server, setting="WORKER_HEALTH_PORT"):
-        client = await _connected(settings, duty, stop)
-        if client is not None:
-            await _serve(client, settings, duty, stop, health)
+    sdk = sdk_metrics() if settings.worker_health_port else None
+    async with database_engine(settings, application_name="orders worker") as engine:
+        registry = CollectorRegistry()
+        figures = DatabaseFigures(engine, registry)
+        health = WorkerHealth(MetricsPage(registry, refresh=[figures.refresh], sdk=sdk))
+        server = (settings.health_bind_address, settings.worker_health_port, health.checks)
+        async with health_server(*server, setting="WORKER_HEALTH_PORT"):
+            client = await _connected(settings, duty, stop, None if sdk is None else sdk.runtime)
+            if client is not None:
+                workers = _workers(client, engine, settings, duty, health)
+                await _serve(workers, client, settings, duty, stop=stop, health=health)
     return ExitStatus.OK
 
 
 async def _serve(
-    client: Client, settings: Settings, duty: WorkerDuty, stop: asyncio.Event, health: WorkerHealth
+    opened: AbstractAsyncContextManager[list[Worker]],
+    client: Client,
+    settings: Settings,
+    duty: WorkerDuty,
+    *,
+    stop: asyncio.Event,
+    health: WorkerHealth,
 ) -> None:
-    async with (
-        database_engine(settings, application_name="orders worker") as engine,
-        _workers(client, engine, settings, duty, health) as workers,
-        asyncio.TaskGroup() as tasks,
-    ):
+    async with opened as workers, asyncio.TaskGroup() as tasks:
         for worker in workers:
             tasks.create_task(worker.run(), name=f"worker {worker.task_queue}")
         _log.info(
@@ -125,7 +138,9 @@ async def _shut_down_when_told(workers: Sequence[Worker], stop: asyncio.Event) -
     await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
-async def _connected(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) -> Client | None:
+async def _connected(
+    settings: Settings, duty: WorkerDuty, stop: asyncio.Event, runtime: Runtime | None
+) -> Client | None:
     """Temporal, as soon as it answers and has what the queues need; None where the process was told to stop before.
 
     Raises:
@@ -134,7 +149,7 @@ async def _connected(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) 
     attempt = 0
     while not stop.is_set():
         try:
-            client = await _connect(settings, duty)
+            client = await _connect(settings, duty, runtime)
         except UnreachableError as error:
             if attempt == 0:
                 _log.warning("worker.temporal.lost", detail=str(error), action="none: the worker waits and tries again")
@@ -152,8 +167,8 @@ async def _connected(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) 
     return None
 
 
-async def _connect(settings: Settings, duty: WorkerDuty) -> Client:
-    client = await connect_temporal(settings)
+async def _connect(settings: Settings, duty: WorkerDuty, runtime: Runtime | None) -> Client:
+    client = await connect_temporal(settings, runtime=runtime)
     if settings.temporal_search_attributes and duty.runs_workflows and TaskQueue.ORDER in duty.queues:
         try:
             await require_search_attributes(client)
@@ -206,7 +221,7 @@ async def _order_activities(
     rules = OrderRules(amount_max=settings.order_amount_max, amount_required=settings.amount_required)
     store = PostgresOrderStore(engine)
     resources.push_async_callback(store.close)
-    records = OrderActivities(store, publisher, rules, struck)
+    records = OrderActivities(store, MeasuredPublisher(publisher), rules, struck)
     if not duty.runs_activities:
         return [records]
     gateway = await resources.enter_async_context(payment_gateway(settings, engine))

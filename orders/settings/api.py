@@ -13,7 +13,9 @@ class ApiSettings(BaseModel):
     )
     api_port: OptionalPort = Field(8000, description="Port of the API and the console; 0 for a free one.")
     api_health_port: OptionalPort = Field(
-        0, description="Port on which the API's process answers whether it is alive and ready; 0 for none."
+        0,
+        description="Port on which the API's process answers whether it is alive and ready, and "
+        "with its metrics (/metrics); 0 for none.",
     )
     api_requests_max: Count = Field(
         2_000, description="Requests that are served at once, waits and streams included; more are answered with 503."

@@ -30,7 +30,14 @@ class BridgeSettings(BaseModel):
         ),
     )
     bridge_health_port: OptionalPort = Field(
-        0, description="Port on which a bridge answers whether it is alive and ready; 0 for none."
+        0,
+        description="Port on which a bridge answers whether it is alive and ready, and "
+        "with its metrics (/metrics); 0 for none.",
+    )
+    bridge_log_settled: bool = Field(
+        False,
+        description="Whether each settled record has a line in the bridge's log. One that was set aside has its line "
+        "in any case; metrics count them all.",
     )
     bridge_poll_records_max: Count = Field(50, description="Most records that one poll takes.")
     bridge_records_held_max: Count = Field(
@@ -178,6 +185,7 @@ class BridgeSettings(BaseModel):
             commit_timeout=span(self.bridge_commit_timeout_seconds),
             drain_timeout=span(self.bridge_drain_timeout_seconds),
             tombstones=self.bridge_tombstones,
+            logs_settled=self.bridge_log_settled,
             dead_letter_limits=DeadLetterLimits(
                 in_a_row_max=self.bridge_dead_letters_in_a_row_max,
                 share_max=self.bridge_dead_letters_share_max,

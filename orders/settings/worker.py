@@ -25,7 +25,9 @@ class WorkerSettings(BaseModel):
         description="What Temporal calls all builds of the workers together; of use with WORKER_BUILD_ID only.",
     )
     worker_health_port: OptionalPort = Field(
-        0, description="Port on which a worker answers whether it is alive and ready; 0 for none."
+        0,
+        description="Port on which a worker answers whether it is alive and ready, and "
+        "with its metrics (/metrics); 0 for none.",
     )
     worker_sandbox: bool = Field(
         False,

@@ -8,6 +8,7 @@ from uuid import uuid4
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orders.web.metrics import METHODS, REQUEST_SECONDS, REQUESTS, REQUESTS_IN_PROGRESS
 from orders.web.problems import Problem
 
 _log = structlog.get_logger("orders.api")
@@ -43,6 +44,7 @@ class Guarded:
             return
         answer = _Answer(send)
         self._requests += 1
+        REQUESTS_IN_PROGRESS.inc()
         try:
             if self._requests > self._requests_max:
                 detail = f"{self._requests_max} requests are being served"
@@ -58,6 +60,8 @@ class Guarded:
             await Problem("internal_error", instance=instance).response()(scope, receive, answer.send)
         finally:
             self._requests -= 1
+            REQUESTS_IN_PROGRESS.dec()
+            answer.count(scope)
             answer.log(scope)
 
 
@@ -67,14 +71,23 @@ class _Answer:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._began = time.monotonic()
+        self._answered: float | None = None
         self.status: int | None = None
 
     async def send(self, message: Message) -> None:
         """Sends a part of the answer; the first one gets our headers."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.status, self._answered = message["status"], time.monotonic()
             message = {**message, "headers": [*message["headers"], *_missing(message["headers"])]}
         await self._send(message)
+
+    def count(self, scope: Scope) -> None:
+        """Counts the request, and how long it took until its answer began."""
+        method, route = scope["method"], _route_of(scope)
+        method = method if method in METHODS else "other"
+        REQUESTS.labels(method, route, self.status or 0).inc()
+        if self._answered is not None:
+            REQUEST_SECONDS.labels(method, route).observe(self._answered - self._began)
 
     def log(self, scope: Scope) -> None:
         """A line for each request that changed something or failed; the others only for who looks closely."""

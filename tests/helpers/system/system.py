@@ -306,6 +306,7 @@ async def order_system(
         "TEMPORAL_NAMESPACE": f"e2e-{tag}",
         "DB_NAME": f"e2e_{tag}",
         "BRIDGE_GROUP_ID": f"bridge-{tag}",
+        "BRIDGE_LOG_SETTLED": "true",  # The checker reads when each record was settled first.
         "KAFKA_TOPIC_ORDER_EVENTS": f"order.events-{tag}",
         "KAFKA_TOPIC_DEAD_LETTERS": f"order.dead_letters-{tag}",
         "KAFKA_TOPIC_PARTITIONS": str(PARTITIONS),

@@ -8,6 +8,7 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from structlog.testing import capture_logs
 
 from bridge.decisions import Decision
+from bridge.engine.counts import Counts
 from bridge.engine.settled_beyond import decode
 from bridge.engine.work import weight_of
 from bridge.health import AWAY_SECONDS, Dependency
@@ -280,7 +281,7 @@ async def test_a_stuck_lane_is_told_once_with_what_waits_behind_it() -> None:
             await asyncio.sleep(0.2)
             assert "t:0:0 of a was tried" in rig.engine.stuck[0]
             assert "100 records wait behind it" in rig.engine.stuck[0]
-            assert rig.engine.counts() == {P0: (LANE_MAX, 100 - LANE_MAX, 99), P1: (0, 1, 1)}
+            assert rig.engine.counts() == {P0: Counts(LANE_MAX, 100 - LANE_MAX, 99, 0), P1: Counts(0, 1, 1, None)}
             rig.attempts.stuck.clear()
             await rig.settled()
         (stuck,) = [entry for entry in logs if entry["event"] == "bridge.lane.stuck"]

@@ -1,5 +1,6 @@
 """A bridge as it is made, before it runs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,4 +32,7 @@ def test_a_bridge_that_has_not_run_is_alive_and_not_ready() -> None:
     bridge = make(DeviceMapping())
     bridge.stop()
     bridge.stop()
-    assert bridge.status() == BridgeStatus(live=True, ready=False, reasons=("starting",), partitions=0, records_held=0)
+    status = bridge.status()
+    expected = BridgeStatus(live=True, ready=False, reasons=("starting",), partitions=0, records_held=0)
+    assert replace(status, dependencies=()) == expected
+    assert {one.lost_at for one in status.dependencies} == {None}

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from orders.errors import WrongSettingsError
 from orders.processes.health_server import HealthAnswer, HealthChecks, health_server
+from orders.telemetry.metrics_page import MetricsPage
 from tests.helpers.system.processes import free_port
 from tests.helpers.system.waiting import assert_eventually
 
@@ -20,6 +22,7 @@ class Told:
         self.live = HealthAnswer(ok=True)
         self.ready = HealthAnswer(ok=False, reasons=("temporal does not answer",), details={"partitions": 3})
         self.fails = False
+        self.metrics: MetricsPage | None = None
 
     @property
     def checks(self) -> HealthChecks:
@@ -28,7 +31,7 @@ class Told:
                 raise RuntimeError
             return self.ready
 
-        return HealthChecks(lambda: self.live, ready)
+        return HealthChecks(lambda: self.live, ready, self.metrics)
 
 
 @asynccontextmanager
@@ -81,6 +84,32 @@ async def test_a_head_request_has_no_body() -> None:
 async def test_other_requests_are_refused(request_line: str, status: int) -> None:
     async with served(Told()) as port:
         assert (await ask(port, f"{request_line}\r\n\r\n"))[0] == status
+
+
+async def test_metrics_are_text_where_there_are_any_and_a_name_that_is_not_found_elsewhere() -> None:
+    told = Told()
+    async with served(told) as port:
+        status, _, body = await ask(port, "GET /metrics HTTP/1.1\r\n\r\n")
+        assert (status, json.loads(body)["reasons"]) == (404, ["ask /livez or /readyz"])
+        told.metrics = MetricsPage(CollectorRegistry())
+    async with served(told) as port:
+        status, headers, body = await ask(port, "GET /metrics HTTP/1.1\r\n\r\n")
+        assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        assert b"\npython_info{" in body
+        status, _, body = await ask(port, "GET / HTTP/1.1\r\n\r\n")
+        assert (status, json.loads(body)["reasons"]) == (404, ["ask /livez or /readyz or /metrics"])
+
+
+async def test_metrics_that_cannot_be_read_are_an_error_and_not_an_empty_page() -> None:
+    async def fail() -> None:
+        raise RuntimeError
+
+    told = Told()
+    told.metrics = MetricsPage(refresh=[fail])
+    async with served(told) as port:
+        status, headers, body = await ask(port, "GET /metrics HTTP/1.1\r\n\r\n")
+    assert (status, headers["content-type"]) == (503, "application/json")
+    assert json.loads(body)["reasons"] == ["the check failed: RuntimeError"]
 
 
 async def test_a_check_that_fails_is_an_answer() -> None:

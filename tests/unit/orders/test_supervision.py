@@ -126,7 +126,7 @@ def terminal() -> Terminal:
 async def keep(running: Running, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps the servers until they have been looked at some times after Kafka has died."""
     monkeypatch.setattr(servers, "SERVERS_LOOKED_AT_EVERY_SECONDS", 0.01)
-    kept: Any = LocalServers(running, Settings(_env_file=None), Path(), {})  # type: ignore[arg-type] # A stand-in.
+    kept: Any = LocalServers(running, Settings(_env_file=None), Path(), {}, {})  # type: ignore[arg-type] # A stand-in.
     keeping = asyncio.create_task(keep_servers(kept, terminal))
     await asyncio.sleep(0)
     running.die("kafka")
@@ -195,7 +195,7 @@ def test_servers_that_a_file_names_are_looked_for_and_left_running(
 ) -> None:
     running = Running(started_here=False)
     lines = [f"{name}={value}" for name, value in ENDPOINTS.as_environment().items()]
-    ours = ["BRIDGE_SESSION_TIMEOUT_SECONDS=20", "BRIDGE_INSTANCE_ID=mine", "API_PORT=9000"]
+    ours = ["BRIDGE_SESSION_TIMEOUT_SECONDS=20", "BRIDGE_INSTANCE_ID=mine", "API_PORT=9000", "BRIDGE_LOG_SETTLED=false"]
     (tmp_path / ".env").write_text("\n".join([*lines, *ours]))
     named: list[Endpoints | None] = []
 

@@ -1,0 +1,142 @@
+"""Measures what goes through the ports to the world: how long it takes, and what becomes of it."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import Counter, Histogram
+
+from activities.ports import (
+    CarrierGateway,
+    EventPublisher,
+    GatewayContractError,
+    GatewayNotAskedError,
+    GatewayPayment,
+    GatewayUnavailableError,
+    KafkaUnavailableError,
+    PaymentGateway,
+    ShipmentRefusedError,
+    StoredEvent,
+)
+from schemas.activity_io import ChargePayment
+from schemas.order import Address
+
+_GATEWAY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_PUBLISH_BUCKETS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+GATEWAY_SECONDS: Final = Histogram(
+    "orders_gateway_request_duration_seconds",
+    "How long one request to a provider took, by what it came to: an outcome of the contract, or why there is none.",
+    ("gateway", "operation", "outcome"),
+    buckets=_GATEWAY_BUCKETS,
+)
+PUBLISH_SECONDS: Final = Histogram(
+    "orders_event_publish_duration_seconds",
+    "How long it took until Kafka had acknowledged the events of one order that were published together.",
+    ("outcome",),
+    buckets=_PUBLISH_BUCKETS,
+)
+EVENTS_PUBLISHED: Final = Counter(
+    "orders_events_published",
+    "Events that were published, by type, the order's state after it, and its reason, which may be none; one that is "
+    "published again counts again.",
+    ("type", "state", "reason"),
+)
+
+_OUTCOMES: Final[dict[type[Exception], str]] = {
+    GatewayUnavailableError: "unavailable",
+    GatewayNotAskedError: "not_asked",
+    GatewayContractError: "not_understood",
+    ShipmentRefusedError: "refused",
+}
+
+
+class _Request:
+    """One request to a provider, and what it has come to."""
+
+    outcome = "answered"
+
+
+@contextmanager
+def _measured(gateway: str, operation: str) -> Iterator[_Request]:
+    request, begun_at = _Request(), time.perf_counter()
+    try:
+        yield request
+    except Exception as error:
+        request.outcome = _OUTCOMES.get(type(error), "failed")
+        raise
+    finally:
+        GATEWAY_SECONDS.labels(gateway, operation, request.outcome).observe(time.perf_counter() - begun_at)
+
+
+class MeasuredPaymentGateway(PaymentGateway):
+    """A payment provider whose requests are measured."""
+
+    def __init__(self, gateway: PaymentGateway) -> None:
+        self._gateway = gateway
+
+    async def charge(self, charge: ChargePayment) -> GatewayPayment:
+        """See the port."""
+        with _measured("payment", "charge") as request:
+            payment = await self._gateway.charge(charge)
+            request.outcome = payment.status.lower()
+            return payment
+
+    async def refund(self, payment_id: str) -> GatewayPayment:
+        """See the port."""
+        with _measured("payment", "refund") as request:
+            payment = await self._gateway.refund(payment_id)
+            request.outcome = payment.status.lower()
+            return payment
+
+    async def look_up(self, payment_id: str) -> GatewayPayment | None:
+        """See the port."""
+        with _measured("payment", "look_up") as request:
+            payment = await self._gateway.look_up(payment_id)
+            request.outcome = "unknown" if payment is None else payment.status.lower()
+            return payment
+
+
+class MeasuredCarrierGateway(CarrierGateway):
+    """A carrier whose requests are measured."""
+
+    def __init__(self, gateway: CarrierGateway) -> None:
+        self._gateway = gateway
+
+    async def prepare(self, order_id: str, address: Address, attempt: int) -> str:
+        """See the port."""
+        with _measured("carrier", "prepare"):
+            return await self._gateway.prepare(order_id, address, attempt)
+
+    async def dispatch(self, order_id: str, address: Address, attempt: int) -> str:
+        """See the port."""
+        with _measured("carrier", "dispatch"):
+            return await self._gateway.dispatch(order_id, address, attempt)
+
+
+class MeasuredPublisher(EventPublisher):
+    """A way out whose events are counted."""
+
+    def __init__(self, publisher: EventPublisher) -> None:
+        self._publisher = publisher
+
+    async def publish(self, events: tuple[StoredEvent, ...]) -> None:
+        """See the port."""
+        begun_at, outcome = time.perf_counter(), "failed"
+        try:
+            await self._publisher.publish(events)
+            outcome = "acknowledged"
+        except KafkaUnavailableError:
+            outcome = "unavailable"
+            raise
+        finally:
+            PUBLISH_SECONDS.labels(outcome).observe(time.perf_counter() - begun_at)
+        for event in events:
+            _count(event)
+
+
+def _count(event: StoredEvent) -> None:
+    body = json.loads(event.payload_json)
+    EVENTS_PUBLISHED.labels(event.type, body.get("state") or "", body.get("reason") or "").inc()

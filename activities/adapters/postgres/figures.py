@@ -1,0 +1,72 @@
+"""What the database says of all orders together: a few figures for whoever watches, each read from an index."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from activities.adapters.postgres.engine import transaction
+from activities.adapters.postgres.schema import AWAITED_UNTIL, events, journals, orders
+from schemas.states import OrderState
+
+COUNTED_MAX: Final = 10_000
+"""So many are counted and no more, as a figure must not cost what a report does. There it means "at least"."""
+_UNPUBLISHED_LOOKED_AT_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How many orders wait for what, and since when."""
+
+    awaiting_approval: int
+    """Orders that wait for a decision; at most `COUNTED_MAX`."""
+    oldest_awaiting_at: datetime | None
+    """When the order was made whose deadline is first; None where none waits."""
+    unpublished: int
+    """Orders with events that are recorded and not known to be published; at most `COUNTED_MAX`."""
+    oldest_unpublished_at: datetime | None
+    """When the first event of these was recorded; None where there is none."""
+
+
+_is_awaiting: Final = orders.c.state == OrderState.VALIDATED.value
+_is_unpublished: Final = journals.c.last_published_sequence < journals.c.last_sequence
+_awaiting: Final = select(orders.c.id).where(_is_awaiting).limit(COUNTED_MAX).subquery()
+_first_awaiting: Final = (
+    select(orders.c.created_at).where(_is_awaiting).order_by(AWAITED_UNTIL, orders.c.id).limit(1).scalar_subquery()
+)
+_unpublished: Final = select(journals.c.order_id).where(_is_unpublished).limit(COUNTED_MAX).subquery()
+_looked_at: Final = (
+    select(journals.c.order_id, journals.c.last_published_sequence)
+    .where(_is_unpublished)
+    .limit(_UNPUBLISHED_LOOKED_AT_MAX)
+    .subquery()
+)
+_first_unpublished: Final = (
+    select(func.min(events.c.recorded_at))
+    .select_from(_looked_at)
+    .join(
+        events,
+        (events.c.order_id == _looked_at.c.order_id) & (events.c.sequence == _looked_at.c.last_published_sequence + 1),
+    )
+    .scalar_subquery()
+)
+FIGURES: Final = select(
+    select(func.count()).select_from(_awaiting).scalar_subquery(),
+    _first_awaiting,
+    select(func.count()).select_from(_unpublished).scalar_subquery(),
+    _first_unpublished,
+)
+"""One statement for all of them."""
+
+
+async def read_figures(engine: AsyncEngine) -> Figures:
+    """The figures as of now.
+
+    Raises:
+        DatabaseUnavailableError: the database did not answer.
+    """
+    async with transaction(engine) as connection:
+        row = (await connection.execute(FIGURES)).one()
+    return Figures(*row)
