@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import logging
 import sys
 from collections.abc import Callable, Coroutine
@@ -18,6 +19,10 @@ from benchmarks import (
     hot_order,
     key_parallel,
     memory,
+    order_figures,
+    order_hand_over,
+    order_peers,
+    order_scale,
     redelivered,
     stuck_order,
 )
@@ -36,6 +41,12 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, list[Figure]]]] = {
     "stuck_order": stuck_order.run,
     "hot_order": hot_order.run,
     "big_records": big_records.run,
+    "order_rate": order_figures.run_rate,
+    "order_latency": order_figures.run_latency,
+    "order_cpu": order_figures.run_cpu,
+    "hand_over": order_hand_over.run,
+    "scale": order_scale.run,
+    "peers": order_peers.run,
 }
 
 
@@ -64,7 +75,9 @@ def main() -> int:
             met = met and figure.met and figure.trustworthy
             sys.stdout.write(figure.line() + "\n")
             sys.stdout.flush()
-        if not arguments.quick:
+        if arguments.quick:
+            sys.stdout.write(json.dumps([figure.details for figure in figures if figure.details], indent=2) + "\n")
+        else:
             save(name, figures)
     return 0 if met else 1
 
