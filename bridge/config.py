@@ -73,7 +73,7 @@ class EngineLimits:
     """Records delivered and not settled; at this many the bridge takes no more until half are settled."""
     bytes_held_max: int = 64 * 1024 * 1024
     """The same in bytes of memory, with what was read of the records (`bridge.engine.work.weight_of`): some 4 KB a
-    small one. One poll may exceed it, by its own records, and calls in flight by what their arguments take."""
+    small one. One poll may exceed it, by its own 4 MiB of records, and calls in flight by what their arguments take."""
     calls_in_flight_max: int = 100
     """Calls on Temporal at once, each of another lane."""
     lane_records_max: int = 64

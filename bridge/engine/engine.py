@@ -17,8 +17,8 @@ from bridge.engine.lanes import SET_ASIDE_LANES_MAX, Lane, Lanes
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.engine.reporter import Reporter
 from bridge.engine.stuck import StuckLanes
-from bridge.engine.translation import Translator, Turns
-from bridge.engine.work import LaneKey, Work
+from bridge.engine.translation import OneATurn, Translator, Turns
+from bridge.engine.work import LARGE_CALL_BYTES, LaneKey, Work
 from bridge.health import Dependency, Health
 from bridge.mapping import Mapping
 from bridge.record import Record
@@ -68,6 +68,7 @@ class Engine:
         self._health = health
         self._limits = limits
         self._log = structlog.get_logger("bridge").bind()
+        self._large_begins = OneATurn()
         self._lanes = Lanes(limits)
         self._stuck = StuckLanes(limits.stuck_after)
         self._ready: asyncio.Queue[Lane] = asyncio.Queue()
@@ -81,8 +82,7 @@ class Engine:
         self._idle.set()
         self._tasks: asyncio.TaskGroup | None = None
         self._draining = False
-        self._full = False
-        self._deferred_full = False
+        self._full = self._deferred_full = False
         self._room_made_at = 0.0
         """When lanes were last cut short."""
         self._at_limit = False
@@ -333,8 +333,8 @@ class Engine:
             if work.first_begun_at is None:
                 work.first_begun_at = work.begun_at
             try:
-                if work.wants_call:
-                    await self._make_call_again(lane, work)
+                if work.size_bytes > LARGE_CALL_BYTES:
+                    await self._prepare_large(lane, work)
                 result = await self._attempt(work)
             finally:
                 self.attempts_ended += 1
@@ -353,10 +353,12 @@ class Engine:
                 self._reporter.settled(work, result)
             self.deferred.note_room()
 
-    async def _make_call_again(self, lane: Lane, work: Work) -> None:
-        translated, weight_before = await self._translator.in_thread(work.record), work.weight_bytes
-        work.take_call(translated)
-        self._lanes.weigh_again(lane, work, weight_before)
+    async def _prepare_large(self, lane: Lane, work: Work) -> None:
+        if work.wants_call:
+            translated, weight_before = await self._translator.in_thread(work.record), work.weight_bytes
+            work.take_call(translated)
+            self._lanes.weigh_again(lane, work, weight_before)
+        await self._large_begins.wait()
 
     def _hold_up(self, lane: Lane, work: Work) -> None:
         self._lanes.hold_up(lane)

@@ -91,6 +91,18 @@ class Turns:
         return translated
 
 
+class OneATurn:
+    """Lets one after the other go on, no two in the same turn of the loop, so that others have theirs in between."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def wait(self) -> None:
+        """Waits for a turn of one's own. Cancelling it disturbs no other."""
+        async with self._lock:
+            await asyncio.sleep(0)  # Whoever waits for the lock wakes in a later turn than the one that this opens.
+
+
 def _checked(translated: object) -> Call:
     if not isinstance(translated, Call):
         raise TypeError("the mapping gave something else than a Call")

@@ -21,8 +21,10 @@ _CALL_WEIGHS: Final = 2_400
 _CALL_WEIGHS_TIMES: Final = 5.8
 """How many times the record's bytes its call weighs besides: what was read of it are Python's objects (4.2 to 5.8 for
 lists of 10 to 1,000 objects; nothing where a mapping keeps nothing of them, which it is not asked)."""
-_KEEPS_CALL_BYTES: Final = 8 * 1024
-"""The call of a larger record is let go of while it is not needed, and made again from the record when it is."""
+LARGE_CALL_BYTES: Final = 8 * 1024
+"""The call of a larger record is let go of while it is not needed, and made again from the record when it is. And the
+attempt at it begins in a turn of the loop of its own: to write the argument of one with 1,000 items keeps the loop for
+some 8 ms, and many calls may end at once, each to be followed by the next."""
 
 
 def weight_of(size_bytes: int, *, with_call: bool) -> int:
@@ -87,6 +89,6 @@ class Work:
 
     def let_call_go(self) -> None:
         """Holds the record alone from now on, if that is worth it."""
-        if self.size_bytes > _KEEPS_CALL_BYTES and isinstance(self.translated, Call):
+        if self.size_bytes > LARGE_CALL_BYTES and isinstance(self.translated, Call):
             self.translated = None
             self.weight_bytes = weight_of(self.size_bytes, with_call=False)

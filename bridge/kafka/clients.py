@@ -15,6 +15,7 @@ from bridge.config import BridgeConfig, FetchLimits, Kafka
 from bridge.decisions import Decision, classify_kafka_error
 from bridge.kafka.lenient_records import bound_unfolding, read_leniently
 from bridge.kafka.membership import know_fenced_instances
+from bridge.kafka.poll_bounds import bound_polls
 
 _FETCH_MAX_BYTES = 16 * 1024 * 1024
 _PAST_FETCH_MAX_BYTES = 256 * 1024
@@ -63,6 +64,7 @@ def client_id_of(config: BridgeConfig) -> str:
 def make_consumer(config: BridgeConfig, kafka: Kafka) -> Any:
     """An `AIOKafkaConsumer` that is neither started nor subscribed."""
     read_leniently()
+    bound_polls()
     bound_unfolding(config.fetch.unfolded_max_bytes, config.fetch.unfolded_max_setting)
     know_fenced_instances()
     return AIOKafkaConsumer(
@@ -93,6 +95,7 @@ def make_consumer(config: BridgeConfig, kafka: Kafka) -> Any:
 def make_past_reader(config: BridgeConfig, kafka: Kafka) -> Any:
     """An `AIOKafkaConsumer` without a group, neither started nor assigned, that reads records once more."""
     read_leniently()
+    bound_polls()
     return AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap_servers,
         client_id=client_id_of(config),

@@ -137,7 +137,7 @@ class _LenientBatch:
         head = bytearray(self._data[:_RECORDS_AT])
         head[_ATTRIBUTES_AT] &= ~_CODEC_MASK
         _LENGTH.pack_into(head, _LENGTH_AT, len(head) + len(records) - _BATCH_AT)
-        data = bytes(head) + records
+        data = b"".join((head, records))
         return _Plain(MemoryRecords(data).next_batch(), data)
 
 

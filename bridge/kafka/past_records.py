@@ -11,12 +11,15 @@ from bridge.config import BridgeConfig, Kafka
 from bridge.engine.offsets import Partition, UnexpectedDeliveryError
 from bridge.engine.rereader import Found, OffsetsGoneError
 from bridge.kafka.clients import client_id_of, close_client, login_error, make_past_reader
+from bridge.kafka.poll_bounds import bound_next_poll
 from bridge.record import Record
 
 _READ_MS: Final = 200
 """How long one read waits for records. They are all there, so that only Kafka itself can be slow."""
 _READ_RECORDS_MAX: Final = 500
 """The most records of one read. The client takes apart so many in about 2 ms, and nothing else runs meanwhile."""
+_READ_BYTES_MAX: Final = 4 * 1024 * 1024
+"""The most bytes of one read, but for its last record (I11)."""
 _SKIPPED_MAX: Final = 2_000
 """The most records that are read and thrown away on the way to the next wanted one: to go there instead throws away all
 that the client has fetched, and costs another fetch."""
@@ -60,6 +63,7 @@ class KafkaPastRecords:
             consumer = await self._connect()
             key = TopicPartition(*partition)
             position = self._stand_at(consumer, key, offsets[0])
+            bound_next_poll(_READ_BYTES_MAX)
             try:
                 batches = await consumer.getmany(key, timeout_ms=_READ_MS, max_records=_READ_RECORDS_MAX)
             except OffsetOutOfRangeError:

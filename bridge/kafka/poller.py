@@ -18,6 +18,7 @@ from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
 from bridge.kafka.beginnings import Beginnings, is_of_a_position
 from bridge.kafka.membership import fenced, is_fenced
+from bridge.kafka.poll_bounds import bound_next_poll
 from bridge.kafka.positions import Positions, is_of_one_partition
 from bridge.record import Record
 
@@ -31,7 +32,7 @@ _BUSY_POLL_RECORDS_MAX = 10
 """Most records of one poll while more are held than can be begun: to translate a few takes less than a call, so calls
 which end meanwhile are followed by the next at once. With 500 the calls of 5 ms took 9 (measured on 2026-11-23)."""
 _POLL_BYTES_MAX = 4 * 1024 * 1024
-"""Most bytes of one poll, if its records are like the last ones: what is held is looked at between polls (I11)."""
+"""Most bytes of one poll, but for its last record: what is held is looked at between polls (I11)."""
 _FAILED_POLL_PAUSE_SECONDS = 1.0
 _CAREFUL_SECONDS = 5.0
 """How long after a failed poll each partition is asked for itself: until what raised is fetched again, and found."""
@@ -77,8 +78,6 @@ class Poller:
         self._must_go_back = False
         """Whether a poll has failed, and the client may stand beyond records that it never handed out."""
         self._careful_until: float | None = None
-        self._largest_bytes = 0
-        """The largest value of the last records that a poll gave."""
         self._misplaced: Exception | None = None
         """Why a partition has no position from which it can be read; None where all have one."""
         self._markers_passed_at = 0.0
@@ -145,8 +144,6 @@ class Poller:
             return  # Delivered to nobody, so never committed.
         if batches and self._failpoints:
             self._failpoints.hit(Failpoint.AFTER_POLL)
-        if batches:
-            self._largest_bytes = max(len(one.value or b"") for batch in batches.values() for one in batch)
         await self._engine.take_in_turns(
             {Partition(tp.topic, tp.partition): map(Record.from_consumed, batch) for tp, batch in batches.items()}
         )
@@ -157,10 +154,9 @@ class Poller:
             timeout_ms = self._next_paused_poll_ms()
             return cast("dict[Any, Any]", await self._consumer.getmany(_NOTHING, timeout_ms=timeout_ms))
         records_max = min(self._records_max, self._engine.free_records)
-        if self._largest_bytes:
-            records_max = min(records_max, max(1, _POLL_BYTES_MAX // self._largest_bytes))
         if self._engine.has_more_ready:
             records_max = min(records_max, _BUSY_POLL_RECORDS_MAX)
+        bound_next_poll(_POLL_BYTES_MAX)
         polled = self._consumer.getmany(timeout_ms=_POLL_TIMEOUT_MS, max_records=records_max)
         return cast("dict[Any, Any]", await polled)
 

@@ -28,8 +28,10 @@ class UnfoldsTooLargeError(Exception):
     """The bytes unfold to more than the bound."""
 
 
-def unfold(compression: int, data: bytes, bytes_max: int) -> bytes:
+def unfold(compression: int, data: bytes, bytes_max: int) -> bytes | memoryview:
     """Decompresses the records of a batch. Holds at no time much more than the bound.
+
+    Copies nothing that large without need: each copy of 15 MiB takes some 5 ms of the loop that polls.
 
     Args:
         compression: The batch's codec, by Kafka's number.
@@ -48,16 +50,17 @@ def unfold(compression: int, data: bytes, bytes_max: int) -> bytes:
 
 def _gzip(data: bytes, bytes_max: int) -> bytes:
     """A file of gzip may have several members, one after the other."""
-    plain = bytearray()
+    parts, left = [], bytes_max
     while data:
         member = zlib.decompressobj(_GZIP_WBITS)
-        plain += member.decompress(data, bytes_max + 1 - len(plain))
-        if len(plain) > bytes_max:
+        parts.append(member.decompress(data, left + 1))
+        left -= len(parts[-1])
+        if left < 0:
             raise UnfoldsTooLargeError
         if not member.eof:
             raise zlib.error("the data end before they are whole")
         data = member.unused_data
-    return bytes(plain)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _snappy(data: bytes, bytes_max: int) -> bytes:
@@ -81,15 +84,15 @@ def _snappy_block(data: bytes, bytes_max: int) -> bytes:
     return bytes(cramjam.snappy.decompress_raw(data))
 
 
-def _by_attempts(decompress_into: Callable[[bytes, bytearray], int]) -> Callable[[bytes, int], bytes]:
+def _by_attempts(decompress_into: Callable[[bytes, bytearray], int]) -> Callable[[bytes, int], memoryview]:
     """Unfolds into a room that is made larger until it is large enough, or as large as it may be."""
 
-    def decompress(data: bytes, bytes_max: int) -> bytes:
+    def decompress(data: bytes, bytes_max: int) -> memoryview:
         size = min(bytes_max, max(_GUESS_BYTES_MIN, _GROWTH * len(data)))
         while True:
             room = bytearray(size)
             try:
-                return bytes(memoryview(room)[: decompress_into(data, room)])
+                return memoryview(room)[: decompress_into(data, room)]
             except cramjam.DecompressionError as error:
                 if _NO_ROOM_TEXT not in str(error):
                     raise
@@ -100,7 +103,7 @@ def _by_attempts(decompress_into: Callable[[bytes, bytearray], int]) -> Callable
     return decompress
 
 
-_UNFOLD: Final[dict[int, Callable[[bytes, int], bytes]]] = {
+_UNFOLD: Final[dict[int, Callable[[bytes, int], bytes | memoryview]]] = {
     0: lambda data, _: data,
     1: _gzip,
     2: _snappy,

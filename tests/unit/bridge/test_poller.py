@@ -2,16 +2,15 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
 from bridge.config import BridgeConfig
-from bridge.engine.offsets import OffsetTracker, Partition
+from bridge.engine.offsets import OffsetTracker
 from bridge.health import Dependency, Health
+from bridge.kafka import poll_bounds
 from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.membership import FencedError
 from bridge.kafka.poller import Poller
@@ -50,6 +49,8 @@ class IdleConsumer:
     turns: int
     given: list[dict[Any, Any]] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
+    rooms: list[int] = field(default_factory=list)
+    """How many bytes each poll had room for, before it gathered any."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def assignment(self) -> frozenset[Any]:
@@ -57,6 +58,10 @@ class IdleConsumer:
 
     async def getmany(self, *_partitions: Any, **options: Any) -> dict[Any, Any]:
         self.asked.append(options)
+        room = poll_bounds._room.get()
+        if room is not None:
+            self.rooms.append(room.bytes_left)
+            room.bytes_left = 0
         if len(self.asked) == self.turns:
             self.done.set()
         if len(self.asked) > 10 * self.turns:
@@ -98,13 +103,12 @@ async def test_no_poll_takes_more_than_there_is_room_for() -> None:
     assert asked[0]["max_records"] == 7
 
 
-async def test_after_large_records_a_poll_takes_few() -> None:
+async def test_every_poll_is_bounded_in_bytes_the_first_one_as_well() -> None:
     """I11: what is held is looked at between polls, so one of them must not bring many times as much."""
-    consumer, engine = IdleConsumer(3), PlannedEngine([-1])
-    consumer.given = [{TopicPartition("t", 0): [SimpleNamespace(**RECORD, value=bytes(1024 * 1024))]}]
-    await polls(engine, consumer)
-    assert [options["max_records"] for options in consumer.asked[:3]] == [RECORDS_MAX, 4, 4]
-    assert len(engine.polls[0][Partition("t", 0)]) == 1
+    consumer = IdleConsumer(3)
+    await polls(PlannedEngine([-1]), consumer)
+    assert consumer.rooms[:3] == [4 * 1024 * 1024] * 3
+    assert consumer.asked[0]["max_records"] == RECORDS_MAX
 
 
 async def test_polls_that_find_records_at_once_let_what_has_ended_go_on() -> None:

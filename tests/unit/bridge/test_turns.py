@@ -12,8 +12,10 @@ import pytest
 
 from bridge.calls import Call
 from bridge.config import EngineLimits
+from bridge.engine.attempts import Outcome, Settled
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker, Partition
+from bridge.engine.work import Work
 from bridge.health import Health
 from bridge.record import Record
 from tests.helpers.system.waiting import assert_eventually
@@ -28,6 +30,8 @@ class Slow:
 
     seconds: float = 0.0
     threads: dict[int, int] = field(default_factory=dict)
+    lanes: bool = False
+    """Whether each record has a lane of its own."""
     topics = ("t",)
 
     def translate(self, record: Record) -> Call:
@@ -35,7 +39,7 @@ class Slow:
         while time.monotonic() < ends:
             pass
         self.threads[record.offset] = threading.get_ident()
-        return Call("Any", "w", "any")
+        return Call("Any", f"w-{record.offset}" if self.lanes else "w", "any")
 
 
 def make(mapping: Slow) -> tuple[Engine, OffsetTracker]:
@@ -96,3 +100,27 @@ async def test_what_is_left_of_an_assignment_that_ends_meanwhile_is_dropped(is_a
     await taking
     assert tracker.unsettled_count == 0
     assert tracker.next_offset(P0) is None
+
+
+async def test_calls_with_large_arguments_begin_in_turns_of_their_own() -> None:
+    """Writing one keeps the loop for a while; many that may begin at once would keep it for long."""
+    engine, tracker = make(Slow(lanes=True))
+    began_at: list[int] = []
+    with counting_turns() as turns:
+
+        async def attempt(_: Work) -> Settled:
+            began_at.append(turns())
+            await asyncio.sleep(0)
+            return Settled(Outcome.DELIVERED)
+
+        engine._attempt = attempt
+        async with asyncio.TaskGroup() as tasks:
+            engine.start(tasks)
+            await engine.take_in_turns({P0: records(P0, *[b"x" * (8 * 1024 + 1)] * 40)})
+            await assert_eventually(lambda: engine.records_held == 0)
+            assert len(set(began_at)) == 40, "each in another turn"
+            await engine.take_in_turns({P1: records(P1, *[b"small"] * 40)})
+            await assert_eventually(lambda: engine.records_held == 0)
+            assert len(set(began_at[40:])) < 40, "what is quickly done waits for nobody"
+            engine.close()
+    assert tracker.unsettled_count == 0
