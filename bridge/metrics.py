@@ -5,7 +5,8 @@ handed over before each scrape (`BridgeMetrics.update`), as only the bridge's ow
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -64,6 +65,16 @@ class BridgeMetrics:
         self._calls: dict[tuple[str, str], Histogram] = {}
         self._now = _Now(prefix)
         registry.register(self._now)
+
+    def begin(self, topics: Iterable[str], outcomes: Iterable[str]) -> None:
+        """Begins to count at 0: else the first of a kind would be no increase to Prometheus, but a count that is there.
+
+        Args:
+            topics: That the bridge reads.
+            outcomes: What may become of a record.
+        """
+        for topic, outcome in product(topics, tuple(outcomes)):
+            self._counts[topic, outcome] = self._settled.labels(topic, outcome)
 
     def settled(self, topic: str, timestamp_ms: int, outcome: str, error_code: str | None) -> None:
         """Counts a record that is settled.

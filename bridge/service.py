@@ -14,7 +14,7 @@ from temporalio.client import Client
 from bridge.calls import Caller
 from bridge.config import BridgeConfig, Kafka
 from bridge.dead_letters.writer import DeadLetterWriter
-from bridge.engine.attempts import Attempter, CallMaker
+from bridge.engine.attempts import Attempter, CallMaker, Outcome
 from bridge.engine.counts import NOTHING
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker
@@ -99,6 +99,8 @@ class Bridge:
         was_settled = None if settled_before is None else LookUps(settled_before).was_settled
         self._caller = caller or Caller(client, config.rpc_timeout, was_settled)
         self._metrics = metrics
+        if metrics is not None:
+            metrics.begin(self._topics, Outcome)
         self._health = Health()
         self._stop_requested = asyncio.Event()
         self._parts: _Parts | None = None

@@ -55,6 +55,14 @@ def test_records_are_counted_by_topic_and_outcome_and_dead_letters_by_code(scrap
     assert scraped.value("bridge_dead_letters_total", topic="b", code="value_empty") == 1
 
 
+def test_every_outcome_of_a_topic_is_counted_from_0_on(scraped: Scraped) -> None:
+    scraped.metrics.begin(["a"], Outcome)
+    for outcome in Outcome:
+        assert scraped.value("bridge_records_settled_total", topic="a", outcome=outcome) == 0
+    scraped.metrics.settled("a", 0, Outcome.DEAD_LETTERED, RefusalCode.VALUE_EMPTY)
+    assert scraped.value("bridge_records_settled_total", topic="a", outcome="dead_lettered") == 1
+
+
 def test_the_delay_of_a_record_is_its_age_and_one_without_a_timestamp_has_none(scraped: Scraped) -> None:
     scraped.metrics.settled("a", 0, Outcome.DELIVERED, None)
     scraped.metrics.settled("a", -1, Outcome.DELIVERED, None)

@@ -38,6 +38,8 @@ def test_the_ports_are_the_conventional_ones_and_for_this_machine_only(services:
         "temporal-postgres": ["127.0.0.1:5433:5432"],
         "temporal": ["127.0.0.1:7233:7233"],
         "temporal-ui": ["127.0.0.1:8080:8080"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+        "grafana": ["127.0.0.1:3000:3000"],
     }
 
 
@@ -62,7 +64,7 @@ def test_nothing_starts_before_what_it_needs_is_ready(services: dict[str, Any]) 
 def test_every_image_of_others_is_pinned_to_a_version(services: dict[str, Any]) -> None:
     images = [service["image"] for name, service in services.items() if name not in OURS]
     images += [docker.KAFKA_IMAGE, docker.TEMPORAL_IMAGE, docker.POSTGRES_IMAGE]
-    assert [image for image in images if not image.rpartition(":")[2][0].isdigit()] == []
+    assert [image for image in images if not image.rpartition(":")[2].removeprefix("v")[0].isdigit()] == []
 
 
 def test_containers_and_native_servers_are_of_one_kafka_and_postgres(services: dict[str, Any]) -> None:

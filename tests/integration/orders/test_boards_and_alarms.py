@@ -1,0 +1,128 @@
+"""What is in deploy/ for Prometheus and Grafana: read by Prometheus' own tool, and held to the metrics there are."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orders.processes.metrics_reference import PROCESSES, metrics_of
+from tests.helpers.promtool import promtool
+
+ROOT = Path(__file__).parents[3]
+PROMETHEUS = ROOT / "deploy/prometheus"
+BOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
+CASES = PROMETHEUS / "tests/alerts_test.yml"
+OF_THE_PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
+WORDS = {"sum", "max", "min", "by", "rate", "increase", "absent", "time", "histogram_quantile", "and", "or", "unless"}
+
+
+def rules(name: str) -> list[dict[str, Any]]:
+    groups = yaml.safe_load((PROMETHEUS / name).read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+ALERTS = rules("alerts.yml")
+RECORDED = {rule["record"] for rule in rules("recording.yml")}
+
+
+def panels(board: Path) -> Iterator[dict[str, Any]]:
+    yield from json.loads(board.read_text())["panels"]
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Each expression with where it stands."""
+    for rule in [*rules("recording.yml"), *ALERTS]:
+        yield rule.get("record") or rule["alert"], rule["expr"]
+    for board in BOARDS:
+        for panel in panels(board):
+            for target in panel["targets"]:
+                yield f"{board.stem}: {panel['title']}", target["expr"]
+
+
+EXPRESSIONS = list(expressions())
+
+
+def run(*arguments: str, cwd: Path = PROMETHEUS) -> str:
+    ended = subprocess.run([promtool(), *arguments], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def names_in(expression: str) -> set[str]:
+    """The metrics that an expression asks for."""
+    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\b(?:by|on|ignoring|without)\s*\([^)]*\)", "", expression)
+    return {name for name in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", bare) if name not in WORDS}
+
+
+def known() -> set[str]:
+    found = set(RECORDED) | OF_THE_PROCESS
+    for one in (one for process in PROCESSES for one in metrics_of(process)):
+        found |= (
+            {f"{one.name}_{part}" for part in ("bucket", "sum", "count")} if one.kind == "histogram" else {one.name}
+        )
+    return found
+
+
+def test_prometheus_takes_the_rules_and_the_configuration() -> None:
+    assert f"{len(RECORDED)} rules found" in run("check", "rules", "recording.yml")
+    assert f"{len(ALERTS)} rules found" in run("check", "rules", "alerts.yml")
+    run("check", "config", "prometheus.yml")
+
+
+def test_every_alarm_fires_when_it_should_and_only_then() -> None:
+    assert "SUCCESS" in run("test", "rules", str(CASES))
+
+
+@pytest.mark.parametrize("alert", [rule["alert"] for rule in ALERTS])
+def test_every_alarm_has_a_case_in_which_it_fires_and_one_in_which_it_is_quiet(alert: str) -> None:
+    cases = [case for test in yaml.safe_load(CASES.read_text())["tests"] for case in test["alert_rule_test"]]
+    fires = [bool(case["exp_alerts"]) for case in cases if case["alertname"] == alert]
+    assert sorted(fires) == [False, True]
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_every_alarm_says_how_bad_it_is_and_leads_to_a_section(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in {"page", "ticket"}
+    page, _, anchor = rule["annotations"]["runbook"].partition("#")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+    assert anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_prometheus_understands_every_expression(tmp_path: Path) -> None:
+    written = [{"record": f"expression:{number}", "expr": text} for number, (_, text) in enumerate(EXPRESSIONS)]
+    named = [{**rule, "record": re.sub(r"\d+", lambda m: "n" * (int(m[0]) + 1), rule["record"])} for rule in written]
+    (tmp_path / "all.yml").write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": named}]}))
+    assert f"{len(EXPRESSIONS)} rules found" in run("check", "rules", "all.yml", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(("where", "expression"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS])
+def test_every_expression_asks_for_metrics_that_there_are(where: str, expression: str) -> None:
+    names = names_in(expression)
+    assert names, where
+    assert names <= known()
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.stem)
+def test_a_board_s_panels_have_titles_of_their_own_and_do_not_overlap(board: Path) -> None:
+    seen: set[tuple[int, int]] = set()
+    titles = [panel["title"] for panel in panels(board)]
+    assert len(set(titles)) == len(titles)
+    for panel in panels(board):
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & seen
+        assert max(x for x, _ in cells) < 24
+        seen |= cells
+
+
+def test_a_metric_that_there_is_not_would_be_found() -> None:
+    assert not names_in('sum by (topic) (rate(orders_nothing_total{topic="a"}[5m]))') <= known()
