@@ -24,6 +24,7 @@ from benchmarks import (
     order_peers,
     order_scale,
     redelivered,
+    scrape,
     stuck_order,
 )
 from benchmarks.report import Figure, save
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, list[Figure]]]] = {
     "stuck_order": stuck_order.run,
     "hot_order": hot_order.run,
     "big_records": big_records.run,
+    "scrape": scrape.run,
     "order_rate": order_figures.run_rate,
     "order_latency": order_figures.run_latency,
     "order_cpu": order_figures.run_cpu,

@@ -44,7 +44,7 @@ class _Counting:
         return outcome
 
 
-class _Turns:
+class Turns:
     """Beats every 2 ms; how late a beat comes is how long a turn of the loop took.
 
     That is what others wait, also where the machine does something else meanwhile. So the loop's own processor time
@@ -56,6 +56,7 @@ class _Turns:
         self._worked: list[float] = []
 
     async def beat(self) -> None:
+        """Beats until cancelled."""
         while True:
             due, worked = time.perf_counter() + BEAT_SECONDS, time.thread_time()
             await asyncio.sleep(BEAT_SECONDS)
@@ -85,14 +86,14 @@ async def run(*, quick: bool) -> list[Figure]:
 async def _longest_turn(name: str, records: list[tuple[str, bytes]], *, compression: str | None) -> list[Figure]:
     async with open_bench_room(partitions=3) as room:
         await _produce(room, records, compression)
-        counting, turns, idle = _Counting(Caller(room.client), len(records)), _Turns(), _Turns()
-        async with _beating(idle):
+        counting, turns, idle = _Counting(Caller(room.client), len(records)), Turns(), Turns()
+        async with beating(idle):
             await asyncio.sleep(IDLE_SECONDS)
         async with running(room, room.config(), counting) as bridge:
             while not bridge.status().partitions:  # noqa: ASYNC110 -- the bridge says nothing when it is ready
                 await asyncio.sleep(BEAT_SECONDS)
             began_at = time.perf_counter()
-            async with _beating(turns):
+            async with beating(turns):
                 await until(counting.done)
             seconds = time.perf_counter() - began_at
     details = {
@@ -114,7 +115,8 @@ async def _longest_turn(name: str, records: list[tuple[str, bytes]], *, compress
 
 
 @asynccontextmanager
-async def _beating(turns: _Turns) -> AsyncIterator[None]:
+async def beating(turns: Turns) -> AsyncIterator[None]:
+    """Beats while the block lasts."""
     beating = asyncio.create_task(turns.beat())
     try:
         yield
