@@ -1,14 +1,17 @@
 """A group that is rewound over orders that are over: what was recorded before costs look-ups, and starts nothing."""
 
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 
 from schemas.event_types import EventType
 from stack import Endpoints
-from tests.helpers.checker.evidence import Evidence
+from tests.helpers.checker.evidence import Evidence, Run
 from tests.helpers.messages.kafka_io import Outgoing, group_offsets
 from tests.helpers.messages.messages import message_of
 from tests.helpers.system.processes import free_port
@@ -86,6 +89,51 @@ async def test_an_event_that_is_late_and_unknown_is_answered_as_ever(system: Ord
     assert run.status == "COMPLETED"
     published = Evidence(input_topics={}, published=tuple(await system.published())).published_of(order_id)
     assert (published[-1]["type"], published[-1]["reason"]) == ("order.event_rejected", "order_closed")
+
+
+async def test_a_record_with_a_recorded_id_and_another_body_is_left_to_the_workflow(system: OrderSystem) -> None:
+    """It is no repeat, so the bridge does not settle it by itself. The workflow finds its id and type decided."""
+    before = await system.evidence()
+    cancelled = next(one for one in before.inbound if one.type == EventType.ORDER_CANCELLED)
+    began_at = datetime.now(UTC)
+    for body in ({}, {"reason": "damaged"}):
+        event = {"order_id": cancelled.order_id, "event_id": cancelled.event_id, **body}
+        message = message_of(EventType.ORDER_CANCELLED, event)
+        await system.produce([Outgoing(system.topic_of(EventType.ORDER_CANCELLED), message.value, message.key)])
+    late_before = len(await system.runs(LATE_RUNS))
+    log = await read_again(system, BRIDGE_BEGIN=began_at.isoformat())
+    after = await system.evidence()
+    assert (log.count('"outcome": "duplicate"'), log.count('"outcome": "late"')) == (1, 1)
+    runs = await system.runs(LATE_RUNS)
+    assert len(runs) == late_before + 1
+    assert {run.status for run in runs} == {"COMPLETED"}
+    assert (after.inbound, after.published, after.orders) == (before.inbound, before.published, before.orders)
+
+
+async def test_orders_whose_runs_temporal_has_forgotten_cost_one_run_each(system: OrderSystem) -> None:
+    """The first record of each begins it again; it finds that it is over, and nothing happens twice."""
+    for run in await system.runs():
+        await delete(system, run)
+    await system.wait_until(lambda: has_no_runs(system), 60.0, lambda: "no run known to Temporal")
+    before = await system.evidence()
+    await read_again(system)
+    after = await system.evidence()
+    runs = await system.runs()
+    assert Counter((run.type, run.status) for run in runs) == {("OrderWorkflow", "COMPLETED"): ORDERS}
+    assert (after.inbound, after.published, after.orders) == (before.inbound, before.published, before.orders)
+
+
+async def delete(system: OrderSystem, run: Run) -> None:
+    """As Temporal does it by itself when the namespace's retention is over."""
+    client = system.client
+    execution = WorkflowExecution(workflow_id=run.workflow_id, run_id=run.run_id)
+    await client.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
+    )
+
+
+async def has_no_runs(system: OrderSystem) -> bool:
+    return not await system.runs()
 
 
 async def test_while_postgres_is_away_late_records_are_called_as_if_nothing_were_known(system: OrderSystem) -> None:
