@@ -18,7 +18,7 @@ from tests.image.engine import Engine, engine_for_tests
 from tests.image.stand_in import ROOT
 
 BUILD_SECONDS = 900
-RUN_SECONDS = 120
+RUN_SECONDS = 300
 
 
 @dataclass(slots=True)

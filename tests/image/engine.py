@@ -18,6 +18,8 @@ from tests.image.stand_in import import_stand_in
 
 START_SECONDS = 60
 STOP_SECONDS = 60
+ANSWER_SECONDS = 300
+"""For a command in a container, too: on a machine that does much else a start of Python takes ten seconds."""
 _POLL_SECONDS = 0.1
 _OTHERWISE = "start a Docker engine, which is then used"
 
@@ -43,7 +45,7 @@ class Engine:
     @contextmanager
     def client(self) -> Iterator[docker.DockerClient]:
         """A client of it."""
-        client = docker.DockerClient(base_url=self.address, timeout=STOP_SECONDS)
+        client = docker.DockerClient(base_url=self.address, timeout=ANSWER_SECONDS)
         try:
             yield client
         finally:
@@ -65,6 +67,8 @@ def engine_for_tests(say: Callable[[str], None]) -> Iterator[Engine]:
         yield Engine(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock", has_stand_in=False)
         return
     program = ensure_installed(lambda: _find("dockerd"), ["docker.io"], instead=_OTHERWISE, say=say)
+    # Debian 13 packs the client apart; Debian 12 brings it with the engine.
+    ensure_installed(lambda: _find("docker"), ["docker-cli"], instead=_OTHERWISE, say=say)
     ensure_installed(lambda: _find("debootstrap"), ["debootstrap"], instead=_OTHERWISE, say=say)
     with _own_engine(program) as address:
         engine = Engine(address, has_stand_in=True)

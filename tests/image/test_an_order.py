@@ -16,8 +16,8 @@ from tests.image.conftest import Image
 pytestmark = pytest.mark.timeout(1_200)
 
 PROCESSES = ("bridge", "worker-order", "worker-shipping", "api")
-HEALTHY_SECONDS = 120
-ORDER_SECONDS = 90
+HEALTHY_SECONDS = 300
+ORDER_SECONDS = 180
 
 
 def free_ports(number: int) -> list[int]:

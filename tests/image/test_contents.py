@@ -1,5 +1,6 @@
 """What is in the image, and what is not."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -79,6 +80,19 @@ def test_neither_local_servers_nor_tests_nor_an_installer_are_in_it(image: Image
 def test_all_code_is_compiled_as_nothing_can_be_written_where_it_runs(image: Image) -> None:
     status, said = run_python(image, _FIND_UNCOMPILED)
     assert (status, said) == (0, "looked at /opt/orders/lib/python3.13/site-packages\n")
+
+
+def test_it_lists_all_packages_that_are_in_it_with_their_versions(image: Image) -> None:
+    status, listed = image.run(entrypoint=["cat"], command=["/opt/orders/sbom.cdx.json"])
+    assert status == 0, listed
+    bill = json.loads(listed)
+    asked = "import importlib.metadata as m, json; print(json.dumps([[d.name, d.version] for d in m.distributions()]))"
+    status, installed = run_python(image, asked)
+    assert status == 0, installed
+    ours = bill["metadata"]["component"]
+    listed_pairs = {(one["name"].lower(), one["version"]) for one in [ours, *bill["components"]]}
+    assert listed_pairs == {(name.lower(), version) for name, version in json.loads(installed)}
+    assert ours["name"] == "temporal-order-orchestrator"
 
 
 def test_it_is_in_production_unless_told_otherwise_and_then_refuses_the_sandbox(image: Image) -> None:
