@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import json
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -19,6 +21,7 @@ from benchmarks import (
     hot_order,
     key_parallel,
     memory,
+    order_complete,
     order_figures,
     order_hand_over,
     order_peers,
@@ -46,6 +49,7 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, list[Figure]]]] = {
     "order_rate": order_figures.run_rate,
     "order_latency": order_figures.run_latency,
     "order_cpu": order_figures.run_cpu,
+    "e2e_complete": order_complete.run,
     "hand_over": order_hand_over.run,
     "scale": order_scale.run,
     "peers": order_peers.run,
@@ -70,6 +74,8 @@ def main() -> int:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING), cache_logger_on_first_use=True
     )
     logging.basicConfig(level=logging.ERROR)
+    # As Ctrl-C: what a measurement has started is ended by it, in its own `finally`.
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     met = True
     for name in arguments.names or BENCHMARKS:
         figures = asyncio.run(BENCHMARKS[name](quick=arguments.quick))

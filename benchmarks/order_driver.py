@@ -18,7 +18,7 @@ CREATED: Final = "order.created"
 APPROVED: Final = "order.approved"
 ORDER_SECONDS: Final = 180.0
 """An order that takes longer has met a defect."""
-_BODY: Final[dict[str, Any]] = {
+BODY: Final[dict[str, Any]] = {
     "customer_id": "c-42",
     "currency": "EUR",
     "items": [
@@ -78,7 +78,7 @@ class OrderDriver:
         order_id = f"o-{number}"
         validated, completed = self._expect(order_id, "VALIDATED"), self._expect(order_id, "COMPLETED")
         async with asyncio.timeout(ORDER_SECONDS):
-            await self._send(CREATED, order_id, {"payment_id": f"p-{number}", **_BODY})
+            await self._send(CREATED, order_id, {"payment_id": f"p-{number}", **BODY})
             written_at = time.perf_counter()
             await validated
             await self._send(APPROVED, order_id, {"approved_by": "somebody"})

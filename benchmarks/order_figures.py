@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from benchmarks.order_driver import Driven, OrderDriver, order_driver
+from benchmarks.order_driver import Driven, order_driver
 from benchmarks.order_rig import BASELINE, HERE, OrderRig, baseline, order_rig
 from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
@@ -25,12 +25,20 @@ WARM_UP: Final = 40
 TURNS: Final = 3
 
 
+class Drives(Protocol):
+    """What has orders done."""
+
+    async def drive(self, orders: int, *, open_max: int) -> Driven:
+        """Has so many orders done, of which so many are open at any time."""
+        ...
+
+
 @dataclass(slots=True)
 class Measured:
     """A system under a driver, and what its turns have said."""
 
     rig: OrderRig
-    driver: OrderDriver
+    driver: Drives
     driven: list[Driven] = field(default_factory=list)
     cpu_ms: list[dict[str, float]] = field(default_factory=list)
     """Of each turn: milliseconds of the processor an order, by process."""

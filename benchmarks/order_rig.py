@@ -86,15 +86,17 @@ class OrderRig:
         )
         await until_ready(port, self.processes[name], self.folder / f"{name}.log")
 
-    def launch(self, name: str, command: Sequence[str], settings: Mapping[str, str]) -> psutil.Popen:
-        """Starts a process whose output goes to a file of its name."""
+    def launch(
+        self, name: str, command: Sequence[str], settings: Mapping[str, str], stdout: int | None = None
+    ) -> psutil.Popen:
+        """Starts a process whose output goes to a file of its name, or its standard output to ``stdout``."""
         with (self.folder / f"{name}.log").open("ab") as log:
             return psutil.Popen(
                 list(command),
                 cwd=self.folder,
                 env=clean_environment(settings),
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=log if stdout is None else stdout,
                 stderr=log,
                 start_new_session=True,
             )

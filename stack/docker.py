@@ -24,7 +24,7 @@ from stack.ports import HOST
 from stack.progress import ProgressBoard
 from stack.service import SERVICES, ServiceName
 from stack.state import StackState
-from stack.temporal import LIMITS, TUNING
+from stack.temporal import GARBAGE, LIMITS, TUNING
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 TEMPORAL_IMAGE = "temporalio/temporal:1.9.1"
@@ -285,7 +285,8 @@ def temporal_container(port: int, ui_port: int) -> Any:
     command = ["server", "start-dev", "--ip", "0.0.0.0", "--port", "7233", "--ui-port", "8233", "--log-level", "warn"]  # noqa: S104
     for name, value in (*LIMITS.items(), *TUNING.items()):
         command += ["--dynamic-config-value", f"{name}={value}"]
-    return _bound(DockerContainer(TEMPORAL_IMAGE), {7233: port, 8233: ui_port}).with_command(command)
+    container = _bound(DockerContainer(TEMPORAL_IMAGE), {7233: port, 8233: ui_port})
+    return container.with_command(command).with_envs(**GARBAGE)
 
 
 def postgres_container(port: int) -> Any:

@@ -11,7 +11,7 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from orders.settings import Settings
 from stack import docker
-from stack.temporal import TUNING
+from stack.temporal import GARBAGE, TUNING
 
 ROOT = Path(__file__).parents[3]
 OURS = ("migrate", "bridge", "worker-order", "worker-shipping", "api")
@@ -81,7 +81,10 @@ def test_the_composed_temporal_is_tuned_as_the_native_one_and_the_single_contain
     tuning = {key: value == "true" if isinstance(value, str) else value for key, value in TUNING.items()}
     assert told == tuning
     monkeypatch.setattr(testcontainer, "DockerClient", lambda **_: None)
-    command = docker.temporal_container(21002, 21003)._command
+    container = docker.temporal_container(21002, 21003)
+    command = container._command
+    assert container.env.items() >= GARBAGE.items()
+    assert {name: services["temporal"]["environment"][name] for name in GARBAGE} == GARBAGE
     assert [f"{key}={value}" for key, value in TUNING.items() if f"{key}={value}" not in command] == []
 
 
