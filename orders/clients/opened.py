@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from activities.adapters.postgres.reader import InboundKey, OrderReader
     from orders.clients.outcome_watch import OutcomeWatch
+    from orders.mapping import OrderMapping
     from schemas.activity_io import EventOutcome
 
 # A server's own module is imported when its client is opened: together the three take over half a second to import.
@@ -72,6 +74,11 @@ class Clients:
         self._watch = _AtFirstUse(self._open_watch)
         self._admin = _AtFirstUse(self._open_admin)
         self._producer = _AtFirstUse(self._open_producer)
+
+    @cached_property
+    def order_mapping(self) -> "OrderMapping":
+        """The calls that events become; made once, as the settings are the process's."""
+        return self.settings.order_mapping()
 
     async def temporal(self) -> "Client":
         """Temporal's client.

@@ -69,7 +69,7 @@ def inbound_event(event_type: EventType, body: InboundBody, *, expected_sequence
 async def deliver_event(clients: Clients, order_id: str, event_type: EventType, event: InboundEvent) -> CallOutcome:
     """As `deliver`, for an event that is made already: the same one may be delivered again."""
     caller = Caller(await clients.temporal())
-    call = clients.settings.order_mapping().call_for(order_id, event_type, event)
+    call = clients.order_mapping.call_for(order_id, event_type, event)
     for _ in range(_ATTEMPTS):
         try:
             return await caller.make(call)

@@ -4,16 +4,18 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Final, Protocol
 
 import structlog
 
 from activities.adapters.postgres.event_log import EventLog, LoggedEvent
+from orders.clients.coalescing import Coalesced
 from orders.clients.opened import Clients
 from orders.errors import OrdersError, UnreachableError
 from orders.web.feed_place import FeedPlace
 from orders.web.problems import Problem
-from orders.web.subscriptions import PAGE_EVENTS, AllSubscription, News, OrderSubscription, Subscription
+from orders.web.subscriptions import PAGE_EVENTS, AllSubscription, News, OrderSubscription, ReadTurns, Subscription
 
 POLL_SECONDS: Final = 0.2
 """How often the feed looks: an event is at its streams within this and a little."""
@@ -46,6 +48,8 @@ class LiveFeed:
     def __init__(self, clients: Clients, *, streams_max: int) -> None:
         self._clients = clients
         self._streams_max = streams_max
+        self.turns = ReadTurns()
+        self._answers = Coalesced(self._ask, timedelta(seconds=POLL_SECONDS))
         self._of_all: set[_Listener] = set()
         self._of_any: set[_Listener] = set()
         self._of_order: dict[str, set[_Listener]] = defaultdict(set)
@@ -78,7 +82,7 @@ class LiveFeed:
             Problem: there are too many subscriptions.
             UnreachableError: Postgres does not answer.
         """
-        subscription = OrderSubscription(self._clients, order_id, after)
+        subscription = OrderSubscription(self._clients, self.turns, order_id, after)
         listeners = self._of_order[order_id]
         try:
             async with self._listening(subscription, listeners, self._began):
@@ -98,7 +102,7 @@ class LiveFeed:
             Problem: there are too many subscriptions, or the position is none of this database.
             UnreachableError: Postgres does not answer.
         """
-        subscription = AllSubscription(self._clients, self, after)
+        subscription = AllSubscription(self._clients, self.turns, self, after)
         async with self._listening(subscription, self._of_all, self._is_whole):
             subscription.begin()
             if after is not None and after > self.settled:
@@ -151,15 +155,18 @@ class LiveFeed:
 
     async def _wait_until(self, begun: asyncio.Event) -> None:
         """Before a subscription reads the table for the first time: what comes after its reading is then offered."""
-        async with self._clients.order_reader() as reader:
-            # The feed waits for a Postgres that is away; a client wants to hear of it.
-            await reader.log.last_position()
+        # The feed waits for a Postgres that is away; a client wants to hear of it.
+        await self._answers.recent_answer()
         try:
             async with asyncio.timeout(HELD_UP_SECONDS + _BEGIN_SECONDS_MAX):
                 await begun.wait()
         except TimeoutError:
             why = self.held_up_by or "Postgres does not say where the log of events ends"
             raise UnreachableError(why) from None
+
+    async def _ask(self) -> int:
+        async with self._clients.order_reader() as reader:
+            return await reader.log.last_position()
 
     # Following -------------------------------------------------------------------------------------------------------
 

@@ -8,15 +8,47 @@ A `Subscription` first reads what it has not had from the audit table, then take
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 from activities.adapters.postgres.event_log import LoggedEvent
 from orders.clients.opened import Clients
+from orders.errors import UnreachableError
 
 PAGE_EVENTS: Final = 500
+READS_AT_ONCE: Final = 4
+"""Of the database's connections (`DB_POOL_SIZE`, 10)."""
+TURN_WAIT_SECONDS: Final = 15.0
 OFFERS_MAX: Final = 1_000
 """Most events that wait for one stream's client."""
+
+
+class ReadTurns:
+    """Lets few streams read the database at once, so that others find a connection.
+
+    Many begin at once when the process before this one has ended.
+    """
+
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(READS_AT_ONCE)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Around a read.
+
+        Raises:
+            UnreachableError: the others took too long.
+        """
+        try:
+            async with asyncio.timeout(TURN_WAIT_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise UnreachableError("too many streams read the journal of events from Postgres at once") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
 
 class Feed(Protocol):
@@ -34,7 +66,8 @@ class Feed(Protocol):
 class Subscription(ABC):
     """What one stream has had, and what waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns: ReadTurns) -> None:
+        self._turns = turns
         self._offers: deque[LoggedEvent] = deque()
         self._offered = asyncio.Event()
         self._must_read = True
@@ -106,7 +139,8 @@ class Subscription(ABC):
         # First, as what is offered from here on is kept; what the table has too is left out then.
         self._must_read = False
         try:
-            page = await self._page()
+            async with self._turns.turn():
+                page = await self._page()
         except BaseException:
             self._must_read = True
             raise
@@ -133,12 +167,13 @@ class OrderSubscription(Subscription):
 
     Args:
         clients: lead to the database.
+        turns: of reading it.
         order_id: which order.
         sequence: of the last event that the client has had; 0 for none.
     """
 
-    def __init__(self, clients: Clients, order_id: str, sequence: int) -> None:
-        super().__init__()
+    def __init__(self, clients: Clients, turns: ReadTurns, order_id: str, sequence: int) -> None:
+        super().__init__(turns)
         self._clients = clients
         self._order_id = order_id
         self._sequence = sequence
@@ -172,12 +207,13 @@ class AllSubscription(Subscription):
 
     Args:
         clients: lead to the database.
+        turns: of reading it.
         feed: says up to where nothing is missing in the table that may yet come.
         position: of the last event that the client has had; None for where the feed is when it begins.
     """
 
-    def __init__(self, clients: Clients, feed: Feed, position: int | None) -> None:
-        super().__init__()
+    def __init__(self, clients: Clients, turns: ReadTurns, feed: Feed, position: int | None) -> None:
+        super().__init__(turns)
         self._clients = clients
         self._feed = feed
         self._position = position or 0
@@ -187,6 +223,7 @@ class AllSubscription(Subscription):
         """Begins, where the client has had nothing, with what comes from now on."""
         if self._from_now_on:
             self._position = self._feed.settled
+            self._must_read = False  # Whatever comes after that is offered.
 
     @property
     def held_up_by(self) -> str | None:

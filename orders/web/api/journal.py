@@ -147,7 +147,7 @@ def _refused(request: Request, viewer: Identity) -> Callable[[], Coroutine[Any, 
 async def _order_stream(
     request: Request, web: WebContext, viewer: Identity, order_id: str, after: int | None
 ) -> Response:
-    async with web.clients.order_reader() as reader:
+    async with web.feed.turns.turn(), web.clients.order_reader() as reader:
         is_recorded = await reader.journal(order_id) is not None
     if not is_recorded:
         try:

@@ -60,8 +60,8 @@ def install(app: FastAPI) -> None:
     app.state.console = ConsoleState()
 
 
-def state_of(connection: HTTPConnection) -> ConsoleState:
-    """The state of the application that serves this request."""
+async def state_of(connection: HTTPConnection) -> ConsoleState:
+    """The state of the application that serves this request; async, as FastAPI has a thread run what is not."""
     state: ConsoleState = connection.app.state.console
     return state
 

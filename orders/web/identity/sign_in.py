@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import structlog
 from fastapi import APIRouter, Depends
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from orders.errors import UnreachableError
@@ -33,7 +33,12 @@ _log = structlog.get_logger("orders.identity")
 # Pages for people: the API's document is for programs.
 router = APIRouter(include_in_schema=False)
 
-TheGate = Annotated[Gate, Depends(gate_of)]
+
+async def _gate(connection: HTTPConnection) -> Gate:
+    return gate_of(connection)  # Async, as FastAPI has a thread run what is not.
+
+
+TheGate = Annotated[Gate, Depends(_gate)]
 
 
 def sign_in_address(go_on: str) -> str:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import pytest
 
 from activities.adapters.postgres.event_log import LoggedEvent
 from orders.errors import UnreachableError
-from orders.web.subscriptions import OFFERS_MAX, PAGE_EVENTS, News, Subscription
+from orders.web import subscriptions
+from orders.web.subscriptions import OFFERS_MAX, PAGE_EVENTS, READS_AT_ONCE, News, ReadTurns, Subscription
 
 
 def event(sequence: int) -> LoggedEvent:
@@ -18,7 +20,7 @@ class OfAList(Subscription):
     """The events of one order, whose table is a list."""
 
     def __init__(self, table: list[LoggedEvent], had: int = 0) -> None:
-        super().__init__()
+        super().__init__(ReadTurns())
         self.table = table
         self.had = had
         self.pages_read = 0
@@ -153,3 +155,31 @@ async def test_news_are_told_once_however_many_there_were() -> None:
     assert not waiting.done()
     news.look_again()
     await waiting
+
+
+async def test_few_streams_read_at_once_and_each_has_its_turn() -> None:
+    turns, reading, most = ReadTurns(), 0, 0
+
+    async def read() -> None:
+        nonlocal reading, most
+        async with turns.turn():
+            reading += 1
+            most = max(most, reading)
+            await asyncio.sleep(0)
+            reading -= 1
+
+    await asyncio.gather(*(read() for _ in range(50)))
+    assert most == READS_AT_ONCE
+
+
+async def test_who_waits_long_for_a_turn_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "TURN_WAIT_SECONDS", 0.01)
+    turns = ReadTurns()
+    async with AsyncExitStack() as held:
+        for _ in range(READS_AT_ONCE):
+            await held.enter_async_context(turns.turn())
+        with pytest.raises(UnreachableError, match="too many streams"):
+            async with turns.turn():
+                pass
+    async with turns.turn():
+        pass
