@@ -13,6 +13,8 @@ from typing import Any
 import structlog
 
 from benchmarks import (
+    api_calls,
+    api_streams,
     big_records,
     bridge_calls,
     consumer_overhead,
@@ -53,6 +55,8 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, list[Figure]]]] = {
     "hand_over": order_hand_over.run,
     "scale": order_scale.run,
     "peers": order_peers.run,
+    "api_calls": api_calls.run,
+    "api_streams": api_streams.run,
 }
 
 
