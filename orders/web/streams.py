@@ -49,7 +49,7 @@ class LiveFeed:
         self._clients = clients
         self._streams_max = streams_max
         self.turns = ReadTurns()
-        self._answers = Coalesced(self._ask, timedelta(seconds=POLL_SECONDS))
+        self._answers = Coalesced(self._ask, timedelta(0))
         self._of_all: set[_Listener] = set()
         self._of_any: set[_Listener] = set()
         self._of_order: dict[str, set[_Listener]] = defaultdict(set)
@@ -156,7 +156,7 @@ class LiveFeed:
     async def _wait_until(self, begun: asyncio.Event) -> None:
         """Before a subscription reads the table for the first time: what comes after its reading is then offered."""
         # The feed waits for a Postgres that is away; a client wants to hear of it.
-        await self._answers.recent_answer()
+        await self._answers.answer()
         try:
             async with asyncio.timeout(HELD_UP_SECONDS + _BEGIN_SECONDS_MAX):
                 await begun.wait()
