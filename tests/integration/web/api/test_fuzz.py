@@ -30,7 +30,7 @@ async def test_every_operation_answers_as_it_is_documented(api: ApiRoom, tmp_pat
         str(Path(sys.executable).parent / "schemathesis"),
         "run",
         f"{api.http.base_url}/openapi.json",
-        *("--exclude-operation-id", "streamEvents"),  # It does not end; `test_streams` has it.
+        *("--exclude-operation-id", "streamEvents"),  # It does not end; `test_stream_parameters` has it.
         *("--phases", "examples,coverage,fuzzing"),
         *("--checks", ",".join(CHECKS)),
         *("--max-examples", "10", "--seed", str(seed), "--workers", "1"),
