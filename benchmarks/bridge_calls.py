@@ -5,12 +5,15 @@ No worker runs: what is measured is the way in, and a server that is busy with w
 
 import asyncio
 import itertools
+import os
+import statistics
 import time
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.bench_room import BenchRoom, open_bench_room, running
+from benchmarks.processor import Costs, Processor
 from benchmarks.ratios import Ratio, in_turns
 from benchmarks.report import Figure
 from bridge import Call, Caller, CallOutcome, EngineLimits
@@ -34,20 +37,44 @@ MIXED: tuple[tuple[EventType, dict[str, Any]], ...] = (
 class _Counting:
     """The real caller, when its first call began, and that its last was acknowledged."""
 
-    def __init__(self, inner: Caller, expected: int) -> None:
+    def __init__(self, inner: Caller, expected: int, processor: Processor) -> None:
         self._inner = inner
         self._left = expected
+        self._processor = processor
         self.first_at: float | None = None
+        self.last_at = 0.0
+        self.spent_before: dict[str, float] = {}
+        """Of the processor, until the first call."""
         self.done = asyncio.Event()
 
     async def make(self, call: Call) -> CallOutcome:
         if self.first_at is None:
+            self.spent_before = self._processor.seconds()
             self.first_at = time.perf_counter()
         outcome = await self._inner.make(call)
         self._left -= 1
         if self._left == 0:
+            self.last_at = time.perf_counter()
             self.done.set()
         return outcome
+
+
+class _Sides:
+    """What both sides of a ratio cost, and how long the bridge takes to commit what is called."""
+
+    def __init__(self, room: BenchRoom) -> None:
+        self.processor = Processor(room.endpoints)
+        self.bridge, self.bare = Costs(), Costs()
+        self.committed_after: list[float] = []
+        """Seconds from the last call's end until its record was seen to be committed, of each turn."""
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "processor_ms_a_call": self.bridge.ms_a_call(),
+            "baseline_processor_ms_a_call": self.bare.ms_a_call(),
+            "processors": os.cpu_count(),
+            "committed_after_seconds": round(statistics.median(self.committed_after), 3),
+        }
 
 
 async def run_start(*, quick: bool) -> list[Figure]:
@@ -59,8 +86,11 @@ async def run_start(*, quick: bool) -> list[Figure]:
             prefix = uuid.uuid4().hex[:8]
             return _created(f"{room.name}-{prefix}-{number}" for number in range(count))
 
-        ratio = await in_turns(lambda: through_bridge(room, events()), lambda: bare(room, events()), turns=TURNS)
-    return [_figure("bridge_start", ratio, at_least=0.95)]
+        sides = _Sides(room)
+        ratio = await in_turns(
+            lambda: through_bridge(room, events(), sides), lambda: bare(room, events(), sides), turns=TURNS
+        )
+    return [_figure("bridge_start", ratio, sides, at_least=0.95)]
 
 
 async def run_signal(*, quick: bool) -> list[Figure]:
@@ -68,26 +98,29 @@ async def run_signal(*, quick: bool) -> list[Figure]:
     count = RECORDS // 10 if quick else RECORDS
     async with open_bench_room(partitions=3) as room:
         orders = [f"{room.name}-{number}" for number in range(ORDERS_SIGNALLED)]
-        await bare(room, _created(orders))
+        await bare(room, _created(orders), _Sides(room))
         mixed = itertools.cycle(MIXED)
         events: list[Event] = []
         while len(events) < count:
             event_type, fields = next(mixed)
             events.extend((event_type, order, {"order_id": order, **fields}) for order in orders)
-        ratio = await in_turns(lambda: through_bridge(room, events), lambda: bare(room, events), turns=TURNS)
-    return [_figure("bridge_signal", ratio, at_least=0.90)]
+        sides = _Sides(room)
+        ratio = await in_turns(
+            lambda: through_bridge(room, events, sides), lambda: bare(room, events, sides), turns=TURNS
+        )
+    return [_figure("bridge_signal", ratio, sides, at_least=0.90)]
 
 
 def _created(orders: Iterable[str]) -> list[Event]:
     return [(EventType.ORDER_CREATED, order, {"order_id": order, "payment_id": "p"}) for order in orders]
 
 
-async def through_bridge(room: BenchRoom, events: Sequence[Event]) -> float:
+async def through_bridge(room: BenchRoom, events: Sequence[Event], sides: _Sides) -> float:
     """Calls a second, from Kafka, until all are committed."""
     # A new group would read the records of earlier turns as well, so each turn has topics of its own.
     async with open_bench_room(partitions=3) as turn:
         await turn.produce((turn.topic(event_type), order, body) for event_type, order, body in events)
-        counting = _Counting(Caller(room.client), len(events))
+        counting = _Counting(Caller(room.client), len(events), sides.processor)
         bridge_config = turn.config(engine=EngineLimits(calls_in_flight_max=CALLS_IN_FLIGHT))
         async with running(turn, bridge_config, counting), turn.committed_records(bridge_config.group_id) as committed:
             async with asyncio.timeout(600):
@@ -95,11 +128,13 @@ async def through_bridge(room: BenchRoom, events: Sequence[Event]) -> float:
                 while await committed() < len(events):  # noqa: ASYNC110 -- Kafka tells only who asks
                     await asyncio.sleep(0.02)
             ended_at = time.perf_counter()
+            sides.bridge.add(counting.spent_before, sides.processor.seconds(), len(events))
+            sides.committed_after.append(ended_at - counting.last_at)
         assert counting.first_at is not None  # noqa: S101 -- it is done
         return len(events) / (ended_at - counting.first_at)
 
 
-async def bare(room: BenchRoom, events: Sequence[Event]) -> float:
+async def bare(room: BenchRoom, events: Sequence[Event], sides: _Sides) -> float:
     """Calls a second, from a loop that does nothing else."""
     caller = Caller(room.client)
     waiting = list(reversed(events))
@@ -110,16 +145,19 @@ async def bare(room: BenchRoom, events: Sequence[Event]) -> float:
             event = InboundEvent(event_id=uuid.uuid4().hex, type=event_type.value, body=body)
             await caller.make(room.mapping.call_for(order, event_type, event))
 
-    started_at = time.perf_counter()
+    before, started_at = sides.processor.seconds(), time.perf_counter()
     await asyncio.gather(*(work() for _ in range(CALLS_IN_FLIGHT)))
-    return len(events) / (time.perf_counter() - started_at)
+    seconds = time.perf_counter() - started_at
+    sides.bare.add(before, sides.processor.seconds(), len(events))
+    return len(events) / seconds
 
 
-def _figure(name: str, ratio: Ratio, *, at_least: float) -> Figure:
+def _figure(name: str, ratio: Ratio, sides: _Sides, *, at_least: float) -> Figure:
     details = {
         "calls_per_second": round(ratio.measured),
         "baseline_calls_per_second": round(ratio.baseline),
         "noise": round(ratio.noise, 3),
+        **sides.details(),
     }
     return Figure(
         name,

@@ -3,12 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from bridge import FetchLimits
+from bridge.kafka.poller import Poller
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, group_offsets
 from tests.helpers.messages.raw_batches import produce_batch, raw_name
@@ -103,6 +105,32 @@ async def test_a_batch_that_unfolds_beyond_the_bound_is_a_pointer_and_no_other_r
     assert letter.header("dlq_error_code") == "batch_too_large"
     assert letter.header("dlq_source_offset") == str(offset)
     assert "THE_SETTING" in (letter.header("dlq_message") or "")
+
+
+async def test_small_batches_and_ones_that_unfold_to_much_in_turns_are_never_many_in_one_poll(
+    room: DeviceRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I11, from the first poll on: how large a record is shows only when its batch is unfolded."""
+    polled: list[int] = []
+    hand_over = Poller._hand_over
+
+    async def note(poller: Poller, batches: dict[Any, Any]) -> None:
+        polled.append(sum(len(one.value or b"") for batch in batches.values() for one in batch))
+        await hand_over(poller, batches)
+
+    monkeypatch.setattr(Poller, "_hand_over", note)
+    large_bytes = 5 * 1024 * 1024
+    for number in range(8):
+        await produce_batch(room.servers, good(room, 0, range(number, number + 1)))
+        large = Outgoing(room.topic(), bytes(large_bytes), None, partition=0)
+        await produce_batch(room.servers, [large], compression=4)
+    noting = Noting()
+    async with room.bridge(noting):
+        await room.await_drained()
+    assert noting.given == Counter(room.id_of(f"0-{number}") for number in range(8))
+    assert len(await room.dead_letters()) == 8
+    assert sum(polled) > 8 * large_bytes
+    assert max(polled) < 4 * 1024 * 1024 + large_bytes
 
 
 async def test_what_a_transaction_took_back_is_not_read_and_what_it_committed_is(room: DeviceRoom) -> None:
