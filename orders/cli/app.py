@@ -50,6 +50,8 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "explain": _Command("explain", _OPERATING, "Show everything that is known of an order."),
     "dlq": _Command("dlq", _OPERATING, "Find, read, replay and purge records that were set aside."),
     "api-keys": _Command("api_keys", _OPERATING, "Make, list and revoke keys for the API and the console."),
+    "archive": _Command("archive", _OPERATING, "Move the events of old orders out of the database, into files."),
+    "forget": _Command("forget", _OPERATING, "Erase a customer's personal data; every event keeps its number."),
     "settings": _Command("settings", _HELP, "List every setting with its value, default and meaning."),
 }
 

@@ -20,6 +20,7 @@ from orders.settings.general import GeneralSettings
 from orders.settings.identity import IdentitySettings
 from orders.settings.kafka import KafkaSettings
 from orders.settings.order import OrderSettings
+from orders.settings.retention import RetentionSettings
 from orders.settings.temporal import TemporalSettings
 from orders.settings.worker import WorkerSettings
 
@@ -43,6 +44,7 @@ GROUPS = (
     WorkerSettings,
     ApiSettings,
     IdentitySettings,
+    RetentionSettings,
 )
 """In the order in which they are documented."""
 
@@ -58,6 +60,7 @@ class Settings(
     WorkerSettings,
     ApiSettings,
     IdentitySettings,
+    RetentionSettings,
     BaseSettings,
 ):
     """Everything that can be set."""

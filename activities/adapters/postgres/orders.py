@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from sqlalchemy import Text, bindparam, cast, literal, select
+from sqlalchemy import RowMapping, Text, bindparam, cast, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities import journal
@@ -80,12 +80,12 @@ class PostgresOrderStore(OrderStore):
         if found["journal_sequence"] is not None:
             async with transaction(self._engine, one_snapshot=True) as connection:
                 found = (await connection.execute(_ORDER_AND_JOURNAL, {"order_id": order_id})).mappings().one()
-                state = rows.state_of(found["last_state_payload"])
+                state = _state(found)
                 if not (state is not None and state.is_final):
                     decided = await _decided_events(connection, order_id)
         return OrderSnapshot(
             details=rows.details(found) if found["id"] is not None else None,
-            state=rows.state_of(found["last_state_payload"]),
+            state=_state(found),
             last_sequence=found["journal_sequence"] or 0,
             decided_events=decided,
             address_updated_at=found["address_updated_at"],
@@ -167,7 +167,7 @@ class PostgresOrderStore(OrderStore):
                 order_id,
                 events,
                 decided=await _decided(connection, order_id, events),
-                state=rows.state_of(await connection.scalar(_LAST_STATE_OF, {"order_id": order_id})),
+                state=_state((await connection.execute(_LAST_STATE_OF, {"order_id": order_id})).mappings().one()),
                 last_sequence=last_sequence,
                 at=at,
             )
@@ -226,7 +226,10 @@ _ORDER_AND_JOURNAL = select(
 ).select_from(select(literal(1)).subquery().outerjoin(orders, orders.c.id == rows.ORDER_ID))
 
 
-_LAST_STATE_OF: Final = select(_LAST_STATE)
+_ARCHIVED_STATES = select(orders.c.archived_states).where(orders.c.id == rows.ORDER_ID).scalar_subquery()
+_LAST_STATE_OF: Final = select(
+    _LAST_STATE.label("last_state_payload"), _ARCHIVED_STATES.label("archived_states")
+)  # fmt: skip
 _DECIDED_EVENTS: Final = (
     select(inbound_events.c.event_id, inbound_events.c.type, inbound_events.c.reason)
     .where(inbound_events.c.order_id == rows.ORDER_ID)
@@ -252,6 +255,13 @@ def _remember(memory: dict[str, Value], order_id: str, value: Value) -> None:
     memory[order_id] = value
     if len(memory) > REMEMBERED_MAX:
         del memory[next(iter(memory))]
+
+
+def _state(found: RowMapping) -> OrderState | None:
+    """The state that the order's last recorded transition led to, which may be in the archive."""
+    state = rows.state_of(found["last_state_payload"])
+    archived = found["archived_states"]
+    return OrderState(archived[-1]) if state is None and archived else state
 
 
 def _values(batch: PublishEvents, fresh: Sequence[OutboundEvent], published: int, before: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ARRAY, LargeBinary, Text, bindparam, cast, exists, func, literal, select, text, tuple_
+from sqlalchemy import ARRAY, LargeBinary, Text, any_, bindparam, cast, exists, func, literal, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -195,13 +195,9 @@ class OrderReader:
         }  # fmt: skip
 
     async def has_been(self, order_id: str, state: OrderState) -> bool:
-        """Whether a transition to the state was recorded: no other event has a state."""
-        moved = (
-            events.c.order_id == order_id,
-            cast(events.c.payload_json, JSONB)["state"].astext == state.value,
-        )
+        """Whether a transition to the state was recorded: no other event has a state. Archived ones count."""
         async with single_statements(self._engine) as connection:
-            return bool(await connection.scalar(select(exists().where(*moved))))
+            return bool(await connection.scalar(_HAS_BEEN, {"order_id": order_id, "state": state.value}))
 
     async def payment(self, payment_id: str) -> PaymentClaim | None:
         """The payment's row; None where the id was never claimed."""
@@ -231,6 +227,15 @@ _TABLE_LOCKS: Final = text(
     "AND c.relname IN ('orders', 'journals', 'events', 'inbound_events', 'payments') ORDER BY 1 LIMIT 5"
 )
 
+_HAS_BEEN: Final = select(
+    or_(
+        exists().where(
+            events.c.order_id == bindparam("order_id"),
+            cast(events.c.payload_json, JSONB)["state"].astext == bindparam("state"),
+        ),
+        exists().where(orders.c.id == bindparam("order_id"), bindparam("state") == any_(orders.c.archived_states)),
+    )
+)
 _KEYS: Final = (
     func.unnest(
         cast(bindparam("order_ids", type_=ARRAY(Text)), ARRAY(Text)),

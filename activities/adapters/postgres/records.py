@@ -29,6 +29,12 @@ class OrderRecord:
     version of ours validated."""
     decided_by: str | None = None
     """Who approved or cancelled the order, where the message said so."""
+    archived_sequence: int = 0
+    """Its events up to this one are in the archive; 0 for none."""
+    archived_in: tuple[str, ...] = ()
+    """The archive's files that have them."""
+    forgotten_at: datetime | None = None
+    """When personal data was erased from it; None where it was not."""
 
     @property
     def awaited_until(self) -> datetime:
@@ -49,6 +55,9 @@ def order_record(row: RowMapping) -> OrderRecord:
         updated_at=row["updated_at"],
         approval_deadline=row["approval_deadline"],
         decided_by=row["decided_by"],
+        archived_sequence=row["archived_sequence"],
+        archived_in=tuple(row["archived_in"]),
+        forgotten_at=row["forgotten_at"],
     )
 
 

@@ -6,6 +6,7 @@ The migrations make them, with their checks, comments and triggers; a test holds
 from typing import Final
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -51,6 +52,10 @@ orders: Final = Table(
     Column("last_sequence", Integer, nullable=False),
     Column("approval_deadline", DateTime(timezone=True)),
     Column("decided_by", Text),
+    Column("archived_sequence", Integer, nullable=False, server_default=text("0")),
+    Column("archived_states", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
+    Column("archived_in", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
+    Column("forgotten_at", DateTime(timezone=True)),
     _now("created_at"),
     _now("updated_at"),
     Index("orders_by_state", "state", "updated_at"),
@@ -76,6 +81,16 @@ Index(
     orders.c.created_at,
     orders.c.id,
     postgresql_where=text("customer_id IS NOT NULL"),
+)
+
+Index(
+    "orders_to_archive",
+    orders.c.updated_at,
+    orders.c.id,
+    postgresql_where=text(
+        "archived_sequence < last_sequence AND state IN "
+        "('REJECTED', 'CANCELLED', 'EXPIRED', 'PAYMENT_DECLINED', 'REFUNDED', 'COMPLETED')"
+    ),
 )
 
 journals: Final = Table(

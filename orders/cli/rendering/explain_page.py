@@ -96,11 +96,16 @@ def _database_lines(database: DatabaseSide) -> Iterator[str]:
         yield f"  {order.state.value}, {total}, payment {_text(order.details.payment_id)}"
         if order.tracking_id:
             yield f"  tracking {_text(order.tracking_id)}"
+        if order.forgotten_at is not None:
+            yield f"  personal data erased on {_moment(order.forgotten_at)}"
     if payment is not None:
         owner = "" if order and payment.order_id == order.order_id else f", of order {payment.order_id}"
         reason = f" ({payment.reason.value})" if payment.reason else ""
         yield f"  payment {payment.status.value}{reason}: {payment.amount} {payment.currency}{_text(owner)}"
     yield _heading("Published", len(database.events))
+    if order is not None and order.archived_sequence:
+        files = _text(", ".join(order.archived_in))
+        yield f"  events up to {order.archived_sequence} are in the archive: {files}"
     for event in database.events:
         yield f"  {event_line(event.type, json.loads(event.payload_json))}"
     yield _heading("Events decided", len(database.inbound))
