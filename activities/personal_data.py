@@ -1,6 +1,6 @@
 """What of an order is about a person, and what is left without it. Pure."""
 
-from typing import Any
+from typing import Any, assert_never
 
 from schemas.order import Address, Adjustment
 from schemas.outbound import OrderAddressChanged, OrderEventRejected, OrderStateChanged
@@ -17,11 +17,16 @@ def without_person(event: Event) -> Event:
     changes: dict[str, Any] = {}
     if event.cause is not None:
         changes["cause"] = event.cause.model_copy(update={"by": None, "note": None})
-    if isinstance(event, OrderStateChanged):
-        changes["tracking_id"] = None
-        changes["adjustments"] = tuple(map(_without_words, event.adjustments))
-    if isinstance(event, OrderAddressChanged):
-        changes["address"] = Address()
+    match event:
+        case OrderStateChanged():
+            changes["tracking_id"] = None
+            changes["adjustments"] = tuple(map(_without_words, event.adjustments))
+        case OrderAddressChanged():
+            changes["address"] = Address()
+        case OrderEventRejected():
+            pass
+        case _:
+            assert_never(event)
     return event.model_copy(update=changes)
 
 

@@ -146,7 +146,8 @@ def _of_each_state(
 
 
 COUNTS: Final = text(
-    "SELECT wanted.state, (SELECT count(*) FROM (SELECT 1 FROM orders WHERE state = wanted.state LIMIT :most) found) "
-    "AS counted FROM unnest(CAST(:states AS text[])) AS wanted(state)"
+    # In the index's order: else the planner reads the table for one state because many orders have another.
+    "SELECT wanted.state, (SELECT count(*) FROM (SELECT 1 FROM orders WHERE state = wanted.state ORDER BY updated_at "
+    "LIMIT :most) found) AS counted FROM unnest(CAST(:states AS text[])) AS wanted(state)"
 )
 """How many orders are in each of these states, up to a bound."""
