@@ -74,7 +74,8 @@ def _parameter_error(detail: Any) -> FieldError:
     code, sentence = what_is_wrong(detail)
     if where == "body":
         return FieldError(sentence, pointer=json_pointer(rest), code=code)
-    return FieldError(sentence, parameter=".".join(map(str, rest)), code=code)
+    # Of a parameter that may be given several times, without the place of the value that is wrong.
+    return FieldError(sentence, parameter=str(rest[0]), code=code)
 
 
 def _said(error: FieldError) -> str:

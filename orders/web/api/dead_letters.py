@@ -252,6 +252,8 @@ def _read_body(fields: dict[str, Any]) -> ReplayBody:
         errors = []
         for detail in error.errors(include_url=False):
             code, sentence = what_is_wrong(detail)
+            if detail["type"] == "extra_forbidden":
+                sentence = f"is no field of this body: there are {', '.join(ReplayBody.model_fields)}"
             errors.append(FieldError(sentence, pointer=json_pointer(detail["loc"]), code=code))
         said = "; ".join(f"{one.pointer or 'the body'} {one.detail}" for one in errors)
         raise Problem("request_invalid", said, errors=errors) from None
