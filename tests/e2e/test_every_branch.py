@@ -10,6 +10,6 @@ from tests.helpers.system.system import OrderSystem
 @pytest.mark.timeout(1_800)
 async def test_every_branch_ends_as_planned_and_breaks_no_invariant(system: OrderSystem) -> None:
     orders = orders_from_environment(default=len(SCENARIOS) + 16)
-    campaign = await run_campaign(system, orders, within_seconds=work_seconds(orders))
+    campaign = await run_campaign(system, orders, still_seconds=work_seconds(orders))
     campaign.assert_as_planned()
     assert {order.scenario for order in campaign.plan.orders} == set(SCENARIOS)

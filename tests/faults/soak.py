@@ -120,7 +120,7 @@ async def _put_through(outages: Outages, chance: random.Random, seed: int, total
         orders,
         faults=[partial(_inject, name, fault, totals) for name, fault in chosen],
         without=(*WAITS_FOR_A_TIME_OUT, *(NEEDS_ITS_PARTITION if grown else ())),
-        within_seconds=work_seconds(orders),
+        still_seconds=work_seconds(orders),
         seed=seed,
     )
     campaign.assert_as_planned()

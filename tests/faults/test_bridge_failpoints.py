@@ -93,7 +93,7 @@ async def _kill_and_check(endpoints: Endpoints, folder: Path, kills: Sequence[Ki
             orders,
             faults=[stop, *(partial(strike, kill) for kill in kills), resume],
             without=WAITS_FOR_A_TIME_OUT,
-            within_seconds=work_seconds(orders),
+            still_seconds=work_seconds(orders),
             seed=seed,
         )
         assert [bridge.exit_status for bridge in struck] == [SIGKILLED] * len(kills)

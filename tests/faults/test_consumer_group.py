@@ -77,7 +77,7 @@ async def test_members_that_join_and_leave_under_load_lose_nothing_and_double_no
             orders,
             faults=[partial(change, group)] * rebalances,
             without=WAITS_FOR_A_TIME_OUT,
-            within_seconds=work_seconds(orders),
+            still_seconds=work_seconds(orders),
         )
         assert group.rebalances > rebalances
     assert max(sizes) > PARTITIONS, "more members than partitions, at times"
@@ -102,6 +102,6 @@ async def test_a_bridge_told_to_stop_slow_to_drain_or_frozen_loses_nothing_and_d
             orders,
             faults=[partial(fault, outages) for fault in faults],
             without=WAITS_FOR_A_TIME_OUT,
-            within_seconds=work_seconds(orders),
+            still_seconds=work_seconds(orders),
         )
         campaign.assert_as_planned()

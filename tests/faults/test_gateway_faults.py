@@ -43,7 +43,7 @@ async def test_no_fault_of_the_providers_charges_twice_or_loses_an_order(work: W
         orders,
         faults=[work.bad_weather, work.providers_killed, work.providers_frozen] * rounds,
         without=WAITS_FOR_A_TIME_OUT,
-        within_seconds=work_seconds(orders),
+        still_seconds=work_seconds(orders),
     )
     assert dict(work.injected) == dict.fromkeys(
         ["providers in bad weather", "providers killed", "providers frozen"], rounds

@@ -42,7 +42,7 @@ async def test_every_fault_of_kafka_is_waited_out(outages: Outages) -> None:
         orders,
         faults=[outages.partitions_added, *faults * rounds],
         without=(*WAITS_FOR_A_TIME_OUT, *NEEDS_ITS_PARTITION),
-        within_seconds=work_seconds(orders),
+        still_seconds=work_seconds(orders),
     )
     assert dict(outages.injected) == {
         "partitions added": 1,

@@ -84,6 +84,6 @@ async def test_an_order_with_thousands_of_records_is_worked_off_beside_the_other
         orders,
         faults=[partial(one_hot, outages, HOT, OTHERS), partial(large_and_unfolding_records, outages)],
         without=WAITS_FOR_A_TIME_OUT,
-        within_seconds=work_seconds(orders),
+        still_seconds=work_seconds(orders),
     )
     campaign.assert_as_planned()

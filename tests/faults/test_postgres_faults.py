@@ -35,7 +35,7 @@ async def test_every_fault_of_postgres_is_waited_out(outages: Outages) -> None:
         orders,
         faults=[*faults.values()] * rounds,
         without=WAITS_FOR_A_TIME_OUT,
-        within_seconds=work_seconds(orders),
+        still_seconds=work_seconds(orders),
     )
     assert dict(outages.work.injected) == dict.fromkeys(faults, rounds)
     campaign.assert_as_planned()

@@ -61,7 +61,7 @@ async def test_kill_9_of_the_bridge_loses_nothing_and_doubles_nothing(system: Or
         system.start_bridge()
 
     orders = orders_from_environment(ORDERS)
-    campaign = await run_campaign(system, orders, faults=[kill_and_replace], within_seconds=work_seconds(orders))
+    campaign = await run_campaign(system, orders, faults=[kill_and_replace], still_seconds=work_seconds(orders))
     assert bridge.exit_status == -9
     campaign.assert_as_planned()
 
@@ -77,7 +77,7 @@ async def test_kill_9_of_each_worker_loses_nothing_and_doubles_nothing(system: O
 
     faults = [partial(kill_and_replace, task_queue) for task_queue in TASK_QUEUES]
     orders = orders_from_environment(ORDERS)
-    campaign = await run_campaign(system, orders, faults=faults, within_seconds=work_seconds(orders))
+    campaign = await run_campaign(system, orders, faults=faults, still_seconds=work_seconds(orders))
     assert [worker.exit_status for worker in workers.values()] == [-9, -9]
     campaign.assert_as_planned()
 

@@ -45,7 +45,7 @@ async def test_every_fault_of_temporal_is_waited_out(outages: Outages) -> None:
         orders,
         faults=faults * rounds,
         without=WAITS_FOR_A_TIME_OUT,
-        within_seconds=work_seconds(orders),
+        still_seconds=work_seconds(orders),
     )
     assert outages.injected.total() == len(faults) * rounds
     assert set(outages.injected.values()) == {rounds}

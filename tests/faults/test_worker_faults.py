@@ -39,7 +39,7 @@ async def test_workers_killed_between_an_effect_and_its_record_lose_nothing_and_
         orders,
         faults=faults * rounds,
         without=WAITS_FOR_A_TIME_OUT,
-        within_seconds=work_seconds(orders),
+        still_seconds=work_seconds(orders),
     )
     kills = [f"worker killed {point}" for point in WORKER_FAILPOINTS]
     uneven = [f"uneven worker of {task_queue}" for task_queue in TASK_QUEUES]

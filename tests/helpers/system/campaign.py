@@ -63,7 +63,7 @@ def patience_seconds(seconds: float, orders: int) -> str:
 
 
 def work_seconds(orders: int) -> float:
-    """How long a campaign's phase may take: far more than on an idle machine."""
+    """How long nothing of a campaign may move, or one thing of it take: far more than on an idle machine."""
     return 120.0 + 2 * orders / ORDERS_PER_SECOND
 
 
@@ -78,7 +78,7 @@ async def run_campaign(
     *,
     faults: Sequence[Fault] = (_no_fault,),
     without: Sequence[str] = (),
-    within_seconds: float = 120.0,
+    still_seconds: float = 120.0,
     seed: int | None = None,
 ) -> Campaign:
     """Produces a plan, phase by phase, and waits until nothing is left to do.
@@ -89,7 +89,7 @@ async def run_campaign(
         faults: What is done to the system in the main phase; before each, its share of the records is produced, so that
             there is work going on.
         without: Scenarios that are left out, such as those that would wait for a long time-out.
-        within_seconds: How long a phase may take to be worked off.
+        still_seconds: How long nothing may move while a phase is worked off.
         seed: What the plan is made from, where the faults are made from it as well; None for `seed_from_environment`.
     """
     plan = make_plan(seed_from_environment() if seed is None else seed, orders, without=without)
@@ -98,15 +98,15 @@ async def run_campaign(
     produced: dict[Coordinates, PlannedRecord] = {}
     phases = {phase: [one for one in plan.records if one.phase == phase] for phase in (EARLY, MAIN, LATE)}
     await produce_planned(system, phases[EARLY], produced)
-    await system.wait_until_drained(within_seconds)
+    await system.wait_until_drained(still_seconds)
     share = -(-len(phases[MAIN]) // (len(faults) + 1))
     for number, fault in enumerate(faults):
         await produce_planned(system, phases[MAIN][number * share : (number + 1) * share], produced)
         await fault()
     await produce_planned(system, phases[MAIN][len(faults) * share :], produced)
-    await system.wait_until_idle(within_seconds)
+    await system.wait_until_idle(still_seconds)
     await produce_planned(system, phases[LATE], produced)
-    await system.wait_until_idle(within_seconds)
+    await system.wait_until_idle(still_seconds)
     return Campaign(plan, produced, await system.evidence())
 
 

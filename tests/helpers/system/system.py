@@ -36,7 +36,8 @@ from tests.helpers.messages.kafka_io import (
 from tests.helpers.servers.gateway_server import RunningGateway
 from tests.helpers.servers.kafka_topics import wait_until_known
 from tests.helpers.system.processes import START_TIMEOUT_SECONDS, OrdersProcess, run_to_end
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_as_long_as_it_moves, assert_eventually
+from tests.helpers.system.work_left import WorkLeft
 
 PARTITIONS = 4
 TASK_QUEUES = ("order-tq", "shipping-tq")
@@ -193,8 +194,7 @@ class OrderSystem:
 
     async def dead_letters(self) -> list[StoredRecord]:
         """Everything on ``order.dead_letters``."""
-        topic = self.dead_letters_topic
-        return (await read_topics(self.endpoints.kafka_bootstrap_servers, [topic]))[topic]
+        return (await read_topics(self.endpoints.kafka_bootstrap_servers, [topic := self.dead_letters_topic]))[topic]
 
     async def runs(self, query: str = "") -> list[Run]:
         """Temporal's own list of workflow executions in this test's namespace."""
@@ -246,28 +246,37 @@ class OrderSystem:
         """Waits for a condition; fails at once, with the log, where a process ended by itself."""
 
         async def alive_and_true() -> bool:
-            for process in self.processes:
-                process.raise_if_it_ended_by_itself()
+            self._raise_where_one_ended()
             return await condition()
 
         await assert_eventually(alive_and_true, within_seconds, lambda: f"{message()}\n{self.log_tails}")
 
-    async def wait_until_drained(self, within_seconds: float = 60.0) -> None:
-        """Waits until every record is committed."""
+    async def wait_until_drained(self, still_seconds: float = 60.0) -> None:
+        """Waits until every record is committed; fails where no commit moves for so long."""
+        await self._wait_until_done(still_seconds, runs=False)
 
-        async def drained() -> bool:
-            return all(partition.drained for partition in await self.offsets())
+    async def wait_until_idle(self, still_seconds: float = 60.0) -> None:
+        """Waits until all is committed and no run is left; fails where nothing of either moves for so long."""
+        await self._wait_until_done(still_seconds, runs=True)
 
-        await self.wait_until(drained, within_seconds, lambda: "all records committed")
+    async def _wait_until_done(self, still_seconds: float, *, runs: bool) -> None:
+        servers, published_to = self.endpoints.kafka_bootstrap_servers, self.events_topic if runs else None
+        left = WorkLeft(self.client, servers, self.group_id, self.input_topics, published_to)
 
-    async def wait_until_idle(self, within_seconds: float = 60.0) -> None:
-        """Waits until every record is committed and no workflow runs."""
+        async def is_done() -> bool:
+            self._raise_where_one_ended()
+            return await left.is_none()
 
-        async def idle() -> bool:
-            running = await self.client.count_workflows('ExecutionStatus = "Running"')
-            return running.count == 0 and all(partition.drained for partition in await self.offsets())
+        await assert_as_long_as_it_moves(
+            is_done,
+            lambda: dict(left.done),
+            still_seconds,
+            lambda: f"all records committed{' and no workflow running' if runs else ''}\n{self.log_tails}",
+        )
 
-        await self.wait_until(idle, within_seconds, lambda: "no workflow running")
+    def _raise_where_one_ended(self) -> None:
+        for process in self.processes:
+            process.raise_if_it_ended_by_itself()
 
     async def wait_until_states(self, order_id: str, *states: str, within_seconds: float = 60.0) -> None:
         """Waits until the order's published states are these."""

@@ -69,6 +69,38 @@ async def assert_eventually(
         await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
+async def assert_as_long_as_it_moves(
+    condition: Callable[[], Awaitable[bool]],
+    progress: Callable[[], object],
+    still_seconds: float,
+    message: Callable[[], str],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Calls the condition until it is true, for as long as something of the work moves.
+
+    How long a piece of work takes depends on what else the machine does, and a limit for the whole of it fails on a
+    busy one. That nothing of it moves any more does not: work that is stuck is found, and slow work is waited for.
+
+    Args:
+        condition: Called every 50 ms.
+        progress: What has been done so far, as the condition found it. It must come to an end, as the work does.
+        still_seconds: How long it may stay the same.
+        message: What was awaited, for the failure.
+        clock: In seconds; another one is for tests of this function.
+
+    Raises:
+        AssertionError: Nothing has moved for too long.
+    """
+    seen, since = progress(), clock()
+    while not await condition():
+        if (now := progress()) != seen:
+            seen, since = now, clock()
+        elif clock() - since >= still_seconds:
+            raise AssertionError(f"nothing has moved for {still_seconds:g} s: {message()}; done so far: {seen}")
+        await asyncio.sleep(POLL_INTERVAL_SECONDS)
+
+
 async def answered(
     call: Callable[[], Awaitable[Value]], passes: Callable[[Exception], bool], *, within_seconds: float
 ) -> Value:

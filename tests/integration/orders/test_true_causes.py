@@ -113,14 +113,14 @@ async def explained(system: OrderSystem, order_id: str) -> dict[str, Any]:
 
 
 async def until_it_waits_for(system: OrderSystem, order_id: str, *texts: str) -> Sequence[str]:
-    seen: list[str] = []
+    known: dict[str, Any] = {}
 
     async def says_so() -> bool:
-        seen[:] = (await explained(system, order_id))["waits_for"]
-        return bool(seen) and all(text in seen[0] for text in texts)
+        known.update(await explained(system, order_id))
+        return bool(known["waits_for"]) and all(text in known["waits_for"][0] for text in texts)
 
-    await assert_eventually(says_so, 60, lambda: f"{texts} in {seen}")
-    return seen
+    await assert_eventually(says_so, 60, lambda: f"{texts} in what is known: {known}")
+    return list(known["waits_for"])
 
 
 async def test_a_record_behind_an_open_transaction_is_neither_unknown_nor_lost(system: OrderSystem) -> None:
