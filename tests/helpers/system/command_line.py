@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from subprocess import CompletedProcess
 
+import pytest
 import structlog
 from typer.testing import CliRunner
 
@@ -40,11 +41,23 @@ def logging_as_it_was() -> Iterator[None]:
         structlog.reset_defaults()
 
 
+@contextmanager
+def environment_of_python(variables: Mapping[str, str]) -> Iterator[None]:
+    """Lets Python's code see these environment variables and no others, and leaves the process's own alone.
+
+    ``os.environ`` is a view of the C library's table, and each change of it may move that table. Threads that Python
+    does not hold back read it meanwhile, such as those of Temporal's SDK and every look-up of a host's name, and may
+    crash by it (setenv(3): not thread-safe). So the view is exchanged, and no variable is ever set.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "environ", dict(variables))
+        yield
+
+
 def _run(arguments: list[str], settings: dict[str, str], stdin: str) -> CompletedProcess[str]:
-    ours = clean_environment({})
-    hidden = {name: None for name in os.environ if name not in ours}
-    with logging_as_it_was():
-        result = CliRunner().invoke(app, arguments, input=stdin, env={**hidden, **settings})
+    kept = {name: os.environ[name] for name in clean_environment({}) if name in os.environ}
+    with logging_as_it_was(), environment_of_python({**kept, **settings}):
+        result = CliRunner().invoke(app, arguments, input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
