@@ -11,9 +11,7 @@ import json
 import logging
 import re
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,15 +22,13 @@ from temporalio.worker import Replayer, WorkflowRunner
 
 from schemas.event_types import EventType
 from stack.java import time_skipping_server
-from stack.progress import ProgressBoard
-from stack.service import Start
-from stack.temporal_cli import ensure_temporal
 from tests.replay.commands import ListeningRunner, changes
 from tests.replay.deadlines import OF_DEADLINES
 from tests.replay.runs_after_runs import CONTINUES_AT_EVENTS, OF_ENDED_RUNS, OF_LONG_RUNS
 from tests.replay.scenarios import SCENARIOS, Scenario
 from tests.workflow.workbench import time_skipping
 from tests.workflow.workbench.bench import Bench, running
+from tests.workflow.workbench.early_server import early_server
 from workflows.converter import DATA_CONVERTER
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
@@ -177,20 +173,6 @@ def _decoded(data: str) -> object:
         return None
 
 
-@asynccontextmanager
-async def suggesting_server() -> AsyncIterator[WorkflowEnvironment]:
-    """A development server that suggests early that a run continues as another."""
-    with ProgressBoard(_say) as board:
-        program = ensure_temporal(Start(board, threading.Event()))
-    limit = f"limit.historyCount.suggestContinueAsNew={CONTINUES_AT_EVENTS}"
-    async with await WorkflowEnvironment.start_local(
-        data_converter=DATA_CONVERTER,
-        dev_server_existing_path=str(program),
-        dev_server_extra_args=["--dynamic-config-value", limit],
-    ) as environment:
-        yield environment
-
-
 def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
@@ -204,7 +186,7 @@ async def main(names: list[str]) -> None:
                 if not names or name in names:
                     await record(name, scenario, environment)
     if not names or set(names) & set(OF_LONG_RUNS):
-        async with suggesting_server() as environment:
+        async with early_server(CONTINUES_AT_EVENTS, _say) as environment:
             for name, scenario in OF_LONG_RUNS.items():
                 await record(name, scenario, environment)
     for path in HISTORIES.glob("*.jsonl"):

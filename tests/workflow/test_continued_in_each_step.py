@@ -4,7 +4,6 @@ On a real server that suggests it early: at some hundred events of the history, 
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
@@ -17,11 +16,8 @@ from schemas.event_types import INBOUND
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState, OrderStep
 from schemas.workflow_io import OrderWorkflowInput
-from stack.progress import ProgressBoard
-from stack.service import Start
-from stack.temporal_cli import ensure_temporal
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, OPEN_STEPS, Bench, running
-from workflows.converter import DATA_CONVERTER
+from tests.workflow.workbench.early_server import early_server
 from workflows.names import ORDER_WORKFLOW, order_workflow_id
 
 SUGGESTED_AT_EVENTS = 200
@@ -33,21 +29,14 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def early_server(say: Callable[[str], None]) -> AsyncIterator[WorkflowEnvironment]:
-    with ProgressBoard(say) as board:
-        program = await asyncio.to_thread(ensure_temporal, Start(board, threading.Event()))
-    limit = f"limit.historyCount.suggestContinueAsNew={SUGGESTED_AT_EVENTS}"
-    async with await WorkflowEnvironment.start_local(
-        data_converter=DATA_CONVERTER,
-        dev_server_existing_path=str(program),
-        dev_server_extra_args=["--dynamic-config-value", limit],
-    ) as environment:
+async def server(say: Callable[[str], None]) -> AsyncIterator[WorkflowEnvironment]:
+    async with early_server(SUGGESTED_AT_EVENTS, say) as environment:
         yield environment
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def bench(early_server: WorkflowEnvironment) -> AsyncIterator[Bench]:
-    async with running(Bench(early_server)) as bench:
+async def bench(server: WorkflowEnvironment) -> AsyncIterator[Bench]:
+    async with running(Bench(server)) as bench:
         bench.new_policy(approval_timeout=timedelta(hours=1), early_event_time_to_live=timedelta(hours=1))
         yield bench
     bench.check()
