@@ -121,6 +121,7 @@ class KafkaInboundBacklog(InboundBacklog):
         self._topics = settings.inbound_topics
         self._snapshots = Coalesced(self._look, ASKED_EVERY)
         self._opened: _Opened | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._offsets_before: dict[TopicPartition, int] = {}
 
     async def find(self, order_id: str, event_types: Collection[EventType]) -> tuple[Backlog, ...]:
@@ -140,9 +141,20 @@ class KafkaInboundBacklog(InboundBacklog):
 
     async def close(self) -> None:
         """Ends all connections."""
+        self._let_go()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _let_go(self) -> None:
+        """Closes the clients of the moment in the background.
+
+        After an outage that takes up to ten seconds, for which the next question to Kafka does not wait.
+        """
         opened, self._opened = self._opened, None
         if opened is not None:
-            await opened.resources.aclose()
+            task = asyncio.create_task(opened.resources.aclose(), name="close the clients of a failed look")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     async def _look(self) -> Snapshot:
         try:
@@ -152,7 +164,7 @@ class KafkaInboundBacklog(InboundBacklog):
         except NotFoundError as error:
             raise KafkaUnavailableError(str(error)) from error
         except (KafkaError, TimeoutError, OSError, UnreachableError) as error:
-            await self.close()
+            self._let_go()
             raise KafkaUnavailableError(f"Kafka does not say how far the bridge is ({type(error).__name__})") from error
 
     async def _views(self) -> dict[TopicPartition, PartitionView]:
