@@ -4,6 +4,7 @@ import ast
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 
@@ -73,7 +74,7 @@ def _visible(node: ast.AST, path: Path) -> Iterator[tuple[Path, ast.AST]]:
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "type_params") or isinstance(node, ast.JoinedStr):
             continue
-        if isinstance(node, ast.Raise):
+        if isinstance(node, ast.Raise) or _is_type(node):
             continue
         children = enumerate(value) if isinstance(value, list) else [(None, value)]
         for at, child in children:
@@ -86,6 +87,11 @@ def _visible(node: ast.AST, path: Path) -> Iterator[tuple[Path, ast.AST]]:
 def _is_text(node: ast.AST) -> bool:
     """A docstring, or a string below an attribute that explains it."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_type(node: ast.AST) -> bool:
+    """A type that is given a name, as annotations are."""
+    return isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Callable"
 
 
 def _put(tree: ast.AST, path: Path, change: Change) -> None:
@@ -105,6 +111,8 @@ def _changes(node: ast.AST, *, is_of_module: bool) -> Iterator[tuple[str, Change
     yield from _of_statement(node)
     if is_of_module and isinstance(node, (ast.Tuple, ast.List, ast.Set, ast.Dict)):
         yield from _without_each_row(node)
+    if is_of_module and isinstance(node, ast.Call):
+        yield from _with_cells_exchanged(node)
 
 
 def _of_expression(node: ast.AST) -> Iterator[tuple[str, Change]]:
@@ -139,6 +147,29 @@ def _without_each_row(node: ast.Tuple | ast.List | ast.Set | ast.Dict) -> Iterat
     rows = node.keys if isinstance(node, ast.Dict) else node.elts
     for at, row in enumerate(rows):
         yield f"without {ast.unparse(row)[:_SHOWN_CHARS] if row is not None else '**'}", _lacks(at)
+
+
+def _with_cells_exchanged(node: ast.Call) -> Iterator[tuple[str, Change]]:
+    """A row of a table that is made by a call: two of its cells beside each other change places.
+
+    Cells are constants by their names. Other arguments are of different types, and exchanged they do not run at all.
+    """
+    for at, (one, other) in enumerate(pairwise(node.args)):
+        if ast.dump(one) != ast.dump(other) and _is_cell(one) and _is_cell(other):
+            yield f"{ast.unparse(one)} and {ast.unparse(other)} exchanged", _exchanges(at)
+
+
+def _is_cell(node: ast.expr) -> bool:
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return name.isupper()
+
+
+def _exchanges(at: int) -> Change:
+    def change(found: Any) -> ast.AST:
+        found.args[at : at + 2] = reversed(found.args[at : at + 2])
+        return _node(found)
+
+    return change
 
 
 def _lacks(at: int) -> Change:

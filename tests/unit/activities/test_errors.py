@@ -47,6 +47,11 @@ def test_every_error_has_a_type_and_only_the_listed_ones_are_final(error: Except
     assert SECRET not in str(told)
 
 
+def test_what_is_not_tried_again_is_written_down_a_second_time() -> None:
+    """Each of these ends something, or begins it anew; whatever else fails is tried again, for as long as it takes."""
+    assert set(NON_RETRYABLE) == {"ShipmentRefused", "ProviderGivenUp", "SequenceConflict"}
+
+
 @pytest.mark.parametrize("kind", [GatewayUnavailableError, GatewayNotAskedError])
 def test_a_provider_is_left_alone_for_as_long_as_the_error_says(
     kind: type[GatewayUnavailableError | GatewayNotAskedError],
@@ -72,6 +77,18 @@ def test_of_a_defect_the_log_says_where_and_not_what() -> None:
     assert (entry["event"], entry["error"]) == ("activities.defect", "KeyError")
     assert __file__ in str(entry["where"])
     assert SECRET not in str(logged)
+
+
+def test_of_a_deep_defect_the_innermost_frames_are_logged_and_no_more() -> None:
+    def dig(depth: int) -> None:
+        if depth == 0:
+            raise KeyError(SECRET)
+        dig(depth - 1)
+
+    with structlog.testing.capture_logs() as logged, pytest.raises(ApplicationError), as_application_errors():
+        dig(30)
+
+    assert [frame.rpartition(" ")[2] for frame in logged[0]["where"]] == ["dig"] * 12
 
 
 def test_an_outage_is_no_defect() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,14 @@ import structlog.testing
 from temporalio.testing import ActivityEnvironment
 
 from activities import giving_up
-from activities.giving_up import ALARM_EVERY_SECONDS, GivenUpError, ProviderAccess, ProviderCalls, Unanswered
+from activities.giving_up import (
+    ALARM_EVERY_SECONDS,
+    SHARE_OF_AN_ATTEMPT,
+    GivenUpError,
+    ProviderAccess,
+    ProviderCalls,
+    Unanswered,
+)
 from activities.ports import DatabaseUnavailableError, GatewayNotAskedError, GatewayUnavailableError
 from schemas.order import Patience
 
@@ -131,10 +139,33 @@ async def test_calls_that_would_outlive_their_attempt_are_ended_while_they_can_b
         await environment.run(work)
 
 
+def test_an_eighth_of_an_attempt_is_left_for_telling_what_came_of_it() -> None:
+    assert SHARE_OF_AN_ATTEMPT == 7 / 8, "with 4 s an attempt: half a second"
+
+
 async def test_a_wrong_key_is_tried_again_after_the_longest_pause(clock: Clock) -> None:
     error = GatewayNotAskedError("the provider refuses the key (401)")
     await counted(clock, [Attempt(0, 1, error)])
     assert error.retry_after == PATIENCE.longest_pause
+
+
+@pytest.mark.parametrize("next_call", [UNKNOWN, None], ids=["no known outcome", "an answer"])
+async def test_a_provider_is_in_trouble_from_a_refused_key_until_it_was_asked_whatever_it_said(
+    next_call: Exception | None,
+) -> None:
+    access = ProviderAccess("carrier")
+
+    async def call(ends: Exception | None) -> None:
+        async with ProviderCalls(access, PATIENCE).made():
+            if ends is not None:
+                raise ends
+
+    with pytest.raises(GatewayNotAskedError):
+        await ActivityEnvironment().run(call, WRONG_KEY)
+    assert access.trouble == str(WRONG_KEY)
+    with pytest.raises(type(next_call)) if next_call else nullcontext():
+        await ActivityEnvironment().run(call, next_call)
+    assert access.trouble == ""
 
 
 def test_a_provider_that_cannot_be_asked_raises_the_alarm_once_a_minute_and_says_when_it_is_over(clock: Clock) -> None:

@@ -5,6 +5,7 @@ Both survive the bridges, which crash, take over from each other, and go by what
 """
 
 import contextlib
+import os
 from dataclasses import dataclass, field
 
 import pytest
@@ -18,7 +19,7 @@ from bridge.record import Record
 
 PARTITIONS = [Partition(topic, number) for topic in ("a", "b") for number in range(2)]
 
-EXAMPLES, STEPS = 1_010, 100
+EXAMPLES, STEPS = int(os.environ.get("OFFSETS_EXAMPLES") or 1_010), 100
 """1,010 x 100: more than 100,000 steps, in 30 s of one core."""
 
 
