@@ -7,20 +7,26 @@ here holds for the orders that a fault itself creates: an order keeps the policy
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from schemas.event_types import EventType
 from schemas.states import FINAL_STATES, OrderState
 from tests.faults.drivers.outages import Outages
+from tests.faults.drivers.watching import OUTAGE_SECONDS
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.messages.messages import message_of
 from tests.helpers.system.processes import OrdersProcess
+from tests.helpers.system.waiting import assert_as_long_as_it_moves
 
 ORDERS = 8
 SHORT_SECONDS = 8.0
 """What an order waits for its approval, and a provider may leave it without an outcome."""
 OUTLASTED_SECONDS = 1.5 * SHORT_SECONDS
+BACKLOG_SECONDS, ONE_THING_SECONDS = max(OUTLASTED_SECONDS, OUTAGE_SECONDS), 0.5
+"""How long one worker takes for all the charges of a backlog, and for one of them: a provider's answer is awaited for
+longer. ``OUTAGE_MINUTES=120`` makes it a backlog of hours."""
 SETTLED_WITHIN_SECONDS = 300.0
 """So that a test ends: nothing is judged by it."""
 
@@ -52,6 +58,23 @@ async def wrong_key_for_longer_than_a_provider_is_given(outages: Outages) -> Non
     await all_complete(outages, ids)
 
 
+async def a_backlog_of_workers_for_longer_than_everything_is_given(outages: Outages) -> None:
+    """I17, I19: of many orders that wait for workers, the last are begun long after every time allowed is over."""
+    began = time.monotonic()
+    async with (
+        bridge_with(
+            outages,
+            ORDER_APPROVAL_TIMEOUT_SECONDS=f"{SHORT_SECONDS:g}",
+            ORDER_EARLY_EVENT_TTL_SECONDS=f"{SHORT_SECONDS:g}",
+            ORDER_PROVIDER_TIME_ALLOWED_SECONDS=f"{SHORT_SECONDS:g}",
+        ),
+        outages.work.one_thing_at_a_time(ONE_THING_SECONDS),
+    ):
+        ids = await outages.work.send_orders(round(BACKLOG_SECONDS / ONE_THING_SECONDS))
+        await all_complete(outages, ids)
+        assert time.monotonic() - began > BACKLOG_SECONDS, "the charges alone take as long as that"
+
+
 @asynccontextmanager
 async def bridge_with(outages: Outages, **settings: str) -> AsyncIterator[OrdersProcess]:
     """Another bridge while the block lasts, once everything is handed over; afterwards one as before.
@@ -74,13 +97,21 @@ async def bridge_with(outages: Outages, **settings: str) -> AsyncIterator[Orders
 async def all_complete(outages: Outages, ids: list[str]) -> None:
     """Waits until these orders are at their ends, and fails unless each is COMPLETED."""
     ends: dict[str, str] = {}
+    published = 0
 
     async def ended() -> bool:
+        nonlocal published
         bodies = [json.loads(record.value or b"{}") for record in await outages.system.published()]
         ends.update({body["order_id"]: body["state"] for body in bodies if body.get("state") in FINAL_STATES})
+        published = len(bodies)
         return set(ids) <= set(ends)
 
-    await outages.system.wait_until(ended, SETTLED_WITHIN_SECONDS, lambda: f"the ends of {set(ids) - set(ends)}")
+    await assert_as_long_as_it_moves(
+        ended,
+        lambda: published,
+        SETTLED_WITHIN_SECONDS,
+        lambda: f"the ends of {set(ids) - set(ends)}\n{outages.system.log_tails}",
+    )
     others = {one: ends[one] for one in ids if ends[one] != OrderState.COMPLETED}
     assert not others, f"ended by an outage: {others}"
 
@@ -99,4 +130,7 @@ FAULTS: dict[str, Callable[[Outages], Awaitable[None]]] = {
     "bridge killed in mid-approval": bridge_killed_in_mid_approval,
     "no workers for longer than a provider is given": no_workers_for_longer_than_a_provider_is_given,
     "a wrong key for longer than a provider is given": wrong_key_for_longer_than_a_provider_is_given,
+    "a backlog of workers for longer than everything is given": (
+        a_backlog_of_workers_for_longer_than_everything_is_given
+    ),
 }

@@ -8,12 +8,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from temporalio.api.enums.v1 import EventType as EventKind
 
 from schemas.event_types import EventType
 from schemas.states import OrderState
@@ -25,13 +26,13 @@ from tests.helpers.servers.kafka_topics import configure_topic
 from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.system import TASK_QUEUES, OrderSystem
 from tests.helpers.system.waiting import assert_eventually
+from workflows.names import order_workflow_id
 
 APPROVAL_SECONDS = 20.0
 SETTINGS = {
     "ORDER_APPROVAL_TIMEOUT_SECONDS": f"{APPROVAL_SECONDS:g}",
     "BRIDGE_INSTANCE_ID": "the-bridge",
     "ORDER_RETRY_MAXIMUM_INTERVAL_SECONDS": "3",
-    "ORDER_ACTIVITY_SCHEDULE_TO_CLOSE_SECONDS": "3600",
 }
 NOT_OF_THE_CHECKER = frozenset({"I10", "I12", "I13"})
 """What processes promise for an outage is held elsewhere, where only one thing is away at a time."""
@@ -40,6 +41,7 @@ _KEPT_EVERY_SECONDS = 0.05
 _SEND_TIMEOUT_MS = 5_000
 _PAUSES_SECONDS = (2.0, 6.0)
 """Between two faults."""
+_TOLD_BEFORE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,24 @@ class LastMoments:
             with suppress(asyncio.CancelledError):
                 await keeping
             await self.producer.stop()
-        return Outcome(planned, await self.system.evidence(), back_at)
+        outcome = Outcome(planned, await self.system.evidence(), back_at)
+        for line in await self._story_of(outcome.last_expiry()):
+            self.say(line)
+        return outcome
+
+    async def _story_of(self, expiry: "Expiry | None") -> list[str]:
+        """What happened to the order that expired last, from shortly before that was due: where the time has gone."""
+        if expiry is None:
+            return []
+        handle = self.system.client.get_workflow_handle(order_workflow_id(expiry.order_id))
+        story = [f"{expiry.order_id} expired {expiry.seconds:.1f} s after that was due and all was back:"]
+        for event in (await handle.fetch_history()).events:
+            after = event.event_time.ToDatetime(UTC).timestamp() - expiry.due_at
+            if after > -_TOLD_BEFORE_SECONDS:
+                began = event.activity_task_started_event_attributes
+                attempts = f", attempt {began.attempt}: {began.last_failure.message}" if began.attempt else ""
+                story.append(f"  {after:+7.1f} s  {EventKind.Name(event.event_type)}{attempts}")
+        return story
 
     async def _keep(self) -> None:
         """Starts again at once what has ended, as `orders up` does."""
@@ -216,6 +235,15 @@ class LastMoments:
 
 
 @dataclass(frozen=True, slots=True)
+class Expiry:
+    """When an order could have expired, in seconds since 1970, and how much later it did."""
+
+    order_id: str
+    due_at: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of the orders."""
 
@@ -241,15 +269,20 @@ class Outcome:
         """What the checker finds, I17 among it."""
         return [one for one in check(self.evidence) if one.invariant not in NOT_OF_THE_CHECKER]
 
-    def expired_after_seconds(self) -> float:
-        """The longest time from its deadline, or from the moment at which all was back, to an order's expiry."""
-        latest = 0.0
+    def last_expiry(self) -> "Expiry | None":
+        """The expiry that came the longest time after its deadline, or after the moment at which all was back."""
+        found = []
         for order in self.planned:
             at = {body["state"]: _seconds(body["occurred_at"]) for body in self.evidence.published_of(order.order_id)}
             if OrderState.EXPIRED in at:
-                due = max(at[OrderState.VALIDATED] + APPROVAL_SECONDS, self.back_at)
-                latest = max(latest, at[OrderState.EXPIRED] - due)
-        return latest
+                due_at = max(at[OrderState.VALIDATED] + APPROVAL_SECONDS, self.back_at)
+                found.append(Expiry(order.order_id, due_at, at[OrderState.EXPIRED] - due_at))
+        return max(found, key=lambda expiry: expiry.seconds, default=None)
+
+    def expired_after_seconds(self) -> float:
+        """How much later than it could have been the last expiry was."""
+        last = self.last_expiry()
+        return max(0.0, last.seconds) if last else 0.0
 
     def counts(self) -> dict[str, int]:
         """How many orders came to each end."""

@@ -1,5 +1,6 @@
 """One order with a backlog of its own, and what becomes of the others meanwhile (I18): counted, and never timed."""
 
+import asyncio
 import json
 import secrets
 import time
@@ -9,7 +10,7 @@ from typing import Any
 
 from schemas.event_types import EventType
 from tests.faults.drivers.outages import Outages
-from tests.faults.drivers.watching import SETTLED
+from tests.faults.drivers.watching import OUTAGE_SECONDS, SETTLED
 from tests.helpers.checker.evidence import Coordinates, StuckOrder
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.messages.messages import message_of
@@ -24,8 +25,14 @@ WORKED_OFF_WITHIN_SECONDS = 300.0
 
 
 async def one_stuck(outages: Outages) -> None:
-    """Temporal does not take one order, which has a backlog; others come behind it, and are all settled meanwhile."""
-    async with stuck_order(outages, STUCK_RECORDS):
+    """Temporal does not take one order, which has a backlog; others come behind it, and are all settled meanwhile.
+
+    So at first, and so after `OUTAGE_SECONDS` of it.
+    """
+    async with stuck_order(outages, STUCK_RECORDS) as own:
+        await send_others(outages.system, OTHERS)
+        await until_settled(outages.system, but_for=own)
+        await asyncio.sleep(OUTAGE_SECONDS)
         await send_others(outages.system, OTHERS)
     await outages.system.wait_until_drained(WORKED_OFF_WITHIN_SECONDS)
     await _cancel(outages.system, outages.system.stuck_orders[-1].order_id)

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 import asyncpg
 
 from stack import RunningStack
+from tests.faults.drivers.watching import OUTAGE_SECONDS
 from tests.faults.drivers.work_outages import WorkOutages
 from tests.helpers.checker import postgres_rows
 from tests.helpers.system.campaign import Fault
@@ -21,7 +22,7 @@ TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE applic
 
 
 class PostgresOutages:
-    """Does things to Postgres, under a system whose workers go on.
+    """Does things to Postgres, under a system whose workers go on; what it is away for lasts `OUTAGE_SECONDS` longer.
 
     Args:
         work: The system; an outage is over once an order comes through it again.
@@ -55,6 +56,7 @@ class PostgresOutages:
         before = self._work.failures("DatabaseUnavailable")
         await asyncio.to_thread(self._servers.kill, "postgres")
         await self._missed(before)
+        await asyncio.sleep(OUTAGE_SECONDS)
         await asyncio.to_thread(self._servers.restart, "postgres")
         await self._over("postgres killed")
 
@@ -70,6 +72,7 @@ class PostgresOutages:
         self._servers.pause("postgres")
         try:
             await self._missed(before)
+            await asyncio.sleep(OUTAGE_SECONDS)
         finally:
             self._servers.resume("postgres")
         await self._over("postgres stopped")
@@ -97,6 +100,7 @@ class PostgresOutages:
         try:
             await self._work.send_orders(4)
             await self._work.until(lambda: self._work.failures(TAKES_NO_WRITES) > before, "a worker may not write")
+            await asyncio.sleep(OUTAGE_SECONDS)
             await postgres_rows.execute(
                 settings, f'ALTER DATABASE "{settings["DB_NAME"]}" SET default_transaction_read_only = off', writes=True
             )
@@ -116,6 +120,7 @@ class PostgresOutages:
             await somebody.execute("LOCK TABLE journals")
             await self._work.send_orders()
             await self._work.until(lambda: self._work.failures(LOCKED) > before, "a worker waits for a lock in vain")
+            await asyncio.sleep(OUTAGE_SECONDS)
         await self._over("postgres table locked")
 
     async def _take_connections(self, taken: AsyncExitStack) -> bool:

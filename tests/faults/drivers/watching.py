@@ -16,7 +16,7 @@ from tests.helpers.system.system import OrderSystem
 from tests.helpers.system.waiting import assert_eventually
 
 OUTAGE_SECONDS = 60 * float(os.environ.get("OUTAGE_MINUTES") or 0.1)
-"""How long a killed server stays away; ``OUTAGE_MINUTES=10`` makes it the long form."""
+"""How long a killed server stays away, and whatever else lasts; ``OUTAGE_MINUTES=10`` makes it the long form."""
 SAMPLES = 10
 SETTLED = "bridge.record.settled"
 CONTINUES_WITHIN_SECONDS = 30.0

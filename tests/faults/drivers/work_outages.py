@@ -5,7 +5,8 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 
 from activities.failpoints import ORDER_WORKER_FAILPOINTS, SHIPPING_WORKER_FAILPOINTS, Failpoint
@@ -227,10 +228,22 @@ class WorkOutages:
         self.injected["no workers"] += 1
         return ids
 
-    async def _change_workers(self, key: str = PLANTED_SECRET) -> None:
+    @asynccontextmanager
+    async def one_thing_at_a_time(self, seconds: float) -> AsyncIterator[None]:
+        """While the block lasts, each task queue has one worker, with one activity at a time that takes so long."""
+        await self._change_workers(WORKER_CONCURRENT_ACTIVITIES="1")
+        await self.gateway.weather(1.0, f"delay:{seconds:g}")
+        yield
+        await self.gateway.weather(0.0)
+        await self._change_workers()
+        await self.work_goes_on()
+        self.injected["a backlog of workers"] += 1
+
+    async def _change_workers(self, key: str = PLANTED_SECRET, **settings: str) -> None:
         for task_queue in TASK_QUEUES:
             await self._kill_worker(task_queue)
-            self.start_worker(task_queue, PAYMENT_GATEWAY_API_KEY=key, CARRIER_GATEWAY_API_KEY=key)
+            keys = {"PAYMENT_GATEWAY_API_KEY": key, "CARRIER_GATEWAY_API_KEY": key}
+            self.start_worker(task_queue, expect_end=False, **keys, **settings)
 
     # How ------------------------------------------------------------------------------------------------------------
 
