@@ -43,6 +43,16 @@ EQUIVALENT: Final[Mapping[tuple[str, str, str], str]] = {
         "'len(lengths) // 2 - 1': Add",
     ): "the same",
     (
+        "bridge.engine.settled_beyond",
+        "return at > 0 and at % 2 == 0",
+        "'0': another constant",
+    ): "no even number is 1",
+    (
+        "bridge.engine.settled_beyond",
+        "for at in range(0, len(self.bounds) - 1, 2):",
+        "'1': another constant",
+    ): "there is an odd number of bounds",
+    (
         "bridge.engine.offset_set",
         "while outside - inside > 1:",
         "'1': another constant",

@@ -70,6 +70,12 @@ def test_where_nothing_is_settled_beyond_there_is_nothing_to_tell() -> None:
     assert decode("", offset=10) is None
 
 
+def test_runs_that_touch_are_one_and_a_run_within_another_takes_nothing_of_it() -> None:
+    told = settled_beyond([(10, 20), (12, 15), (20, 22), (30, 31)], 40, MARK)
+    assert told is not None
+    assert told.bounds == (10, 22, 30, 31, 40)
+
+
 @given(any_runs(), st.integers(0, 2_000), st.integers(1, 300))
 def test_it_knows_what_a_plain_list_of_unsettled_offsets_knows(
     runs: list[tuple[int, int]], past_the_end: int, runs_max: int
