@@ -39,7 +39,7 @@ def make_app(context: WebContext, gate: Gate) -> FastAPI:
     app.include_router(api)
     app.include_router(documentation.router)
     app.routes.append(documentation.assets())
-    install(app, gate, stylesheet=static_url("console.css"))
+    install(app, gate, stylesheet=static_url("console.css"), icon=static_url("icon.svg"))
     install_console(app)
     app.add_middleware(Guarded, requests_max=context.settings.api_requests_max)
     return app

@@ -7,15 +7,16 @@ from orders.web.identity.cross_site import CrossSiteGuard
 from orders.web.identity.gate import Gate
 
 
-def install(app: FastAPI, gate: Gate, *, stylesheet: str | None = None) -> None:
+def install(app: FastAPI, gate: Gate, *, stylesheet: str | None = None, icon: str | None = None) -> None:
     """Has the application ask the gate who sends a request, refuse other sites' pages, and sign browsers in.
 
     Args:
         app: gets the gate as ``app.state.gate``, a middleware, and the pages to sign in and out.
         gate: open for as long as the application serves.
         stylesheet: path of the one that the page to sign in uses; None for none.
+        icon: path of the picture that a browser shows beside that page's title; None for none.
     """
-    app.state.sign_in_stylesheet = stylesheet
+    app.state.sign_in_looks = {"stylesheet": stylesheet, "icon": icon}
     app.state.gate = gate
     app.include_router(sign_in.router)
     app.add_middleware(CrossSiteGuard, site=gate.site, local_only=gate.is_open)

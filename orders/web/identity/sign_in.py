@@ -195,7 +195,7 @@ def _page(
         unavailable=unavailable,
         provider_link=link,
         go_on=go_on,
-        stylesheet=request.app.state.sign_in_stylesheet,
+        **request.app.state.sign_in_looks,
     )
 
 

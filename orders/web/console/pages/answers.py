@@ -134,7 +134,12 @@ async def _of_problem(request: Request, problem: Problem) -> Response:
     kind = PROBLEM_TYPES[problem.code]
     if kind.status == 401 and request.method == "GET" and not is_partial(request):  # noqa: PLR2004 - the status
         return go_to(f"{SIGN_IN_PATH}?next={quote(request.url.path)}")
-    answer = await _said(request, kind.status, kind.title, problem.detail or kind.what_to_do)
+    sentence = problem.detail or kind.what_to_do
+    if kind.status == 401:  # noqa: PLR2004 - the status
+        sentence = (
+            "Your session is over, or you signed out elsewhere. Load this page again to sign in. Nothing was done."
+        )
+    answer = await _said(request, kind.status, kind.title, sentence)
     answer.headers.update(
         {name: value for name, value in (problem.headers or {}).items() if name != "WWW-Authenticate"}
     )

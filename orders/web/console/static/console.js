@@ -227,7 +227,9 @@
 
   document.addEventListener("htmx:response:error", (event) => {
     const { sourceElement, response, request } = event.detail.ctx;
-    if (isLive(event)) {
+    if (response.status === 401) {
+      sayLost(401);
+    } else if (isLive(event)) {
       sayLost(response.status);
       if (response.status >= 429) connectLater(sourceElement);
     } else if (request.method === "GET") {

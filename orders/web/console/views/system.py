@@ -96,6 +96,8 @@ def rate_words(pace: Pace, unsettled: int) -> str:
         unsettled: records that are not handed over now.
     """
     seconds = pace.over.total_seconds()
+    if not pace.came and not pace.settled:
+        return f"In the last {seconds:.0f} s no record came, and none was handed over."
     told = (
         f"In the last {seconds:.0f} s {counted(pace.came, 'record')} came ({pace.came / seconds:,.1f} a second), and "
         f"{pace.settled:,} {'was' if pace.settled == 1 else 'were'} handed over or set aside "
