@@ -1,33 +1,14 @@
 """The console without scripts, and without a mouse."""
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from tests.helpers.browser import Window, window
-from tests.helpers.console.acting import SOON, open_list, row
+from tests.helpers.console.acting import SOON, enter, open_list, open_order, row, tab_to
+from tests.helpers.console.letters import set_aside
 from tests.helpers.console.running import Console
 
 pytestmark = pytest.mark.timeout(300)
-
-TABS_MAX = 400
-
-
-async def tab_to(page: Page, name: str) -> None:
-    """Goes on with the tabulator until the focus is on the element of this name, and sees that it can be seen."""
-    for _ in range(TABS_MAX):
-        await page.keyboard.press("Tab")
-        here = await page.evaluate(
-            """() => { const at = document.activeElement;
-            const style = getComputedStyle(at); const box = at.getBoundingClientRect();
-            return [at.textContent.replace(/\\s+/g, ' ').trim() || at.getAttribute('aria-label') || at.name || '',
-                    style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
-                    box.bottom > 0 && box.top < innerHeight]; }"""
-        )
-        assert here[1], f"the focus on {here[0]!r} cannot be seen"
-        assert here[2], f"{here[0]!r} has the focus and is outside of the window"
-        if here[0] == name:
-            return
-    raise AssertionError(f"{name!r} cannot be reached")
 
 
 async def test_an_order_is_approved_and_another_cancelled_by_keyboard_alone(ada: Window, console: Console) -> None:
@@ -61,6 +42,67 @@ async def test_several_are_selected_and_cancelled_by_keyboard_alone(ada: Window,
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await expect(page.locator("#outcomes")).to_contain_text("2 orders cancelled.", timeout=SOON)
+
+
+async def test_an_order_is_sent_elsewhere_and_cancelled_by_keyboard_alone(ada: Window, console: Console) -> None:
+    order_id = await console.place()
+    page = await open_order(ada, console, order_id)
+    await tab_to(page, "Change address…")
+    await page.keyboard.press("Enter")
+    await tab_to(page, "city")
+    await page.keyboard.type("Porto")
+    await tab_to(page, "Send it to this address")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#outcomes")).to_contain_text("goes to the new address.", timeout=SOON)
+    await expect(page.locator("#order-body")).to_contain_text("Porto", timeout=SOON)
+
+    await page.evaluate("document.getElementById('main').focus()")
+    await tab_to(page, "Cancel…")
+    await page.keyboard.press("Enter")
+    await tab_to(page, "note")
+    await page.keyboard.type("ordered twice")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#outcomes")).to_contain_text("is cancelled.", timeout=SOON)
+    assert await console.state(order_id) == "CANCELLED"
+
+
+async def test_an_order_is_found_by_keyboard_alone(ada: Window, console: Console) -> None:
+    order_id = await console.place()
+    page = ada.page
+    await page.goto(console.page())
+    await tab_to(page, "Orders")
+    await enter(page)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Orders")
+    await tab_to(page, " ".join((await page.get_by_role("link", name="VALIDATED").inner_text()).split()))
+    await enter(page)
+    await expect(page.get_by_role("link", name="VALIDATED")).to_have_attribute("aria-current", "true")
+    await tab_to(page, "q")
+    await page.keyboard.type(order_id)
+    await enter(page)
+    await tab_to(page, order_id)
+    await enter(page)
+    await expect(page.get_by_role("heading", level=1)).to_have_text(f"Order {order_id}")
+
+
+async def test_a_dead_letter_is_replayed_by_keyboard_alone(ada: Window, console: Console) -> None:
+    order_id = await console.place()
+    await set_aside(console, f'{{"order_id": "{order_id}"'.encode())
+    page = ada.page
+    await page.goto(console.page())
+    await tab_to(page, "Dead letters")
+    await enter(page)
+    await tab_to(page, "order")
+    await page.keyboard.type(order_id)
+    await enter(page)
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await tab_to(page, "place")
+    await page.keyboard.press("Space")
+    await page.evaluate("document.getElementById('main').focus()")
+    await tab_to(page, "Dry run of 1 selected")
+    await enter(page)
+    await tab_to(page, "Replay 1 record")
+    await enter(page)
+    await expect(page.locator("#replay")).to_contain_text("It was set aside again, at", timeout=2 * SOON)
 
 
 async def test_the_way_to_the_content_is_one_step(ada: Window, console: Console) -> None:

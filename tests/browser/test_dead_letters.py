@@ -12,24 +12,11 @@ from bridge.refusal import RefusalCode, Stage
 from schemas.event_types import EventType
 from tests.helpers.browser import Window
 from tests.helpers.console.acting import SOON
+from tests.helpers.console.letters import set_aside
 from tests.helpers.console.running import Console
 from tests.helpers.messages.kafka_io import Outgoing
-from tests.helpers.system.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(300)
-
-
-async def set_aside(
-    console: Console, value: bytes, *, key: bytes | None = None, topic: EventType = EventType.ORDER_CREATED
-) -> None:
-    """Sends a record that no bridge can hand over, and waits until it is a dead letter."""
-    before = len(await console.system.dead_letters())
-    await console.system.produce([Outgoing(console.system.topic_of(topic), value, key=key)])
-
-    async def is_there() -> bool:
-        return len(await console.system.dead_letters()) > before
-
-    await assert_eventually(is_there, 60, "a dead letter")
 
 
 async def open_letters(window: Window, console: Console, order_id: str) -> Page:

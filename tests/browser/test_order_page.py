@@ -7,20 +7,13 @@ from playwright.async_api import Page, expect
 
 from schemas.event_types import EventType
 from tests.helpers.browser import Window
-from tests.helpers.console.acting import SOON
+from tests.helpers.console.acting import SOON, open_order
 from tests.helpers.console.running import Console
 from tests.helpers.messages.kafka_io import Outgoing
 
 pytestmark = pytest.mark.timeout(300)
 
 LISBON = {"street": "Rua Augusta 1", "city": "Lisbon", "country": "PT"}
-
-
-async def open_order(window: Window, console: Console, order_id: str) -> Page:
-    """Opens the order's page, and waits until it is kept up to date."""
-    async with window.page.expect_response(lambda answer: f"/console/orders/{order_id}/live" in answer.url):
-        await window.page.goto(console.page(f"/orders/{order_id}"))
-    return window.page
 
 
 async def open_as_it_is(window: Window, console: Console, order_id: str) -> Page:

@@ -11,6 +11,40 @@ SOON: Final = 30_000
 """Milliseconds. What is awaited takes a tenth of a second; on a busy machine it comes later."""
 
 
+_TABS_MAX: Final = 400
+
+
+async def tab_to(page: Page, name: str) -> None:
+    """Goes on with the tabulator until the focus is on the element of this name, and sees that it can be seen."""
+    for _ in range(_TABS_MAX):
+        await page.keyboard.press("Tab")
+        here = await page.evaluate(
+            """() => { const at = document.activeElement;
+            const style = getComputedStyle(at); const box = at.getBoundingClientRect();
+            return [at.textContent.replace(/\\s+/g, ' ').trim() || at.getAttribute('aria-label') || at.name || '',
+                    style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
+                    box.bottom > 0 && box.top < innerHeight]; }"""
+        )
+        assert here[1], f"the focus on {here[0]!r} cannot be seen"
+        assert here[2], f"{here[0]!r} has the focus and is outside of the window"
+        if here[0] == name:
+            return
+    raise AssertionError(f"{name!r} cannot be reached")
+
+
+async def enter(page: Page) -> None:
+    """Presses the key on what leads to another page, and waits until that is there."""
+    async with page.expect_navigation(wait_until="load"):
+        await page.keyboard.press("Enter")
+
+
+async def open_order(window: Window, console: Console, order_id: str) -> Page:
+    """Opens an order's page, and waits until it is kept up to date."""
+    async with window.page.expect_response(lambda answer: f"/console/orders/{order_id}/live" in answer.url):
+        await window.page.goto(console.page(f"/orders/{order_id}"))
+    return window.page
+
+
 def row(page: Page, order_id: str) -> Locator:
     """The order's place in the list, also once it is decided."""
     return page.locator("#waiting > li").filter(has=page.get_by_role("link", name=order_id, exact=True))

@@ -26,6 +26,8 @@ class Console:
     port: int
     process: OrdersProcess
     client: httpx.AsyncClient
+    settings: dict[str, str]
+    """Those of the API's process beside the system's."""
 
     @property
     def url(self) -> str:
@@ -72,9 +74,9 @@ class Console:
 
         await assert_eventually(reached, within_seconds, lambda: f"{order_id} in {states}\n{self.system.log_tails}")
 
-    async def start(self, **settings: str) -> None:
+    async def start(self) -> None:
         """Starts the API's process, again on the same port, and waits until it answers."""
-        self.process = self.system.start("api", "api", expect_end=False, API_PORT=str(self.port), **settings)
+        self.process = self.system.start("api", "api", expect_end=False, API_PORT=str(self.port), **self.settings)
 
         async def answers() -> bool:
             self.process.raise_if_it_ended_by_itself()
@@ -102,11 +104,16 @@ async def running_console(endpoints: Endpoints, folder: Path) -> AsyncIterator[C
 
 
 @asynccontextmanager
-async def console_before(system: OrderSystem) -> AsyncIterator[Console]:
-    """A console before a system that is there."""
+async def console_before(system: OrderSystem, **settings: str) -> AsyncIterator[Console]:
+    """A console before a system that is there, which other consoles may serve as well.
+
+    Args:
+        system: what is behind it.
+        settings: of the API's process, beside the system's.
+    """
     port = free_port()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-        console = Console(system, port, None, client)  # type: ignore[arg-type] # Started next.
+        console = Console(system, port, None, client, settings)  # type: ignore[arg-type] # Started next.
         await console.start()
         yield console
         await console.process.terminate(within_seconds=6)

@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 
 from orders.errors import UsageError
+from orders.web.console.deciding import Chosen
+from orders.web.console.pages.address_form import AddressForm
 from orders.web.console.views.decisions import Choice, OutcomeLine, Outcomes, Standing
 from orders.web.console.views.order import order_page, what_can_be_done
 from orders.web.console.views.waiting import (
@@ -194,3 +196,27 @@ def test_what_can_be_done_is_what_the_workflow_s_rules_apply() -> None:
     assert what_can_be_done(OrderState.PAID) == set()
     assert all(what_can_be_done(state) == set() for state in OrderState if state.is_final)
     assert what_can_be_done(None) == set()
+
+
+def test_an_address_form_sends_the_lines_that_changed() -> None:
+    form = AddressForm(
+        batch="b" * 32, order="2:o-1", street="Rua Augusta 1 ", was_street="Rua Augusta 1",
+        city="Porto", was_city="Lisbon", zip_code="", was_zip_code="1100-048", country="PT",
+    )  # fmt: skip
+    assert form.changes == {"city": "Porto", "country": "PT"}
+
+
+def test_a_form_with_another_address_is_another_decision() -> None:
+    names = {
+        Chosen(Choice.READDRESS, "b" * 32, address=address).name
+        for address in ({"city": "Porto"}, {"city": "Lisbon"}, {"street": "Porto"}, {"city": "Porto"})
+    }
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize("choice", Choice)
+@pytest.mark.parametrize("standing", Standing)
+def test_only_what_is_applied_is_said_to_be_so(choice: Choice, standing: Standing) -> None:
+    words = OutcomeLine("o-1", choice, standing, "order_changed").words
+    assert (words == f"{choice.is_done}.") is (standing is Standing.APPLIED)
+    assert ("not" in words or "keeps" in words or "of before" in words) is (standing is not Standing.APPLIED)
