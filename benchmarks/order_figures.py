@@ -18,7 +18,7 @@ from benchmarks.report import Figure
 
 OPEN: Final = 40
 """Orders under way at any time: enough to keep two cores busy."""
-ORDERS: Final = 160
+ORDERS: Final = 120
 ALONE, ALONE_OF_BASELINE = 80, 20
 """One after the other, in each turn; the baseline takes over a second for each."""
 WARM_UP: Final = 40
