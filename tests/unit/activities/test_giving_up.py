@@ -14,7 +14,6 @@ from temporalio.testing import ActivityEnvironment
 from activities import giving_up
 from activities.giving_up import (
     ALARM_EVERY_SECONDS,
-    SHARE_OF_AN_ATTEMPT,
     GivenUpError,
     ProviderAccess,
     ProviderCalls,
@@ -139,8 +138,19 @@ async def test_calls_that_would_outlive_their_attempt_are_ended_while_they_can_b
         await environment.run(work)
 
 
-def test_an_eighth_of_an_attempt_is_left_for_telling_what_came_of_it() -> None:
-    assert SHARE_OF_AN_ATTEMPT == 7 / 8, "with 4 s an attempt: half a second"
+async def test_an_eighth_of_an_attempt_is_left_for_telling_what_came_of_it(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float | None] = []
+    real = asyncio.timeout
+
+    def noted(limit: float | None) -> asyncio.Timeout:
+        limits.append(limit)
+        return real(limit)
+
+    monkeypatch.setattr(asyncio, "timeout", noted)
+    await counted(clock, [Attempt(0, 1, None)])
+    assert limits == [ATTEMPT_SECONDS * 7 / 8]
 
 
 async def test_a_wrong_key_is_tried_again_after_the_longest_pause(clock: Clock) -> None:
