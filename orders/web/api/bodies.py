@@ -20,6 +20,9 @@ from schemas.order import AddressUpdate
 
 BODY_SECONDS_MAX: Final = 10.0
 """How long a body may take to come."""
+_READ_TIMES: Final = 4
+"""So many times the longest body is read, and thrown away, of one that is too long: a connection that is closed with
+something unread in it is reset, and its client may lose the answer that says why."""
 _ERRORS_MAX: Final = 50
 """Most mistakes that one answer lists."""
 _JSON: Final = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;\s*charset\s*=\s*\"?utf-?8\"?\s*)?", re.IGNORECASE)
@@ -77,24 +80,28 @@ async def read_json(request: Request, web: WebContext) -> dict[str, Any]:
 
 async def _read(request: Request, max_bytes: int) -> bytes:
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > max_bytes:
+    if length.isdecimal() and int(length) > _READ_TIMES * max_bytes:
         raise _too_large(max_bytes)
-    body = bytearray()
+    body, came = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
             async for part in request.stream():
-                body += part
-                if len(body) > max_bytes:
-                    raise _too_large(max_bytes)
+                came += len(part)
+                if came <= max_bytes:
+                    body += part
+                elif came > _READ_TIMES * max_bytes:
+                    break
     except TimeoutError:
         raise Problem("body_too_slow", f"the body was not there within {BODY_SECONDS_MAX:g} s") from None
     except ClientDisconnect:
         raise ClientGoneError from None
+    if came > max_bytes:
+        raise _too_large(max_bytes)
     return bytes(body)
 
 
 def _too_large(max_bytes: int) -> Problem:
-    # The rest of the body is not read: the connection cannot be used for another request.
+    # The rest of the body, if any, is not read: the connection cannot be used for another request.
     return Problem("body_too_large", f"the body has more than {max_bytes} bytes", headers={"Connection": "close"})
 
 
