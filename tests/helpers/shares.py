@@ -19,6 +19,7 @@ FOLDERS_BY_WEIGHT: Final = (
     "tests/contract",
     "tests/replay",
     "tests/unit",
+    "tests/image",
 )
 """What takes long begins first, so that at the end no process works alone. A folder stands for those below it, and one
 that is not named comes first."""
