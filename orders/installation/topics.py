@@ -1,6 +1,8 @@
 """The topics: made where missing, checked where they exist."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -19,6 +21,7 @@ from orders.errors import OrdersError, UnreachableError
 from orders.settings import Settings
 
 _DEFAULT_REPLICAS = 3
+_LOOK_AGAIN_SECONDS = 0.1
 _DEAD_LETTER_MAX_BYTES = 2 * 1024 * 1024
 """Twice Kafka's own default for a record: a dead letter is its source record and the headers that say why."""
 
@@ -62,7 +65,7 @@ async def _ensure(admin: AIOKafkaAdminClient, settings: Settings) -> tuple[Topic
     created = await _create(admin, {name: wanted[name] for name in missing}, settings)
     # What another process made meanwhile may differ from what we wanted: ask again for what we did not make.
     others = [name for name in missing if name not in created]
-    now = before | {name: wanted[name] for name in created} | await partition_counts(admin, others)
+    now = before | {name: wanted[name] for name in created} | await _counts_of_new(admin, others, settings)
     _inbound_partitions({name: now[name] for name in inbound}, settings)
     return tuple(Topic(name, now[name], name in created) for name in names)
 
@@ -98,6 +101,23 @@ async def _create(admin: AIOKafkaAdminClient, wanted: dict[str, int], settings: 
         elif code != TopicAlreadyExistsError.errno:
             raise OrdersError(_refusal(name, code))
     return frozenset(created)
+
+
+async def _counts_of_new(admin: AIOKafkaAdminClient, names: Collection[str], settings: Settings) -> dict[str, int]:
+    """The partition counts of topics that another process has just made: Kafka tells of them a moment later.
+
+    Raises:
+        OrdersError: Kafka has not told of all of them in time.
+    """
+    try:
+        async with asyncio.timeout(settings.kafka_request_timeout_seconds):
+            while len(counts := await partition_counts(admin, names)) < len(names):  # noqa: ASYNC110 - Kafka tells nobody
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            return counts
+    except TimeoutError:
+        raise OrdersError(
+            f"Kafka says that {', '.join(names)} exist already, and does not tell of them: run this again"
+        ) from None
 
 
 async def _default_replicas(admin: AIOKafkaAdminClient) -> int:

@@ -184,7 +184,7 @@ async def delivered(monkeypatch: pytest.MonkeyPatch, *answers: RPCError | CallOu
 
     monkeypatch.setattr(send, "Caller", lambda _: SimpleNamespace(make=lambda call: make(None, call)))
     monkeypatch.setattr(send, "_PAUSE_SECONDS", 0)
-    clients: Any = SimpleNamespace(settings=SETTINGS, temporal=temporal)
+    clients: Any = SimpleNamespace(settings=SETTINGS, temporal=temporal, order_mapping=SETTINGS.order_mapping())
     body = OrderApproved(order_id="o-1", event_id="e-1")
     outcome = await send.deliver(clients, EventType.ORDER_APPROVED, body)
     assert next(left, None) is None
