@@ -21,7 +21,11 @@ TESTS: Final[Mapping[str, Sequence[str]]] = {
     "activities.errors": ("tests/unit/activities/test_errors.py",),
     "activities.giving_up": ("tests/unit/activities/test_giving_up.py",),
     "workflows.life.rules": _OF_RULES,
-    "workflows.life.ledger": ("tests/unit/workflows/test_ledger.py", "tests/unit/workflows/test_rules_table.py"),
+    "workflows.life.ledger": (
+        "tests/unit/workflows/test_ledger_to_the_last.py",
+        "tests/unit/workflows/test_ledger.py",
+        "tests/unit/workflows/test_rules_table.py",
+    ),
     "workflows.life.steps": ("tests/unit/workflows/test_transitions.py", *_OF_RULES),
 }
 """The quickest first: the first one that fails is the end."""

@@ -121,6 +121,12 @@ async def test_a_provider_is_given_up_at_the_call_with_which_the_time_allowed_is
         await counted(clock, [*attempts, Attempt(65, 3)])
 
 
+async def test_a_provider_has_the_time_allowed_and_not_a_second_more(clock: Clock) -> None:
+    with pytest.raises(GivenUpError, match="for 3 s in all"):
+        await counted(clock, [Attempt(0, 3)], Patience(time_allowed=timedelta(seconds=3)))
+    assert await counted(clock, [Attempt(0, 2)], Patience(time_allowed=timedelta(seconds=3))) == 2
+
+
 async def test_endless_patience_never_gives_up(clock: Clock) -> None:
     endless = Patience(time_allowed=None)
     assert await counted(clock, [Attempt(13 * number, 3) for number in range(100)], endless) == 0

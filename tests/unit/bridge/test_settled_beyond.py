@@ -178,6 +178,12 @@ def test_what_cannot_be_read_is_refused_in_words(text: str) -> None:
         decode(text, offset=10)
 
 
+@pytest.mark.parametrize("text", ["somebody else's words", "settled-beyond/2 AAAA", "settled-beyond/11 AAAA"])
+def test_what_another_version_has_written_is_called_that_and_not_damaged(text: str) -> None:
+    with pytest.raises(UnreadableMetadataError, match="of another format or version"):
+        decode(text, offset=10)
+
+
 @given(st.text(max_size=200))
 @example("settled-beyond/1 " + base64.b64encode(bytes(range(256))).decode())
 def test_no_text_does_anything_worse(text: str) -> None:

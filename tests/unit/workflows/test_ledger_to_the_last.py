@@ -1,0 +1,37 @@
+"""What a change of one sign in the ledger would change, and no sequence of events shows."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from schemas.event_types import EventType
+from schemas.states import InboundOutcome, OrderState, OrderStep, ReasonCode
+from workflows.life.event_table import state_at, valid_event
+from workflows.life.ledger import reach_milestone, reject_held
+from workflows.life.state import OrderRunState
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def test_an_event_that_is_held_twice_is_refused_once_and_is_a_duplicate_then() -> None:
+    state = state_at(OrderStep.AWAITING_ORDER)
+    state.held = [valid_event(EventType.ORDER_APPROVED)] * 2
+    reject_held(state, ReasonCode.UNKNOWN_ORDER, NOW)
+    outcomes = [entry.outcome.outcome for entry in state.unpublished if entry.outcome]
+    assert outcomes == [InboundOutcome.REJECTED, InboundOutcome.DUPLICATE]
+    assert state.held == []
+
+
+@pytest.mark.parametrize(
+    ("step", "state"),
+    [
+        (OrderStep.REFUNDING_PAYMENT, OrderState.PAID),
+        (OrderStep.MARKING_SHIPPED, OrderState.CARRIER_DISPATCHED),
+        (OrderStep.SHIPPING, OrderState.SHIPPING_FAILED),
+    ],
+)
+def test_a_milestone_of_an_attempt_that_is_over_is_ignored(step: OrderStep, state: OrderState) -> None:
+    run = OrderRunState(order_id="o-1", step=step, state=state)
+    reach_milestone(run, OrderState.PACKAGE_PREPARED, "late", NOW)
+    reach_milestone(run, OrderState.CARRIER_DISPATCHED, "late", NOW)
+    assert (run.state, run.tracking_id, run.unpublished) == (state, None, [])
