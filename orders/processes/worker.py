@@ -36,7 +36,7 @@ from orders.processes.health_checks import WorkerHealth
 from orders.processes.health_server import health_server
 from orders.processes.versioning import deployment_config
 from orders.processes.worker_size import worker_size
-from orders.processes.workflow_threads import OneTurnAtATime
+from orders.processes.workflow_threads import OneTurnAtATime, never_interrupt_turns
 from orders.settings import Settings
 from orders.telemetry.metrics_page import MetricsPage
 from orders.telemetry.sdk_metrics import sdk_metrics
@@ -189,7 +189,9 @@ async def _workers(
         for queue in duty.queues:
             activities = activities_of(*await _ACTIVITIES[queue](resources, engine, settings, duty, health))
             workflows = _WORKFLOWS[queue] if duty.runs_workflows else ()
-            workers.append(Worker(client, task_queue=queue.value, workflows=workflows, activities=activities, **shared))
+            worker = Worker(client, task_queue=queue.value, workflows=workflows, activities=activities, **shared)
+            never_interrupt_turns(worker)
+            workers.append(worker)
         yield workers
 
 

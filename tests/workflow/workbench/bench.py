@@ -22,7 +22,7 @@ from activities.expiry import ExpiryActivities
 from activities.orders import OrderActivities, OrderRules
 from activities.payments import PaymentActivities
 from activities.shipping import ShippingActivities
-from orders.processes.workflow_threads import OneTurnAtATime
+from orders.processes.workflow_threads import OneTurnAtATime, never_interrupt_turns
 from schemas.activity_io import ValidateOrder, ValidationResult
 from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundEvent
@@ -318,6 +318,8 @@ async def running(
         activities=activities_of(shipping),
         **options,
     )
+    for worker in (order_worker, shipping_worker):
+        never_interrupt_turns(worker)
     with threads:
         async with order_worker, shipping_worker:
             yield bench
