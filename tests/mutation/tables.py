@@ -58,6 +58,16 @@ EQUIVALENT: Final[Mapping[tuple[str, str, str], str]] = {
     ): "there is an odd number of bounds",
     (
         "bridge.engine.offset_set",
+        "begin = end = -1",
+        "'1': another constant",
+    ): "below every offset as well",
+    (
+        "bridge.engine.offset_set",
+        "inside, step = begin, 1",
+        "'1': another constant",
+    ): "the steps in which a run's end is looked for; it is found by halves",
+    (
+        "bridge.engine.offset_set",
         "while outside - inside > 1:",
         "'1': another constant",
     ): "a run may come in two pieces, and whoever puts the chunks' runs together puts those together as well",

@@ -7,8 +7,8 @@ import pytest
 from schemas.event_types import EventType
 from schemas.states import InboundOutcome, OrderState, OrderStep, ReasonCode
 from workflows.life.event_table import state_at, valid_event
-from workflows.life.ledger import reach_milestone, reject_held
-from workflows.life.state import OrderRunState
+from workflows.life.ledger import answer, reach_milestone, reject_held
+from workflows.life.state import DefectError, OrderRunState
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -35,3 +35,26 @@ def test_a_milestone_of_an_attempt_that_is_over_is_ignored(step: OrderStep, stat
     reach_milestone(run, OrderState.PACKAGE_PREPARED, "late", NOW)
     reach_milestone(run, OrderState.CARRIER_DISPATCHED, "late", NOW)
     assert (run.state, run.tracking_id, run.unpublished) == (state, None, [])
+
+
+def test_a_new_address_is_merged_with_the_one_of_before() -> None:
+    state = state_at(OrderStep.AWAITING_MANUAL_APPROVAL)
+    for number, address in enumerate(({"city": "Oslo", "street": "One"}, {"city": "Bergen"})):
+        event = valid_event(EventType.ORDER_ADDRESS_UPDATED, f"e-{number}")
+        answer(state, event.model_copy(update={"body": {"order_id": "o-1", "address": address}}), NOW)
+    assert state.details is not None
+    assert (state.details.address.city, state.details.address.street) == ("Bergen", "One")
+
+
+def test_an_address_of_an_order_that_is_not_known_is_a_defect() -> None:
+    state = state_at(OrderStep.AWAITING_MANUAL_APPROVAL)
+    state.details = None
+    with pytest.raises(DefectError, match="an address to a known order only"):
+        answer(state, valid_event(EventType.ORDER_ADDRESS_UPDATED), NOW)
+
+
+def test_the_id_of_an_event_that_was_applied_is_refused_on_another_type() -> None:
+    state = state_at(OrderStep.AWAITING_MANUAL_APPROVAL)
+    answer(state, valid_event(EventType.ORDER_ADDRESS_UPDATED, "e"), NOW)
+    answer(state, valid_event(EventType.ORDER_CANCELLED, "e"), NOW)
+    assert [entry.outcome.reason for entry in state.unpublished if entry.outcome] == [None, ReasonCode.EVENT_ID_REUSED]
