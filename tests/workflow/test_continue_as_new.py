@@ -1,9 +1,8 @@
 """A run that has grown long continues as a new one, and nobody notices. On the real server, which suggests it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -14,9 +13,8 @@ from temporalio.testing import WorkflowEnvironment
 from schemas.event_types import INBOUND
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState, OrderStep
-from schemas.workflow_io import OrderResult
 from stack.endpoints import Endpoints
-from tests.helpers.system.waiting import assert_as_long_as_it_moves, assert_eventually
+from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER
 from workflows.names import order_workflow_id
@@ -27,8 +25,6 @@ UPDATES = 700
 LONG_TEXT = "x" * 1_000
 MANY_UPDATES, APPROVED_AFTER = 5_000, 4_000
 SENDERS = 8
-STILL_SECONDS = 60.0
-"""How long nothing of many updates may move: all of them may take minutes on a busy machine."""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -106,12 +102,7 @@ async def test_a_run_that_waits_for_what_is_in_kafka_goes_on_waiting_for_the_sam
     assert bench.kafka.calls["find"] == 1
 
 
-async def ended_after(sending: Awaitable[Any], bench: Bench, order_id: str) -> OrderResult:
-    await sending
-    return await bench.result(order_id)
-
-
-@pytest.mark.timeout(1_200)
+@pytest.mark.timeout(300)
 async def test_five_thousand_updates_without_a_pause_are_all_answered_and_the_order_completes(
     real_bench: Bench, order_id: str
 ) -> None:
@@ -120,12 +111,9 @@ async def test_five_thousand_updates_without_a_pause_are_all_answered_and_the_or
     await bench.send(order_id, CREATED, "created")
     numbers = iter(range(MANY_UPDATES))
     too_late: list[int] = []
-    taken = 0
 
     async def send() -> None:
-        nonlocal taken
-        for taken in numbers:
-            number = taken
+        for number in numbers:
             if number == APPROVED_AFTER:
                 await bench.send(order_id, APPROVED, "approved")
             try:
@@ -133,19 +121,9 @@ async def test_five_thousand_updates_without_a_pause_are_all_answered_and_the_or
             except WorkflowAlreadyStartedError:
                 too_late.append(number)  # Refused by the server: the bridge has a late event answered elsewhere.
 
-    working = asyncio.gather(*(send() for _ in range(SENDERS)))
-    result = asyncio.ensure_future(ended_after(working, bench, order_id))
-
-    async def is_done() -> bool:
-        return result.done()
-
-    await assert_as_long_as_it_moves(
-        is_done,
-        lambda: (taken, len(bench.events(order_id))),
-        STILL_SECONDS,
-        lambda: f"{MANY_UPDATES} updates sent and answered",
-    )
-    assert (await result).state is OrderState.COMPLETED
+    await asyncio.gather(*(send() for _ in range(SENDERS)))
+    result = await bench.result(order_id)
+    assert result.state is OrderState.COMPLETED
     story = bench.story(order_id)
     answered = story.count("address") + story.count("already_shipping") + story.count("order_closed")
     assert answered + len(too_late) == MANY_UPDATES
