@@ -57,6 +57,36 @@ EQUIVALENT: Final[Mapping[tuple[str, str, str], str]] = {
         "'1': another constant",
     ): "there is an odd number of bounds",
     (
+        "bridge.engine.offsets",
+        "if self._last_committable is None or self._last_committable[0] != made_of:",
+        "'0': another constant",
+    ): "the same answer, made anew each time: it only costs",
+    (
+        "bridge.engine.offsets",
+        "if anchor is None or lowest < lowest_deferred:",
+        "'lowest < lowest_deferred': LtE",
+    ): "a record is held or deferred, never both",
+    (
+        "bridge.engine.offsets",
+        "if self.anchor is None or self.anchor[0] != offset:",
+        "'0': another constant",
+    ): "the same anchor, made anew",
+    (
+        "bridge.engine.offsets",
+        "lowest = next(iter(self.held), self.next_offset or 0)",
+        "'0': another constant",
+    ): "asked only once something was delivered, so that there is a next offset",
+    (
+        "bridge.engine.offsets",
+        "end, unsettled = self.next_offset or 0, self._unsettled()",
+        "'0': another constant",
+    ): "the same",
+    (
+        "bridge.engine.offsets",
+        "if self.inherited is not None and self.inherited.end > end:",
+        "'self.inherited.end > end': GtE",
+    ): "from its own end on, the previous owner's list tells of nothing",
+    (
         "bridge.engine.offset_set",
         "begin = end = -1",
         "'1': another constant",

@@ -40,6 +40,15 @@ def told(commit: Committable) -> SettledBeyond | None:
     return decode(commit.metadata, offset=commit.offset)
 
 
+def test_there_is_an_assignment_from_the_first_one_on_until_it_ends() -> None:
+    tracker = OffsetTracker()
+    assert (tracker.is_assigned, tracker.epoch) == (False, 0)
+    assert tracker.assign(set()) == 1
+    assert (tracker.is_assigned, tracker.epoch, tracker.partitions) == (True, 1, frozenset())
+    tracker.revoke()
+    assert (tracker.is_assigned, tracker.epoch) == (False, 1)
+
+
 def test_nothing_is_committable_before_something_is_delivered(tracker: OffsetTracker) -> None:
     assert tracker.committable() == {}
 
@@ -251,6 +260,29 @@ def test_what_is_settled_beyond_a_deferred_record_is_told_as_well(tracker: Offse
     assert commit.offset == 5
     tracker.assign({P0}, {P0: beyond})
     assert [ticket.offset for ticket in deliver(tracker, 5, 6, 7, 8)] == [5, 6, 8]
+
+
+def test_a_commit_moves_on_to_a_deferred_record_once_that_is_held_again(tracker: OffsetTracker) -> None:
+    five, six, seven = deliver(tracker, 5, 6, 7)
+    tracker.defer(six)
+    tracker.settle(five)
+    tracker.settle(seven)
+    assert committable(tracker) == {P0: 5}
+    tracker.regain(P0, record(6))
+    assert committable(tracker) == {P0: 6}, "though as many are unsettled as before"
+
+
+def test_what_comes_and_is_settled_between_two_commits_is_told_by_the_second(tracker: OffsetTracker) -> None:
+    """As many are unsettled as before, and the offset is the same."""
+    _, six = deliver(tracker, 5, 6)
+    tracker.settle(six)
+    first = told(tracker.committable()[P0])
+    (seven,) = deliver(tracker, 7)
+    tracker.settle(seven)
+    second = told(tracker.committable()[P0])
+    assert first is not None
+    assert second is not None
+    assert (first.holds(7), second.holds(7)) == (False, True)
 
 
 def test_a_backlog_of_a_stuck_lane_is_told_in_a_few_characters(tracker: OffsetTracker) -> None:
