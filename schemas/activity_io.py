@@ -50,6 +50,8 @@ class OrderSnapshot(Model):
     """Until when approval is awaited, as it was recorded and published with VALIDATED."""
     decided_by: str | None = None
     """Who approved or cancelled the order, where the event said so."""
+    is_published: bool = True
+    """Whether all that is recorded is known to be published."""
 
 
 class ReceiveOrder(Model):

@@ -130,6 +130,8 @@ class OrderWorkflow(Run):
         self._is_deciding = True
         while (method := STEPS[self._state.step].method) is not None and not self._is_continuing:
             self.show()
+            if self._state.owes_publication and STEPS[self._state.step].publishes_first:
+                await self.outlast(self.transitions_published())
             await getattr(self._walk, method)()
         self.show()
         if not self._is_continuing:

@@ -34,7 +34,7 @@ class Publisher:
     @property
     def is_idle(self) -> bool:
         """Whether everything that was decided is recorded and acknowledged."""
-        return not self._state.unpublished
+        return not self._has_something
 
     async def run(self) -> None:
         """Publishes until the run is overtaken; mostly for ever.
@@ -43,8 +43,12 @@ class Publisher:
             ApplicationError: of type `ORDER_WRITTEN_ELSEWHERE`, when the order's numbers keep being taken by others.
         """
         while not self.is_overtaken:
-            await workflow.wait_condition(lambda: bool(self._state.unpublished))
+            await workflow.wait_condition(lambda: self._has_something)
             await self._publish_next()
+
+    @property
+    def _has_something(self) -> bool:
+        return bool(self._state.unpublished) or self._state.owes_publication
 
     async def _publish_next(self) -> None:
         batch, size = next_fitting(len(self._state.unpublished), lambda count: next_batch(self._state, count))

@@ -20,6 +20,7 @@ from tests.helpers.messages.journal_entries import (
     reached,
     received_and_validated,
 )
+from tests.helpers.system.waiting import assert_eventually
 
 
 async def test_an_unknown_order_has_an_empty_snapshot(store: OrderStore, order_id: str) -> None:
@@ -82,6 +83,7 @@ async def test_an_interrupted_order_is_remembered_with_all_that_its_next_run_nee
         reason=ReasonCode.CANCELLED_BY_REQUEST,
         approval_deadline=NOON,
         decided_by="Zoë",
+        is_published=False,
     )
     assert {one.event_id for one in snapshot.decided_events} == {"e-1", "e-2"}
 
@@ -93,6 +95,18 @@ async def test_a_finished_order_does_not_carry_its_decided_events(store: OrderSt
 
     assert (snapshot.state, snapshot.last_sequence) == (OrderState.CANCELLED, 3)
     assert snapshot.decided_events == ()
+
+
+async def test_a_snapshot_says_whether_all_that_is_recorded_is_published(store: OrderStore, order_id: str) -> None:
+    assert (await store.look_up(order_id)).is_published
+    await received_and_validated(store, order_id)
+    assert not (await store.look_up(order_id)).is_published
+    await store.mark_published(order_id, 2)
+
+    async def is_published() -> bool:
+        return (await store.look_up(order_id)).is_published
+
+    await assert_eventually(is_published, message="how far the publishing came is written down")
 
 
 async def test_what_is_recorded_is_returned_to_the_byte_until_it_is_published(store: OrderStore, order_id: str) -> None:

@@ -141,6 +141,7 @@ class InMemoryOrderStore(Unreliable, OrderStore):
             reason=projection.reason if projection else None,
             approval_deadline=projection.approval_deadline if projection else None,
             decided_by=projection.decided_by if projection else None,
+            is_published=not order.unpublished,
         )
 
     async def receive(self, order_id: str, details: OrderDetails) -> None:

@@ -59,6 +59,21 @@ async def recovered_from_shipped(bench: Bench, order_id: str) -> list[str]:
     return [order_workflow_id(order_id)]
 
 
+async def recovered_from_what_was_not_published(bench: Bench, order_id: str) -> list[str]:
+    """What the ended run has recorded is published before anything is charged for it."""
+    await bench.send(order_id, CREATED, "created")
+    await bench.publishes(order_id, 2)
+    gate = bench.publisher.hold("publish")
+    await bench.send(order_id, APPROVED, "approved")
+    await assert_eventually(lambda: OrderState.APPROVED in bench.states(order_id))
+    await bench.handle(order_id).terminate()
+    await bench.send(order_id, CREATED, "created")
+    await bench.reaches(order_id, OrderStep.CHARGING_PAYMENT)
+    gate.set()
+    await bench.result(order_id)
+    return [order_workflow_id(order_id)]
+
+
 async def received_though_never_recorded(bench: Bench, order_id: str) -> list[str]:
     gate = bench.store.hold("record")
     await bench.send(order_id, CREATED, "created")
@@ -161,6 +176,7 @@ OF_ENDED_RUNS: Final[dict[str, Scenario]] = {
         scenario.__name__: scenario
         for scenario in (
             recovered_from_shipped,
+            recovered_from_what_was_not_published,
             received_though_never_recorded,
             overtaken,
             ended_by_another_run,

@@ -124,6 +124,27 @@ async def test_what_an_ended_run_still_writes_is_not_written_again(bench: Bench,
     assert bench.story(order_id) == STRAIGHT_ROAD
 
 
+async def test_what_an_ended_run_has_recorded_is_published_before_anything_is_charged_for_it(
+    bench: Bench, order_id: str
+) -> None:
+    bench.new_policy(activity_start_to_close=timedelta(minutes=1))
+    await bench.send(order_id, CREATED, "created")
+    await bench.publishes(order_id, 2)
+    calls, gate = bench.publisher.calls["publish"], bench.publisher.hold("publish")
+    await bench.send(order_id, APPROVED, "approved")
+    await assert_eventually(lambda: OrderState.APPROVED in bench.states(order_id))
+    await bench.handle(order_id).terminate("the test ends this run")
+    await bench.send(order_id, CREATED, "created")
+    status = await bench.reaches(order_id, OrderStep.CHARGING_PAYMENT)
+    assert status.waits_for == "its events to be recorded and published, and then for the payment provider"
+    # One of the ended run, and one of this run, which has nothing to record.
+    await assert_eventually(lambda: bench.publisher.calls["publish"] >= calls + 2)
+    assert bench.gateway.calls["charge"] == 0
+    gate.set()
+    assert (await bench.result(order_id)).state is OrderState.COMPLETED
+    assert bench.story(order_id) == STRAIGHT_ROAD
+
+
 async def terminated_while_it_records(bench: Bench, order_id: str, event_type: EventType, **body: object) -> None:
     """Leaves an order that awaits approval: one more event was decided, and its batch is still on its way."""
     bench.new_policy(activity_start_to_close=timedelta(minutes=1))

@@ -19,7 +19,7 @@ def next_fitting(waiting: int, batch_of: Callable[[int], Batch]) -> tuple[Batch,
     """The next call's argument: with as many as fit, `BATCH_MAX` at most, and one in any case.
 
     Args:
-        waiting: how many wait; at least one.
+        waiting: how many wait; with none it is the empty one.
         batch_of: the call's argument with that many.
 
     Returns:

@@ -155,6 +155,7 @@ def next_batch(state: OrderRunState, batch_max: int) -> PublishEvents:
 
 def batch_was_published(state: OrderRunState, batch: PublishEvents, size: int) -> None:
     """Drops the decisions of a batch that is recorded and acknowledged."""
+    state.owes_publication = False
     state.row = batch.projection or state.row
     for one in batch.outcomes:
         if one.outcome is not InboundOutcome.DUPLICATE:

@@ -15,6 +15,7 @@ def recover(state: OrderRunState, snapshot: OrderSnapshot) -> None:
     """
     state.is_looked_up = True
     state.last_sequence = snapshot.last_sequence
+    state.owes_publication = not snapshot.is_published
     for event in snapshot.decided_events:
         state.remember(event.event_id, event.type, reused=event.reused)
     # Without a number the state is the row's default, and no transition was recorded.
@@ -38,6 +39,7 @@ def recover(state: OrderRunState, snapshot: OrderSnapshot) -> None:
     )
     if snapshot.state.is_final:
         state.is_late = True
+        state.owes_publication = False  # Whoever answers the first late event publishes what is left.
         state.step = OrderStep(snapshot.state.value)
     else:
         state.step = NEXT_STEPS[snapshot.state]

@@ -94,6 +94,9 @@ class OrderRunState(BaseModel):
     last_sequence: int = 0
     """The number of the last event made."""
     unpublished: list[Unpublished] = Field(default_factory=list)
+    owes_publication: bool = False
+    """Whether an ended run has recorded events that may not be published. The next batch publishes them, also an
+    empty one."""
     row: OrderProjection | None = None
     """The order's row in the database after the last published batch; None while the order is unknown."""
     undelivered_outcomes: dict[str, InboundEvent] = Field(default_factory=dict)
@@ -123,8 +126,8 @@ class OrderRunState(BaseModel):
 
     @property
     def has_unpublished_transitions(self) -> bool:
-        """Whether the database may not know yet what state the order is in."""
-        return any(isinstance(entry.event, OrderStateChanged) for entry in self.unpublished)
+        """Whether the database, or who reads what is published, may not know yet what state the order is in."""
+        return self.owes_publication or any(isinstance(entry.event, OrderStateChanged) for entry in self.unpublished)
 
     @property
     def held_events(self) -> int:

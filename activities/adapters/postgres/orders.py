@@ -93,6 +93,7 @@ class PostgresOrderStore(OrderStore):
             reason=rows.reason_of(found["reason"]),
             approval_deadline=found["approval_deadline"],
             decided_by=found["decided_by"],
+            is_published=found["published_sequence"] == found["journal_sequence"],
         )
 
     async def receive(self, order_id: str, details: OrderDetails) -> None:
@@ -221,8 +222,14 @@ _LAST_STATE = (
     .scalar_subquery()
 )
 _JOURNAL_SEQUENCE = select(journals.c.last_sequence).where(journals.c.order_id == rows.ORDER_ID).scalar_subquery()
+_PUBLISHED_SEQUENCE = (
+    select(journals.c.last_published_sequence).where(journals.c.order_id == rows.ORDER_ID).scalar_subquery()
+)
 _ORDER_AND_JOURNAL = select(
-    _JOURNAL_SEQUENCE.label("journal_sequence"), _LAST_STATE.label("last_state_payload"), *orders.c
+    _PUBLISHED_SEQUENCE.label("published_sequence"),
+    _JOURNAL_SEQUENCE.label("journal_sequence"),
+    _LAST_STATE.label("last_state_payload"),
+    *orders.c,
 ).select_from(select(literal(1)).subquery().outerjoin(orders, orders.c.id == rows.ORDER_ID))
 
 
