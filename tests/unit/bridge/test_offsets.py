@@ -311,3 +311,80 @@ def test_deferred_records_that_are_gone_hold_nothing_back(tracker: OffsetTracker
     assert tracker.lose_below(P0, 100) == 1
     assert committable(tracker) == {P0: 10}
     assert len(tracker.committable()[P0].metadata) < 100
+
+
+# What is read past, and what became of a commit ----------------------------------------------------------------------
+
+
+def test_the_next_offset_is_one_after_the_last_record_that_was_delivered(tracker: OffsetTracker) -> None:
+    assert tracker.next_offset(P0) is None
+    deliver(tracker, 5)
+    assert (tracker.next_offset(P0), tracker.next_offset(P1)) == (6, None)
+    tracker.revoke()
+    assert tracker.next_offset(P0) is None
+
+
+def test_where_reading_begins_is_committable_and_reading_past_markers_moves_it_on(tracker: OffsetTracker) -> None:
+    tracker.pass_to(P0, 7)
+    assert committable(tracker) == {P0: 7}
+    for passed, expected in ((9, 9), (8, 9)):
+        tracker.pass_to(P0, passed)
+        assert committable(tracker) == {P0: expected}
+    (ticket,) = deliver(tracker, 9)
+    tracker.pass_to(P0, 12)
+    assert committable(tracker) == {P0: 9}
+    tracker.settle(ticket)
+    assert committable(tracker) == {P0: 12}
+    tracker.revoke()
+    tracker.pass_to(P0, 20)
+    assert tracker.committable() == {}
+
+
+def test_a_list_is_not_used_where_reading_begins_behind_its_record(tracker: OffsetTracker) -> None:
+    beyond = told(commit_with_two_stuck(tracker))
+    assert beyond is not None
+    tracker.assign({P0}, {P0: beyond})
+    tracker.pass_to(P0, 6)
+    assert [ticket.offset for ticket in deliver(tracker, 6, 8)] == [6, 8]
+    assert tracker.take_inherited() == []
+
+
+def test_a_list_is_used_on_where_markers_are_passed_in_its_middle(tracker: OffsetTracker) -> None:
+    beyond = told(commit_with_two_stuck(tracker))
+    assert beyond is not None
+    tracker.assign({P0}, {P0: beyond})
+    deliver(tracker, 5)
+    tracker.pass_to(P0, 6)
+    assert [ticket.offset for ticket in deliver(tracker, 6, 8, 9)] == [9]
+
+
+def test_a_commit_of_which_nobody_knows_whether_it_arrived_is_sent_again(tracker: OffsetTracker) -> None:
+    deliver(tracker, 5)
+    commits = tracker.committable()
+    tracker.committed(commits, tracker.epoch)
+    tracker.forget_committed(commits, tracker.epoch - 1)
+    tracker.forget_committed({P1: Committable(3)}, tracker.epoch)
+    assert tracker.committable() == {}, "another assignment's, and another partition's"
+    tracker.forget_committed(commits, tracker.epoch)
+    assert tracker.committable() == commits
+
+
+def test_an_acknowledgement_of_less_than_was_acknowledged_is_no_news(tracker: OffsetTracker) -> None:
+    five, _ = deliver(tracker, 5, 6)
+    early = tracker.committable()
+    tracker.settle(five)
+    late = tracker.committable()
+    tracker.committed(late, tracker.epoch)
+    tracker.committed(early, tracker.epoch)
+    assert tracker.committable() == {}
+
+
+def test_what_is_not_assigned_any_more_has_nothing_deferred_to_lose(tracker: OffsetTracker) -> None:
+    five, six = deliver(tracker, 5, 6)
+    tracker.defer(five)
+    assert tracker.is_current(six)
+    tracker.revoke()
+    assert not tracker.is_current(six)
+    assert not tracker.is_deferred(P0, 5)
+    assert not tracker.lose(P0, 5)
+    assert tracker.lose_below(P0, 9) == 0
