@@ -161,6 +161,16 @@ def test_the_next_owner_is_given_what_is_not_settled_and_passes_over_the_rest(tr
     assert tracker.committable() == {P0: Committable(14)}
 
 
+def test_a_list_is_used_up_with_the_last_record_that_it_tells_of(tracker: OffsetTracker) -> None:
+    beyond = told(commit_with_two_stuck(tracker))
+    assert beyond is not None
+    tracker.assign({P0}, {P0: beyond})
+    deliver(tracker, 5, 6, 8, 9, 10)
+    assert tracker.take_inherited() == []
+    deliver(tracker, 12)
+    assert tracker.take_inherited() == [Inherited(P0, is_trusted=True, records_passed_over=4)]
+
+
 def test_an_owner_that_did_not_come_to_the_end_hands_on_what_it_was_told(tracker: OffsetTracker) -> None:
     beyond = told(commit_with_two_stuck(tracker))
     assert beyond is not None
