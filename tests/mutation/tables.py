@@ -98,6 +98,21 @@ EQUIVALENT: Final[Mapping[tuple[str, str, str], str]] = {
     ): "the steps in which a run's end is looked for; it is found by halves",
     (
         "bridge.engine.offset_set",
+        "step *= 2",
+        "'2': another constant",
+    ): "the same",
+    (
+        "bridge.engine.offset_set",
+        "outside = min(inside + step, count)",
+        "'inside + step': Sub",
+    ): "as the next one",
+    (
+        "bridge.engine.offset_set",
+        "middle = (inside + outside) // 2",
+        "'inside + outside': Sub",
+    ): "as the next one",
+    (
+        "bridge.engine.offset_set",
         "while outside - inside > 1:",
         "'1': another constant",
     ): "a run may come in two pieces, and whoever puts the chunks' runs together puts those together as well",

@@ -379,6 +379,12 @@ def test_a_commit_of_which_nobody_knows_whether_it_arrived_is_sent_again(tracker
     assert tracker.committable() == commits
 
 
+def test_a_commit_is_acknowledged_for_the_partitions_that_are_still_assigned(tracker: OffsetTracker) -> None:
+    deliver(tracker, 5)
+    tracker.committed({Partition("gone", 0): Committable(3), **tracker.committable()}, tracker.epoch)
+    assert tracker.committable() == {}
+
+
 def test_an_acknowledgement_of_less_than_was_acknowledged_is_no_news(tracker: OffsetTracker) -> None:
     five, _ = deliver(tracker, 5, 6)
     early = tracker.committable()
