@@ -79,12 +79,19 @@ class PostgresOutages:
 
     async def connections_exhausted(self) -> None:
         """Somebody else has taken every connection that the server has."""
+        ours: list[asyncpg.Connection] = []
         async with AsyncExitStack() as taken:
-            while await self._take_connections(taken):
+            while await self._take_connections(taken, ours):
                 pass
             before = self._work.failures(OUT_OF_CONNECTIONS)
             await self._work.send_orders()
-            await self._work.until(lambda: self._work.failures(OUT_OF_CONNECTIONS) > before, "a worker gets none")
+
+            async def worker_gets_none() -> bool:
+                # A worker whose connection was ended may have been the first to take its place.
+                await self._take_connections(taken, ours)
+                return self._work.failures(OUT_OF_CONNECTIONS) > before
+
+            await self._work.until(worker_gets_none, "a worker gets none")
         await self._over("postgres out of connections")
 
     async def failed_over(self) -> None:
@@ -123,9 +130,11 @@ class PostgresOutages:
             await asyncio.sleep(OUTAGE_SECONDS)
         await self._over("postgres table locked")
 
-    async def _take_connections(self, taken: AsyncExitStack) -> bool:
-        """Takes more connections, at first those of the workers; False once there is none left."""
+    async def _take_connections(self, taken: AsyncExitStack, ours: list[asyncpg.Connection]) -> bool:
+        """Ends the workers' connections, and takes as many as it gets; False where there were none."""
         settings = self._work.system.settings
+        if ours:
+            await ours[0].execute(TERMINATE)
         attempts = [
             asyncpg.connect(
                 host=settings["DB_HOST"],
@@ -141,9 +150,8 @@ class PostgresOutages:
         connections = [one for one in made if isinstance(one, asyncpg.Connection)]
         for connection in connections:
             taken.push_async_callback(connection.close)
-        if connections:
-            await connections[0].execute(TERMINATE)
-        return len(connections) == CONNECTIONS_TAKEN_AT_ONCE
+        ours += connections
+        return bool(connections)
 
     async def _missed(self, before: int) -> None:
         await self._work.send_orders()
