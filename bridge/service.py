@@ -181,7 +181,7 @@ class Bridge:
     async def _bridge(self, consumer: Any, producer: Any) -> None:
         """Keeps the parts running until stopped. Whatever ends them, the settled records are committed."""
         parts = self._parts = self._make_parts(consumer, producer)
-        _spare_the_collector()
+        spare_the_collector()
         try:
             async with asyncio.TaskGroup() as tasks:
                 listener = Rebalancer(
@@ -318,7 +318,7 @@ _COLLECTOR_THRESHOLD = 10_000
 and is freed without the collector; by then most are (1 of the 9 us that the engine adds, measured on 2026-11-23)."""
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Takes all objects that are loaded by now out of the garbage collector's rounds, and makes its rounds rarer.
 
     The records that wait in lanes keep it busy, and each of its full rounds would walk some 300,000 objects of modules
