@@ -62,7 +62,7 @@ class KafkaPastRecords:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
             consumer = await self._connect()
             key = TopicPartition(*partition)
-            position = self._stand_at(consumer, key, offsets[0])
+            self._stand_at(consumer, key, offsets[0])
             bound_next_poll(_READ_BYTES_MAX)
             try:
                 batches = await consumer.getmany(key, timeout_ms=_READ_MS, max_records=_READ_RECORDS_MAX)
@@ -75,7 +75,9 @@ class KafkaPastRecords:
                 raise
         batch = batches.get(key, ())
         if not batch:
-            return Found((), position)
+            # The client goes past the markers of transactions, and past what a compaction took, without a word.
+            self._positions[key] = await consumer.position(key)
+            return Found((), looked_below=self._positions[key])
         self._positions[key] = batch[-1].offset + 1
         wanted = set(offsets)
         return Found(
@@ -103,8 +105,8 @@ class KafkaPastRecords:
             self._consumer = consumer
         return self._consumer
 
-    def _stand_at(self, consumer: Any, key: TopicPartition, offset: int) -> int:
-        """Has the next read begin at an offset, or not far before it; returns where."""
+    def _stand_at(self, consumer: Any, key: TopicPartition, offset: int) -> None:
+        """Has the next read begin at an offset, or not far before it."""
         position = self._positions.pop(key, None)
         if position is None:
             kept = list(self._positions.items())[1 - _PARTITIONS_MAX :]
@@ -117,7 +119,6 @@ class KafkaPastRecords:
             consumer.seek(key, offset)
             position = offset
         self._positions[key] = position
-        return position
 
     async def _explain(self, consumer: Any, key: TopicPartition, offset: int) -> None:
         """Says which side of the partition an offset is on that it does not have.

@@ -1,11 +1,11 @@
 """Reading records once more: the same of a log in memory and of Kafka."""
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
@@ -17,9 +17,10 @@ from bridge.kafka import past_records
 from bridge.kafka.past_records import KafkaPastRecords
 from bridge.record import Record
 from stack.endpoints import Endpoints
-from tests.helpers.messages.kafka_io import Outgoing, delete_topics, produce
+from tests.helpers.messages.kafka_io import Outgoing, delete_topics, produce, read_partition
 from tests.helpers.past_log import InMemoryPastRecords
 from tests.helpers.system.bridge_room import create_topics
+from tests.helpers.system.waiting import assert_eventually
 
 PARTITIONS = 3
 
@@ -58,6 +59,7 @@ class LogInMemory:
     async def leave_a_hole(self, partition: int, value: str) -> None:
         await self.append(partition, [value])
         self._ends[partition] += 1
+        self.records.holes_until[Partition("t", partition)] = self._ends[partition]
 
     async def delete_below(self, partition: int, offset: int) -> None:
         self.records.delete_below(Partition("t", partition), offset)
@@ -80,6 +82,18 @@ class LogInKafka:
                 await producer.send_and_wait(self.topic, value.encode(), partition=partition)
         finally:
             await producer.stop()
+        # The marker is written a moment after the transaction counts as committed.
+        await assert_eventually(self._ends_with_a_marker(partition), 30)
+
+    def _ends_with_a_marker(self, partition: int) -> Callable[[], Awaitable[bool]]:
+        async def ends() -> bool:
+            records = await read_partition(self.servers, self.topic, partition)
+            async with AIOKafkaConsumer(bootstrap_servers=self.servers) as consumer:
+                key = TopicPartition(self.topic, partition)
+                end: int = (await consumer.end_offsets([key]))[key]
+                return end == records[-1].offset + 2
+
+        return ends
 
     async def delete_below(self, partition: int, offset: int) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
@@ -199,3 +213,9 @@ async def test_a_kafka_that_is_away_is_an_outage_within_bounds() -> None:
         await source.read(Partition("t", 0), [0])
     assert classify_kafka_error(caught.value) is Decision.TRANSIENT
     await source.close()
+
+
+async def test_an_offset_without_a_record_behind_it_is_looked_at_and_gone(log: Log) -> None:
+    await log.append(0, ["a"])
+    await log.leave_a_hole(0, "b")
+    assert await read_all(log, 0, [1, 2]) == ({1: "b"}, [2])

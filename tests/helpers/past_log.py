@@ -17,6 +17,8 @@ class InMemoryPastRecords(PastRecords):
         self.records_max = records_max
         self.logs: defaultdict[Partition, dict[int, Record]] = defaultdict(dict)
         self.beginnings: defaultdict[Partition, int] = defaultdict(int)
+        self.holes_until: defaultdict[Partition, int] = defaultdict(int)
+        """Where logs end that end with offsets without a record."""
         self.failures: list[Exception] = []
         """What the next reads raise."""
         self.opened = asyncio.Event()
@@ -52,8 +54,11 @@ class InMemoryPastRecords(PastRecords):
         log, first = self.logs[partition], offsets[0]
         if first < self.beginnings[partition]:
             raise OffsetsGoneError(self.beginnings[partition])
-        if first > next(reversed(log), -1):
+        last = next(reversed(log), -1)
+        if first >= max(last + 1, self.holes_until[partition]):
             raise UnexpectedDeliveryError("the log ends before it: was the topic deleted and made anew?")
+        if first > last:
+            return Found((), looked_below=self.holes_until[partition])
         begin = first if first in log else min(offset for offset in log if offset > first)
         looked_at = list(
             islice((offset for offset in range(begin, next(reversed(log)) + 1) if offset in log), self.records_max)

@@ -2,14 +2,7 @@
 
 import pytest
 
-from bridge.engine.offsets import (
-    Committable,
-    Inherited,
-    OffsetTracker,
-    Partition,
-    Ticket,
-    UnexpectedDeliveryError,
-)
+from bridge.engine.offsets import Committable, Inherited, OffsetTracker, Partition, Ticket, UnexpectedDeliveryError
 from bridge.engine.settled_beyond import SettledBeyond, decode
 from bridge.record import Record
 
