@@ -4,7 +4,8 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 _INSTALL_SECONDS = 600
@@ -33,8 +34,7 @@ def ensure_installed(
     found = find()
     if found is not None:
         return found
-    with (Path(os.environ.get("ORDERS_CACHE_DIR", "/tmp")) / "apt.lock").open("w") as held:  # noqa: S108 - a lock, empty
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with turn_at_apt():
         if (found := find()) is None:
             say(f"installing {' and '.join(packages)} for the tests (once; up to a minute)")
             _install(packages, instead)
@@ -42,6 +42,14 @@ def ensure_installed(
     if found is None:
         raise NotInstalledError(f"apt-get installed {' and '.join(packages)}, and what was wanted is not on the PATH")
     return found
+
+
+@contextmanager
+def turn_at_apt() -> Iterator[None]:
+    """Around what calls apt-get: two at once refuse each other, so that one process waits here for the other."""
+    with (Path(os.environ.get("ORDERS_CACHE_DIR", "/tmp")) / "apt.lock").open("w") as held:  # noqa: S108 - a lock, empty
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def _install(packages: Sequence[str], instead: str) -> None:

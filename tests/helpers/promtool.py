@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from stack.paths import cache_dir
-from tests.helpers.debian import NotInstalledError
+from tests.helpers.debian import NotInstalledError, turn_at_apt
 
 _SECONDS = 300
 
@@ -22,7 +22,9 @@ def promtool() -> Path:
         return Path(found)
     kept = cache_dir() / "tools" / "promtool"
     if not kept.exists():
-        _unpack(kept)
+        with turn_at_apt():
+            if not kept.exists():
+                _unpack(kept)
     return kept
 
 
