@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +20,10 @@ from orders.processes.exit_status import ExitStatus
 from schemas.event_types import EventType
 from schemas.outbound import OUTBOUND_EVENT
 from schemas.states import InboundOutcome, OrderState, ReasonCode
-from stack.endpoints import Endpoints
 from tests.helpers.messages.journal_entries import NOON, batch, ended, late, reached
-from tests.helpers.servers.databases import migrated_engine
 from tests.helpers.system.command_line import run_in_process
 
 DAYS_AGO = "UPDATE orders SET updated_at = now() - interval '100 days' WHERE id = ANY(:ids)"
-
-
-@pytest.fixture
-async def engine(endpoints: Endpoints) -> AsyncIterator[AsyncEngine]:
-    async with migrated_engine(endpoints) as one:
-        yield one
-
-
-@pytest.fixture
-async def store(engine: AsyncEngine) -> AsyncIterator[PostgresOrderStore]:
-    one = PostgresOrderStore(engine)
-    yield one
-    await one.close()
-
-
-@pytest.fixture
-def settings(endpoints: Endpoints, engine: AsyncEngine) -> dict[str, str]:
-    return {**endpoints.as_environment(), "DB_NAME": engine.url.database or ""}
 
 
 async def make_old(engine: AsyncEngine, *order_ids: str) -> None:

@@ -3,7 +3,6 @@
 import gzip
 import json
 import secrets
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,32 +20,12 @@ from schemas.event_types import EventType
 from schemas.order import Address, Adjustment, OrderDetails
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderAddressChanged, OrderStateChanged
 from schemas.states import InboundOutcome, OrderState
-from stack.endpoints import Endpoints
 from tests.helpers.messages.journal_entries import NOON
-from tests.helpers.servers.databases import migrated_engine
 from tests.helpers.system.command_line import run_in_process
 
 CUSTOMER = "Zoë O'Brien"
 SECRETS = (CUSTOMER, "Zoë", "17 Hidden Lane", "Atlantis", "ring twice", "for my wife", "TRACK-77", "ab" * 32)
 """What is about her: in the row, in the events, in the messages' digests."""
-
-
-@pytest.fixture
-async def engine(endpoints: Endpoints) -> AsyncIterator[AsyncEngine]:
-    async with migrated_engine(endpoints) as one:
-        yield one
-
-
-@pytest.fixture
-async def store(engine: AsyncEngine) -> AsyncIterator[PostgresOrderStore]:
-    one = PostgresOrderStore(engine)
-    yield one
-    await one.close()
-
-
-@pytest.fixture
-def settings(endpoints: Endpoints, engine: AsyncEngine) -> dict[str, str]:
-    return {**endpoints.as_environment(), "DB_NAME": engine.url.database or ""}
 
 
 async def an_order(store: PostgresOrderStore, *, state: OrderState = OrderState.COMPLETED) -> str:

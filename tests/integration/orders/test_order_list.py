@@ -46,11 +46,6 @@ async def engine(endpoints: Endpoints) -> AsyncIterator[AsyncEngine]:
         yield one_engine
 
 
-@pytest.fixture
-def settings(endpoints: Endpoints, engine: AsyncEngine) -> dict[str, str]:
-    return {**endpoints.as_environment(), "DB_NAME": engine.url.database or ""}
-
-
 async def listed(settings: dict[str, str], *arguments: str) -> CompletedProcess[str]:
     return await run_in_process(["list", *arguments], settings)
 
