@@ -25,7 +25,9 @@ from orders.web.problems import Problem
 KEPT_MAX: Final = 100
 """So many replays are remembered, the newest."""
 RUNNING_MAX: Final = 2
-"""Each holds up to 32 MB and a producer."""
+"""So many run side by side, the others wait their turn: each holds up to 32 MB and a producer."""
+WAITING_MAX: Final = 50
+"""So many may wait; what is asked for beyond them is refused."""
 
 _log = structlog.get_logger("orders.api")
 
@@ -33,6 +35,8 @@ _log = structlog.get_logger("orders.api")
 class ReplayState(StrEnum):
     """How far a replay is."""
 
+    WAITING = "waiting"
+    """For its turn."""
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -59,7 +63,7 @@ class Replay:
     by: str
     """Who asked for it."""
     began_at: datetime
-    state: ReplayState = ReplayState.RUNNING
+    state: ReplayState = ReplayState.WAITING
     done: int = 0
     total: int | None = None
     """None until it is known."""
@@ -68,6 +72,11 @@ class Replay:
     """Why it failed, and how far it came."""
     ended_at: datetime | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is sent: it is done, or it failed."""
+        return self.ended.is_set()
 
 
 class ReplayDesk:
@@ -78,6 +87,7 @@ class ReplayDesk:
         self._replays: dict[str, Replay] = {}
         self._by_key: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(RUNNING_MAX)
 
     def begin(self, request: ReplayRequest, *, by: str, key: str) -> Replay:
         """Begins a replay, or finds the one that was begun under the same key.
@@ -88,15 +98,15 @@ class ReplayDesk:
             key: names the request: given twice, it is done once.
 
         Raises:
-            Problem: too many run already, or the key was used for another request.
+            Problem: too many wait already, or the key was used for another request.
         """
         known = self._replays.get(self._by_key.get(key, ""))
         if known is not None:
             if known.request != request:
                 raise Problem("idempotency_key_reused", "a replay of other dead letters was asked for with this key")
             return known
-        if len(self._tasks) >= RUNNING_MAX:
-            raise Problem("overloaded", f"{RUNNING_MAX} replays are running")
+        if len(self._tasks) >= RUNNING_MAX + WAITING_MAX:
+            raise Problem("overloaded", f"{RUNNING_MAX} replays are running and {WAITING_MAX} wait for their turn")
         begun = Replay(str(uuid4()), request, by, datetime.now(UTC))
         self._remember(begun, key)
         task = asyncio.create_task(self._run(begun), name=f"replay {begun.id}")
@@ -122,7 +132,7 @@ class ReplayDesk:
         self._replays[begun.id] = begun
         self._by_key[key] = begun.id
         while len(self._replays) > KEPT_MAX:
-            oldest = next((one.id for one in self._replays.values() if one.state is not ReplayState.RUNNING), None)
+            oldest = next((one.id for one in self._replays.values() if one.is_over), None)
             if oldest is None:
                 return
             del self._replays[oldest]
@@ -134,14 +144,19 @@ class ReplayDesk:
 
         request = begun.request
         try:
-            outcome = await replay(
-                self._clients,
-                request.which,
-                replays_max=request.replays_max,
-                limit=request.limit,
-                dry_run=request.dry_run,
-                progress=progress,
-            )
+            async with self._turns:
+                begun.state = ReplayState.RUNNING
+                outcome = await replay(
+                    self._clients,
+                    request.which,
+                    replays_max=request.replays_max,
+                    limit=request.limit,
+                    dry_run=request.dry_run,
+                    progress=progress,
+                )
+        except asyncio.CancelledError:
+            begun.state, begun.failure = ReplayState.FAILED, "the process that ran it ended; it may be repeated"
+            raise
         except OrdersError as error:
             begun.state, begun.failure = ReplayState.FAILED, as_typed(str(error))
         except Exception:  # noqa: BLE001 - the task's edge: nobody else would hear of it

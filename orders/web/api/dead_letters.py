@@ -213,7 +213,7 @@ class ReplayList(Answer):
     response_model=ReplayAnswer,
     responses={
         200: {"description": "It has ended", "model": ReplayAnswer},
-        202: {"description": "It runs: see Location"},
+        202: {"description": "It runs, or waits for its turn: see Location"},
         **problems(
             *ALWAYS,
             "cross_site_request",
@@ -268,11 +268,10 @@ async def _ended(begun: Replay, wait: timedelta) -> None:
 
 
 def _answer(replay: Replay, headers: dict[str, str]) -> Response:
-    running = replay.state is ReplayState.RUNNING
-    if running:
+    if not replay.is_over:
         headers["Retry-After"] = str(_LOOK_AGAIN_SECONDS)
     body = orjson.dumps(ReplayAnswer.of(replay).model_dump(mode="json"))
-    return Response(body, 202 if running else 200, headers, "application/json")
+    return Response(body, 200 if replay.is_over else 202, headers, "application/json")
 
 
 @router.get("/replays", summary="Replays of late", operation_id="listReplays", responses=problems(*ALWAYS))
@@ -288,7 +287,7 @@ async def replays(web: Web) -> ReplayList:
     response_model=ReplayAnswer,
     responses={
         200: {"description": "It has ended"},
-        202: {"description": "It runs: ask again after Retry-After", "model": ReplayAnswer},
+        202: {"description": "It runs, or waits for its turn: ask again after Retry-After", "model": ReplayAnswer},
         **problems(*ALWAYS, "replay_not_found"),
     },
 )

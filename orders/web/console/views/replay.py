@@ -40,15 +40,14 @@ def replay_page(replay: Replay, records: tuple[PlanRow, ...], *, is_settled: boo
         records: what came of each.
         is_settled: whether that is known of all of them.
     """
-    is_over = replay.state is not ReplayState.RUNNING
     ended_long_ago = replay.ended_at is not None and datetime.now(UTC) - replay.ended_at > LOOKED_FOR
     return ReplayPage(
         id=replay.id,
         by=replay.by,
         at=replay.began_at,
         words=_words(replay),
-        is_over=is_over,
-        is_settled=is_over and (is_settled or ended_long_ago or replay.state is ReplayState.FAILED),
+        is_over=replay.is_over,
+        is_settled=replay.is_over and (is_settled or ended_long_ago or replay.state is ReplayState.FAILED),
         done=replay.done,
         total=replay.total or 0,
         error=replay.failure,
@@ -60,6 +59,8 @@ def replay_page(replay: Replay, records: tuple[PlanRow, ...], *, is_settled: boo
 def _words(replay: Replay) -> str:
     if replay.state is ReplayState.FAILED:
         return f"The replay stopped after {counted(replay.done, 'record')}."
+    if replay.state is ReplayState.WAITING:
+        return "Waiting until others are done …"
     if replay.state is ReplayState.RUNNING:
         return f"{replay.done} of {counted(replay.total, 'record')} sent …" if replay.total else "Being prepared …"
     return f"{counted(replay.done, 'record')} sent again."

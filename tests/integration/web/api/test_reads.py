@@ -1,5 +1,6 @@
 """Lists, explanations and dead letters over HTTP, on real servers."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -134,6 +135,18 @@ async def test_a_dead_letter_is_found_read_and_replayed_and_comes_to_the_same_en
 
     await assert_eventually(came_back, 60, lambda: api.system.log_tails)
     assert replay["id"] in [one["id"] for one in (await api.http.get("/dead-letters/replays")).json()["replays"]]
+
+
+async def test_replays_asked_for_at_once_wait_their_turn(api: ApiRoom, bad: tuple[str, dict[str, Any]]) -> None:
+    asked = [api.http.post("/dead-letters/replays", json={"order_id": bad[0]}) for _ in range(20)]
+    begun = await asyncio.gather(*asked)
+    assert {one.status_code for one in begun} <= {200, 202}, [one.text for one in begun]
+
+    async def all_are_done() -> bool:
+        looked = [await api.http.get(one.headers["location"]) for one in begun]
+        return [one.json()["state"] for one in looked] == ["done"] * 20
+
+    await assert_eventually(all_are_done, 120, lambda: api.system.log_tails)
 
 
 @pytest.mark.parametrize(
