@@ -14,7 +14,14 @@ def safe_text(text: str) -> str:
 
     That is what could move the cursor, colour the terminal, reorder the line (bidirectional controls), or hide.
     """
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def safe_lines(text: str) -> str:
+    """The same for text of several lines, such as a traceback: its line ends stay."""
+    return text if text.isprintable() else "\n".join(safe_text(line) for line in text.split("\n"))
 
 
 def safe_bytes(raw: bytes | None, *, chars_max: int) -> str:

@@ -11,6 +11,7 @@ from orders.errors import OrdersError, UsageError, WrongSettingsError
 from orders.hints import as_typed
 from orders.local.endpoints import has_local_servers
 from orders.processes.exit_status import ExitStatus, exit_status_of
+from orders.safe_text import safe_text
 
 
 class _Command(NamedTuple):
@@ -109,8 +110,8 @@ def _help_as_typed(command: Any) -> None:
 
 def end_with(error: OrdersError) -> NoReturn:
     """Says what went wrong, a line for each sentence, and ends the command with the status of the error's kind."""
-    for sentence in as_typed(str(error)).splitlines():
-        sys.stderr.write(f"error: {sentence}\n")
+    for sentence in as_typed(str(error)).split("\n"):
+        sys.stderr.write(f"error: {safe_text(sentence)}\n")
     raise typer.Exit(int(exit_status_of(error)))
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.safe_markup import safe_markup
 from orders.cli.times import parse_time
 from orders.errors import UsageError
 from orders.local.endpoints import server_settings
@@ -73,6 +73,6 @@ def _report(done: Archived, folder: Path, *, dry_run: bool) -> None:
     if done.changed:
         notes.print(f"{done.changed} orders stay until the next time: somebody wrote to them meanwhile")
     for order_id in done.unpublished[:_SHOWN_MAX]:
-        notes.print(f"[yellow]stays:[/yellow] {escape(order_id)}: Kafka is not known to have all its events")
+        notes.print(f"[yellow]stays:[/yellow] {safe_markup(order_id)}: Kafka is not known to have all its events")
     if len(done.unpublished) > _SHOWN_MAX:
         notes.print(f"[yellow]stay:[/yellow] {len(done.unpublished) - _SHOWN_MAX} more; --json lists all")

@@ -12,10 +12,12 @@ import structlog
 import typer
 from rich.console import Console
 
+from orders.cli.rendering.safe_markup import SafeConsole
 from orders.clients.opened import Clients, open_clients
 from orders.hints import as_typed
 from orders.processes.exit_status import ExitStatus
 from orders.processes.running import run_until_stopped
+from orders.safe_text import safe_text
 from orders.settings import Settings
 from orders.settings.model import STOP_TIMEOUT_SECONDS
 from orders.telemetry.logs import configure_logging
@@ -50,7 +52,7 @@ def run_on_servers(settings: Settings, operation: Callable[[Clients], Awaitable[
 
 
 def _note(sentence: str) -> None:
-    sys.stderr.write(f"note: {as_typed(sentence)}\n")
+    sys.stderr.write(f"note: {safe_text(as_typed(sentence))}\n")
 
 
 def silence_logging() -> None:
@@ -67,8 +69,11 @@ def run_process(name: str, settings: Settings, body: Callable[[asyncio.Event], A
 
 
 def print_json(value: Any) -> None:
-    """Prints one JSON document on one line: every line of our JSON output is a document."""
-    sys.stdout.write(json.dumps(value, default=str) + "\n")
+    """Prints one JSON document on one line: every line of our JSON output is a document.
+
+    All that is not printable ASCII is written as JSON's own escapes, so that no terminal obeys it.
+    """
+    sys.stdout.write(json.dumps(value, default=str).replace("\x7f", "\\u007f") + "\n")
     sys.stdout.flush()
 
 
@@ -76,4 +81,4 @@ def console(*, stderr: bool = False) -> Console:
     """Where a person reads: coloured on a terminal only; where it is none, wide, so that nothing is cut to fit."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDTH_WITHOUT_TERMINAL
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=width)
+    return SafeConsole(stderr=stderr, highlight=False, emoji=False, soft_wrap=True, width=width)

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.dead_letters import SUMMARY_HEADER, letter_lines, summary_line
+from orders.cli.rendering.safe_markup import safe_markup
 from orders.cli.times import parse_time
 from orders.clients.opened import Clients
 from orders.errors import OrdersError, UsageError
@@ -29,7 +30,6 @@ from orders.operations.dead_letters.replay_plan import REPLAYS_MAX_DEFAULT
 from orders.operations.dead_letters.replaying import ReplayOutcome, replay
 from orders.operations.dead_letters.selection import Place, Selection, parse_place
 from orders.processes.exit_status import ExitStatus
-from orders.safe_text import safe_text
 
 app = command_app(
     no_args_is_help=True,
@@ -129,7 +129,7 @@ def list_(
         out.print(_totals(listing))
     for code in sorted(selection.reasons - set(listing.codes)):
         there = f"those that are there have: {_counts(listing.codes)}" if listing.codes else "there are no dead letters"
-        notes.print(f"no dead letter has the reason {escape(safe_text(code))}; {there}")
+        notes.print(f"no dead letter has the reason {safe_markup(code)}; {there}")
 
 
 def _totals(listing: Listing) -> str:
@@ -138,7 +138,7 @@ def _totals(listing: Listing) -> str:
 
 
 def _counts(codes: Counter[str]) -> str:
-    return ", ".join(f"{escape(safe_text(code))} {count}" for code, count in codes.most_common())
+    return ", ".join(f"{safe_markup(code)} {count}" for code, count in codes.most_common())
 
 
 # show ---------------------------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def _report_replay(outcome: ReplayOutcome, *, dry_run: bool, as_json: bool) -> N
     selected = len(outcome.planned)
     if dry_run:
         for planned in outcome.planned[:_LINES_MAX]:
-            out.print(f"{planned.place} → {escape(f'{planned.topic}:{planned.partition}')}")
+            out.print(f"{planned.place} → {safe_markup(f'{planned.topic}:{planned.partition}')}")
         if selected > _LINES_MAX:
             out.print(f"and {selected - _LINES_MAX} more; --json lists all")
         out.print(f"{selected} would be replayed; nothing was done")
@@ -251,7 +251,7 @@ def _report_replay(outcome: ReplayOutcome, *, dry_run: bool, as_json: bool) -> N
     if outcome.duplicates:
         out.print(f"{outcome.duplicates} left out: the same record is there more than once")
     for refused in outcome.refused[:_LINES_MAX]:
-        out.print(f"[yellow]not replayed:[/yellow] {refused.at} {escape(refused.why)}")
+        out.print(f"[yellow]not replayed:[/yellow] {refused.at} {safe_markup(refused.why)}")
     if outcome.refused_count > _LINES_MAX:
         out.print(f"[yellow]not replayed:[/yellow] {outcome.refused_count - _LINES_MAX} more; --json lists all")
 

@@ -7,12 +7,12 @@ import typer
 from rich.markup import escape
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.safe_markup import safe_markup
 from orders.errors import OrdersError
 from orders.hints import as_typed
 from orders.local.endpoints import server_settings
 from orders.operations.archive.forgetting import Forgotten, forget, forgotten_json
 from orders.processes.exit_status import ExitStatus
-from orders.safe_text import safe_text
 
 app = command_app()
 
@@ -71,7 +71,7 @@ def _report(done: Forgotten, *, dry_run: bool) -> None:
             "archive"
         )
     for one in done.staying:
-        out.print(f"[yellow]stays:[/yellow] {escape(safe_text(one.order_id))} ({one.state}): {as_typed(one.why)}")
+        out.print(f"[yellow]stays:[/yellow] {safe_markup(one.order_id)} ({one.state}): {as_typed(one.why)}")
     if done.orders or done.staying or done.archived:
         out.print("Not reached:")
         for sentence in done.not_reached:

@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.safe_markup import safe_markup
 from orders.cli.times import age_text, parse_time
 from orders.local.endpoints import server_settings
 from orders.operations.listing import ListedOrder, list_orders, order_json, recorded_state
-from orders.safe_text import safe_text
 
 app = command_app()
 
@@ -84,5 +83,5 @@ def _table(found: Sequence[ListedOrder]) -> Table:
             order.reason or "",
             listed.waits_for or "",
         )
-        table.add_row(*(escape(safe_text(cell)) for cell in cells[: len(columns)]))
+        table.add_row(*(safe_markup(cell) for cell in cells[: len(columns)]))
     return table

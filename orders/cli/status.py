@@ -2,10 +2,10 @@
 
 from urllib.parse import quote
 
-from rich.markup import escape
 from rich.table import Table
 
 from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.safe_markup import safe_markup
 from orders.local.endpoints import server_settings
 from orders.operations.view import OrderView, view_order
 from orders.settings import Settings
@@ -62,7 +62,7 @@ def _print(view: OrderView, settings: Settings) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():
         if value is not None:
-            table.add_row(f"[dim]{name}[/dim]", escape(str(value)))
+            table.add_row(f"[dim]{name}[/dim]", safe_markup(value))
     console().print(table)
 
 

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from rich.markup import escape
 
+from orders.safe_text import safe_lines, safe_text
+
 _HIDDEN_LOGGERS: Final = ("aiokafka", "temporalio", "alembic")
 """Of these a person sees warnings only; the log files have all."""
 _HIDDEN_FIELDS: Final = ("event", "level", "logger", "timestamp", "exception")
@@ -15,20 +17,22 @@ def readable_line(text: str) -> str | None:
     """The line in rich's markup; None where a person need not see it.
 
     Args:
-        text: a line of a process's output: JSON of ours, or anything else, which is shown as it is.
+        text: a line of a process's output: JSON of ours, or anything else, which is shown as it is. What a terminal
+            would obey is written as escapes.
     """
     try:
         fields: dict[str, Any] = json.loads(text)
         level, event = str(fields["level"]), str(fields["event"])
     except (ValueError, KeyError, TypeError):
-        return escape(text) if text.strip() else None
+        return escape(safe_text(text)) if text.strip() else None
     if level in ("debug", "info") and str(fields.get("logger", "")).startswith(_HIDDEN_LOGGERS):
         return None
-    clock = str(fields.get("timestamp", ""))[11:19]
+    clock = escape(safe_text(str(fields.get("timestamp", ""))[11:19]))
     rest = " ".join(
         f"{name}={value}" for name, value in fields.items() if name not in _HIDDEN_FIELDS and value is not None
     )
     colour = _COLOURS.get(level)
-    shown = f"[{colour}]{escape(event)}[/{colour}]" if colour else escape(event)
-    trace = f"\n{escape(str(fields['exception']))}" if "exception" in fields else ""
-    return f"[dim]{clock}[/dim] {shown} [dim]{escape(rest)}[/dim]{trace}"
+    named = escape(safe_text(event))
+    shown = f"[{colour}]{named}[/{colour}]" if colour else named
+    trace = f"\n{escape(safe_lines(str(fields['exception'])))}" if "exception" in fields else ""
+    return f"[dim]{clock}[/dim] {shown} [dim]{escape(safe_text(rest))}[/dim]{trace}"

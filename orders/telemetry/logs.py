@@ -3,6 +3,7 @@
 Lines are for a person on a terminal and JSON for a collector. Standard output stays free for what a program reads.
 """
 
+import io
 import logging
 import sys
 import time
@@ -10,7 +11,9 @@ from collections.abc import Callable
 from typing import Final, Literal, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
+
+from orders.safe_text import safe_lines, safe_text
 
 _QUIET_LOGGERS: Final = {
     # aiokafka's DEBUG prints SASL passwords and produced payloads (seen in 0.14): never below INFO.
@@ -134,9 +137,20 @@ def configure_logging(
 def _renderers(*, console: bool, colors: bool) -> list[Processor]:
     if console:
         # Plain tracebacks: the rich ones show local variables, which may hold a customer's data.
-        plain = structlog.dev.plain_traceback
-        return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain, pad_event_to=32)]
+        to_text = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_traceback, pad_event_to=32)
+        return [_without_controls, to_text]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=False)]
+
+
+def _without_controls(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
+    """Writes what a terminal would obey as escapes, line ends too: one event is one line."""
+    return {safe_text(name): safe_text(value) if isinstance(value, str) else value for name, value in fields.items()}
+
+
+def _traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    stream.write(safe_lines(written.getvalue()))
 
 
 def _number(level: str) -> int:

@@ -2,9 +2,7 @@
 
 from typing import Any, Final
 
-from rich.markup import escape
-
-from orders.safe_text import safe_text
+from orders.cli.rendering.safe_markup import safe_markup
 from schemas.outbound import OutboundType
 from schemas.states import OrderState
 
@@ -25,18 +23,18 @@ def event_line(event_type: str, body: dict[str, Any]) -> str:
     Raises:
         KeyError, TypeError, AttributeError: it is no event of ours.
     """
-    clock = str(body["occurred_at"])[11:23]
-    what = _what(event_type, body)
-    return f"[dim]{escape(clock)}[/dim]  {escape(body['order_id']):<28} {body['sequence']:>3}  {what}{_why(body)}"
+    clock, order_id = safe_markup(str(body["occurred_at"])[11:23]), safe_markup(body["order_id"])
+    what = f"{_what(event_type, body)}{_why(body)}"
+    return f"[dim]{clock}[/dim]  {order_id:<28} {safe_markup(body['sequence']):>3}  {what}"
 
 
 def _what(event_type: str, body: dict[str, Any]) -> str:
     if event_type == OutboundType.ADDRESS_CHANGED:
         parts = [str(part) for part in body["address"].values() if part]
-        return f"[cyan]address changed[/cyan] to {escape(', '.join(parts))}"
+        return f"[cyan]address changed[/cyan] to {safe_markup(', '.join(parts))}"
     if event_type == OutboundType.EVENT_REJECTED:
-        return f"[magenta]{escape(body['cause']['type'])} refused[/magenta]"
-    state = escape(body["state"])
+        return f"[magenta]{safe_markup(body['cause']['type'])} refused[/magenta]"
+    state = safe_markup(body["state"])
     colour = _COLOURS.get(state, "bold")
     return f"[{colour}]{state}[/{colour}]"
 
@@ -44,7 +42,7 @@ def _what(event_type: str, body: dict[str, Any]) -> str:
 def _why(body: dict[str, Any]) -> str:
     """The reason, else the inbound event that led to it; and who decided."""
     cause = body.get("cause") or {}
-    by = f" by {escape(safe_text(cause['by']))}" if cause.get("by") else ""
+    by = f" by {safe_markup(cause['by'])}" if cause.get("by") else ""
     if body.get("reason"):
-        return f" [dim]({escape(body['reason'])}{by})[/dim]"
-    return f" [dim]← {escape(cause['type'])}{by}[/dim]" if cause else ""
+        return f" [dim]({safe_markup(body['reason'])}{by})[/dim]"
+    return f" [dim]← {safe_markup(cause['type'])}{by}[/dim]" if cause else ""

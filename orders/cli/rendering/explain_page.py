@@ -4,27 +4,25 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 
-from rich.markup import escape
-
 from orders.cli.rendering.dead_letters import summary_line
 from orders.cli.rendering.event_lines import event_line
+from orders.cli.rendering.safe_markup import safe_markup
 from orders.hints import as_typed
 from orders.operations.dead_letters.documents import time_text
 from orders.operations.explain.database_side import DatabaseSide
 from orders.operations.explain.gathering import Explanation
 from orders.operations.explain.kafka_side import FOUND_MAX, KafkaSide
 from orders.operations.explain.temporal_side import TemporalSide
-from orders.safe_text import safe_text
 
 
 def page(known: Explanation) -> Iterator[str]:
     """Lines in rich's markup."""
-    yield f"[bold]order {_text(known.order_id)}[/bold]  {_where(known)}"
+    yield f"[bold]order {safe_markup(known.order_id)}[/bold]  {_where(known)}"
     for problem in known.unreachable:
-        yield f"[red]missing:[/red] {_text(as_typed(problem))}"
+        yield f"[red]missing:[/red] {safe_markup(as_typed(problem))}"
     waits = known.waits_for
     for sentence in waits:
-        yield f"[yellow]waits for[/yellow] {_text(as_typed(sentence))}"
+        yield f"[yellow]waits for[/yellow] {safe_markup(as_typed(sentence))}"
     if not waits and not known.unreachable:
         yield "[dim]waits for nothing[/dim]"
     if known.kafka is not None:
@@ -40,9 +38,9 @@ def _where(known: Explanation) -> str:
     status = known.temporal.status if known.temporal else None
     row = known.database.order if known.database else None
     if status is not None:
-        return _text(status.step.value + (f" ({status.reason.value})" if status.reason else ""))
+        return safe_markup(status.step.value + (f" ({status.reason.value})" if status.reason else ""))
     if row is not None:
-        return _text(row.state.value + (f" ({row.reason.value})" if row.reason else ""))
+        return safe_markup(row.state.value + (f" ({row.reason.value})" if row.reason else ""))
     return "no state recorded"
 
 
@@ -51,12 +49,12 @@ def _kafka_lines(known: Explanation, kafka: KafkaSide) -> Iterator[str]:
     for record in kafka.records:
         event_id = f"  event {record.event_id}" if record.event_id else ""
         yield (
-            f"  [dim]{time_text(record.timestamp_ms)}[/dim]  {_text(record.coordinates)}[dim]{_text(event_id)}[/dim]  "
-            f"{_text(known.outcome_of(record))}"
+            f"  [dim]{time_text(record.timestamp_ms)}[/dim]  {safe_markup(record.coordinates)}"
+            f"[dim]{safe_markup(event_id)}[/dim]  {safe_markup(known.outcome_of(record))}"
         )
     for held in kafka.held:
         yield (
-            f"  [dim]{time_text(held.timestamp_ms)}[/dim]  {_text(held.coordinates)}  "
+            f"  [dim]{time_text(held.timestamp_ms)}[/dim]  {safe_markup(held.coordinates)}  "
             "[yellow]behind a producer's open transaction: cannot be read yet[/yellow]"
         )
     yield _heading("Dead letters", len(kafka.letters))
@@ -75,15 +73,16 @@ def _temporal_lines(temporal: TemporalSide) -> Iterator[str]:
     yield _heading("Runs in Temporal", len(temporal.runs))
     for run in temporal.runs:
         span = f"{_moment(run.started_at)} to {_moment(run.closed_at) if run.closed_at else 'now'}"
-        yield f"  [dim]{span}[/dim]  {_text(run.workflow_id)}  {run.type} {run.status}  [dim]{run.run_id}[/dim]"
+        what = safe_markup(f"{run.workflow_id}  {run.type} {run.status}")
+        yield f"  [dim]{span}[/dim]  {what}  [dim]{run.run_id}[/dim]"
     if temporal.runs_cut:
         yield f"  [yellow]cut:[/yellow] only {len(temporal.runs)} runs are shown"
     if temporal.failure:
-        yield f"  [red]failed:[/red] {_text(temporal.failure)}"
+        yield f"  [red]failed:[/red] {safe_markup(temporal.failure)}"
     for one in temporal.pending:
         again = f", next at {_moment(one.next_attempt_at)}" if one.next_attempt_at else ""
         failure = f", last failure: {one.last_failure}" if one.last_failure else ""
-        yield f"  at {_text(one.type)}, attempt {one.attempt}{again}{_text(failure)}"
+        yield f"  at {safe_markup(one.type)}, attempt {one.attempt}{again}{safe_markup(failure)}"
 
 
 def _database_lines(database: DatabaseSide) -> Iterator[str]:
@@ -93,25 +92,26 @@ def _database_lines(database: DatabaseSide) -> Iterator[str]:
         yield "  no order.created of it was accepted"
     else:
         total = f"{order.details.amount} {order.details.currency} (minor units)"
-        yield f"  {order.state.value}, {total}, payment {_text(order.details.payment_id)}"
+        yield f"  {order.state.value}, {total}, payment {safe_markup(order.details.payment_id)}"
         if order.tracking_id:
-            yield f"  tracking {_text(order.tracking_id)}"
+            yield f"  tracking {safe_markup(order.tracking_id)}"
         if order.forgotten_at is not None:
             yield f"  personal data erased on {_moment(order.forgotten_at)}"
     if payment is not None:
         owner = "" if order and payment.order_id == order.order_id else f", of order {payment.order_id}"
         reason = f" ({payment.reason.value})" if payment.reason else ""
-        yield f"  payment {payment.status.value}{reason}: {payment.amount} {payment.currency}{_text(owner)}"
+        yield f"  payment {payment.status.value}{reason}: {payment.amount} {payment.currency}{safe_markup(owner)}"
     yield _heading("Published", len(database.events))
     if order is not None and order.archived_sequence:
-        files = _text(", ".join(order.archived_in))
+        files = safe_markup(", ".join(order.archived_in))
         yield f"  events up to {order.archived_sequence} are in the archive: {files}"
     for event in database.events:
         yield f"  {event_line(event.type, json.loads(event.payload_json))}"
     yield _heading("Events decided", len(database.inbound))
     for one in database.inbound:
         reason = f" ({one.reason.value})" if one.reason else ""
-        yield f"  [dim]{_moment(one.at)}[/dim]  {_text(one.type)}  {_text(one.event_id)}  {one.outcome.value}{reason}"
+        named = safe_markup(f"{one.type}  {one.event_id}")
+        yield f"  [dim]{_moment(one.at)}[/dim]  {named}  {one.outcome.value}{reason}"
     if database.cut:
         yield "  [yellow]cut:[/yellow] there are more than are shown"
 
@@ -123,7 +123,3 @@ def _heading(name: str, count: int | None) -> str:
 
 def _moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _text(text: str) -> str:
-    return escape(safe_text(text))

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from orders.hints import as_typed
-from orders.safe_text import safe_text
+from orders.safe_text import safe_lines, safe_text
 from orders.web.console.rendering import moments, words
 from orders.web.console.rendering.money import money
 from orders.web.console.static_files import static_url
@@ -22,6 +23,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
         # Always, and not by a file's name: whatever stands in a record is text, in every template.
         autoescape=True,
+        finalize=_obeyed_by_nobody,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -45,6 +47,11 @@ def _environment() -> Environment:
         text_chars_max=TEXT_CHARS_MAX,
     )
     return environment
+
+
+def _obeyed_by_nobody(value: object) -> object:
+    """What a template shows, wherever it shows it; text of several lines keeps its line ends."""
+    return safe_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def printable(text: object) -> str:

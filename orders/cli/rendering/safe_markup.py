@@ -1,0 +1,26 @@
+"""What strangers wrote, on a terminal: the one way for it to get there."""
+
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
+from rich.segment import Segment
+
+from orders.safe_text import safe_lines, safe_text
+
+
+def safe_markup(text: object) -> str:
+    """A text as rich's markup shows it: on one line, as it stands, with escapes for what a terminal would obey."""
+    return escape(safe_text(str(text)))
+
+
+class SafeConsole(Console):
+    """A console on which only our own colours and line ends act, whatever a text holds.
+
+    A text that has to stay on one line goes through `safe_markup` before.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of what is printed, each with escapes in the place of what a terminal would obey."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=safe_lines(segment.text))
