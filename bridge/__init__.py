@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bridge.calls import SINGLE_ATTEMPT, Call, Caller, CallOutcome
     from bridge.config import BackOff, BridgeConfig, EngineLimits, FetchLimits, GroupTimings, Kafka
     from bridge.dead_letters.limit import DeadLetterLimitError, DeadLetterLimits
+    from bridge.dead_letters.signature import Signer, SigningKey
     from bridge.engine.offsets import UnexpectedDeliveryError
     from bridge.health import BridgeStatus
     from bridge.kafka.membership import FencedError
@@ -51,6 +52,8 @@ __all__ = [
     "RefusalCode",
     "RefusedError",
     "SettledBefore",
+    "Signer",
+    "SigningKey",
     "Stage",
     "StuckError",
     "UnexpectedDeliveryError",
@@ -63,6 +66,7 @@ _HOMES = {
     "calls": ("SINGLE_ATTEMPT", "Call", "CallOutcome", "Caller"),
     "config": ("BackOff", "BridgeConfig", "EngineLimits", "FetchLimits", "GroupTimings", "Kafka"),
     "dead_letters.limit": ("DeadLetterLimitError", "DeadLetterLimits"),
+    "dead_letters.signature": ("Signer", "SigningKey"),
     "engine.offsets": ("UnexpectedDeliveryError",),
     "health": ("BridgeStatus",),
     "kafka.membership": ("FencedError",),

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from bridge.dead_letters.limit import DeadLetterLimits
+from bridge.dead_letters.signature import SigningKey
 from bridge.failpoints import Failpoints
 
 _DOUBLINGS_MAX = 30
@@ -179,6 +180,8 @@ class BridgeConfig:
     tombstones: Literal["set_aside", "pass_over"] = "set_aside"
     """What becomes of records without a value that the mapping refuses. Neither counts for the limit below."""
     dead_letter_limits: DeadLetterLimits = field(default_factory=DeadLetterLimits)
+    dead_letter_keys: tuple[SigningKey, ...] = ()
+    """By which dead letters are signed: the first signs. Whoever has them can tell the bridge's letters from others."""
     logs_settled: bool = False
     """Whether each settled record has a line in the log. One that was set aside has its line in any case."""
     probe_interval: timedelta = timedelta(seconds=5)

@@ -13,6 +13,7 @@ from temporalio.client import Client
 
 from bridge.calls import Caller
 from bridge.config import BridgeConfig, Kafka
+from bridge.dead_letters.signature import Signer
 from bridge.dead_letters.writer import DeadLetterWriter
 from bridge.engine.attempts import Attempter, CallMaker, Outcome
 from bridge.engine.counts import NOTHING
@@ -237,7 +238,8 @@ class Bridge:
     def _make_parts(self, consumer: Any, producer: Any) -> _Parts:
         config, health, tracker = self._config, self._health, OffsetTracker()
         reporter = Reporter(self._metrics, logs_settled=config.logs_settled)
-        writer = DeadLetterWriter(producer, config.dead_letter_topic)
+        signer = Signer(config.dead_letter_keys) if config.dead_letter_keys else None
+        writer = DeadLetterWriter(producer, config.dead_letter_topic, signer)
         attempter = Attempter(self._caller, writer, health, config, metrics=self._metrics)
         engine = Engine(self._mapping, attempter.attempt, tracker, health, config.engine, reporter=reporter)
         beginnings = Beginnings(consumer, tracker, config)

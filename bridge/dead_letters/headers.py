@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from bridge.dead_letters.replay_headers import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER
+from bridge.dead_letters.signature import Signer
 from bridge.record import Header, Record
 from bridge.refusal import Refusal
 
@@ -20,6 +21,11 @@ Also before one that begins with this and ``dlq_`` of itself, so that a replay g
 """
 POINTER_HEADER: Final = "dlq_pointer"
 """Set to ``true`` where the source record is too large to be copied: only its coordinates are kept."""
+
+SIGNATURE_HEADER: Final = "dlq_signature"
+"""The bridge's signature, where it has a key; over key, value and all other headers in their order."""
+SIGNED_AS: Final = b"dead letter 1"
+"""Authenticated with that signature, so that none of another kind can be taken for it."""
 
 HEADER_FORMAT_VERSION: Final = "1"
 
@@ -58,6 +64,12 @@ def make_pointer(record: Record, refusal: Refusal, *, attempts: int = 1) -> Dead
     """
     headers = (*_replay_headers(record), *_own_headers(record, refusal, attempts), (POINTER_HEADER, b"true"))
     return DeadLetter(key_in_pointer(record.key), None, headers)
+
+
+def signed(letter: DeadLetter, signer: Signer) -> DeadLetter:
+    """The letter with a signature."""
+    made = signer.signature_of(SIGNED_AS, letter.key, letter.value, letter.headers)
+    return replace(letter, headers=(*letter.headers, (SIGNATURE_HEADER, made)))
 
 
 def key_in_pointer(key: bytes | None) -> bytes | None:

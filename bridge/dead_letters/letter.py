@@ -4,12 +4,20 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final, Self
 
-from bridge.dead_letters.headers import HEADER_FORMAT_VERSION, POINTER_HEADER, PREFIX, name_at_source
+from bridge.dead_letters.headers import (
+    HEADER_FORMAT_VERSION,
+    POINTER_HEADER,
+    PREFIX,
+    SIGNATURE_HEADER,
+    SIGNED_AS,
+    name_at_source,
+)
 from bridge.dead_letters.replay_headers import (
     replay_count,
     replayed_identity,
     without_replay,
 )
+from bridge.dead_letters.signature import Signed, Signer
 from bridge.record import Header, Record
 
 FOREIGN: Final = "not_a_dead_letter"
@@ -70,6 +78,10 @@ class Letter:
             bridge_version=own.get("dlq_bridge_version", ""),
             is_pointer=own.get(POINTER_HEADER) == "true",
         )
+
+    def signed_by(self, signer: Signer) -> Signed:
+        """What the letter's signature says."""
+        return signer.check(SIGNED_AS, self.record, SIGNATURE_HEADER)
 
     @property
     def at(self) -> str:

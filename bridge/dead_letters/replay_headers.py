@@ -4,12 +4,18 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from bridge.record import Header
+from bridge.dead_letters.signature import Signed, Signer
+from bridge.record import Header, Record
 
 REPLAY_OF_HEADER: Final = "dlq_replay_of"
 """`Record.identity` of the record that was set aside first; put on by whoever replays it."""
 REPLAY_COUNT_HEADER: Final = "dlq_replay_count"
 """How often the record has been replayed; read by whoever replays it, and by no bridge."""
+REPLAY_SIGNATURE_HEADER: Final = "dlq_replay_signature"
+"""Of whoever replayed the record and has the key; over all the rest of the record."""
+
+_REPLAY: Final = b"replay 1"
+_OF_A_REPLAY: Final = frozenset({REPLAY_OF_HEADER, REPLAY_COUNT_HEADER, REPLAY_SIGNATURE_HEADER})
 
 _IDENTITY = re.compile(
     r"(?P<topic>[A-Za-z0-9._-]{1,249}):(?P<partition>[0-9]{1,10}):(?P<offset>[0-9]{1,19}):[0-9a-f]{16}", re.ASCII
@@ -47,21 +53,30 @@ def replay_count(headers: tuple[Header, ...]) -> int:
     return int(counts[-1])
 
 
-def replay_headers(headers: tuple[Header, ...], first_identity: str, count: int) -> tuple[Header, ...]:
+def replay_headers(source: Record, first_identity: str, count: int, signer: Signer | None = None) -> tuple[Header, ...]:
     """The headers of a replay.
 
     Args:
-        headers: The source record's.
+        source: The record that was set aside, with the headers that it had.
         first_identity: `Record.identity` of the record that was set aside first.
         count: 1 for the first replay.
+        signer: Signs the replay; None for one without a signature.
     """
-    return (
-        *without_replay(headers),
+    made = (
+        *without_replay(source.headers),
         (REPLAY_OF_HEADER, first_identity.encode()),
         (REPLAY_COUNT_HEADER, str(count).encode()),
     )
+    if signer is None:
+        return made
+    return (*made, (REPLAY_SIGNATURE_HEADER, signer.signature_of(_REPLAY, source.key, source.value, made)))
+
+
+def check_replay(record: Record, signer: Signer) -> Signed:
+    """What the signature of a replayed record says of all of it, its replay headers among them."""
+    return signer.check(_REPLAY, record, REPLAY_SIGNATURE_HEADER)
 
 
 def without_replay(headers: tuple[Header, ...]) -> tuple[Header, ...]:
-    """The headers without the two of a replay."""
-    return tuple((name, value) for name, value in headers if name not in (REPLAY_OF_HEADER, REPLAY_COUNT_HEADER))
+    """The headers without those of a replay."""
+    return tuple((name, value) for name, value in headers if name not in _OF_A_REPLAY)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bridge.dead_letters.headers import DeadLetter, make_dead_letter, make_pointer
+from bridge.dead_letters.headers import DeadLetter, make_dead_letter, make_pointer, signed
+from bridge.dead_letters.signature import Signer
 from bridge.decisions import Decision, classify_kafka_error
 from bridge.record import Record
 from bridge.refusal import Refusal
@@ -15,11 +16,13 @@ class DeadLetterWriter:
         producer: A started `aiokafka.AIOKafkaProducer`, acknowledged by all replicas. Not an idempotent one: after the
             broker refuses one record as too large, its next ones fail as out of order (seen in aiokafka 0.14).
         topic: The dead-letter topic.
+        signer: Signs each dead letter; None for letters without a signature.
     """
 
-    def __init__(self, producer: Any, topic: str) -> None:
+    def __init__(self, producer: Any, topic: str, signer: Signer | None = None) -> None:
         self._producer = producer
         self._topic = topic
+        self._signer = signer
 
     async def set_aside(self, record: Record, refusal: Refusal, *, attempts: int) -> None:
         """Produces the dead letter and returns once it is acknowledged; only then may the source be settled.
@@ -40,6 +43,8 @@ class DeadLetterWriter:
             await self._send(make_pointer(record, refusal, attempts=attempts))
 
     async def _send(self, letter: DeadLetter) -> None:
+        if self._signer is not None:
+            letter = signed(letter, self._signer)
         if letter.key is None and letter.value is None:
             await self._send_without_key_and_value(letter)
             return

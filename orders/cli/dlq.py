@@ -187,6 +187,12 @@ def replay_(
     force: Annotated[
         bool, typer.Option("--force", help="Also those that were replayed --max-replays times already.")
     ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="Also those of which nobody knows whether a bridge wrote them. Look at each first."
+        ),
+    ] = False,
     max_replays: Annotated[
         int, typer.Option("--max-replays", min=1, max=1_000, help="How often one record may be replayed.")
     ] = REPLAYS_MAX_DEFAULT,
@@ -201,6 +207,9 @@ def replay_(
     id: replaying twice changes nothing. A record that was set aside more than once is sent once. Correct the cause
     first: what is still wrong is set aside again. Dead letters stay where they are until they are purged or expire.
 
+    Each is held against the record that it was made of, or its signature is checked (BRIDGE_DEAD_LETTER_KEYS): whoever
+    may write to the dead-letter topic could have forged it. Where neither can be done it is named, and wants --trust.
+
     Examples: [bold]orders dlq replay 3:17[/bold], [bold]orders dlq replay --reason refused_by_temporal --dry-run[/bold]
     """
     settings = server_settings()
@@ -213,7 +222,13 @@ def replay_(
     async def replayed(clients: Clients) -> ReplayOutcome:
         with _progress() as progress:
             return await replay(
-                clients, which, replays_max=replays_max, limit=limit, dry_run=dry_run, progress=progress
+                clients,
+                which,
+                replays_max=replays_max,
+                limit=limit,
+                dry_run=dry_run,
+                trust=trust,
+                progress=progress,
             )
 
     outcome = run_on_servers(settings, replayed)

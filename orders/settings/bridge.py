@@ -6,9 +6,20 @@ from typing import Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from bridge import BackOff, BridgeConfig, DeadLetterLimits, EngineLimits, FetchLimits, GroupTimings, ReadLimits
+from bridge import (
+    BackOff,
+    BridgeConfig,
+    DeadLetterLimits,
+    EngineLimits,
+    FetchLimits,
+    GroupTimings,
+    ReadLimits,
+    Signer,
+    SigningKey,
+)
 from orders.failpoints import Failpoints
-from orders.settings.types import Count, InstanceId, Name, OptionalPort, Seconds, SizeBytes, span
+from orders.settings.codec_keys import parse_codec_keys
+from orders.settings.types import CodecKeys, Count, InstanceId, Name, OptionalPort, Seconds, SizeBytes, span
 
 
 class BridgeSettings(BaseModel):
@@ -121,6 +132,12 @@ class BridgeSettings(BaseModel):
         description="At either limit: end with status 5, or (for supervisors that start again whatever ends) wait, not "
         "ready, until told to stop.",
     )
+    bridge_dead_letter_keys: CodecKeys | None = Field(
+        None,
+        description="id:key,id:key, each of 32 bytes in base64: the first signs dead letters, and replays of them; all "
+        "check them. A letter whose signature is right is replayed also where its source is gone. Bridges, the API and "
+        "commands need the same.",
+    )
     bridge_look_up_recorded: bool = Field(
         True,
         description="Whether the bridge asks Postgres which events of finished orders are recorded already: read once "
@@ -136,6 +153,19 @@ class BridgeSettings(BaseModel):
     bridge_watchdog_timeout_seconds: Seconds = Field(
         60, description="Without progress for so long, although both servers answer, the bridge ends to begin anew."
     )
+
+    @property
+    def dead_letter_signing_keys(self) -> tuple[SigningKey, ...]:
+        """The keys of dead letters; none where none are set."""
+        keys = self.bridge_dead_letter_keys
+        parsed = () if keys is None else parse_codec_keys(keys.get_secret_value())
+        return tuple(SigningKey(one.key_id, one.key) for one in parsed)
+
+    @property
+    def dead_letter_signer(self) -> Signer | None:
+        """Signs and checks dead letters; None without keys."""
+        keys = self.dead_letter_signing_keys
+        return Signer(keys) if keys else None
 
     def bridge_config(self, *, dead_letter_topic: str, failpoints: Failpoints | None = None) -> BridgeConfig:
         """How the bridge works.
@@ -194,6 +224,7 @@ class BridgeSettings(BaseModel):
                 share_setting="BRIDGE_DEAD_LETTERS_SHARE_MAX",
                 reasons="`orders dlq list`",
             ),
+            dead_letter_keys=self.dead_letter_signing_keys,
             probe_interval=span(self.bridge_probe_interval_seconds),
             watchdog_timeout=span(self.bridge_watchdog_timeout_seconds),
             make_topics="make them with `orders migrate`",

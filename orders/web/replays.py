@@ -52,6 +52,8 @@ class ReplayRequest:
     """A record that was replayed so often already is left out; None for no limit."""
     limit: int = 10_000
     """Nothing is done where more than so many are selected."""
+    trust: bool = False
+    """Whether what cannot be proved is replayed too."""
 
 
 @dataclass(slots=True)
@@ -152,6 +154,7 @@ class ReplayDesk:
                     replays_max=request.replays_max,
                     limit=request.limit,
                     dry_run=request.dry_run,
+                    trust=request.trust,
                     progress=progress,
                 )
         except asyncio.CancelledError:
@@ -168,4 +171,5 @@ class ReplayDesk:
         finally:
             begun.ended_at = datetime.now(UTC)
             begun.ended.set()
-            _log.info("api.replay.ended", replay=begun.id, by=begun.by, state=begun.state, dry_run=request.dry_run)
+            what = {"dry_run": request.dry_run, "trust": request.trust}
+            _log.info("api.replay.ended", replay=begun.id, by=begun.by, state=begun.state, **what)

@@ -59,6 +59,9 @@ async def test_a_record_that_is_good_now_is_applied_by_its_replay(ada: Window, c
     await page.get_by_role("checkbox", name="Select all shown").check()
     await page.get_by_role("button", name="Dry run of 1 selected").click()
     main = page.locator("main")
+    await expect(main).to_contain_text("0 records would be replayed, 1 would not.")
+    await expect(main).to_contain_text("cannot be proved")
+    await page.get_by_role("button", name="Trust 1 record, and look again").click()
     await expect(main).to_contain_text("Nothing was done. 1 record would be replayed.")
     await expect(main).to_contain_text("The approval would be applied.")
     await expect(main).to_contain_text("VALIDATED")
@@ -71,6 +74,7 @@ async def test_a_record_that_is_good_now_is_applied_by_its_replay(ada: Window, c
     await open_letters(ada, console, order_id)
     await page.get_by_role("checkbox", name="Select all shown").check()
     await page.get_by_role("button", name="Dry run of 1 selected").click()
+    await page.get_by_role("button", name="Trust 1 record, and look again").click()
     await expect(page.locator("main")).to_contain_text("Nothing: this very event was decided before.")
 
 

@@ -108,13 +108,14 @@ def _read(
 ) -> tuple[_Event | Refusal, str | None]:
     """What the bridge would make of the record that is sent, and which order it names."""
     headers = letter.source_headers if source is letter.record else source.headers
+    source = replace(source, headers=headers)
     sent = replace(
         source,
         topic=planned.topic,
         partition=planned.partition,
         offset=planned.origin.offset,
         timestamp_ms=planned.origin.timestamp_ms,
-        headers=replay_headers(headers, planned.first_identity, planned.replay_count + 1),
+        headers=replay_headers(source, planned.first_identity, planned.replay_count + 1),
         defect=None,
     )
     translated = translate(sent, mapping)

@@ -81,6 +81,10 @@ class Refused:
 
     at: str
     why: str
+    is_doubted: bool = False
+    """Whether that is because nobody knows whether a bridge wrote it, or because none did."""
+    wants_trust: bool = False
+    """Whether it would be replayed by somebody who trusts it."""
 
 
 class TooManyError(Exception):

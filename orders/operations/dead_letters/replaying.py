@@ -2,19 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from bridge.dead_letters.replay_headers import replay_headers
-from bridge.record import Header, Record
 from orders.clients.kafka import kafka_producer, kafka_unreachable
 from orders.clients.opened import Clients
 from orders.clients.topic_scan import TopicScan, topic_scan
 from orders.errors import OrdersError, UnreachableError
 from orders.operations.dead_letters.finding import dead_letter_scan, get_letters, read_letters
+from orders.operations.dead_letters.loading import Loading
 from orders.operations.dead_letters.replay_plan import (
     Planned,
     Refused,
@@ -25,7 +24,6 @@ from orders.operations.dead_letters.replay_plan import (
     waves,
 )
 from orders.operations.dead_letters.selection import Place, Selection
-from orders.operations.dead_letters.source import SourceGoneError, fetch_source
 from orders.settings import Settings
 
 CHUNK_RECORDS_MAX: Final = 2_000
@@ -56,6 +54,7 @@ async def replay(
     replays_max: int | None,
     limit: int,
     dry_run: bool,
+    trust: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ReplayOutcome:
     """Sends dead letters back to where they came from, in order, each acknowledged.
@@ -66,6 +65,7 @@ async def replay(
         replays_max: a record that was replayed so often, and set aside each time, is refused; None for no limit.
         limit: nothing is done where more than so many are selected.
         dry_run: whether to find out only what would be done.
+        trust: whether dead letters are believed of which nobody knows whether a bridge wrote them.
         progress: told how many are done, and how many there are; never called in a dry run.
 
     Raises:
@@ -76,8 +76,12 @@ async def replay(
     async with dead_letter_scan(clients) as scan:
         planned, plan = await _plan(clients, scan, which, replays_max=replays_max, limit=limit)
         done, lost = 0, list[Refused]()
-        if planned and not dry_run:
-            done, lost = await _send_all(clients, scan, planned, progress)
+        if planned and dry_run:
+            lost = await _doubted(clients, scan, planned, trust=trust)
+            doubted = {one.at for one in lost}
+            planned = [one for one in planned if str(one.place) not in doubted]
+        elif planned:
+            done, lost = await _send_all(clients, scan, planned, progress, trust=trust)
     return ReplayOutcome(planned, done, plan.duplicates, [*plan.refused, *lost], plan.refused_count + len(lost))
 
 
@@ -102,8 +106,23 @@ async def _plan(
     return plan.finish(), plan
 
 
+async def _doubted(clients: Clients, scan: TopicScan, planned: list[Planned], *, trust: bool) -> list[Refused]:
+    """Which of the planned letters would not be sent, as nobody knows whether a bridge wrote them."""
+    doubted: list[Refused] = []
+    async with _sources(clients) as sources:
+        loading = Loading(clients.settings, scan, sources, trust)
+        for part in chunks(planned, records_max=CHUNK_RECORDS_MAX, bytes_max=CHUNK_BYTES_MAX):
+            _, refused = await loading.load(part)
+            doubted += [one for one in refused if one.is_doubted]
+    return doubted
+
+
+def _sources(clients: Clients) -> AbstractAsyncContextManager[TopicScan]:
+    return topic_scan(clients, clients.settings.inbound_topics.values())
+
+
 async def _send_all(
-    clients: Clients, scan: TopicScan, planned: list[Planned], progress: Callable[[int, int], None]
+    clients: Clients, scan: TopicScan, planned: list[Planned], progress: Callable[[int, int], None], *, trust: bool
 ) -> tuple[int, list[Refused]]:
     """Sends the planned letters; returns how many were sent, and what could not be."""
     settings = clients.settings
@@ -114,11 +133,12 @@ async def _send_all(
     options = {"enable_idempotence": False, "max_request_size": _PRODUCE_MAX_BYTES}
     async with (
         kafka_producer(settings, **options) as producer,
-        topic_scan(clients, settings.inbound_topics.values()) as sources,
+        _sources(clients) as sources,
     ):
+        loading = Loading(settings, scan, sources, trust)
         try:
             for part in chunks(planned, records_max=CHUNK_RECORDS_MAX, bytes_max=CHUNK_BYTES_MAX):
-                records, lost = await _load(settings, scan, sources, part)
+                records, lost = await loading.load(part)
                 refused += lost
                 for wave in waves(records):
                     await asyncio.gather(*[await _send(producer, record) for record in wave])
@@ -137,45 +157,6 @@ def _interrupted(settings: Settings, error: Exception, done: int, total: int) ->
     if isinstance(error, KafkaError) and not error.retriable:
         return OrdersError(f"Kafka refused a record ({type(error).__name__}): {so_far}")
     return UnreachableError(f"{kafka_unreachable(settings)}; {so_far}")
-
-
-# Loading ------------------------------------------------------------------------------------------------------------
-
-
-async def _load(
-    settings: Settings, scan: TopicScan, sources: TopicScan, part: list[Planned]
-) -> tuple[list[ReplayRecord], list[Refused]]:
-    """The records to send, in the plan's order."""
-    letters = await get_letters(scan, settings.kafka_topic_dead_letters, [one.place for one in part])
-    records: list[ReplayRecord] = []
-    refused: list[Refused] = []
-    partitions = set(sources.partitions)
-    for one in part:
-        letter, origin = letters[one.place], one.origin
-        if TopicPartition(origin.topic, origin.partition) not in partitions:
-            refused.append(Refused(letter.at, f"its partition {origin.topic}:{origin.partition} is not there any more"))
-            continue
-        if not letter.is_pointer:
-            records.append(_replay_record(one, letter.record, letter.source_headers))
-            continue
-        try:
-            source = await fetch_source(sources, origin)
-        except SourceGoneError as error:
-            refused.append(Refused(letter.at, str(error)))
-        else:
-            records.append(_replay_record(one, source, source.headers))
-    return records, refused
-
-
-def _replay_record(planned: Planned, source: Record, headers: tuple[Header, ...]) -> ReplayRecord:
-    return ReplayRecord(
-        topic=planned.origin.topic,
-        partition=planned.origin.partition,
-        timestamp_ms=planned.origin.timestamp_ms if planned.origin.timestamp_ms >= 0 else None,
-        key=source.key,
-        value=source.value,
-        headers=replay_headers(headers, planned.first_identity, planned.replay_count + 1),
-    )
 
 
 # Sending ------------------------------------------------------------------------------------------------------------

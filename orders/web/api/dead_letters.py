@@ -121,6 +121,8 @@ class ReplayBody(BaseModel):
     """Only find out what would be done."""
     force: bool = False
     """Also those that were replayed `replays_max` times already."""
+    trust: bool = False
+    """Also those of which nobody knows whether a bridge wrote them."""
     replays_max: Annotated[int, Field(ge=1, le=1_000)] = REPLAYS_MAX_DEFAULT
     """How often one record may be replayed."""
     limit: Annotated[int, Field(ge=1, le=SELECTED_MAX)] = 10_000
@@ -142,7 +144,7 @@ class ReplayBody(BaseModel):
                 raise _wrong("has places and filters: give one of them")
         elif selection.is_everything and not self.all:
             raise _wrong("selects nothing: give dead_letters, filters, or all")
-        return ReplayRequest(which, self.dry_run, None if self.force else self.replays_max, self.limit)
+        return ReplayRequest(which, self.dry_run, None if self.force else self.replays_max, self.limit, self.trust)
 
 
 def _wrong(sentence: str) -> Problem:

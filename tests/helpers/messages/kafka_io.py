@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
@@ -195,6 +196,13 @@ async def delete_topics(bootstrap_servers: str, topics: Sequence[str]) -> None:
     """Deletes the topics; those that are not there are ignored."""
     async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
         await admin.delete_topics(list(topics))
+
+
+async def delete_records(bootstrap_servers: str, topic: str, partition: int) -> None:
+    """Deletes all that a partition holds, as retention does."""
+    everything = {TopicPartition(topic, partition): RecordsToDelete(before_offset=-1)}
+    async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
+        await admin.delete_records(everything)
 
 
 @asynccontextmanager

@@ -1,19 +1,21 @@
 """``orders dlq`` as an operator uses it, on real Kafka, with a real bridge that sets aside and takes back."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest_asyncio
 
-from bridge import ReadLimits
+from bridge import ReadLimits, Record, Refusal, Signer, SigningKey, Stage
+from bridge.dead_letters.headers import make_dead_letter, signed
 from bridge.dead_letters.replay_headers import REPLAY_COUNT_HEADER, REPLAY_OF_HEADER
 from schemas.event_types import EventType
 from stack.endpoints import Endpoints
-from tests.helpers.messages.kafka_io import Outgoing, StoredRecord, delete_topics, read_topic
+from tests.helpers.messages.kafka_io import Outgoing, StoredRecord, delete_records, delete_topics, read_topic
 from tests.helpers.system.bridge_room import create_topics
 from tests.helpers.system.command_line import run_in_process
 from tests.helpers.system.order_room import OrderRoom, open_order_room
@@ -26,11 +28,13 @@ class Desk:
     room: OrderRoom
     letters_topic: str = ""
     """Another dead-letter topic than the room's."""
+    more: dict[str, str] = field(default_factory=dict)
+    """Settings of the commands beside the room's."""
 
     @property
     def settings(self) -> dict[str, str]:
         letters = {"KAFKA_TOPIC_DEAD_LETTERS": self.letters_topic} if self.letters_topic else {}
-        return self.room.endpoints.as_environment() | self.room.topic_settings | letters
+        return self.room.endpoints.as_environment() | self.room.topic_settings | letters | self.more
 
     async def dlq(self, *arguments: str, status: int = 0) -> CompletedProcess[str]:
         ended = await run_in_process(["dlq", *arguments], self.settings)
@@ -307,3 +311,61 @@ async def test_what_others_put_on_the_topic_is_shown_and_never_sent_anywhere(des
     assert [one["error_code"] for one in await desk.listed()] == ["not_a_dead_letter"] * 2
     (outcome,) = await desk.dlq_json("replay", "--all", status=1)
     assert (outcome["replayed"], outcome["not_replayed_count"]) == (0, 2)
+
+
+def of_a_bridge(record: Record, signer: Signer | None = None, *, topic: str) -> Outgoing:
+    """A dead letter as a bridge writes it, whoever does."""
+    made = make_dead_letter(record, Refusal(Stage.DISPATCH, "refused_by_temporal", "Temporal refused it; replay it"))
+    made = made if signer is None else signed(made, signer)
+    return Outgoing(topic, made.value, made.key, made.headers, 0)
+
+
+async def test_a_forged_letter_approves_nothing_unless_somebody_trusts_it(desk: Desk) -> None:
+    room = desk.room
+    approved = room.topic(EventType.ORDER_APPROVED)
+    forged = Record(approved, 0, 999_999, 1_795_626_910_221, b"victim-1", b'{"order_id": "victim-1"}')
+    await room.produce(of_a_bridge(forged, topic=room.config.dead_letter_topic))
+    (place,) = [one["at"] for one in await desk.listed()]
+    for arguments in (("replay", "--all", "--dry-run"), ("replay", "--all"), ("replay", place)):
+        (outcome,) = await desk.dlq_json(*arguments, status=1)
+        assert (outcome["replayed"], outcome["not_replayed_count"]) == (0, 1)
+        (why,) = [one["why"] for one in outcome["not_replayed"]]
+        assert "cannot be proved" in why
+        assert "--trust" in why
+    assert await desk.source(EventType.ORDER_APPROVED) == []
+    (outcome,) = await desk.dlq_json("replay", place, "--trust")
+    assert outcome["replayed"] == 1
+    assert len(await desk.source(EventType.ORDER_APPROVED)) == 1
+
+
+async def test_a_letter_that_differs_from_its_record_is_sent_by_nobody_s_trust(desk: Desk) -> None:
+    room = desk.room
+    ((topic, partition, offset),) = await room.produce(Outgoing(room.topic(), b"[", b"o-1", (("trace", b"1"),)))
+    (kept,) = await desk.source()
+    forged = Record(
+        topic, partition, offset, kept.timestamp_ms, b"o-1", b"[", (("ce_id", b"other"), ("ce_source", b"x"))
+    )
+    await room.produce(of_a_bridge(forged, topic=room.config.dead_letter_topic))
+    (outcome,) = await desk.dlq_json("replay", "--all", "--trust", status=1)
+    assert outcome["replayed"] == 0
+    assert "is none that a bridge wrote" in outcome["not_replayed"][0]["why"]
+
+
+async def test_what_a_bridge_signed_is_replayed_also_where_its_record_is_gone(desk: Desk) -> None:
+    room, key = desk.room, base64.b64encode(b"k" * 32).decode()
+    with_key = {"BRIDGE_DEAD_LETTER_KEYS": f"k:{key}"}
+    signing = (SigningKey("k", b"k" * 32),)
+    await desk.set_aside(Outgoing(room.topic(), b"[", b"o-1", partition=0), dead_letter_keys=signing)
+    await delete_records(room.endpoints.kafka_bootstrap_servers, room.topic(), 0)
+    assert await desk.source() == []
+    (outcome,) = await desk.dlq_json("replay", "--all", status=1)
+    assert "cannot be read any more, and it has no signature" in outcome["not_replayed"][0]["why"]
+    desk.more = with_key
+    (outcome,) = await desk.dlq_json("replay", "--all")
+    assert outcome["replayed"] == 1
+    (sent,) = await desk.source()
+    assert str(sent.header("dlq_replay_signature")).startswith("k:")
+    await desk.run_bridge(dead_letter_keys=signing)
+    await delete_records(room.endpoints.kafka_bootstrap_servers, room.topic(), 0)
+    (outcome,) = await desk.dlq_json("replay", "--all")
+    assert (outcome["replayed"], outcome["duplicates"]) == (1, 1)

@@ -22,11 +22,10 @@ from bridge.dead_letters.headers import make_dead_letter, make_pointer
 from bridge.dead_letters.letter import Letter
 from orders.errors import OrdersError, UnreachableError
 from orders.operations import send
-from orders.operations.dead_letters import replaying
+from orders.operations.dead_letters import loading, replaying
 from orders.operations.dead_letters.purging import PartitionPurge, PurgePlan, purge
 from orders.operations.dead_letters.replaying import ReplayOutcome, replay
 from orders.operations.dead_letters.selection import Place
-from orders.operations.dead_letters.source import SourceGoneError
 from orders.settings import Settings
 from schemas.event_types import EventType
 from schemas.inbound import OrderApproved
@@ -109,20 +108,29 @@ async def acknowledged() -> None:
     pass
 
 
+def source(number: int, partition: int = 0) -> Record:
+    return Record(TOPIC, partition, number, 1, b"o-1", b"%d" % number)
+
+
 def letter(number: int, *, partition: int = 0, pointer: bool = False) -> Letter:
-    made = (make_pointer if pointer else make_dead_letter)(
-        Record(TOPIC, partition, number, 1, b"o-1", b"%d" % number), REFUSAL
-    )
+    made = (make_pointer if pointer else make_dead_letter)(source(number, partition), REFUSAL)
     return Letter.from_record(Record("dead", 0, number, 2, made.key, made.value, made.headers))
 
 
 async def replayed(monkeypatch: pytest.MonkeyPatch, producer: Producer, *letters: Letter) -> ReplayOutcome:
-    """Replays the letters to a topic of one partition, which keeps no record that a pointer stands for."""
+    """Replays the letters to a topic of one partition, which keeps the records that no pointer stands for."""
     by_place = {Place(0, one.record.offset): one for one in letters}
 
     @asynccontextmanager
     async def scan(*_: object) -> AsyncIterator[Any]:
-        yield SimpleNamespace(partitions=[TopicPartition(TOPIC, 0)])
+        yield SimpleNamespace(partitions=[TopicPartition(TOPIC, 0)], fetch=fetch)
+
+    async def fetch(wanted: dict[TopicPartition, list[int]]) -> dict[TopicPartition, dict[int, Record]]:
+        there = {one.record.offset: source(one.record.offset) for one in letters if not one.is_pointer}
+        return {
+            key: {offset: there[offset] for offset in offsets if key.partition == 0 and offset in there}
+            for key, offsets in wanted.items()
+        }
 
     @asynccontextmanager
     async def opened(*_: object, **__: object) -> AsyncIterator[Producer]:
@@ -131,14 +139,11 @@ async def replayed(monkeypatch: pytest.MonkeyPatch, producer: Producer, *letters
     async def get_letters(_scan: object, _topic: str, places: list[Place]) -> dict[Place, Letter]:
         return {place: by_place[place] for place in places}
 
-    async def fetch_source(*_: object) -> None:
-        raise SourceGoneError("is a pointer, and the record is gone")
-
     monkeypatch.setattr(replaying, "dead_letter_scan", scan)
     monkeypatch.setattr(replaying, "topic_scan", scan)
     monkeypatch.setattr(replaying, "kafka_producer", opened)
     monkeypatch.setattr(replaying, "get_letters", get_letters)
-    monkeypatch.setattr(replaying, "fetch_source", fetch_source)
+    monkeypatch.setattr(loading, "get_letters", get_letters)
     clients: Any = SimpleNamespace(settings=SETTINGS)
     return await replay(clients, list(by_place), replays_max=None, limit=10, dry_run=False)
 
@@ -151,7 +156,7 @@ async def test_what_has_no_place_or_no_record_any_more_is_told_and_the_rest_is_r
     assert producer.sent == [b"1"]
     assert (outcome.replayed, outcome.refused_count) == (1, 2)
     assert sorted(one.why for one in outcome.refused) == [
-        "is a pointer, and the record is gone",
+        f"is a pointer, and {TOPIC}:0:3 cannot be read: its topic does not keep it any more, or it never could be read",
         f"its partition {TOPIC}:7 is not there any more",
     ]
 

@@ -1,5 +1,7 @@
 """Which dead letters are replayed, in which order, and with what; on letters as the bridge itself makes them."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,7 +54,8 @@ def plan_of(*letters: Letter, replays_max: int | None = 3, limit: int = 100) -> 
 def replayed(record: Record, letter: Letter, offset: int) -> Record:
     """The record as a replay of the letter puts it back; what a pointer does not hold is read from where it was."""
     source_headers = record.headers if letter.is_pointer else letter.source_headers
-    headers = replay_headers(source_headers, letter.first_identity or "", letter.replay_count + 1)
+    source = replace(record, headers=source_headers)
+    headers = replay_headers(source, letter.first_identity or "", letter.replay_count + 1)
     return Record(record.topic, record.partition, offset, record.timestamp_ms, record.key, record.value, headers)
 
 

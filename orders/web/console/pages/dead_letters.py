@@ -79,9 +79,15 @@ def _selection(chosen: Filter) -> Selection:
 
 
 @router.post("/console/dead-letters/plans")
-async def plan(web: Web, who: Operator, place: Annotated[list[str] | None, Form()] = None) -> Response:
+async def plan(
+    web: Web,
+    who: Operator,
+    *,
+    place: Annotated[list[str] | None, Form()] = None,
+    trust: Annotated[bool, Form()] = False,
+) -> Response:
     """A dry run: what each record would do to its order. Nothing is done."""
-    _, shown = await plan_of(web.clients, places_of(place))
+    _, shown = await plan_of(web.clients, places_of(place), trust=trust)
     return page("plan.html", who, here="Dead letters", plan=shown, batch=uuid4().hex)
 
 
@@ -105,9 +111,11 @@ def places_of(texts: Sequence[str] | None) -> tuple[Place, ...]:
     return tuple(parse_place(text) for text in dict.fromkeys(texts))
 
 
-async def plan_of(clients: Clients, places: Sequence[Place]) -> tuple[tuple[Prospect, ...], PlanPage]:
+async def plan_of(clients: Clients, places: Sequence[Place], *, trust: bool) -> tuple[tuple[Prospect, ...], PlanPage]:
     """What a replay of these would do: of each record, and as the dry run's page."""
-    outcome = await replay(clients, places, replays_max=REPLAYS_MAX_DEFAULT, limit=PLACES_MAX, dry_run=True)
+    outcome = await replay(
+        clients, places, replays_max=REPLAYS_MAX_DEFAULT, limit=PLACES_MAX, dry_run=True, trust=trust
+    )
     expected = await prospects(clients, outcome.planned)
     rows = tuple(PlanRow.of(one) for one in expected)
-    return expected, PlanPage(rows, outcome.duplicates, tuple(outcome.refused))
+    return expected, PlanPage(rows, outcome.duplicates, tuple(outcome.refused), trust=trust)

@@ -33,11 +33,13 @@ async def begin_replay(
     who: Operator,
     batch: Annotated[str, Form(min_length=8, max_length=64, pattern="^[0-9a-z]+$")],
     place: Annotated[list[str] | None, Form()] = None,
+    *,
+    trust: Annotated[bool, Form()] = False,
 ) -> Response:
     """Sends the records again, and leads to how far that is."""
     places = places_of(place)
-    expected, _ = await plan_of(web.clients, places)
-    request = ReplayRequest(places, dry_run=False)
+    expected, _ = await plan_of(web.clients, places, trust=trust)
+    request = ReplayRequest(places, dry_run=False, trust=trust)
     begun = web.replays.begin(request, by=who.name, key=f"console:{who.caller_id}:{batch}")
     state.keep_plan(begun.id, expected)
     return go_to(f"{_REPLAYS}/{begun.id}")

@@ -188,6 +188,13 @@ class PlanPage:
     records: tuple[PlanRow, ...]
     duplicates: int
     refused: tuple[Refused, ...]
+    trust: bool = False
+    """Whether what cannot be proved was believed."""
+
+    @property
+    def wanting_trust(self) -> tuple[str, ...]:
+        """Places of those that would be replayed if they were trusted."""
+        return tuple(one.at for one in self.refused if one.wants_trust)
 
     @property
     def going(self) -> tuple[PlanRow, ...]:
