@@ -51,6 +51,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "explain": _Command("explain", _OPERATING, "Show everything that is known of an order."),
     "dlq": _Command("dlq", _OPERATING, "Find, read, replay and purge records that were set aside."),
     "api-keys": _Command("api_keys", _OPERATING, "Make, list and revoke keys for the API and the console."),
+    "bench": _Command("bench", _OPERATING, "Measure this installation: send orders through it, and report."),
     "archive": _Command("archive", _OPERATING, "Move the events of old orders out of the database, into files."),
     "forget": _Command("forget", _OPERATING, "Erase a customer's personal data; every event keeps its number."),
     "settings": _Command("settings", _HELP, "List every setting with its value, default and meaning."),

@@ -25,6 +25,7 @@ NOT_OF_THE_PRODUCT = "orders/local/demo/"
 
 SPECIAL_FOR_AN_EVENT_TYPE = {
     "orders/cli/demo.py": "the line that a person may type to begin with",
+    "orders/operations/bench/driving.py": "what a happy order takes: it is placed and approved",
     "orders/operations/dead_letters/prospects.py": "the one event that starts an order",
     "orders/web/console/deciding.py": "what a person decides at the console",
     "orders/web/console/rendering/words.py": "nouns for a person; another event is called by its type",

@@ -1,0 +1,72 @@
+"""``orders bench``."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.bench_page import bench_page
+from orders.errors import UsageError
+from orders.local.endpoints import server_settings
+from orders.operations.bench.report import BenchReport, report_json
+from orders.operations.bench.running import Plan, bench, refuse_production
+from orders.processes.exit_status import ExitStatus
+
+app = command_app()
+
+
+@app.command("bench")
+def bench_(
+    *,
+    orders: Annotated[int, typer.Option("--orders", min=20, max=1_000_000, help="How many are sent.")] = 1_000,
+    open_max: Annotated[int, typer.Option("--open", min=1, max=10_000, help="How many are open at any time.")] = 40,
+    within: Annotated[float, typer.Option("--within", metavar="SECONDS", min=1, help="Longest wait for all.")] = 900,
+    yes: Annotated[bool, typer.Option("--yes", help="Also where they are charged and shipped.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure this installation: send orders through it, and report what they took and left.
+
+    A tenth of them, at most ten, go one after the other; the rest together, each approved once it is validated. Reports
+    orders a second, how long they took, what binds, bytes an order in Postgres, Kafka and Temporal's histories, and the
+    actions that Temporal Cloud counts. The orders go the way of any other and stay: nothing is cleaned up.
+
+    Refuses production, and providers that are real, without --yes. Others' orders at the same time count among the
+    bytes.
+
+    Exit status: 0 all were completed; 1 some ended otherwise; 3 a server does not answer; 4 not in time.
+
+    Example: [bold]orders bench --orders 1000[/bold]
+    """
+    settings = server_settings()
+    if not yes:
+        refuse_production(settings)
+    plan = Plan(orders, open_max, within)
+    if plan.orders - plan.alone < open_max:
+        raise UsageError(f"--open {open_max} is more than the {orders - plan.alone} orders that run together")
+    with _progress() as note:
+        report = run_on_servers(settings, lambda clients: bench(clients, plan, note))
+    _show(report, as_json=as_json)
+    if not report.is_whole:
+        raise typer.Exit(int(ExitStatus.FAILURE))
+
+
+def _show(report: BenchReport, *, as_json: bool) -> None:
+    if as_json:
+        print_json(report_json(report))
+        return
+    out = console()
+    for part in bench_page(report):
+        out.print(part)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, beside the result and not in it."""
+    notes = console(stderr=True)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
+        task = bar.add_task("orders", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
