@@ -5,7 +5,7 @@
 
 from stack.endpoints import Endpoints
 from stack.errors import StackError
-from stack.lifecycle import down, find, prepare, up
+from stack.lifecycle import down, find, is_started, prepare, up
 from stack.running import RunningStack
 from stack.service import SERVICES, ServiceName
 from stack.tools import Tools, make_tools
@@ -19,6 +19,7 @@ __all__ = [
     "Tools",
     "down",
     "find",
+    "is_started",
     "make_tools",
     "prepare",
     "up",

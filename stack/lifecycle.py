@@ -89,6 +89,11 @@ def find(
     return None if backend is None else RunningStack(folder, backend, say, started_here=False)
 
 
+def is_started(*, name: str = "default", state_dir: Path | None = None) -> bool:
+    """Whether servers were started and nobody has ended them since; one of them may have died. Asks no server."""
+    return StackFolder(state_dir or stack_dir(name)).read_state() is not None
+
+
 def down(*, name: str = "default", state_dir: Path | None = None, progress: Progress | None = None) -> bool:
     """Ends what an earlier ``up`` of that name started, also if it was interrupted or only some of it still runs.
 

@@ -30,5 +30,10 @@ def stack_dir(name: str) -> Path:
     """
     if not _NAME.fullmatch(name):
         raise StackError(f"{name!r} cannot name a stack; use lower-case letters, digits, '-' and '_', at most 64")
+    return stacks_dir() / name
+
+
+def stacks_dir() -> Path:
+    """The folder of all stacks' folders."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / PROJECT / "stacks" / name
+    return Path(base) / PROJECT / "stacks"

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.moments import moment_text
 from orders.cli.times import age_text, parse_time_to_come
 from orders.clients.key_store import KeyRecord
 from orders.local.endpoints import server_settings
@@ -52,7 +53,7 @@ def create(
         print_json({**key_json(made.record), "key": made.text})
     else:
         console().print(made.text, markup=False)
-        end = "does not expire" if until is None else f"is good until {until.isoformat(timespec='seconds')}"
+        end = "does not expire" if until is None else f"is good until {moment_text(until)}"
         notes.print(
             f"{name!r} ({role}): key {made.record.key_id} {end}. It is not shown again. "
             "Send it as `Authorization: Bearer <key>`, or sign in to the console with it.",

@@ -54,11 +54,12 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "bench": _Command("bench", _OPERATING, "Measure this installation: send orders through it, and report."),
     "archive": _Command("archive", _OPERATING, "Move the events of old orders out of the database, into files."),
     "forget": _Command("forget", _OPERATING, "Erase a customer's personal data; every event keeps its number."),
+    "clean": _Command("clean", _HELP, "List what lies in the cache and state folders, and delete what nobody misses."),
     "settings": _Command("settings", _HELP, "List every setting with its value, default and meaning."),
 }
 
 
-_OF_LOCAL_SERVERS: Final = ("demo", "up", "stack")
+_OF_LOCAL_SERVERS: Final = ("demo", "up", "stack", "clean")
 
 
 class _LazyGroup(TyperGroup):

@@ -18,7 +18,7 @@ STOP_TIMEOUT_SECONDS = 90.0
 def show_console() -> None:
     """Starts everything, places orders, says where to click, and goes on until Ctrl-C."""
     terminal = Terminal(console())
-    with local_servers(terminal) as servers:
+    with local_servers(terminal, with_api=True) as servers:
         asyncio.run(_run(servers, terminal))
 
 

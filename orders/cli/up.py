@@ -23,7 +23,9 @@ def up() -> None:
 
     Servers (started, or found running), tables and topics, a bridge, a worker for each task queue, the REST API and
     the console; what dies of what it started is started again. Prints the addresses, and lines to paste for sending
-    messages by hand.
+    messages by hand. [bold]orders health[/bold] finds the processes.
+
+    A second one beside it uses the same servers, and says so; whichever ends first leaves the servers to the other.
 
     Ctrl-C ends everything it started, and then ends with 0; so do SIGTERM and a closed terminal. 1: a process kept
     dying and was given up.
@@ -34,7 +36,7 @@ def up() -> None:
     """
     silence_logging()
     terminal = Terminal(console())
-    with local_servers(terminal) as servers:
+    with local_servers(terminal, with_api=True) as servers:
         _introduce(servers, terminal)
         asyncio.run(_run(servers, terminal))
 

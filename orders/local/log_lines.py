@@ -1,6 +1,8 @@
 """A process's JSON log line as a short line that a person reads beside those of other processes."""
 
 import json
+import sys
+from datetime import datetime
 from typing import Any, Final
 
 from rich.markup import escape
@@ -27,7 +29,7 @@ def readable_line(text: str) -> str | None:
         return escape(safe_text(text)) if text.strip() else None
     if level in ("debug", "info") and str(fields.get("logger", "")).startswith(_HIDDEN_LOGGERS):
         return None
-    clock = escape(safe_text(str(fields.get("timestamp", ""))[11:19]))
+    clock = escape(safe_text(_clock(str(fields.get("timestamp", "")))))
     rest = " ".join(
         f"{name}={value}" for name, value in fields.items() if name not in _HIDDEN_FIELDS and value is not None
     )
@@ -36,3 +38,12 @@ def readable_line(text: str) -> str | None:
     shown = f"[{colour}]{named}[/{colour}]" if colour else named
     trace = f"\n{escape(safe_lines(str(fields['exception'])))}" if "exception" in fields else ""
     return f"[dim]{clock}[/dim] {shown} [dim]{escape(safe_text(rest))}[/dim]{trace}"
+
+
+def _clock(timestamp: str) -> str:
+    """The time of day, in the zone of whoever sits at the terminal."""
+    try:
+        moment = datetime.fromisoformat(timestamp)
+        return f"{moment.astimezone() if sys.stdout.isatty() else moment:%H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return timestamp[11:19]

@@ -11,14 +11,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from rich.markup import escape
+
 import stack
-from orders.errors import OrdersError
+from orders.errors import OrdersError, UnreachableError
+from orders.hints import as_typed
 from orders.installation.migrate import migrate_all
 from orders.local.endpoints import with_endpoints
 from orders.local.instance import bridge_instance_id
 from orders.local.log_lines import readable_line
 from orders.local.supervision import Child, Supervisor
 from orders.local.terminal import Terminal
+from orders.local.ups import Ending, HealthAddress, Registration, Running, described, register
+from orders.safe_text import safe_text
 from orders.settings import Settings, load_settings
 from stack.paths import stack_dir
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
@@ -50,13 +55,13 @@ class LocalServers:
     """Settings for our own processes here, where the person has set nothing else."""
     health_ports: Mapping[str, int]
     """Where each of our processes answers about its health, and with its metrics."""
+    registration: Registration
+    """By which other commands find this one, and which says whose the servers are."""
 
     @property
     def api_url(self) -> str:
         """Where the API and the console are, for a browser on this machine."""
-        host = _EVERY_ADDRESS.get(self.settings.api_host, self.settings.api_host)
-        port = self.defaults.get("API_PORT", self.settings.api_port)
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return _api_url(self.settings, self.defaults)
 
     def metrics_url(self, process: str) -> str:
         """Where a process of ours has its metrics, for a browser on this machine."""
@@ -68,11 +73,22 @@ class LocalServers:
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
 
 
+def _api_url(settings: Settings, defaults: Mapping[str, str]) -> str:
+    host = _EVERY_ADDRESS.get(settings.api_host, settings.api_host)
+    port = defaults.get("API_PORT", settings.api_port)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 @contextmanager
-def local_servers(terminal: Terminal) -> Iterator[LocalServers]:
+def local_servers(terminal: Terminal, *, with_api: bool = False) -> Iterator[LocalServers]:
     """Starts the servers or finds them, makes tables and topics, and ends at last what it started.
 
-    Blocks, minutes on a new machine. SIGTERM and a closed terminal interrupt it as Ctrl-C does.
+    Servers that another `orders up` still uses at the end are left to that one. Blocks, minutes on a new machine.
+    SIGTERM and a closed terminal interrupt it as Ctrl-C does.
+
+    Args:
+        terminal: where a person watches.
+        with_api: whether the API and the console will run as well.
 
     Raises:
         OrdersError: the servers cannot be started, or refuse the tables or topics.
@@ -87,17 +103,61 @@ def local_servers(terminal: Terminal) -> Iterator[LocalServers]:
             running = stack.up(progress=terminal.say_plain)
         except stack.StackError as error:
             raise OrdersError(str(error)) from error
+        registration: Registration | None = None
         try:
-            settings = with_endpoints(configured, running.endpoints.as_environment())
-            asyncio.run(migrate_all(settings))
-            folder = stack_dir("default")
-            with bridge_instance_id(folder) as instance_id:
-                defaults = _defaults(configured, instance_id)
-                yield LocalServers(running, settings, folder / "logs", defaults, _health_ports(configured))
+            with bridge_instance_id(stack_dir("default")) as instance_id:
+                servers = _described(configured, running, instance_id, with_api=with_api)
+                registration = servers.registration
+                _say_of_others(registration, terminal)
+                asyncio.run(migrate_all(servers.settings))
+                yield servers
         finally:
-            if running.started_here:
-                terminal.say("[dim]ending the servers[/dim]")
-                running.down()
+            _leave_servers(running, registration, terminal)
+
+
+def _described(configured: Settings, running: stack.RunningStack, instance_id: str, *, with_api: bool) -> LocalServers:
+    """The servers, and what our processes here are told; from now on other commands find this one."""
+    settings = with_endpoints(configured, running.endpoints.as_environment())
+    folder = stack_dir("default")
+    defaults, ports = _defaults(configured, instance_id), _health_ports(configured)
+    host = _EVERY_ADDRESS.get(settings.health_bind_address, settings.health_bind_address)
+    registration = register(
+        folder,
+        kafka=settings.kafka_bootstrap_servers,
+        owns_servers=running.started_here,
+        servers_are_named=configured.names_endpoints,
+        console_url=f"{_api_url(settings, defaults)}/console" if with_api else None,
+        health=tuple(
+            HealthAddress(process=name, host=host, port=port) for name, port in ports.items() if with_api or name != API
+        ),
+    )
+    return LocalServers(running, settings, folder / "logs", defaults, ports, registration)
+
+
+def _say_of_others(registration: Registration, terminal: Terminal) -> None:
+    for other in registration.others():
+        terminal.say(
+            f"[yellow]runs already:[/yellow] {_named(other)}. Both use the same servers, "
+            "tables and topics, so either may run an order. Whichever ends first leaves the servers to the other."
+        )
+
+
+def _named(one: Running) -> str:
+    return escape(safe_text(as_typed(described(one))))
+
+
+def _leave_servers(running: stack.RunningStack, registration: Registration | None, terminal: Terminal) -> None:
+    """Ends the servers where they are this one's and nobody else uses them."""
+    ending = Ending(running.started_here, None) if registration is None else registration.end()
+    if ending.heir is not None:
+        terminal.say(f"[dim]the servers run on, for {_named(ending.heir)}[/dim]")
+    if not ending.has_to_end_servers:
+        return
+    terminal.say("[dim]ending the servers[/dim]")
+    if running.started_here:
+        running.down()
+    else:
+        stack.down(progress=terminal.say_plain)
 
 
 async def keep_servers(servers: LocalServers, terminal: Terminal) -> None:
@@ -105,14 +165,27 @@ async def keep_servers(servers: LocalServers, terminal: Terminal) -> None:
 
     Raises:
         OrdersError: it cannot be started again.
+        UnreachableError: another command has ended the servers.
     """
-    ours = set(servers.running.pids) if servers.running.started_here else set()
+    running = servers.running
+    ours = set(running.pids) if running.started_here else set()
+    may_inherit = not running.started_here and not servers.registration.running.servers_are_named
     while True:
         await asyncio.sleep(SERVERS_LOOKED_AT_EVERY_SECONDS)
-        for name in sorted(ours - set(servers.running.pids)):
+        if not servers.registration.running.servers_are_named and not stack.is_started():
+            raise UnreachableError(
+                "another command has ended the servers, as `orders stack down` does, so this ends too: "
+                "`orders up` starts all of it again"
+            )
+        if may_inherit and servers.registration.owns_servers:
+            inherited = await asyncio.to_thread(stack.find)
+            if inherited is not None:
+                running, ours, may_inherit = inherited, set(inherited.pids), False
+                terminal.say("[dim]the other one has ended and left the servers to this one[/dim]")
+        for name in sorted(ours - set(running.pids)):
             terminal.say(f"[yellow]{name} has ended; starting it again, with its data[/yellow]")
             try:
-                await asyncio.to_thread(servers.running.restart, name)
+                await asyncio.to_thread(running.restart, name)
             except stack.StackError as error:
                 raise OrdersError(str(error)) from error
             terminal.say(f"[yellow]{name} is back[/yellow]")

@@ -63,3 +63,28 @@ async def run(command: list[str], settings: dict[str, str], folder: Path) -> str
     ended = await run_to_end(command, settings, folder, within_seconds=120)
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
     return ended.stdout
+
+
+async def test_a_second_up_finds_the_first_and_takes_over_its_servers(
+    own_servers_only: dict[str, str], tmp_path: Path
+) -> None:
+    first = OrdersProcess("first", ["up"], own_servers_only, tmp_path)
+    second: OrdersProcess | None = None
+    try:
+        await first.wait_until_logged("ready: the bridge has its partitions")
+        for process in ("bridge", "worker", "api"):
+            assert (await run(["health", process], own_servers_only, tmp_path)).strip() == "ready"
+        second = OrdersProcess("second", ["up"], own_servers_only, tmp_path)
+        await second.wait_until_logged(f"orders up` (process {first.pid}")
+        await second.wait_until_logged("a worker serves each task queue")
+        first.send(signal.SIGINT)
+        assert await first.wait_until_ended(BACK_WITHIN_SECONDS) == 0, first.log_tail
+        assert f"orders up` (process {second.pid}" in first.log
+        await second.wait_until_logged("left the servers to this one")
+        second.send(signal.SIGINT)
+        assert await second.wait_until_ended(BACK_WITHIN_SECONDS) == 0, second.log_tail
+        assert stack.find() is None, "the servers were left behind"
+    finally:
+        first.close()
+        if second is not None:
+            second.close()

@@ -5,16 +5,18 @@ from typing import Final
 
 from rich.markup import escape
 
-from orders.operations.dead_letters.documents import time_text
+from orders.cli.rendering.moments import timestamp_text
 from orders.operations.dead_letters.finding import Shown, Summary
 from orders.safe_text import safe_bytes, safe_text, value_lines
 
 _KEY_CHARS_MAX: Final = 40
 _TEXT_CHARS_MAX: Final = 300
 _HEADER_CHARS_MAX: Final = 500
+TIME_WIDTH: Final = 25
+"""Of a time with its offset."""
 
 
-SUMMARY_HEADER: Final = f"[bold]{'place':<8} {'set aside at':<20}  came from  reason  key  what to do[/bold]"
+SUMMARY_HEADER: Final = f"[bold]{'place':<8} {'set aside at':<{TIME_WIDTH}}  came from  reason  key  what to do[/bold]"
 """Above the lines of a list."""
 
 
@@ -22,8 +24,9 @@ def summary_line(summary: Summary) -> str:
     """One dead letter on a line, in rich's markup."""
     extra = f"  [yellow]after {summary.replay_count} replays[/yellow]" if summary.replay_count else ""
     pointer = "  [dim](pointer)[/dim]" if summary.is_pointer else ""
+    when = f"{timestamp_text(summary.timestamp_ms):<{TIME_WIDTH}}"
     return (
-        f"{summary.at:<8} [dim]{time_text(summary.timestamp_ms)}[/dim]  {_one_line(summary.origin or '-')}  "
+        f"{summary.at:<8} [dim]{when}[/dim]  {_one_line(summary.origin or '-')}  "
         f"[red]{_one_line(summary.error_code)}[/red]  {escape(safe_bytes(summary.key, chars_max=_KEY_CHARS_MAX))}  "
         f"{_one_line(summary.message)}{pointer}{extra}"
     )
@@ -33,10 +36,10 @@ def letter_lines(shown: Shown, value_bytes_max: int | None) -> Iterator[tuple[st
     """Everything about a dead letter, as a name and a text for each line; plain text, and safe."""
     letter = shown.letter
     yield "dead letter", letter.at
-    yield "set aside at", time_text(letter.record.timestamp_ms)
+    yield "set aside at", timestamp_text(letter.record.timestamp_ms)
     if letter.origin is not None:
         yield "came from", safe_text(str(letter.origin))
-        yield "its timestamp", time_text(letter.origin.timestamp_ms)
+        yield "its timestamp", timestamp_text(letter.origin.timestamp_ms)
     if letter.replay_count:
         yield "replays before", f"{letter.replay_count}, of {safe_text(letter.first_identity or '')}"
     yield "reason", safe_text(f"{letter.error_code} ({letter.stage or 'no stage'})")

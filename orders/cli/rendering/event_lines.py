@@ -2,7 +2,9 @@
 
 from typing import Any, Final
 
+from orders.cli.rendering.moments import clock_text
 from orders.cli.rendering.safe_markup import safe_markup
+from schemas.base import parse_rfc_3339
 from schemas.outbound import OutboundType
 from schemas.states import OrderState
 
@@ -23,9 +25,16 @@ def event_line(event_type: str, body: dict[str, Any]) -> str:
     Raises:
         KeyError, TypeError, AttributeError: it is no event of ours.
     """
-    clock, order_id = safe_markup(str(body["occurred_at"])[11:23]), safe_markup(body["order_id"])
+    clock, order_id = _clock(str(body["occurred_at"])), safe_markup(body["order_id"])
     what = f"{_what(event_type, body)}{_why(body)}"
     return f"[dim]{clock}[/dim]  {order_id:<28} {safe_markup(body['sequence']):>3}  {what}"
+
+
+def _clock(occurred_at: str) -> str:
+    try:
+        return clock_text(parse_rfc_3339(occurred_at))
+    except ValueError:
+        return safe_markup(occurred_at[11:23])
 
 
 def _what(event_type: str, body: dict[str, Any]) -> str:

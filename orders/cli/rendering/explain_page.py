@@ -1,14 +1,13 @@
-"""An explanation as a page for a person. Pure."""
+"""An explanation as a page for a person. Pure, but for that person's zone."""
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
 
 from orders.cli.rendering.dead_letters import summary_line
 from orders.cli.rendering.event_lines import event_line
+from orders.cli.rendering.moments import moment_text, timestamp_text
 from orders.cli.rendering.safe_markup import safe_markup
 from orders.hints import as_typed
-from orders.operations.dead_letters.documents import time_text
 from orders.operations.explain.database_side import DatabaseSide
 from orders.operations.explain.gathering import Explanation
 from orders.operations.explain.kafka_side import FOUND_MAX, KafkaSide
@@ -49,12 +48,12 @@ def _kafka_lines(known: Explanation, kafka: KafkaSide) -> Iterator[str]:
     for record in kafka.records:
         event_id = f"  event {record.event_id}" if record.event_id else ""
         yield (
-            f"  [dim]{time_text(record.timestamp_ms)}[/dim]  {safe_markup(record.coordinates)}"
+            f"  [dim]{timestamp_text(record.timestamp_ms)}[/dim]  {safe_markup(record.coordinates)}"
             f"[dim]{safe_markup(event_id)}[/dim]  {safe_markup(known.outcome_of(record))}"
         )
     for held in kafka.held:
         yield (
-            f"  [dim]{time_text(held.timestamp_ms)}[/dim]  {safe_markup(held.coordinates)}  "
+            f"  [dim]{timestamp_text(held.timestamp_ms)}[/dim]  {safe_markup(held.coordinates)}  "
             "[yellow]behind a producer's open transaction: cannot be read yet[/yellow]"
         )
     yield _heading("Dead letters", len(kafka.letters))
@@ -72,7 +71,7 @@ def _kafka_lines(known: Explanation, kafka: KafkaSide) -> Iterator[str]:
 def _temporal_lines(temporal: TemporalSide) -> Iterator[str]:
     yield _heading("Runs in Temporal", len(temporal.runs))
     for run in temporal.runs:
-        span = f"{_moment(run.started_at)} to {_moment(run.closed_at) if run.closed_at else 'now'}"
+        span = f"{moment_text(run.started_at)} to {moment_text(run.closed_at) if run.closed_at else 'now'}"
         what = safe_markup(f"{run.workflow_id}  {run.type} {run.status}")
         yield f"  [dim]{span}[/dim]  {what}  [dim]{run.run_id}[/dim]"
     if temporal.runs_cut:
@@ -80,7 +79,7 @@ def _temporal_lines(temporal: TemporalSide) -> Iterator[str]:
     if temporal.failure:
         yield f"  [red]failed:[/red] {safe_markup(temporal.failure)}"
     for one in temporal.pending:
-        again = f", next at {_moment(one.next_attempt_at)}" if one.next_attempt_at else ""
+        again = f", next at {moment_text(one.next_attempt_at)}" if one.next_attempt_at else ""
         failure = f", last failure: {one.last_failure}" if one.last_failure else ""
         yield f"  at {safe_markup(one.type)}, attempt {one.attempt}{again}{safe_markup(failure)}"
 
@@ -96,7 +95,7 @@ def _database_lines(database: DatabaseSide) -> Iterator[str]:
         if order.tracking_id:
             yield f"  tracking {safe_markup(order.tracking_id)}"
         if order.forgotten_at is not None:
-            yield f"  personal data erased on {_moment(order.forgotten_at)}"
+            yield f"  personal data erased on {moment_text(order.forgotten_at)}"
     if payment is not None:
         owner = "" if order and payment.order_id == order.order_id else f", of order {payment.order_id}"
         reason = f" ({payment.reason.value})" if payment.reason else ""
@@ -111,7 +110,7 @@ def _database_lines(database: DatabaseSide) -> Iterator[str]:
     for one in database.inbound:
         reason = f" ({one.reason.value})" if one.reason else ""
         named = safe_markup(f"{one.type}  {one.event_id}")
-        yield f"  [dim]{_moment(one.at)}[/dim]  {named}  {one.outcome.value}{reason}"
+        yield f"  [dim]{moment_text(one.at)}[/dim]  {named}  {one.outcome.value}{reason}"
     if database.cut:
         yield "  [yellow]cut:[/yellow] there are more than are shown"
 
@@ -119,7 +118,3 @@ def _database_lines(database: DatabaseSide) -> Iterator[str]:
 def _heading(name: str, count: int | None) -> str:
     number = "" if count is None else f" [dim]({count})[/dim]"
     return f"\n[bold]{name}[/bold]{number}"
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -27,7 +27,9 @@ async def system(endpoints: Endpoints, tmp_path_factory: Any) -> AsyncIterator[O
 
 
 async def health(system: OrderSystem, process: str, *options: str, **settings: str) -> tuple[int, str]:
-    ended = await run_in_process(["health", process, *options], {**system.settings, **settings})
+    # No `orders up` of the person whose machine this is.
+    state = {"XDG_STATE_HOME": str(system.folder)}
+    ended = await run_in_process(["health", process, *options], {**system.settings, **state, **settings})
     return ended.returncode, (ended.stdout + ended.stderr).strip()
 
 

@@ -197,7 +197,14 @@ def conclusion_of(*verdicts: Verdict, folder: Path) -> str:
     """What the demonstration says at its end."""
     written = io.StringIO()
     producer = SimpleNamespace(tools=SimpleNamespace(kafka_console_producer=Path("/bin/kafka-console-producer")))
-    servers = LocalServers(producer, Settings(_env_file=None), folder, {}, {"bridge": 9464})  # type: ignore[arg-type] # A stand-in.
+    servers = LocalServers(
+        producer,  # type: ignore[arg-type] # A stand-in.
+        Settings(_env_file=None),
+        folder,
+        {},
+        {"bridge": 9464},
+        None,  # type: ignore[arg-type] # It is of no concern here.
+    )
     demo._conclude(list(verdicts), servers, Terminal(Console(file=written, width=200)))
     return written.getvalue()
 

@@ -13,13 +13,15 @@ import pytest
 from rich.console import Console
 
 import stack
-from orders.errors import OrdersError
+from orders.errors import OrdersError, UnreachableError
 from orders.local import servers, supervision
 from orders.local.servers import LocalServers, keep_servers, local_servers
 from orders.local.supervision import Child, Supervisor
 from orders.local.terminal import Terminal
+from orders.local.ups import Registration, register
 from orders.settings import Settings
 from stack.endpoints import Endpoints
+from stack.paths import stack_dir
 from tests.helpers.system.waiting import assert_eventually
 
 # Children -----------------------------------------------------------------------------------------------------------
@@ -123,10 +125,35 @@ def terminal() -> Terminal:
     return Terminal(Console(quiet=True))
 
 
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No `orders up` but this test's."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def registration_of(running: Running, *, servers_are_named: bool = False) -> Registration:
+    return register(
+        stack_dir("default"),
+        kafka=ENDPOINTS.kafka_bootstrap_servers,
+        owns_servers=running.started_here,
+        servers_are_named=servers_are_named,
+        console_url=None,
+        health=(),
+    )
+
+
+async def test_servers_that_another_command_has_ended_end_this_one_too(terminal: Terminal) -> None:
+    running = Running(started_here=False)
+    kept: Any = LocalServers(running, Settings(_env_file=None), Path(), {}, {}, registration_of(running))  # type: ignore[arg-type] # A stand-in.
+    with pytest.raises(UnreachableError, match="`orders stack down`"):
+        await asyncio.wait_for(keep_servers(kept, terminal), 30)
+
+
 async def keep(running: Running, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps the servers until they have been looked at some times after Kafka has died."""
     monkeypatch.setattr(servers, "SERVERS_LOOKED_AT_EVERY_SECONDS", 0.01)
-    kept: Any = LocalServers(running, Settings(_env_file=None), Path(), {}, {})  # type: ignore[arg-type] # A stand-in.
+    registration = registration_of(running, servers_are_named=True)
+    kept: Any = LocalServers(running, Settings(_env_file=None), Path(), {}, {}, registration)  # type: ignore[arg-type] # A stand-in.
     keeping = asyncio.create_task(keep_servers(kept, terminal))
     await asyncio.sleep(0)
     running.die("kafka")
