@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 from benchmarks.big_records import BEAT_SECONDS, Turns, beating
 from benchmarks.report import Figure
 from bridge import Bridge, BridgeConfig, BridgeMetrics, Call, Kafka, Record
+from bridge.collector import spare_the_collector
 from bridge.engine.offsets import Partition
-from bridge.service import spare_the_collector
 from orders.telemetry.metrics_page import MetricsPage
 
 PARTITIONS, HELD, SCRAPES, QUICK_SCRAPES = 1_000, 2_000, 50, 5

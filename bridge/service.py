@@ -1,7 +1,6 @@
 """The bridge as a whole: starts when the servers are there, runs until it is stopped, and leaves nothing behind."""
 
 import asyncio
-import gc
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -12,6 +11,7 @@ import structlog
 from temporalio.client import Client
 
 from bridge.calls import Caller
+from bridge.collector import spare_the_collector
 from bridge.config import BridgeConfig, Kafka
 from bridge.dead_letters.signature import Signer
 from bridge.dead_letters.writer import DeadLetterWriter
@@ -313,22 +313,6 @@ def _progress(parts: _Parts) -> Iterator[PartitionProgress]:
             oldest_ms = parts.engine.last_timestamps_ms.get(partition)
         oldest_at = None if oldest_ms is None or oldest_ms < 0 else oldest_ms / 1000
         yield PartitionProgress(*partition, unread, count.held, count.deferred, count.behind_stuck, oldest_at)
-
-
-_COLLECTOR_THRESHOLD = 10_000
-"""Objects made and not freed before the garbage collector looks at them; by default 700. A record is some twenty,
-and is freed without the collector; by then most are (1 of the 9 us that the engine adds, measured on 2026-11-23)."""
-
-
-def spare_the_collector() -> None:
-    """Takes all objects that are loaded by now out of the garbage collector's rounds, and makes its rounds rarer.
-
-    The records that wait in lanes keep it busy, and each of its full rounds would walk some 300,000 objects of modules
-    and message types: 12 us of the 24 us that the engine adds to a record (measured on 2026-11-23, Python 3.11).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECTOR_THRESHOLD, *gc.get_threshold()[1:])
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

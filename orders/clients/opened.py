@@ -42,6 +42,8 @@ class _AtFirstUse(Generic[Opened]):
 
     async def get(self) -> Opened:
         """The client, open."""
+        if self._attempt is not None and self._attempt.done():
+            return self._attempt.result()
         if self._attempt is None:
             self._attempt = asyncio.create_task(self._opening(), name="opening a client")
             self._attempt.add_done_callback(self._forget_failure)

@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.adapters.postgres.reader import InboundKey
 from bridge import CallOutcome
 from orders.clients.opened import Clients
+from orders.clients.queries import ask
 from orders.clients.temporal import temporal_unreachable
 from orders.errors import OrdersError, UnreachableError
 from orders.operations.send import deliver_event, inbound_event
@@ -211,12 +212,13 @@ async def _ask(clients: Clients, key: InboundKey) -> EventStatus | None:
     """
     try:
         client = await clients.temporal()
-        status: EventStatus = await client.get_workflow_handle(order_workflow_id(key.order_id)).query(
+        status: EventStatus = await ask(
+            client.get_workflow_handle(order_workflow_id(key.order_id)),
             EVENT_QUERY,
             EventQuery(event_id=key.event_id, type=key.type),
             result_type=EventStatus,
+            wait=_QUERY_TIMEOUT,
             reject_condition=QueryRejectCondition.NOT_OPEN,
-            rpc_timeout=_QUERY_TIMEOUT,
         )
     except WorkflowQueryRejectedError:
         return None

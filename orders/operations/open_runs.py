@@ -65,6 +65,8 @@ class OpenRun:
     pending: tuple[PendingActivity, ...]
     answers: bool | None = None
     """Whether the run has answered a query; None where it was not asked."""
+    waited: timedelta = CALL_TIMEOUT
+    """How long its answer was waited for."""
     refusal: str | None = None
     """Why a worker that was asked did not answer; None where no worker said anything."""
 
@@ -84,7 +86,7 @@ class OpenRun:
             return f"a worker: none asks {self.task_queue} for work; start one with `orders worker`"
         if self.answers is False:
             return (
-                f"a worker's answer: {self._polled}, and none has answered within {CALL_TIMEOUT.total_seconds():g} s, "
+                f"a worker's answer: {self._polled}, and none has answered within {self.waited.total_seconds():g} s, "
                 "so they are busy, or have just stopped; see `orders health worker`"
             )
         return None
@@ -120,6 +122,7 @@ async def look_at_open_run(
     description: WorkflowExecutionDescription,
     *,
     answers: bool | None = None,
+    waited: timedelta = CALL_TIMEOUT,
     refusal: str | None = None,
 ) -> OpenRun:
     """Asks Temporal what it knows of an open run's workflow task, workers and activities.
@@ -128,6 +131,7 @@ async def look_at_open_run(
         client: Temporal's.
         description: of the run.
         answers: whether it has answered a query; None where it was not asked.
+        waited: how long for its answer.
         refusal: what a worker said instead of an answer.
     """
     raw: Any = description.raw_description
@@ -140,6 +144,7 @@ async def look_at_open_run(
         failing=await _failing_task(client, description, raw),
         pending=tuple([await _pending(description.data_converter, one) for one in raw.pending_activities]),
         answers=answers,
+        waited=waited,
         refusal=refusal,
     )
 

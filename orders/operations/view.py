@@ -14,6 +14,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from orders.clients.opened import Clients
+from orders.clients.queries import NOT_IN_TIME, ask
 from orders.clients.temporal import reaching_temporal
 from orders.errors import NotFoundError, UnreachableError
 from orders.operations.open_runs import look_at_open_run
@@ -23,7 +24,7 @@ from workflows.names import ORDER_WORKFLOW, STATUS_QUERY, order_workflow_id
 
 _CALL_TIMEOUT = timedelta(seconds=10)
 _GONE, _RUNNING = "GONE", "RUNNING"
-_NO_WORKER = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.CANCELLED)
+_NO_WORKER = NOT_IN_TIME | {RPCStatusCode.FAILED_PRECONDITION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +97,14 @@ async def _view_in_temporal(
     run = description.status.name if description.status else "UNKNOWN"
     try:
         handle = client.get_workflow_handle(description.id)
-        status = await handle.query(STATUS_QUERY, result_type=OrderStatus, rpc_timeout=_CALL_TIMEOUT)
+        status = await ask(handle, STATUS_QUERY, result_type=OrderStatus, wait=_CALL_TIMEOUT)
     except (RPCError, WorkflowQueryFailedError) as error:
         if isinstance(error, RPCError) and error.status not in _NO_WORKER:
             raise
         if run != _RUNNING:
             return None
         refusal = str(error) if isinstance(error, WorkflowQueryFailedError) else None
-        held_up = await look_at_open_run(client, description, answers=False, refusal=refusal)
+        held_up = await look_at_open_run(client, description, answers=False, waited=_CALL_TIMEOUT, refusal=refusal)
         raise UnreachableError(
             f"order {order_id} is in Temporal ({run}) and does not say where it is; it waits for {held_up.held_up_by}"
         ) from error

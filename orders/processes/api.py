@@ -5,6 +5,7 @@ import asyncio
 import structlog
 from prometheus_client import CollectorRegistry
 
+from bridge.collector import spare_the_collector
 from orders.clients.opened import open_clients
 from orders.operations.reachability import Reachability
 from orders.processes.api_health import api_checks
@@ -42,7 +43,9 @@ async def run_api(settings: Settings, stop: asyncio.Event) -> ExitStatus:
                 following = asyncio.create_task(feed.run(), name="event feed")
                 try:
                     _log.info("api.started", address=address_of(listening))
-                    await serve(make_app(context, gate), settings, listening, stop)
+                    serving = make_app(context, gate)
+                    spare_the_collector()
+                    await serve(serving, settings, listening, stop)
                 finally:
                     following.cancel()
                     await asyncio.gather(following, replays.close(), return_exceptions=True)

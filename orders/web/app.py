@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from orders.web import documentation
-from orders.web.api import router as api
+from orders.web.api import ROUTERS
 from orders.web.api.openapi import describe_itself
 from orders.web.console.router import install_console
 from orders.web.console.static_files import static_url
@@ -36,8 +36,8 @@ def make_app(context: WebContext, gate: Gate) -> FastAPI:
     app.state.context = context
     answer_errors_as_problems(app)
     describe_itself(app)
-    app.include_router(api)
-    app.include_router(documentation.router)
+    for router in (*ROUTERS, documentation.router):
+        app.include_router(router)
     app.routes.append(documentation.assets())
     install(app, gate, stylesheet=static_url("console.css"), icon=static_url("icon.svg"))
     install_console(app)

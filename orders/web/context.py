@@ -56,14 +56,16 @@ class WebContext:
             self._scans.release()
 
 
-async def context_of(connection: HTTPConnection) -> WebContext:
-    """The context of the application that serves this request.
-
-    Async although it awaits nothing: FastAPI has a thread run what is not, which costs a fifth of a request.
-    """
+def context_of(connection: HTTPConnection) -> WebContext:
+    """The context of the application that serves this request."""
     context: WebContext = connection.app.state.context
     return context
 
 
-Web = Annotated[WebContext, Depends(context_of)]
+async def _context(connection: HTTPConnection) -> WebContext:
+    """Async although it awaits nothing: FastAPI has a thread run what is not, which costs a fifth of a request."""
+    return context_of(connection)
+
+
+Web = Annotated[WebContext, Depends(_context)]
 """Parameter of a route: the process's context."""

@@ -17,6 +17,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from orders.clients.opened import Clients
+from orders.clients.queries import ask
 from orders.clients.temporal import reaching_temporal
 from orders.operations.open_runs import CALL_TIMEOUT, OpenRun, PendingActivity, look_at_open_run
 from orders.operations.view import held_by_another
@@ -157,7 +158,7 @@ async def _status(
     status = refusal = None
     try:
         handle = client.get_workflow_handle(description.id)
-        status = await handle.query(STATUS_QUERY, result_type=OrderStatus, rpc_timeout=CALL_TIMEOUT)
+        status = await ask(handle, STATUS_QUERY, result_type=OrderStatus, wait=CALL_TIMEOUT)
     except WorkflowQueryFailedError as error:
         refusal = str(error)
     except RPCError:

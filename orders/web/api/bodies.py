@@ -50,7 +50,8 @@ async def read_json(request: Request, web: WebContext) -> dict[str, Any]:
         Problem: it is too large, too slow, no JSON, or not said to be JSON; or the process stops.
         ClientGoneError: the client went away before all of it was there.
     """
-    if not any(name in request.headers for name in _OF_A_BODY):
+    headers = request.headers
+    if headers.get("content-length") == "0" or not any(name in headers for name in _OF_A_BODY):
         return {}
     max_bytes = web.settings.api_body_max_bytes
     reading = asyncio.create_task(_read(request, max_bytes), name="body")

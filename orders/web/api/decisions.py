@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
-import orjson
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -23,11 +22,12 @@ from orders.web.api.preferences import (
     KeyHeader,
     PreferHeader,
     RequestKey,
+    described,
     expected_sequence_of,
     key_of,
     wait_of,
 )
-from orders.web.context import Web, WebContext
+from orders.web.context import WebContext, context_of
 from orders.web.identity import Identity, Role, requires
 from orders.web.problems import PROBLEM_TYPES, Problem
 from orders.web.waiting import while_wanted
@@ -162,7 +162,7 @@ def _answer(asked: _Asked, outcome: Outcome | None, *, replayed: bool) -> Respon
             headers["Location"] = f"/orders/{asked.order_id}"
     else:
         headers["Retry-After"] = str(_LOOK_AGAIN_SECONDS)
-    return Response(orjson.dumps(answer.model_dump(mode="json")), code, headers, "application/json")
+    return Response(answer.model_dump_json(), code, headers, "application/json")
 
 
 def _refusal(outcome: Outcome, headers: dict[str, str]) -> Problem:
@@ -204,18 +204,10 @@ _Approver = Annotated[Identity, Depends(requires(Role.APPROVER))]
 
 
 def _endpoint(decision: Decision) -> Callable[..., Awaitable[Response]]:
-    async def endpoint(
-        order_id: OrderId,
-        request: Request,
-        web: Web,
-        identity: _Approver,
-        *,
-        idempotency_key: KeyHeader = None,
-        prefer: PreferHeader = None,
-        if_match: IfMatchHeader = None,
-    ) -> Response:
-        key = key_of(idempotency_key)
-        expected = expected_sequence_of(if_match)
+    async def endpoint(order_id: OrderId, request: Request, identity: _Approver) -> Response:
+        web, headers = context_of(request), request.headers
+        key = key_of(headers.get("Idempotency-Key"))
+        expected = expected_sequence_of(headers.get("If-Match"))
         fields = await read_json(request, web)
         message = read_message(decision.event_type, order_id, fields, by=identity.name, event_id=key.event_id(identity))
         asked = _Asked(
@@ -223,7 +215,7 @@ def _endpoint(decision: Decision) -> Callable[..., Awaitable[Response]]:
             order_id=order_id,
             key=key,
             event=inbound_event(decision.event_type, message, expected_sequence=expected),
-            wait=wait_of(prefer, timedelta(0) if expected is None else _WAIT_OF_A_PRECONDITION),
+            wait=wait_of(headers.get("Prefer"), timedelta(0) if expected is None else _WAIT_OF_A_PRECONDITION),
         )
         return await _decide(web, request, identity, asked)
 
@@ -245,9 +237,12 @@ for _decision in DECISIONS:
             _decision.applied: {"description": "The order has gone on by it", "model": DecisionAnswer, **_ANSWERED},
             **_PROBLEMS,
         },
-        openapi_extra=json_body(
-            _decision.component,
-            required=_decision.body_required,
-            examples={"example": example_of(_decision.event_type), **_decision.examples},
-        ),
+        openapi_extra={
+            "parameters": described(KeyHeader, PreferHeader, IfMatchHeader),
+            **json_body(
+                _decision.component,
+                required=_decision.body_required,
+                examples={"example": example_of(_decision.event_type), **_decision.examples},
+            ),
+        },
     )

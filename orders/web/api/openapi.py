@@ -1,5 +1,6 @@
 """The OpenAPI document: what FastAPI makes of the routes, with the bodies and problems that it cannot know of."""
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -8,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from orders.web.api.bodies import body_schema
 from orders.web.api.dead_letters import ReplayBody
 from orders.web.api.decision_table import DECISIONS
+from orders.web.identity import SECURITY_SCHEMES
 from orders.web.problems import PROBLEM_TYPES
 
 DESCRIPTION: Final = (
@@ -88,4 +90,14 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         for name, part in parts.items():
             schemas.setdefault(name, {**part, "title": name})
     document["components"]["schemas"] = dict(sorted(schemas.items()))
+    _say_who_may_ask(document)
     return document
+
+
+def _say_who_may_ask(document: dict[str, Any]) -> None:
+    """Has each operation that may answer 401 say how one shows who one is."""
+    document["components"]["securitySchemes"] = SECURITY_SCHEMES
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if str(HTTPStatus.UNAUTHORIZED.value) in operation["responses"]:
+                operation["security"] = [{name: []} for name in SECURITY_SCHEMES]

@@ -4,11 +4,12 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, get_args
 from urllib.parse import quote
 from uuid import uuid4
 
 from fastapi import Header
+from pydantic import TypeAdapter
 
 from orders.web.identity import Identity
 from orders.web.problems import Problem
@@ -48,6 +49,23 @@ KeyHeader = Annotated[
         json_schema_extra={"pattern": r'^\s*([!-~]{1,255}|"[!-~]{1,255}")\s*$'},
     ),
 ]
+
+
+def described(*headers: Any) -> list[dict[str, Any]]:
+    """How headers are described, for the ``openapi_extra`` of a route that reads them itself.
+
+    That spares FastAPI from putting each through a validator which would let everything pass: 15 us of the processor a
+    header and request (measured on 2026-11-26, FastAPI 0.165).
+
+    Args:
+        headers: of those above.
+    """
+    return [_described(header, get_args(header)[1]) for header in headers]
+
+
+def _described(header: Any, field: Any) -> dict[str, Any]:
+    schema = {**TypeAdapter(header).json_schema(), "title": field.alias}
+    return {"name": field.alias, "in": "header", "required": False, "schema": schema, "description": field.description}
 
 
 def wait_of(prefer: str | None, unless_given: timedelta) -> timedelta:

@@ -4,7 +4,6 @@ import asyncio
 from datetime import timedelta
 from typing import Final, Literal, TypeGuard
 
-import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
 from activities.adapters.postgres.records import OrderRecord
@@ -68,8 +67,7 @@ async def result(order_id: OrderId, request: Request, web: Web, *, prefer: Prefe
     headers = {"Preference-Applied": f"wait={wait.total_seconds():g}", "ETag": etag(answer.last_sequence)}
     if not over:
         headers["Retry-After"] = str(_LOOK_AGAIN_SECONDS)
-    body = orjson.dumps(answer.model_dump(mode="json"))
-    return Response(body, 200 if over else 202, headers, "application/json")
+    return Response(answer.model_dump_json(), 200 if over else 202, headers, "application/json")
 
 
 async def _record(web: WebContext, order_id: str) -> OrderRecord | None:

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from orders.errors import NotFoundError, NotInTimeError, OrdersError, UnreachableError, UsageError
 from orders.web.console.rendering.templates import render
-from orders.web.identity import Identity, Role, caller, requires
+from orders.web.identity import Identity, Role, identify, requires
 from orders.web.identity.sign_in import SIGN_IN_PATH, SIGN_OUT_PATH
 from orders.web.problems import PROBLEM_TYPES, Problem
 from orders.web.waiting import ClientGoneError
@@ -150,7 +150,7 @@ async def _said(request: Request, status: int, title: str, sentence: str) -> Res
     if is_partial(request):
         return part("_said.html", status=status, title=title, sentence=sentence)
     try:
-        who = Person.of(await caller(request))
+        who = Person.of(await identify(request))
     except Problem:
         who = NOBODY
     again = str(request.url.path) if request.method == "GET" and status >= 500 else None  # noqa: PLR2004 - ours

@@ -17,7 +17,7 @@ from orders.operations.api_keys import CreatedKey, create_key
 from orders.roles import Role
 from orders.settings import Settings
 from orders.web.handlers import answer_errors_as_problems
-from orders.web.identity import Gate, Identity, caller, install, open_gate, requires
+from orders.web.identity import Gate, Identity, identify, install, open_gate, requires
 from orders.web.middleware import Guarded
 from orders.web.server import listening_socket, serve
 from stack.endpoints import Endpoints
@@ -39,7 +39,7 @@ def make_app(gate: Gate) -> FastAPI:
     answer_errors_as_problems(app)
 
     @app.get("/who")
-    async def who(identity: Annotated[Identity, Depends(caller)]) -> dict[str, Any]:
+    async def who(identity: Annotated[Identity, Depends(identify)]) -> dict[str, Any]:
         return _told(identity)
 
     @app.post("/approve")
@@ -47,7 +47,7 @@ def make_app(gate: Gate) -> FastAPI:
         return _told(identity)
 
     @app.get("/stream")
-    async def stream(request: Request, identity: Annotated[Identity, Depends(caller)]) -> StreamingResponse:
+    async def stream(request: Request, identity: Annotated[Identity, Depends(identify)]) -> StreamingResponse:
         async def parts() -> AsyncIterator[str]:
             yield "begun, "
             await gate.until_refused(request, identity)
