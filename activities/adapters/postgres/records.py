@@ -31,6 +31,8 @@ class OrderRecord:
     """Who approved or cancelled the order, where the message said so."""
     archived_sequence: int = 0
     """Its events up to this one are in the archive; 0 for none."""
+    archived_states: tuple[OrderState, ...] = ()
+    """The states that these led to, in order."""
     archived_in: tuple[str, ...] = ()
     """The archive's files that have them."""
     forgotten_at: datetime | None = None
@@ -56,6 +58,7 @@ def order_record(row: RowMapping) -> OrderRecord:
         approval_deadline=row["approval_deadline"],
         decided_by=row["decided_by"],
         archived_sequence=row["archived_sequence"],
+        archived_states=tuple(OrderState(state) for state in row["archived_states"]),
         archived_in=tuple(row["archived_in"]),
         forgotten_at=row["forgotten_at"],
     )

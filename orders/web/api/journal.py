@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
+from activities.adapters.postgres.records import OrderRecord
 from orders.errors import NotFoundError
 from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
@@ -33,6 +34,10 @@ class Journal(Answer):
     """In the order of their sequence, as they were published."""
     next_after: int | None
     """Ask on with this as `after`; null where there are no more yet."""
+    archived_through: int | None
+    """Events up to this one were asked for and are in the archive, not here; null where none is."""
+    archived_in: list[str]
+    """The archive's files that have them."""
 
 
 LastEventId = Annotated[
@@ -48,7 +53,8 @@ _STREAM: Final[dict[str, Any]] = {
         "schema": {
             "type": "string",
             "description": "Server-sent events: `event` is the event's type, `data` its body as published, `id` what "
-            "the client sends back as Last-Event-ID. The stream ends now and then; come again with the last id.",
+            "the client sends back as Last-Event-ID. The stream ends now and then; come again with the last id. "
+            "Events that were moved into the archive are not in it.",
         }
     }
 }
@@ -79,11 +85,21 @@ async def order_events(
         stored = await reader.events(order_id, after_sequence=after or 0, limit=limit)
         if not stored and await reader.journal(order_id) is None:
             raise Problem("order_not_found", f"nothing is recorded of an order {order_id!r}")
+        is_whole = bool(stored) and stored[0].sequence == (after or 0) + 1
+        record = None if is_whole else await reader.order(order_id)
     # As they are stored, to the byte: no model is put between the journal and who reads it.
     events = ",".join(event.payload_json for event in stored)
     next_after = json.dumps(stored[-1].sequence if len(stored) == limit else None)
-    body = f'{{"order_id":{json.dumps(order_id)},"events":[{events}],"next_after":{next_after}}}'
+    archived = _archived(record, after or 0)
+    body = f'{{"order_id":{json.dumps(order_id)},"events":[{events}],"next_after":{next_after},{archived}}}'
     return Response(body, media_type="application/json")
+
+
+def _archived(record: OrderRecord | None, after: int) -> str:
+    """What the journal says of the archive, as members of its JSON object."""
+    through = record.archived_sequence if record is not None and record.archived_sequence > after else None
+    files = record.archived_in if record is not None and through is not None else ()
+    return f'"archived_through":{json.dumps(through)},"archived_in":{json.dumps(files)}'
 
 
 @router.get(

@@ -106,6 +106,8 @@ class Order(Answer):
     decided_by: str | None
     """Who approved or cancelled it, where the message said so."""
     last_sequence: int
+    archived_sequence: int
+    """Its events up to this one are in the archive; 0 where none is."""
     created_at: datetime
     updated_at: datetime
 
@@ -129,6 +131,7 @@ class Order(Answer):
             approval_deadline=record.approval_deadline,
             decided_by=record.decided_by,
             last_sequence=record.last_sequence,
+            archived_sequence=record.archived_sequence,
             created_at=record.created_at,
             updated_at=record.updated_at,
         )

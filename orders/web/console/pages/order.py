@@ -158,7 +158,8 @@ async def _look(web: WebContext, order_id: str) -> tuple[OrderPage, tuple[int, i
         if attempt:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
         shown = order_page(order_id, await look_in_postgres(web.clients, order_id))
-        last = shown.journal[-1].sequence if shown.journal else 0
+        archived = shown.record.archived_sequence if shown.record else 0
+        last = shown.journal[-1].sequence if shown.journal else archived
         row = shown.record.last_sequence if shown.record else last
         if shown.cut or row == last:
             break

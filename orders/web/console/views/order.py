@@ -127,6 +127,16 @@ class OrderPage:
         return f"{told[0].upper()}{told[1:]}{'' if same else f': {why}'}."
 
     @property
+    def archived(self) -> str | None:
+        """Which of its events are in the archive, in a sentence; None where none is."""
+        if self.record is None or not self.record.archived_sequence:
+            return None
+        through, files = self.record.archived_sequence, self.record.archived_in
+        events = "Event 1 was" if through == 1 else f"Events 1 to {through} were"
+        where = f"the file{'s' if len(files) > 1 else ''} {', '.join(files)}" if files else "a file"
+        return f"{events} moved into the archive: {where}."
+
+    @property
     def amount(self) -> str | None:
         """What it costs; None where it does not say."""
         details = self.details
@@ -175,7 +185,7 @@ def order_page(order_id: str, known: DatabaseSide) -> OrderPage:
     return OrderPage(
         order_id=order_id,
         record=known.order,
-        line=tuple(steps_line(state, journal)),
+        line=tuple(steps_line(state, journal, known.order.archived_states if known.order else ())),
         journal=journal,
         cut=known.cut,
         payment=_payment(order_id, known.payment),
@@ -183,9 +193,18 @@ def order_page(order_id: str, known: DatabaseSide) -> OrderPage:
     )
 
 
-def steps_line(state: OrderState | None, journal: Sequence[JournalLine]) -> Iterator[Mark]:
-    """The order's way: what is done and since when, where it is, and what would come next."""
-    reached = {line.state: line.at for line in reversed(journal) if line.state is not None}
+def steps_line(
+    state: OrderState | None, journal: Sequence[JournalLine], archived_states: Sequence[OrderState] = ()
+) -> Iterator[Mark]:
+    """The order's way: what is done and since when, where it is, and what would come next.
+
+    Args:
+        state: the recorded one.
+        journal: what happened.
+        archived_states: what it went through as told by events that are in the archive, where their times are.
+    """
+    reached: dict[OrderState, datetime | None] = dict.fromkeys(archived_states)
+    reached |= {line.state: line.at for line in reversed(journal) if line.state is not None}
     ended_otherwise = [(name, one) for one, name in _OTHER_ENDS.items() if one in reached]
     now_marked = bool(ended_otherwise) or state is None
     for one, name in _WAY:

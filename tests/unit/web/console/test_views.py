@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -165,6 +166,20 @@ def test_the_line_of_steps_shows_what_is_done_what_is_awaited_and_what_would_com
     assert [mark.standing for mark in page.line] == ["done", "done", "now", *["todo"] * 5]
     assert page.words == "Waits for approval."
     assert page.deadline == record.approval_deadline
+
+
+def test_an_order_whose_events_were_archived_says_so_and_shows_its_whole_way() -> None:
+    states = (OrderState.RECEIVED, OrderState.VALIDATED, OrderState.CANCELLED)
+    archive: dict[str, Any] = {"archived_sequence": 3, "archived_states": states, "archived_in": ("orders-1.jsonl.gz",)}
+    record = an_order(state=OrderState.CANCELLED, last_sequence=3, **archive)
+    page = order_page(record.order_id, known_of(record, ()))
+    assert page.archived == "Events 1 to 3 were moved into the archive: the file orders-1.jsonl.gz."
+    assert [(mark.name, mark.standing, mark.at) for mark in page.line] == [
+        ("Received", "done", None),
+        ("Checked", "done", None),
+        ("Cancelled", "failed", None),
+    ]
+    assert order_page("order-1001", known_of(an_order(), ())).archived is None
 
 
 def test_an_order_that_ended_otherwise_has_nothing_more_to_come() -> None:
