@@ -7,8 +7,10 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 _INSTALL_SECONDS = 600
+_DOWNLOAD_SECONDS = 300
 
 
 class NotInstalledError(Exception):
@@ -50,6 +52,45 @@ def turn_at_apt() -> Iterator[None]:
     with (Path(os.environ.get("ORDERS_CACHE_DIR", "/tmp")) / "apt.lock").open("w") as held:  # noqa: S108 - a lock, empty
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
+
+
+def unpacked(package: str, inside: str, kept: Path) -> Path:
+    """A program of one of Debian's packages without the package: installed, it would start a server.
+
+    Args:
+        package: Debian's name for it.
+        inside: the program's path within the package.
+        kept: where it is kept; what is there already is taken.
+
+    Raises:
+        NotInstalledError: it is not there, and the package cannot be had.
+    """
+    with turn_at_apt():
+        if not kept.exists():
+            _unpack(package, inside, kept)
+    return kept
+
+
+def _unpack(package: str, inside: str, kept: Path) -> None:
+    if shutil.which("apt-get") is None:
+        raise NotInstalledError(f"{kept.name} is missing, and there is no apt-get to have it by: put one on the PATH")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=kept.parent) as folder:
+        try:
+            _run("apt-get", "--quiet", "download", package, folder=folder)
+        except NotInstalledError:
+            _run("apt-get", "--quiet", "update", folder=folder)  # A new machine has no list of packages yet.
+            _run("apt-get", "--quiet", "download", package, folder=folder)
+        (archive,) = Path(folder).glob(f"{package}_*.deb")
+        _run("dpkg-deb", "--extract", str(archive), "unpacked", folder=folder)
+        # In one step, as other processes look for it too.
+        Path(folder, "unpacked", inside).replace(kept)
+
+
+def _run(*command: str, folder: str) -> None:
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, check=False)
+    if ended.returncode != 0:
+        raise NotInstalledError(f"{' '.join(command)} left with {ended.returncode}\n{ended.stdout}{ended.stderr}")
 
 
 def _install(packages: Sequence[str], instead: str) -> None:

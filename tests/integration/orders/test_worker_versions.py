@@ -4,9 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import Client, WorkflowHandle
-from temporalio.service import RPCError
 
 from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundEvent
@@ -14,28 +12,25 @@ from schemas.order import OrderPolicy
 from schemas.states import OrderState
 from schemas.workflow_io import OrderResult, OrderWorkflowInput
 from stack.endpoints import Endpoints
-from tests.helpers.system.processes import OrdersProcess
+from tests.helpers.system.builds import builds_of, make_current, worker_of
 from tests.helpers.system.system import TASK_QUEUES, OrderSystem, order_system
-from tests.helpers.system.waiting import assert_eventually
 from workflows.converter import DATA_CONVERTER
 from workflows.names import ORDER_WORKFLOW, order_workflow_id, shipping_workflow_id
 
 pytestmark = pytest.mark.timeout(240)
-
-DEPLOYMENT = "orders"
 
 
 async def test_an_order_ends_on_the_build_it_began_on_and_new_ones_go_to_the_current_build(
     endpoints: Endpoints, tmp_path: Path
 ) -> None:
     async with order_system(endpoints, tmp_path, start=False) as system:
-        await _worker_of(system, "build-1.0")
-        await _make_current(system, "build-1.0")
+        await worker_of(system, "build-1.0")
+        await make_current(system, "build-1.0")
         old = await _start(system, "o-old")
         await _awaits_approval(system, "o-old")
 
-        worker = await _worker_of(system, "build-2.0")
-        await _make_current(system, "build-2.0")
+        worker = await worker_of(system, "build-2.0")
+        await make_current(system, "build-2.0")
         new = await _start(system, "o-new")
         await _awaits_approval(system, "o-new")
         for handle in (old, new):
@@ -43,36 +38,11 @@ async def test_an_order_ends_on_the_build_it_began_on_and_new_ones_go_to_the_cur
             await handle.signal(approve, InboundEvent(event_id=f"approved-{handle.id}"))
             assert (await handle.result()).state is OrderState.COMPLETED
 
-        assert await _builds_of(system, order_workflow_id("o-old")) == {"orders.build-1.0"}
-        assert await _builds_of(system, order_workflow_id("o-new")) == {"orders.build-2.0"}
+        assert await builds_of(system, order_workflow_id("o-old")) == {"orders.build-1.0"}
+        assert await builds_of(system, order_workflow_id("o-new")) == {"orders.build-2.0"}
         # Server 1.27 starts an attempt to ship on the current build, later ones on its order's; it ends where it began.
-        assert len(await _builds_of(system, shipping_workflow_id("o-old", 1))) == 1
+        assert len(await builds_of(system, shipping_workflow_id("o-old", 1))) == 1
         assert '"build_id":"build-2.0"' in worker.log.replace(": ", ":")
-
-
-async def _worker_of(system: OrderSystem, build_id: str) -> OrdersProcess:
-    """A worker of a build, on both task queues."""
-    worker = system.start(f"worker-{build_id}", "worker", WORKER_BUILD_ID=build_id)
-    for task_queue in TASK_QUEUES:
-        await system.wait_until_polled(task_queue, worker.pid)
-    return worker
-
-
-async def _make_current(system: OrderSystem, build_id: str) -> None:
-    """What ``temporal worker deployment set-current-version --version orders.BUILD`` asks the server for."""
-    request = SetWorkerDeploymentCurrentVersionRequest(
-        namespace=system.client.namespace, deployment_name=DEPLOYMENT, version=f"{DEPLOYMENT}.{build_id}"
-    )
-
-    async def is_set() -> bool:
-        try:
-            await system.client.workflow_service.set_worker_deployment_current_version(request)
-        except RPCError as error:
-            raise AssertionError(str(error)) from error
-        return True
-
-    # The server knows a build some moments after its workers have first asked for work.
-    await assert_eventually(is_set, 30)
 
 
 async def _start(system: OrderSystem, order_id: str) -> WorkflowHandle[object, OrderResult]:
@@ -95,10 +65,3 @@ async def _start(system: OrderSystem, order_id: str) -> WorkflowHandle[object, O
 
 async def _awaits_approval(system: OrderSystem, order_id: str) -> None:
     await system.wait_until_states(order_id, "RECEIVED", "VALIDATED")
-
-
-async def _builds_of(system: OrderSystem, workflow_id: str) -> set[str]:
-    """The versions of the workers that have completed the tasks of a workflow."""
-    history = await system.client.get_workflow_handle(workflow_id).fetch_history()
-    completed = [event.workflow_task_completed_event_attributes for event in history.events]
-    return {one.worker_deployment_version for one in completed if one.scheduled_event_id}
