@@ -38,10 +38,6 @@ GARBAGE = {"GOGC": "400"}
 """Go collects garbage when the heap has grown by so many percent. It is 100 unless set, which is often for a server as
 small as this one: 220 ms of the processor an order against 180 (measured 2026-11-26, in turns, on a busy machine)."""
 
-FEATURES = {"system.enableDeploymentVersions": "true"}
-"""What this server has but does not do by itself: keep runs on the build of the workers they began on. From 1.28 on it
-does, so containers are not told."""
-
 
 class TemporalService:
     """See ``stack.service.Service``."""
@@ -76,7 +72,7 @@ class TemporalService:
         """The server's process."""
         command = [str(self._program), "server", "start-dev", "--ip", HOST, "--port", str(self._port)]
         command += ["--ui-port", str(self._ui_port), "--log-level", "warn", "--color", "never"]
-        for name, value in (*LIMITS.items(), *TUNING.items(), *FEATURES.items()):
+        for name, value in (*LIMITS.items(), *TUNING.items()):
             command += ["--dynamic-config-value", f"{name}={value}"]
         # Never in memory: there a server on a busy machine may lose all its tables at once, and answers "no such table:
         # namespaces" until its end (seen at a load of 15; temporalio/temporal issue 3784).

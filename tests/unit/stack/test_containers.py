@@ -1,6 +1,7 @@
 """docker-compose.yml, the Dockerfile, and the containers that testcontainers starts, as far as no engine is needed."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from testcontainers.core import container as testcontainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from orders.settings import Settings
-from stack import docker
+from stack import docker, temporal_cli
 from stack.temporal import GARBAGE, TUNING
 
 ROOT = Path(__file__).parents[3]
@@ -56,7 +57,8 @@ def test_our_containers_run_the_processes_of_an_installation(services: dict[str,
 def test_nothing_starts_before_what_it_needs_is_ready(services: dict[str, Any]) -> None:
     for name in OURS:
         for needed, how in services[name]["depends_on"].items():
-            expected = "service_completed_successfully" if needed == "migrate" else "service_healthy"
+            runs_once = needed in {"migrate", "temporal-namespace"}
+            expected = "service_completed_successfully" if runs_once else "service_healthy"
             assert how == {"condition": expected}, f"{name} needs {needed}"
             assert expected != "service_healthy" or "test" in services[needed]["healthcheck"]
 
@@ -96,9 +98,28 @@ def test_one_service_builds_the_image_and_the_others_take_it(services: dict[str,
 
 
 def test_temporals_health_needs_nobody_who_answers_names(services: dict[str, Any]) -> None:
-    (how, command) = services["temporal"]["healthcheck"]["test"]
-    assert how == "CMD-SHELL", "a shell is to put the container's own address in"
-    assert command.endswith('--address "$$(hostname -i):7233"')
+    assert services["temporal"]["healthcheck"]["test"] == ["CMD", "nc", "-z", "localhost", "7233"]
+    assert services["temporal"]["environment"]["BIND_ON_IP"] == "0.0.0.0", "else its loopback does not answer"  # noqa: S104
+
+
+def test_temporal_starts_with_its_tables_and_is_used_with_its_namespace(services: dict[str, Any]) -> None:
+    jobs = ("temporal-schema", "temporal-namespace")
+    ends = {"condition": "service_completed_successfully"}
+    assert services["temporal"]["depends_on"] == {"temporal-schema": ends}
+    assert services["migrate"]["depends_on"]["temporal-namespace"] == ends
+    assert all(services[job]["restart"].startswith("on-failure") for job in jobs)
+    for job in jobs:
+        (script,) = services[job]["command"]
+        assert services[job]["entrypoint"] == ["/bin/sh", "-euc"]
+        subprocess.run(["/bin/sh", "-nc", script.replace("$$", "$")], check=True)
+
+
+def test_all_temporal_servers_are_of_one_minor_version(services: dict[str, Any]) -> None:
+    server = services["temporal"]["image"].rpartition(":")[2]
+    tools = [services[job]["image"].rpartition(":")[2] for job in ("temporal-schema", "temporal-namespace")]
+    assert [tag for tag in tools if not tag.startswith(f"{server}-")] == []
+    assert server.rpartition(".")[0] == temporal_cli.SERVER
+    assert docker.TEMPORAL_IMAGE.rpartition(":")[2] == temporal_cli.VERSION.removeprefix("v")
 
 
 def test_every_room_of_the_service_is_in_the_image_and_local_servers_are_not() -> None:
