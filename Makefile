@@ -4,7 +4,7 @@ RUN := bin/in-env
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage mutation bench soak image try-image check fmt contract release-api record-histories record-messages lock
+.PHONY: help demo up test coverage mutation bench sizing soak image try-image check fmt contract release-api record-histories record-messages lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -26,6 +26,9 @@ mutation: ## break rules one at a time and see that a test fails, in MODULE= or 
 
 bench: ## what is measured, as ratios, or one by NAME= (needs servers: orders stack up, orders stack env)
 	@$(RUN) python -m benchmarks $(NAME)
+
+sizing: ## measure a running installation (orders up) by ORDERS=1000 orders, and renew docs/sizing.md
+	@$(RUN) python -m benchmarks.sizing $(if $(ORDERS),--orders $(ORDERS))
 
 soak: ## faults at random on servers of its own, for SOAK_MINUTES=10; SEED= runs one again
 	@$(RUN) python -m tests.faults.soak

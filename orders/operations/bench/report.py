@@ -121,11 +121,10 @@ def what_binds(report: BenchReport) -> list[str]:
     found = []
     busy = report.highest.cores_busy
     if busy is not None and busy >= _USED_UP * report.cores:
+        each = f", at most {busy / report.rate * 1000:.0f} ms an order" if report.rate else ""
         found.append(
-            f"the processors of this machine, on which everything runs: {busy:.1f} of {report.cores} were busy, "
-            f"{busy / report.rate * 1000:.0f} ms an order"
-            if report.rate
-            else f"the processors of this machine: {busy:.1f} of {report.cores} were busy"
+            f"the processors of this machine, on which all servers run, and maybe more: {busy:.1f} of {report.cores} "
+            f"were busy{each}"
         )
     waited = {name: age for name, age in report.highest.backlog_seconds.items() if age >= _WAITED_SECONDS}
     found += [

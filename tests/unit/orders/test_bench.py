@@ -164,7 +164,7 @@ def test_the_stage_that_grew_most_binds() -> None:
 def test_processors_that_are_used_up_and_tasks_that_waited_are_said_first() -> None:
     highest = Highest(cores_busy=1.9, backlog_seconds={"order-tq workflows": 3.0, "shipping-tq workflows": 0.2})
     first, second = what_binds(report(highest=highest))
-    assert "1.9 of 2 were busy, 380 ms an order" in first
+    assert "1.9 of 2 were busy, at most 380 ms an order" in first
     assert "order-tq workflows waited 3 s" in second
 
 
