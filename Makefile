@@ -4,7 +4,7 @@ RUN := bin/in-env
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage mutation bench sizing soak image try-image check fmt contract release-api record-histories record-messages lock
+.PHONY: help demo up test coverage mutation bench sizing soak image try-image try-chart check fmt contract release-api record-histories record-messages chart lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -39,6 +39,9 @@ image: ## build the container image, with the Docker engine at hand
 try-image: ## build the image, and run an order through it; on an engine of its own where none is at hand (Debian, root)
 	@$(RUN) pytest tests/image
 
+try-chart: ## render the Helm chart, and install and upgrade it on an API server of Kubernetes; builds both first, 6 minutes, once
+	@$(RUN) pytest tests/chart
+
 check: ## what needs no server: format, lint, types, import contracts, files, unit tests
 	@$(RUN) sh bin/check
 
@@ -60,6 +63,9 @@ record-histories: ## renew the recorded workflow histories, after a change that 
 
 record-messages: ## record what was added to the contract (needs Kafka: orders stack up, orders stack env)
 	@$(RUN) python -m tests.contract.record
+
+chart: ## renew the Helm chart's README and schema, after a change of its values or of the settings
+	@$(RUN) python -m tests.deploy.documents
 
 lock: ## renew the hash-pinned requirements from pyproject.toml
 	@$(RUN) sh bin/lock

@@ -70,8 +70,11 @@ def _build_id(value: str) -> str:
 
 
 def _deployment_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", value):
-        raise ValueError("is a deployment's name: up to 128 of letters, digits, underscore and hyphen, without a dot")
+    # With a slash it is what Temporal's worker controller calls one: the namespace in Kubernetes and the object's name.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_/-]{0,127}", value):
+        raise ValueError(
+            "is a deployment's name: up to 128 of letters, digits, underscore, slash and hyphen, without a dot"
+        )
     return value
 
 

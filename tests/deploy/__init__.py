@@ -1,1 +1,1 @@
-"""deploy/: the Helm chart, rendered and installed on a real API server of Kubernetes, and the units of systemd."""
+"""What is in deploy/: the documents of the Helm chart, and the units of systemd. tests/chart has the chart itself."""

@@ -7,12 +7,13 @@ from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.system import TASK_QUEUES, OrderSystem
 from tests.helpers.system.waiting import assert_eventually
 
-DEPLOYMENT = "orders"
+DEPLOYMENT = "shop/orders"
+"""As Temporal's worker controller names them: with a slash."""
 
 
 async def worker_of(system: OrderSystem, build_id: str) -> OrdersProcess:
     """A worker of a build, on both task queues, which asks them for work."""
-    worker = system.start(f"worker-{build_id}", "worker", WORKER_BUILD_ID=build_id)
+    worker = system.start(f"worker-{build_id}", "worker", WORKER_BUILD_ID=build_id, WORKER_DEPLOYMENT_NAME=DEPLOYMENT)
     for task_queue in TASK_QUEUES:
         await system.wait_until_polled(task_queue, worker.pid)
     return worker

@@ -12,7 +12,7 @@ from schemas.order import OrderPolicy
 from schemas.states import OrderState
 from schemas.workflow_io import OrderResult, OrderWorkflowInput
 from stack.endpoints import Endpoints
-from tests.helpers.system.builds import builds_of, make_current, worker_of
+from tests.helpers.system.builds import DEPLOYMENT, builds_of, make_current, worker_of
 from tests.helpers.system.system import TASK_QUEUES, OrderSystem, order_system
 from workflows.converter import DATA_CONVERTER
 from workflows.names import ORDER_WORKFLOW, order_workflow_id, shipping_workflow_id
@@ -38,9 +38,9 @@ async def test_an_order_ends_on_the_build_it_began_on_and_new_ones_go_to_the_cur
             await handle.signal(approve, InboundEvent(event_id=f"approved-{handle.id}"))
             assert (await handle.result()).state is OrderState.COMPLETED
 
-        assert await builds_of(system, order_workflow_id("o-old")) == {"orders.build-1.0"}
-        assert await builds_of(system, order_workflow_id("o-new")) == {"orders.build-2.0"}
-        assert await builds_of(system, shipping_workflow_id("o-old", 1)) == {"orders.build-1.0"}
+        assert await builds_of(system, order_workflow_id("o-old")) == {f"{DEPLOYMENT}.build-1.0"}
+        assert await builds_of(system, order_workflow_id("o-new")) == {f"{DEPLOYMENT}.build-2.0"}
+        assert await builds_of(system, shipping_workflow_id("o-old", 1)) == {f"{DEPLOYMENT}.build-1.0"}
         assert '"build_id":"build-2.0"' in worker.log.replace(": ", ":")
 
 
