@@ -19,9 +19,9 @@ def main() -> None:
     if set(sys.argv[1:2]) & PROCESSES:
         leave_if_told_while_starting()
     try:
-        from orders.cli.app import app  # noqa: PLC0415 - imported here so that Ctrl-C during start-up is caught below
+        from orders.cli.app import run  # noqa: PLC0415 - imported here so that Ctrl-C during start-up is caught below
 
-        app(prog_name=orders_as_typed())
+        run(orders_as_typed())
     except OutputError as error:
         leave(status_without_output(error, ExitStatus.OK))
     except SystemExit as ended:

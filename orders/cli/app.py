@@ -1,8 +1,9 @@
 """The ``orders`` command: its list of commands, and how an expected error ends one."""
 
 import importlib
+import os
 import sys
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Annotated, Any, Final, NamedTuple, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -12,6 +13,10 @@ from orders.hints import as_typed
 from orders.local.endpoints import has_local_servers
 from orders.processes.exit_status import ExitStatus, exit_status_of
 from orders.safe_text import safe_text
+from orders.version import application_version, source_revision
+
+COMPLETE_VARIABLE: Final = "_ORDERS_COMPLETE"
+"""By which a shell asks what could follow. Not made from the program's name, which may have a slash in it."""
 
 
 class _Command(NamedTuple):
@@ -46,6 +51,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "update-address": _Command("messages", _TEMPORAL, "Send an order elsewhere.", "update_address"),
     "status": _Command("status", _TEMPORAL, "Show where an order is."),
     "wait": _Command("wait", _TEMPORAL, "Wait until an order is over, or has reached a state."),
+    "doctor": _Command("doctor", _OPERATING, "Show how everything is, on one page, and what to do first."),
     "list": _Command("list", _OPERATING, "List orders by state and age."),
     "health": _Command("health", _OPERATING, "Ask a process whether it is ready."),
     "explain": _Command("explain", _OPERATING, "Show everything that is known of an order."),
@@ -54,6 +60,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "bench": _Command("bench", _OPERATING, "Measure this installation: send orders through it, and report."),
     "archive": _Command("archive", _OPERATING, "Move the events of old orders out of the database, into files."),
     "forget": _Command("forget", _OPERATING, "Erase a customer's personal data; every event keeps its number."),
+    "completion": _Command("completion", _HELP, "Print a script by which a shell completes commands on Tab."),
     "clean": _Command("clean", _HELP, "List what lies in the cache and state folders, and delete what nobody misses."),
     "settings": _Command("settings", _HELP, "List every setting with its value, default and meaning."),
 }
@@ -119,6 +126,7 @@ def end_with(error: OrdersError) -> NoReturn:
 
 app = typer.Typer(
     cls=_LazyGroup,
+    add_completion=False,  # `orders completion` prints scripts that also find bin/orders.
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -132,8 +140,21 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        revision = source_revision()
+        sys.stdout.write(f"orders {application_version()}{f' ({revision})' if revision else ''}\n")
+        raise typer.Exit
+
+
 @app.callback()
-def _orders() -> None:
+def _orders(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and its revision."),
+    ] = False,
+) -> None:
     """Holds the group's options; the commands do the work."""
 
 
@@ -146,3 +167,12 @@ def _register(name: str, command: _Command) -> None:
 
 for _name, _command in _COMMANDS.items():
     _register(_name, _command)
+
+
+def run(name: str) -> None:
+    """Runs the command line under the name by which it was called, or says to a shell what could follow."""
+    if COMPLETE_VARIABLE in os.environ:
+        from typer.completion import completion_init  # type: ignore[attr-defined]  # noqa: PLC0415 - only for a shell that asks
+
+        completion_init()
+    app(prog_name=name, complete_var=COMPLETE_VARIABLE)

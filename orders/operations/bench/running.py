@@ -56,7 +56,7 @@ def refuse_production(settings: Settings) -> None:
     ]
     if signs:
         raise WrongSettingsError(
-            f"orders bench sends orders like anybody's, and here they may be real: {'; '.join(signs)}. "
+            f"`orders bench` sends orders like anybody's, and here they may be real: {'; '.join(signs)}. "
             "Where you mean it, say --yes"
         )
 

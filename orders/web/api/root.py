@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
+from orders.version import application_version
 from orders.web.api.answers import EVERYWHERE, problems
 from orders.web.context import Web
 from orders.web.problems import PROBLEM_TYPES, TYPES_PATH, Problem
-from orders.web.version import application_version
 
 router = APIRouter(tags=["service"])
 

@@ -146,7 +146,8 @@ def test_settings_are_listed_without_secrets(monkeypatch: pytest.MonkeyPatch) ->
     assert "ORDER_APPROVAL_TIMEOUT_SECONDS=7.0" in plain.output
     assert "DB_PASSWORD=********" in plain.output
     listed = json.loads(runner.invoke(cli.app, ["settings", "--json"]).output)
-    assert listed["ORDER_APPROVAL_TIMEOUT_SECONDS"] == {"value": "7.0", "set": True}
+    timeout = listed["ORDER_APPROVAL_TIMEOUT_SECONDS"]
+    assert (timeout["value"], timeout["set"], timeout["default"]) == ("7.0", True, "30")
     assert listed["DB_PORT"]["set"] is False
     assert "hush-91" not in plain.output + json.dumps(listed)
 

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[3]
 PACKAGES = ("orders", "bridge", "activities", "workflows", "schemas", "stack", "migrations")
 NAMES = "|".join(cli._COMMANDS)
 A_COMMAND = re.compile(rf"(?<!the )\borders (?:{NAMES})\b")
-NO_SENTENCE = {"orders bridge", "orders worker", "orders migrate"}
-"""What processes call themselves towards Postgres."""
+NO_SENTENCE = {"orders bench", "orders bridge", "orders worker", "orders migrate"}
+"""What processes call themselves towards Postgres, and what approves the orders of a measurement."""
 SETTINGS = ROOT / "orders" / "settings"
 """Their descriptions are .env.example, which belongs to no machine."""
 

@@ -151,6 +151,7 @@ def test_nothing_is_written_for_a_person_but_by_the_console_and_the_few_that_are
     assert writers == {
         "cli/app.py",  # errors: made safe there
         "cli/common.py",  # the console, JSON and notes
+        "cli/completion.py",  # scripts of ours, in which nothing is filled in
         "cli/settings.py",  # settings of this machine, in the form of a .env file
         "cli/stack.py",  # addresses of local servers, quoted for a shell
         "processes/leaving.py",  # a sentence of ours with the system's name of an error

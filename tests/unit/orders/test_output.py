@@ -43,7 +43,12 @@ def test_a_reader_that_has_gone_is_told_nothing(arguments: list[str]) -> None:
 @pytest.mark.parametrize("arguments", [["settings", "--wrong"], ["health", "bridge"]], ids=" ".join)
 def test_an_error_that_cannot_be_written_has_its_status_all_the_same(arguments: list[str]) -> None:
     with FULL_DISK.open("wb") as disk:
-        ended = run(arguments, {"BRIDGE_HEALTH_PORT": "0"}, stdout=subprocess.PIPE, stderr=disk)
+        ended = run(
+            arguments,
+            {"BRIDGE_HEALTH_PORT": "0", "XDG_STATE_HOME": "/nonexistent"},
+            stdout=subprocess.PIPE,
+            stderr=disk,
+        )
     assert ended.returncode == ExitStatus.USAGE
     assert ended.stdout == b""
 

@@ -1,0 +1,71 @@
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from orders.operations.doctor import Condition, advice
+from orders.operations.overview import (
+    BridgeMember,
+    BridgesOverview,
+    PartitionOverview,
+    WorkerOverview,
+    WorkersOverview,
+)
+from schemas.states import OrderState
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+BRIDGE = BridgeMember("m", "c", "h", ())
+QUEUES = ("order-tq", "shipping-tq")
+
+
+def partition(*, oldest_at: datetime | None) -> PartitionOverview:
+    return PartitionOverview("order.created", 3, "c", 7, 0, 10, 3, oldest_at)
+
+
+def bridges(*partitions: PartitionOverview, members: tuple[BridgeMember, ...] = (BRIDGE,)) -> BridgesOverview:
+    return BridgesOverview("order-bridge", "Stable", members, partitions)
+
+
+def workers(*queues: str) -> WorkersOverview:
+    return WorkersOverview(QUEUES, tuple(WorkerOverview(queue, "w", NOW) for queue in queues))
+
+
+def test_there_is_nothing_to_do_where_all_runs_and_nothing_waits() -> None:
+    fresh = partition(oldest_at=NOW - timedelta(seconds=1))
+    condition = Condition(NOW, bridges(fresh), workers(*QUEUES), {OrderState.COMPLETED: 5}, (), Counter())
+    assert list(advice(condition)) == []
+    assert condition.unsettled == 7
+
+
+def test_what_keeps_orders_from_running_comes_first() -> None:
+    condition = Condition(
+        NOW,
+        bridges(partition(oldest_at=NOW - timedelta(hours=1)), members=()),
+        workers("order-tq"),
+        {OrderState.VALIDATED: 2},
+        ("o-1", "o-2"),
+        Counter({"json_truncated": 3, "key_mismatch": 1}),
+    )
+    said = [(one.stops_orders, one.what) for one in advice(condition)]
+    assert [stops for stops, _ in said] == [True, True, True, False, False]
+    for (_, what), expected in zip(
+        said,
+        [
+            "`orders bridge`",
+            "`orders worker --queue shipping-tq`",
+            "`orders explain o-1`",
+            "4 dead letters, 3 of them json_truncated",
+            "somebody has to approve 2 orders",
+        ],
+        strict=True,
+    ):
+        assert expected in what
+
+
+def test_records_that_wait_are_named_by_the_oldest_of_them() -> None:
+    partitions = [partition(oldest_at=NOW - timedelta(minutes=age)) for age in (2, 9)]
+    [todo] = advice(Condition(NOW, bridges(*partitions), workers(*QUEUES)))
+    assert "order.created:3:3 waits for 9 min" in todo.what
+    assert "2 partitions" in todo.what
+
+
+def test_a_side_that_was_not_seen_gives_no_advice() -> None:
+    assert list(advice(Condition(NOW, problems=("Kafka does not answer",)))) == []
