@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from activities.ports import SequenceConflictError, StoredEvent
+from activities.tracing import current_trace
 from schemas.activity_io import EventOutcome
 from schemas.event_types import fingerprint_of, read_body
 from schemas.inbound import InboundBody, InboundEvent
@@ -12,12 +13,14 @@ from schemas.states import InboundOutcome, OrderState, ReasonCode
 
 
 def stored(event: OutboundEvent) -> StoredEvent:
-    """The event as the audit table holds it. Its bytes are fixed here, once and for all."""
+    """The event as the audit table holds it. Its bytes are fixed here, once and for all, and with them its trace."""
+    trace, cause = current_trace(), event.cause
     return StoredEvent(
         order_id=event.order_id,
         sequence=event.sequence,
         type=event.type,
         payload_json=event.model_dump_json(),
+        traceparent=None if trace is None else trace.of_event(None if cause is None else cause.event_id),
     )
 
 

@@ -77,6 +77,8 @@ class StoredEvent:
     sequence: int
     type: str
     payload_json: str
+    traceparent: str | None = None
+    """The trace that it belongs to, as W3C Trace Context writes it; kept, so that a repeat is the same to the byte."""
 
 
 class SequenceConflictError(Exception):

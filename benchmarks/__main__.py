@@ -31,6 +31,7 @@ from benchmarks import (
     redelivered,
     scrape,
     stuck_order,
+    telemetry_cost,
 )
 from benchmarks.report import Figure, save
 from benchmarks.table import render
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, list[Figure]]]] = {
     "hot_order": hot_order.run,
     "big_records": big_records.run,
     "scrape": scrape.run,
+    "telemetry_cost": telemetry_cost.run,
     "order_rate": order_figures.run_rate,
     "order_latency": order_figures.run_latency,
     "order_cpu": order_figures.run_cpu,

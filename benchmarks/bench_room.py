@@ -16,7 +16,17 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from bridge import SINGLE_ATTEMPT, Bridge, BridgeConfig, Call, CallOutcome, Kafka
+from bridge import (
+    SINGLE_ATTEMPT,
+    Bridge,
+    BridgeConfig,
+    BridgeMetrics,
+    BridgeTraces,
+    Call,
+    CallOutcome,
+    Header,
+    Kafka,
+)
 from bridge.engine.attempts import CallMaker
 from orders.mapping import OrderMapping
 from schemas.event_types import EventType
@@ -81,13 +91,13 @@ class BenchRoom:
             bootstrap_servers=self.endpoints.kafka_bootstrap_servers, linger_ms=5, max_batch_size=131_072
         )
 
-    async def produce(self, records: Iterable[tuple[str, str, dict[str, Any]]]) -> int:
-        """Produces (topic, key, body) records in order; returns how many."""
+    async def produce(self, records: Iterable[tuple[str, str, dict[str, Any]]], headers: Sequence[Header] = ()) -> int:
+        """Produces (topic, key, body) records in order, each with these headers; returns how many."""
         count = 0
         async with self.producer() as producer:
             last = None
             for topic, key, body in records:
-                last = await producer.send(topic, json.dumps(body).encode(), key.encode())
+                last = await producer.send(topic, json.dumps(body).encode(), key.encode(), headers=list(headers))
                 count += 1
             await producer.flush()
             if last is not None:
@@ -179,9 +189,18 @@ class CountingCaller:
 
 
 @asynccontextmanager
-async def running(room: BenchRoom, config: BridgeConfig, caller: CallMaker | None = None) -> AsyncIterator[Bridge]:
+async def running(
+    room: BenchRoom,
+    config: BridgeConfig,
+    caller: CallMaker | None = None,
+    *,
+    metrics: BridgeMetrics | None = None,
+    traces: BridgeTraces | None = None,
+) -> AsyncIterator[Bridge]:
     """A bridge that runs until the block ends."""
-    bridge = Bridge(config, room.kafka, room.client, room.mapping, caller=caller)
+    bridge = Bridge(
+        config, room.kafka, room.client, room.mapping, caller=caller, metrics=metrics, traces=traces
+    )  # fmt: skip
     task = asyncio.create_task(bridge.run())
     try:
         yield bridge

@@ -16,7 +16,7 @@ from benchmarks.bench_room import BenchRoom, open_bench_room, running
 from benchmarks.processor import Costs, Processor
 from benchmarks.ratios import Ratio, in_turns
 from benchmarks.report import Figure
-from bridge import Call, Caller, CallOutcome, EngineLimits
+from bridge import BridgeMetrics, BridgeTraces, Call, Caller, CallOutcome, EngineLimits, Header
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 
@@ -59,7 +59,7 @@ class _Counting:
         return outcome
 
 
-class _Sides:
+class Sides:
     """What both sides of a ratio cost, and how long the bridge takes to commit what is called."""
 
     def __init__(self, room: BenchRoom) -> None:
@@ -69,6 +69,7 @@ class _Sides:
         """Seconds from the last call's end until its record was seen to be committed, of each turn."""
 
     def details(self) -> dict[str, Any]:
+        """What a figure says of them."""
         return {
             "processor_ms_a_call": self.bridge.ms_a_call(),
             "baseline_processor_ms_a_call": self.bare.ms_a_call(),
@@ -84,9 +85,9 @@ async def run_start(*, quick: bool) -> list[Figure]:
 
         def events() -> list[Event]:
             prefix = uuid.uuid4().hex[:8]
-            return _created(f"{room.name}-{prefix}-{number}" for number in range(count))
+            return created(f"{room.name}-{prefix}-{number}" for number in range(count))
 
-        sides = _Sides(room)
+        sides = Sides(room)
         ratio = await in_turns(
             lambda: through_bridge(room, events(), sides), lambda: bare(room, events(), sides), turns=TURNS
         )
@@ -98,31 +99,54 @@ async def run_signal(*, quick: bool) -> list[Figure]:
     count = RECORDS // 10 if quick else RECORDS
     async with open_bench_room(partitions=3) as room:
         orders = [f"{room.name}-{number}" for number in range(ORDERS_SIGNALLED)]
-        await bare(room, _created(orders), _Sides(room))
+        await bare(room, created(orders), Sides(room))
         mixed = itertools.cycle(MIXED)
         events: list[Event] = []
         while len(events) < count:
             event_type, fields = next(mixed)
             events.extend((event_type, order, {"order_id": order, **fields}) for order in orders)
-        sides = _Sides(room)
+        sides = Sides(room)
         ratio = await in_turns(
             lambda: through_bridge(room, events, sides), lambda: bare(room, events, sides), turns=TURNS
         )
     return [_figure("bridge_signal", ratio, sides, at_least=0.90)]
 
 
-def _created(orders: Iterable[str]) -> list[Event]:
+def created(orders: Iterable[str]) -> list[Event]:
+    """The events that start these orders."""
     return [(EventType.ORDER_CREATED, order, {"order_id": order, "payment_id": "p"}) for order in orders]
 
 
-async def through_bridge(room: BenchRoom, events: Sequence[Event], sides: _Sides) -> float:
-    """Calls a second, from Kafka, until all are committed."""
+async def through_bridge(
+    room: BenchRoom,
+    events: Sequence[Event],
+    sides: Sides,
+    *,
+    metrics: BridgeMetrics | None = None,
+    traces: BridgeTraces | None = None,
+    headers: Sequence[Header] = (),
+) -> float:
+    """Calls a second, from Kafka, until all are committed.
+
+    Args:
+        room: Where Temporal is.
+        events: What is sent.
+        sides: Takes what it costs.
+        metrics: What the bridge counts with; None where it does not.
+        traces: What it traces with; None where it does not.
+        headers: Of every record.
+    """
     # A new group would read the records of earlier turns as well, so each turn has topics of its own.
     async with open_bench_room(partitions=3) as turn:
-        await turn.produce((turn.topic(event_type), order, body) for event_type, order, body in events)
-        counting = _Counting(Caller(room.client), len(events), sides.processor)
+        records = ((turn.topic(event_type), order, body) for event_type, order, body in events)
+        await turn.produce(records, headers)
+        client = room.client if traces is None else traces.traced(room.client)
+        counting = _Counting(Caller(client), len(events), sides.processor)
         bridge_config = turn.config(engine=EngineLimits(calls_in_flight_max=CALLS_IN_FLIGHT))
-        async with running(turn, bridge_config, counting), turn.committed_records(bridge_config.group_id) as committed:
+        async with (
+            running(turn, bridge_config, counting, metrics=metrics, traces=traces),
+            turn.committed_records(bridge_config.group_id) as committed,
+        ):
             async with asyncio.timeout(600):
                 await counting.done.wait()
                 while await committed() < len(events):  # noqa: ASYNC110 -- Kafka tells only who asks
@@ -134,7 +158,7 @@ async def through_bridge(room: BenchRoom, events: Sequence[Event], sides: _Sides
         return len(events) / (ended_at - counting.first_at)
 
 
-async def bare(room: BenchRoom, events: Sequence[Event], sides: _Sides) -> float:
+async def bare(room: BenchRoom, events: Sequence[Event], sides: Sides) -> float:
     """Calls a second, from a loop that does nothing else."""
     caller = Caller(room.client)
     waiting = list(reversed(events))
@@ -152,7 +176,7 @@ async def bare(room: BenchRoom, events: Sequence[Event], sides: _Sides) -> float
     return len(events) / seconds
 
 
-def _figure(name: str, ratio: Ratio, sides: _Sides, *, at_least: float) -> Figure:
+def _figure(name: str, ratio: Ratio, sides: Sides, *, at_least: float) -> Figure:
     details = {
         "calls_per_second": round(ratio.measured),
         "baseline_calls_per_second": round(ratio.baseline),

@@ -44,6 +44,7 @@ _SETTINGS: Final = [
     "ORDERS_",
     "PAYMENT_",
     "TEMPORAL_",
+    "TRACES_",
     "WORKER_",
 ]
 _UP: Final = """
@@ -52,6 +53,9 @@ running = stack.up(state_dir=pathlib.Path(sys.argv[1]), durable=False)
 print(json.dumps(running.endpoints.as_environment()))
 """
 _DOWN: Final = "import pathlib, sys, stack; stack.down(state_dir=pathlib.Path(sys.argv[1]))"
+
+_READY_WORDS: Final = {"bridge": '"bridge.partitions.assigned"', "worker": '"worker.started"'}
+"""What a process without a health port says once it is ready."""
 
 
 @dataclass(slots=True)
@@ -71,20 +75,44 @@ class OrderRig:
         """Where its Kafka is."""
         return self.settings["KAFKA_BOOTSTRAP_SERVERS"]
 
-    async def start(self, name: str, *arguments: str, **settings: str) -> None:
+    async def start(self, name: str, *arguments: str, metrics: bool = True, **settings: str) -> None:
         """Starts an ``orders`` command and waits until it says that it is ready.
 
         Args:
             name: What its CPU time is told under.
             arguments: Of the command; the first is ``bridge`` or ``worker``.
+            metrics: Whether it measures itself, and answers on a health port.
             settings: Environment variables beside the rig's.
         """
+        if not metrics:
+            await self._start_unmeasured(name, arguments, settings)
+            return
         port = free_port()
         health = {f"{arguments[0].upper()}_HEALTH_PORT": str(port)}
         self.processes[name] = self.launch(
             name, [str(self.root / "bin" / "orders"), *arguments], {**self.settings, **health, **settings}
         )
         await until_ready(port, self.processes[name], self.folder / f"{name}.log")
+
+    async def _start_unmeasured(self, name: str, arguments: Sequence[str], settings: Mapping[str, str]) -> None:
+        """As `start`, without a health port: that it is ready is then in its log alone."""
+        log, word = self.folder / f"{name}.log", _READY_WORDS[arguments[0]]
+        before = log.read_text().count(word) if log.exists() else 0
+        command = [str(self.root / "bin" / "orders"), *arguments]
+        self.processes[name] = self.launch(name, command, {**self.settings, **settings})
+        for _ in range(_READY_SECONDS * 10):
+            if (await asyncio.to_thread(log.read_text)).count(word) > before:
+                return
+            await asyncio.sleep(0.1)
+        raise RuntimeError(f"{name} does not say {word} within {_READY_SECONDS} s")
+
+    async def start_all(self, *, metrics: bool = True, **settings: str) -> None:
+        """Starts a bridge, and a worker for each task queue; see `start`."""
+        await asyncio.gather(
+            self.start("bridge", "bridge", metrics=metrics, **settings),
+            self.start("order worker", "worker", "--queue", "order-tq", metrics=metrics, **settings),
+            self.start("shipping worker", "worker", "--queue", "shipping-tq", metrics=metrics, **settings),
+        )
 
     def launch(
         self, name: str, command: Sequence[str], settings: Mapping[str, str], stdout: int | None = None
@@ -152,11 +180,7 @@ async def order_servers(root: Path = HERE) -> AsyncIterator[OrderRig]:
 async def order_rig(root: Path = HERE) -> AsyncIterator[OrderRig]:
     """The servers of a checkout, a bridge, and a worker for each task queue."""
     async with order_servers(root) as rig:
-        await asyncio.gather(
-            rig.start("bridge", "bridge"),
-            rig.start("order worker", "worker", "--queue", "order-tq"),
-            rig.start("shipping worker", "worker", "--queue", "shipping-tq"),
-        )
+        await rig.start_all()
         yield rig
 
 

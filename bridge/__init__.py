@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bridge.service import Bridge
     from bridge.settled_before import SettledBefore
     from bridge.supervision.watchdog import StuckError
+    from bridge.traces import BridgeTraces
 
 __all__ = [
     "SINGLE_ATTEMPT",
@@ -33,6 +34,7 @@ __all__ = [
     "BridgeConfig",
     "BridgeMetrics",
     "BridgeStatus",
+    "BridgeTraces",
     "Call",
     "CallOutcome",
     "Caller",
@@ -80,6 +82,7 @@ _HOMES = {
     "service": ("Bridge",),
     "settled_before": ("SettledBefore",),
     "supervision.watchdog": ("StuckError",),
+    "traces": ("BridgeTraces",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

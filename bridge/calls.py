@@ -44,6 +44,8 @@ class Call:
             is seldom needed. None: the record is then a duplicate.
         lane: Records of one lane are called one after the other, in the order of their offsets. None for the workflow's
             id.
+        traceparent: The sender's trace where only the record's value has it, as W3C Trace Context writes it; what the
+            record's headers say goes before it. None: there is none.
     """
 
     workflow: str
@@ -58,6 +60,7 @@ class Call:
     details: str = ""
     when_closed: "Call | Callable[[], Call] | None" = None
     lane: str | None = None
+    traceparent: str | None = None
 
     @property
     def lane_key(self) -> str:

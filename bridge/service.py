@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from temporalio.client import Client
@@ -35,6 +35,9 @@ from bridge.settled_before import LookUps, SettledBefore
 from bridge.supervision.probe import Prober, ask_temporal
 from bridge.supervision.startup import Startup
 from bridge.supervision.watchdog import Signs, watch
+
+if TYPE_CHECKING:
+    from bridge.traces import BridgeTraces
 
 log = structlog.get_logger("bridge")
 
@@ -72,6 +75,7 @@ class Bridge:
             costs no runs; None where nobody does.
         caller: What makes the calls; None for the real one. Tests and measurements give another.
         metrics: What it counts with; None where nobody looks.
+        traces: What it traces with; None where nobody does, and then nothing of OpenTelemetry is imported.
 
     Raises:
         ValueError: The mapping names no topic, or names the topic of the dead letters.
@@ -87,6 +91,7 @@ class Bridge:
         settled_before: SettledBefore | None = None,
         caller: CallMaker | None = None,
         metrics: BridgeMetrics | None = None,
+        traces: "BridgeTraces | None" = None,
     ) -> None:
         self._topics = sorted(mapping.topics)
         if not self._topics:
@@ -95,7 +100,8 @@ class Bridge:
             raise ValueError("dead_letter_topic is one of the mapping's topics: every dead letter would come back")
         self._config = config
         self._kafka = kafka
-        self._client = client
+        self._client = client = client if traces is None else traces.traced(client)
+        self._traces = traces
         self._mapping = mapping
         was_settled = None if settled_before is None else LookUps(settled_before).was_settled
         self._caller = caller or Caller(client, config.rpc_timeout, was_settled)
@@ -240,7 +246,7 @@ class Bridge:
         reporter = Reporter(self._metrics, logs_settled=config.logs_settled)
         signer = Signer(config.dead_letter_keys) if config.dead_letter_keys else None
         writer = DeadLetterWriter(producer, config.dead_letter_topic, signer)
-        attempter = Attempter(self._caller, writer, health, config, metrics=self._metrics)
+        attempter = Attempter(self._caller, writer, health, config, metrics=self._metrics, traces=self._traces)
         engine = Engine(self._mapping, attempter.attempt, tracker, health, config.engine, reporter=reporter)
         beginnings = Beginnings(consumer, tracker, config)
         positions = Positions(consumer, tracker, beginnings)

@@ -48,6 +48,8 @@ class DecodedRecord(NamedTuple):
     event: InboundEvent
     """The envelope that Temporal carries."""
     body: InboundBody
+    traceparent: str | None = None
+    """The sender's trace, where only the value has it."""
 
 
 class OrderMapping:
@@ -94,7 +96,7 @@ class OrderMapping:
             RefusedError: The record breaks the message contract.
         """
         decoded = self.read(record)
-        return self.call_for(decoded.order_id, decoded.event_type, decoded.event)
+        return self.call_for(decoded.order_id, decoded.event_type, decoded.event, traceparent=decoded.traceparent)
 
     def read(self, record: Record) -> DecodedRecord:
         """Reads a record by the message contract. Pure: the same record always gives the same event.
@@ -114,9 +116,11 @@ class OrderMapping:
             # Without the fields that are not given: the models fill them in again, and what is small is stored 3 times.
             body=body.model_dump(mode="json", exclude_none=True),
         )
-        return DecodedRecord(body.order_id, event_type, envelope, body)
+        return DecodedRecord(body.order_id, event_type, envelope, body, event.traceparent)
 
-    def call_for(self, order_id: str, event_type: EventType, event: InboundEvent) -> Call:
+    def call_for(
+        self, order_id: str, event_type: EventType, event: InboundEvent, *, traceparent: str | None = None
+    ) -> Call:
         """The call for an event: a signal to the order's workflow, which is started where there is none.
 
         A failed run may begin anew, a completed one never does (I4): an event that comes later is answered by another
@@ -126,6 +130,7 @@ class OrderMapping:
             order_id: Which order.
             event_type: What happened; it says which signal.
             event: The signal's argument.
+            traceparent: The sender's trace, where only the record's value has it.
         """
         return Call(
             ORDER_WORKFLOW,
@@ -138,6 +143,7 @@ class OrderMapping:
             summary=f"order {order_id}",
             details=f"{self._details[event_type]}`orders explain {order_id}`",
             when_closed=partial(self._late_call, order_id, event),
+            traceparent=traceparent,
         )
 
     def _late_call(self, order_id: str, event: InboundEvent) -> Call:

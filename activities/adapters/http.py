@@ -23,6 +23,7 @@ from activities.ports import (
     PaymentGateway,
     ShipmentRefusedError,
 )
+from activities.tracing import requesting
 from schemas.activity_io import ChargePayment
 from schemas.base import Model
 from schemas.order import Address
@@ -83,6 +84,7 @@ class HttpProvider:
             settings: how the names of the settings of address and key begin, such as ``CARRIER_GATEWAY``.
         """
         self._url_setting, self._key_setting = f"{settings}_URL", f"{settings}_API_KEY"
+        self._name = settings.lower()
         # Uncompressed, so that the bound on an answer's size is one on what it is unpacked to.
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         if api_key is not None:
@@ -124,7 +126,20 @@ class HttpProvider:
             GatewayNotAskedError: a wrong key, a wrong address, or no way to the provider; nothing was done.
             GatewayContractError: the status is none of the contract's.
         """
+        with requesting(method, self._name) as traceparent:
+            return await self._call(method, path, idempotency_key, body, traceparent)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        idempotency_key: str | None,
+        body: Mapping[str, Any] | None,
+        traceparent: str | None,
+    ) -> tuple[Meaning, bytes]:
         headers = {"content-type": "application/json"}
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         if idempotency_key is not None:
             headers["idempotency-key"] = idempotency_key
         request = self._client.build_request(

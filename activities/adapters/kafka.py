@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from activities.ports import EventPublisher, KafkaUnavailableError, StoredEvent
+from activities.tracing import sending
 from schemas.outbound import OUTBOUND_EVENT, cloudevents_headers
 
 ACKNOWLEDGEMENT_TIMEOUT: Final = timedelta(seconds=2.5)
@@ -71,6 +72,12 @@ class KafkaEventPublisher(EventPublisher):
     async def _publish_one(self, event: StoredEvent) -> None:
         body = OUTBOUND_EVENT.validate_json(event.payload_json)
         headers = cloudevents_headers(body, event_type=event.type, source=self._source)
+        if event.traceparent is not None:
+            headers["traceparent"] = event.traceparent
+        with sending(self._topic, event.traceparent):
+            await self._send(event, [(name, value.encode()) for name, value in headers.items()])
+
+    async def _send(self, event: StoredEvent, headers: list[tuple[str, bytes]]) -> None:
         producer = await self._started()
         try:
             async with asyncio.timeout(ACKNOWLEDGEMENT_TIMEOUT.total_seconds()):
@@ -78,7 +85,7 @@ class KafkaEventPublisher(EventPublisher):
                     self._topic,
                     key=event.order_id.encode(),
                     value=event.payload_json.encode(),
-                    headers=[(name, value.encode()) for name, value in headers.items()],
+                    headers=headers,
                 )
         except (KafkaError, TimeoutError, OSError) as error:
             self._let_go(producer)

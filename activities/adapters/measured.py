@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from prometheus_client import Counter, Histogram
+from temporalio import activity
 
 from activities.ports import (
     CarrierGateway,
@@ -15,12 +16,14 @@ from activities.ports import (
     GatewayNotAskedError,
     GatewayPayment,
     GatewayUnavailableError,
+    InboundBacklog,
     KafkaUnavailableError,
     PaymentGateway,
     ShipmentRefusedError,
     StoredEvent,
 )
-from schemas.activity_io import ChargePayment
+from schemas.activity_io import Backlog, ChargePayment
+from schemas.event_types import EventType
 from schemas.order import Address
 
 _GATEWAY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -43,6 +46,17 @@ EVENTS_PUBLISHED: Final = Counter(
     "Events that were published, by type, the order's state after it, and its reason, which may be none; one that is "
     "published again counts again.",
     ("type", "state", "reason"),
+)
+EXPIRY_QUESTIONS: Final = Counter(
+    "orders_expiry_questions",
+    "Questions whether all that was in Kafka at an order's deadline is handed over, by the answer: nothing is left, "
+    "something is, or Kafka does not say. A wait asks again and again.",
+    ("outcome",),
+)
+EXPIRY_WAIT_SECONDS: Final = Histogram(
+    "orders_expiry_wait_seconds",
+    "How long orders whose time was over waited until what was in Kafka by then had been handed over.",
+    buckets=(1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0),
 )
 
 _OUTCOMES: Final[dict[type[Exception], str]] = {
@@ -135,6 +149,45 @@ class MeasuredPublisher(EventPublisher):
             PUBLISH_SECONDS.labels(outcome).observe(time.perf_counter() - begun_at)
         for event in events:
             _count(event)
+
+
+class MeasuredBacklog(InboundBacklog):
+    """A backlog whose questions are counted, and whose waits are measured."""
+
+    def __init__(self, backlog: InboundBacklog) -> None:
+        self._backlog = backlog
+        for outcome in ("nothing", "something", "unknown"):
+            # From 0 on: else the first of a kind would be no increase to Prometheus.
+            EXPIRY_QUESTIONS.labels(outcome)
+
+    async def find(self, order_id: str, event_types: Collection[EventType]) -> tuple[Backlog, ...]:
+        """See the port."""
+        with _asked() as question:
+            found = await self._backlog.find(order_id, event_types)
+            question.outcome = "something" if found else "nothing"
+            return found
+
+    async def left_of(self, order_id: str, backlog: tuple[Backlog, ...]) -> tuple[Backlog, ...]:
+        """See the port. An activity that asks has waited since it was scheduled, attempts before this one included."""
+        with _asked() as question:
+            left = await self._backlog.left_of(order_id, backlog)
+            question.outcome = "something" if left else "nothing"
+        if not left and activity.in_activity():
+            EXPIRY_WAIT_SECONDS.observe(max(0.0, time.time() - activity.info().scheduled_time.timestamp()))
+        return left
+
+
+class _Question:
+    outcome = "unknown"
+
+
+@contextmanager
+def _asked() -> Iterator[_Question]:
+    question = _Question()
+    try:
+        yield question
+    finally:
+        EXPIRY_QUESTIONS.labels(question.outcome).inc()
 
 
 def _count(event: StoredEvent) -> None:

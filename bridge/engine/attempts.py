@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bridge.calls import Call, CallOutcome
 from bridge.config import BridgeConfig
@@ -17,6 +17,9 @@ from bridge.health import Dependency, Health
 from bridge.metrics import BridgeMetrics
 from bridge.record import Record
 from bridge.refusal import Refusal, RefusalCode, Stage
+
+if TYPE_CHECKING:
+    from bridge.traces import BridgeTraces
 
 
 class Outcome(StrEnum):
@@ -84,9 +87,11 @@ class Attempter:
         config: BridgeConfig,
         *,
         metrics: BridgeMetrics | None = None,
+        traces: "BridgeTraces | None" = None,
     ) -> None:
         self._caller = caller
         self._metrics = metrics
+        self._traces = traces
         self._writer = writer
         self._health = health
         self._back_off = config.back_off
@@ -103,6 +108,19 @@ class Attempter:
         Raises:
             DeadLetterLimitError: Too many records would be set aside. Nothing goes on after this.
         """
+        if self._traces is None:
+            return await self._attempt(work)
+        if not work.attempts:
+            work.trace = self._traces.begin(work.record, work.translated)
+        if work.trace is None:
+            return await self._attempt(work)
+        with work.trace.current():
+            result = await self._attempt(work)
+        if isinstance(result, Settled):
+            work.trace.end(result.outcome, result.error_code)
+        return result
+
+    async def _attempt(self, work: Work) -> Attempt:
         if work.refusal is not None:
             return await self._set_aside(work, work.refusal)
         if work.translated is None:

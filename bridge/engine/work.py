@@ -1,13 +1,16 @@
 """A record on its way to being settled, and what it weighs in memory until then."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bridge.calls import Call
 from bridge.dead_letters.limit import DeadLetterLimitError
 from bridge.engine.offsets import Ticket
 from bridge.record import Record
 from bridge.refusal import Refusal
+
+if TYPE_CHECKING:
+    from bridge.traces import RecordTrace
 
 LaneKey = str | Ticket | int
 """A call's lane or workflow id. For a record that the mapping refuses its ticket, which no other record has: it must
@@ -62,6 +65,8 @@ class Work:
     """Why the record is to be set aside; None as long as it is not. Its own, or Temporal's."""
     beyond_limit: DeadLetterLimitError | None = None
     """Why the record must not be set aside after all: it would be one too many."""
+    trace: "RecordTrace | None" = None
+    """The record's span; None before the first attempt, and for a record that is not traced."""
 
     @classmethod
     def of(cls, record: Record, translated: Call | Refusal, ticket: Ticket) -> "Work":

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64decode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.reading.json_text import ReadLimits, parse_object
@@ -34,6 +34,8 @@ class Attributes:
     """Whether the headers say that the attributes are in the value."""
     given: bool = False
     """Whether there is any attribute at all."""
+    traceparent: str | None = None
+    """The extension for distributed tracing, of an event in structured mode."""
 
 
 _NONE = Attributes()
@@ -118,7 +120,10 @@ def read_structured_attributes(fields: dict[str, Any], limits: ReadLimits) -> tu
         _check_data_content_type(content_type.partition(";")[0].strip().lower())
     if "specversion" not in found:
         raise _error(RefusalCode.ATTRIBUTE_MISSING, "the CloudEvents attribute specversion is missing; send 1.0")
-    return _attributes(found, prefix=""), _structured_data(fields, limits)
+    attributes, traceparent = _attributes(found, prefix=""), fields.get("traceparent")
+    if isinstance(traceparent, str):
+        attributes = replace(attributes, traceparent=traceparent)
+    return attributes, _structured_data(fields, limits)
 
 
 def _structured_data(fields: dict[str, Any], limits: ReadLimits) -> dict[str, Any]:

@@ -30,6 +30,9 @@ class Event(NamedTuple):
     """The CloudEvents time as the sender wrote it, which nobody has checked; None where the sender gave none."""
     fields: dict[str, Any]
     """The body: a JSON object."""
+    traceparent: str | None = None
+    """The sender's trace as the value of a structured CloudEvent has it, which nobody has checked; None elsewhere, as
+    headers need no reading."""
 
 
 def read_event(record: Record, limits: ReadLimits = _DEFAULT_LIMITS, *, bare_member: str | None = None) -> Event:
@@ -54,7 +57,9 @@ def read_event(record: Record, limits: ReadLimits = _DEFAULT_LIMITS, *, bare_mem
     event_id = attributes.event_id
     if event_id is None:
         event_id = replayed_identity(record.headers, record.topic) or record.identity
-    return Event(event_id, attributes.event_id is not None, attributes.type, attributes.time, fields)
+    return Event(
+        event_id, attributes.event_id is not None, attributes.type, attributes.time, fields, attributes.traceparent
+    )
 
 
 def check_key(record: Record, key: str, *, name: str = "id") -> None:

@@ -14,8 +14,10 @@ from orders.settings import Settings
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
     from aiokafka.admin import AIOKafkaAdminClient
+    from opentelemetry.trace import Tracer
     from sqlalchemy.ext.asyncio import AsyncEngine
     from temporalio.client import Client
+    from temporalio.runtime import Runtime
 
     from activities.adapters.postgres.reader import InboundKey, OrderReader
     from orders.clients.outcome_watch import OutcomeWatch
@@ -63,13 +65,22 @@ class Clients:
     """
 
     def __init__(
-        self, settings: Settings, resources: AsyncExitStack, note: Callable[[str], None], *, lasting: bool = False
+        self,
+        settings: Settings,
+        resources: AsyncExitStack,
+        note: Callable[[str], None],
+        *,
+        lasting: bool = False,
+        runtime: "Runtime | None" = None,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self.settings = settings
         self.note = note
         """Takes a sentence that a person should read beside a result, which stands all the same."""
         self._resources = resources
         self._lasting = lasting
+        self._runtime = runtime
+        self._tracer = tracer
         self._temporal = _AtFirstUse(self._open_temporal)
         self._engine = _AtFirstUse(self._open_engine)
         self._reader = _AtFirstUse(self._open_reader)
@@ -140,7 +151,13 @@ class Clients:
     async def _open_temporal(self) -> "Client":
         from orders.clients.temporal import SOON, connect_temporal  # noqa: PLC0415 - see above
 
-        return await connect_temporal(self.settings, retry_config=SOON if self._lasting else None)
+        retries = SOON if self._lasting else None
+        client = await connect_temporal(self.settings, retry_config=retries, runtime=self._runtime)
+        if self._tracer is None:
+            return client
+        from bridge.traces import traced_client  # noqa: PLC0415 -- brings OpenTelemetry along
+
+        return traced_client(client, self._tracer)
 
     async def _open_engine(self) -> "AsyncEngine":
         from orders.clients.database import database_engine  # noqa: PLC0415 - see above
@@ -181,7 +198,12 @@ def _log_note(sentence: str) -> None:
 
 @asynccontextmanager
 async def open_clients(
-    settings: Settings, *, note: Callable[[str], None] = _log_note, lasting: bool = False
+    settings: Settings,
+    *,
+    note: Callable[[str], None] = _log_note,
+    lasting: bool = False,
+    runtime: "Runtime | None" = None,
+    tracer: "Tracer | None" = None,
 ) -> AsyncIterator[Clients]:
     """Clients for as long as the block lasts; no server is spoken to before one is used.
 
@@ -190,6 +212,8 @@ async def open_clients(
         note: what becomes of a sentence that a person should read beside a result; it is logged unless given.
         lasting: whether they are those of a process that outlives its servers' outages and answers others, who wait:
             each call on Temporal fails soon.
+        runtime: what Temporal's client runs on; None is the SDK's own, which measures nothing.
+        tracer: makes spans of calls on Temporal that belong to a trace; None where nobody traces.
     """
     async with AsyncExitStack() as resources:
-        yield Clients(settings, resources, note, lasting=lasting)
+        yield Clients(settings, resources, note, lasting=lasting, runtime=runtime, tracer=tracer)

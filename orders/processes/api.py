@@ -1,6 +1,7 @@
 """The API's process: what it opens, how it starts and stops, and what it answers about itself."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -13,6 +14,8 @@ from orders.processes.exit_status import ExitStatus
 from orders.processes.health_server import health_server
 from orders.settings import Settings
 from orders.telemetry.metrics_page import MetricsPage
+from orders.telemetry.sdk_metrics import sdk_metrics
+from orders.telemetry.traces import process_spans
 from orders.web.app import make_app
 from orders.web.context import WebContext
 from orders.web.identity import open_gate
@@ -31,19 +34,26 @@ async def run_api(settings: Settings, stop: asyncio.Event) -> ExitStatus:
     Raises:
         WrongSettingsError: it cannot listen there, or nobody could use it in production.
     """
+    sdk = sdk_metrics() if settings.api_health_port else None
     with listening_socket(settings) as listening:
-        async with open_clients(settings, lasting=True) as clients, open_gate(clients) as gate:
+        async with AsyncExitStack() as resources:
+            spans = await resources.enter_async_context(process_spans(settings.traces_endpoint, "api"))
+            tracer = None if spans is None else spans.tracer
+            measured = None if sdk is None else sdk.runtime
+            opening = open_clients(settings, lasting=True, runtime=measured, tracer=tracer)
+            clients = await resources.enter_async_context(opening)
+            gate = await resources.enter_async_context(open_gate(clients))
             await gate.check_somebody_may_enter()
             feed = LiveFeed(clients, streams_max=settings.api_streams_max)
             replays = ReplayDesk(clients)
             context = WebContext(clients, Reachability(clients), feed, replays, stop)
-            metrics = MetricsPage(CollectorRegistry())
+            metrics = MetricsPage(CollectorRegistry(), sdk=sdk)
             where = (settings.health_bind_address, settings.api_health_port, api_checks(context.servers, metrics))
             async with health_server(*where, setting="API_HEALTH_PORT"):
                 following = asyncio.create_task(feed.run(), name="event feed")
                 try:
                     _log.info("api.started", address=address_of(listening))
-                    serving = make_app(context, gate)
+                    serving = make_app(context, gate, tracer)
                     spare_the_collector()
                     await serve(serving, settings, listening, stop)
                 finally:

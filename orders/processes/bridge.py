@@ -12,6 +12,7 @@ from bridge import (
     SINGLE_ATTEMPT,
     Bridge,
     BridgeMetrics,
+    BridgeTraces,
     DeadLetterLimitError,
     FencedError,
     Kafka,
@@ -30,6 +31,7 @@ from orders.processes.health_server import health_server
 from orders.settings import Settings
 from orders.telemetry.metrics_page import MetricsPage
 from orders.telemetry.sdk_metrics import sdk_metrics
+from orders.telemetry.traces import process_spans
 
 METRICS_PREFIX: Final = "orders_bridge"
 
@@ -49,11 +51,14 @@ async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
     async with AsyncExitStack() as resources:
         registry, sdk = CollectorRegistry(), sdk_metrics() if settings.bridge_health_port else None
         metrics = None if sdk is None else BridgeMetrics(registry, METRICS_PREFIX)
+        spans = await resources.enter_async_context(process_spans(settings.traces_endpoint, "bridge"))
+        ratio, group_id = settings.traces_sample_ratio, settings.bridge_group_id
         running = await make_bridge(
             settings,
             await _recorded_events(settings, resources),
             metrics=metrics,
             runtime=None if sdk is None else sdk.runtime,
+            traces=None if spans is None else BridgeTraces(spans.tracer, ratio=ratio, group_id=group_id),
         )
 
         async def refresh() -> None:
@@ -111,6 +116,7 @@ async def make_bridge(
     *,
     metrics: BridgeMetrics | None = None,
     runtime: Runtime | None = None,
+    traces: BridgeTraces | None = None,
 ) -> Bridge:
     """A bridge for orders, which has not connected to anything yet.
 
@@ -119,6 +125,7 @@ async def make_bridge(
         settled_before: knows which events of finished orders need no call; None where nobody does.
         metrics: what it counts with; None where nobody looks.
         runtime: what Temporal's client runs on; None is the SDK's own, which measures nothing.
+        traces: what it traces with; None where nobody does.
 
     Raises:
         WrongSettingsError: a certificate cannot be read.
@@ -128,4 +135,7 @@ async def make_bridge(
     )
     kafka = Kafka(settings.kafka_bootstrap_servers, **kafka_security(settings))
     client = await lazy_temporal(settings, retry_config=SINGLE_ATTEMPT, runtime=runtime)
-    return Bridge(config, kafka, client, settings.order_mapping(), settled_before=settled_before, metrics=metrics)
+    mapping = settings.order_mapping()
+    return Bridge(
+        config, kafka, client, mapping, settled_before=settled_before, metrics=metrics, traces=traces
+    )  # fmt: skip

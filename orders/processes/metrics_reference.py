@@ -16,9 +16,17 @@ from activities.adapters.postgres import create_engine
 from bridge import BridgeMetrics
 from orders.processes.bridge import METRICS_PREFIX
 from orders.processes.figures import DatabaseFigures
+from orders.telemetry import approval_waits, spans
 from orders.web import metrics as web
 
-PROCESSES: Final = ("bridge", "worker", "api")
+PROCESSES: Final = ("bridge", "worker", "api", "traces")
+"""A table for each of these; `traces` are of every process that traces."""
+_MODULES: Final[dict[str, tuple[ModuleType, ...]]] = {
+    "worker": (measured, approval_waits),
+    "api": (web,),
+    "traces": (spans,),
+}
+"""Where the metrics are that a process has as soon as it has loaded them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ def metrics_of(process: str) -> list[Described]:
         BridgeMetrics(kept, METRICS_PREFIX)
     elif process == "worker":
         DatabaseFigures(create_engine("postgresql+asyncpg://nobody@nowhere/none"), kept)
-    collectors = [*kept.collectors, *_of_module({"worker": measured, "api": web}.get(process))]
+    collectors = [*kept.collectors, *(one for module in _MODULES.get(process, ()) for one in _of_module(module))]
     return sorted((one for collector in collectors for one in _described(collector)), key=lambda one: one.name)
 
 
@@ -59,8 +67,8 @@ class _Kept(CollectorRegistry):
         self.collectors.append(collector)
 
 
-def _of_module(module: ModuleType | None) -> list[Collector]:
-    return [] if module is None else [one for one in vars(module).values() if isinstance(one, MetricWrapperBase)]
+def _of_module(module: ModuleType) -> list[Collector]:
+    return [one for one in vars(module).values() if isinstance(one, MetricWrapperBase)]
 
 
 def _described(collector: Collector) -> Iterable[Described]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from activities.adapters.kafka import KafkaEventPublisher
-from activities.adapters.measured import MeasuredPublisher
+from activities.adapters.measured import MeasuredBacklog, MeasuredPublisher
 from activities.adapters.postgres import PostgresOrderStore, PostgresPaymentStore
 from activities.definitions import activities_of
 from activities.expiry import ExpiryActivities
@@ -38,10 +38,16 @@ from orders.processes.versioning import deployment_config
 from orders.processes.worker_size import worker_size
 from orders.processes.workflow_threads import OneTurnAtATime, never_interrupt_turns
 from orders.settings import Settings
+from orders.telemetry.approval_waits import ApprovalWaits
 from orders.telemetry.metrics_page import MetricsPage
 from orders.telemetry.sdk_metrics import sdk_metrics
+from orders.telemetry.traces import process_spans
+from schemas.event_types import INBOUND, EventType
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
+
+if TYPE_CHECKING:
+    from orders.telemetry.spans import Spans
 
 _log = structlog.get_logger("orders.worker")
 
@@ -97,7 +103,10 @@ async def run_worker(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) 
     whose retries wait for them.
     """
     sdk = sdk_metrics() if settings.worker_health_port else None
-    async with database_engine(settings, application_name="orders worker") as engine:
+    async with (
+        process_spans(settings.traces_endpoint, "worker") as spans,
+        database_engine(settings, application_name="orders worker") as engine,
+    ):
         registry = CollectorRegistry()
         figures = DatabaseFigures(engine, registry)
         health = WorkerHealth(MetricsPage(registry, refresh=[figures.refresh], sdk=sdk))
@@ -105,9 +114,22 @@ async def run_worker(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) 
         async with health_server(*server, setting="WORKER_HEALTH_PORT"):
             client = await _connected(settings, duty, stop, None if sdk is None else sdk.runtime)
             if client is not None:
-                workers = _workers(client, engine, settings, duty, health)
+                workers = _workers(
+                    client, engine, settings, duty, health, interceptors=_interceptors(spans, measured=sdk is not None)
+                )
                 await _serve(workers, client, settings, duty, stop=stop, health=health)
     return ExitStatus.OK
+
+
+def _interceptors(spans: "Spans | None", *, measured: bool) -> list[Interceptor]:
+    """What looks at a worker's workflows and activities; nothing where nobody asks for it."""
+    interceptors: list[Interceptor] = [ApprovalWaits()] if measured else []
+    if spans is None:
+        return interceptors
+    from orders.telemetry.worker_traces import WorkerTraces  # noqa: PLC0415 -- brings OpenTelemetry along
+
+    main_signal = INBOUND[EventType.ORDER_CREATED].signal
+    return [*interceptors, WorkerTraces(spans.tracer, main_signal=main_signal)]
 
 
 async def _serve(
@@ -179,10 +201,16 @@ async def _connect(settings: Settings, duty: WorkerDuty, runtime: Runtime | None
 
 @asynccontextmanager
 async def _workers(
-    client: Client, engine: AsyncEngine, settings: Settings, duty: WorkerDuty, health: WorkerHealth
+    client: Client,
+    engine: AsyncEngine,
+    settings: Settings,
+    duty: WorkerDuty,
+    health: WorkerHealth,
+    *,
+    interceptors: Sequence[Interceptor],
 ) -> AsyncIterator[list[Worker]]:
     async with AsyncExitStack() as resources:
-        shared = _shared_options(settings, duty)
+        shared = {**_shared_options(settings, duty), "interceptors": interceptors}
         # What is still under way then holds nothing up: the process leaves without waiting for its threads.
         resources.callback(shared["workflow_task_executor"].shutdown, wait=False)
         workers = []
@@ -231,7 +259,7 @@ async def _order_activities(
     health.watch(payments.access)
     backlog = KafkaInboundBacklog(settings, order_by_contract(settings))
     resources.push_async_callback(backlog.close)
-    return [records, payments, ExpiryActivities(backlog)]
+    return [records, payments, ExpiryActivities(MeasuredBacklog(backlog))]
 
 
 async def _shipping_activities(

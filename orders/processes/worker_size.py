@@ -29,11 +29,12 @@ def worker_size(settings: Settings, *, queues: int) -> dict[str, Any]:
         settings: What an installation has set.
         queues: How many workers this process has, among which its memory is shared.
     """
+    cached = settings.worker_cached_workflows
     return {
         "max_concurrent_workflow_tasks": settings.worker_concurrent_workflow_tasks,
         "max_concurrent_local_activities": settings.worker_concurrent_local_activities,
         "max_concurrent_activities": settings.worker_concurrent_activities,
-        "max_cached_workflows": settings.worker_cached_workflows or cached_runs(settings, memory_bytes()) // queues,
+        "max_cached_workflows": cached_runs(settings, memory_bytes()) // queues if cached is None else cached,
         # A workflow's calls go by two task queues, the worker's own and the shared one; two calls is the SDK's minimum.
         "workflow_task_poller_behavior": PollerBehaviorAutoscaling(
             minimum=2, initial=settings.worker_workflow_pollers, maximum=settings.worker_workflow_pollers_max

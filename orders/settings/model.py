@@ -21,6 +21,7 @@ from orders.settings.identity import IdentitySettings
 from orders.settings.kafka import KafkaSettings
 from orders.settings.order import OrderSettings
 from orders.settings.retention import RetentionSettings
+from orders.settings.telemetry import TelemetrySettings
 from orders.settings.temporal import TemporalSettings
 from orders.settings.worker import WorkerSettings
 
@@ -45,6 +46,7 @@ GROUPS = (
     ApiSettings,
     IdentitySettings,
     RetentionSettings,
+    TelemetrySettings,
 )
 """In the order in which they are documented."""
 
@@ -61,6 +63,7 @@ class Settings(
     ApiSettings,
     IdentitySettings,
     RetentionSettings,
+    TelemetrySettings,
     BaseSettings,
 ):
     """Everything that can be set."""

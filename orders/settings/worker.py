@@ -1,6 +1,7 @@
 """Settings of workers."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
@@ -47,7 +48,7 @@ class WorkerSettings(BaseModel):
     worker_concurrent_activities: Count = Field(
         50, description="Activities that run at once on each task queue besides: calls of providers, and waits."
     )
-    worker_cached_workflows: Count | None = Field(
+    worker_cached_workflows: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
         None,
         description="Workflows kept in memory on each task queue; one that is not is replayed from its history. Unset, "
         "as many as fit into a quarter of the memory that the process may use.",

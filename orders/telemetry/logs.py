@@ -14,6 +14,7 @@ import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from orders.safe_text import safe_lines, safe_text
+from orders.telemetry.log_ids import add_order_id, add_trace
 
 _QUIET_LOGGERS: Final = {
     # aiokafka's DEBUG prints SASL passwords and produced payloads (seen in 0.14): never below INFO.
@@ -107,6 +108,8 @@ def configure_logging(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
+        add_order_id,
+        add_trace,
     ]
     console = form == "console" or (form == "auto" and target.isatty())
     structlog.configure(

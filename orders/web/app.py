@@ -1,6 +1,6 @@
 """The application over HTTP, put together: routes, problems, what goes around every request."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 
@@ -15,15 +15,19 @@ from orders.web.identity import Gate, install
 from orders.web.middleware import Guarded
 from schemas.contract.messages import CONTRACT_VERSION
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
 TITLE: Final = "Temporal Order Orchestrator"
 
 
-def make_app(context: WebContext, gate: Gate) -> FastAPI:
+def make_app(context: WebContext, gate: Gate, tracer: "Tracer | None" = None) -> FastAPI:
     """The application of one process.
 
     Args:
         context: what its routes work with; it is kept as ``app.state.context``.
         gate: who may come in.
+        tracer: makes a span of each request that is traced; None where none is.
     """
     app = FastAPI(
         title=TITLE,
@@ -42,4 +46,8 @@ def make_app(context: WebContext, gate: Gate) -> FastAPI:
     install(app, gate, stylesheet=static_url("console.css"), icon=static_url("icon.svg"))
     install_console(app)
     app.add_middleware(Guarded, requests_max=context.settings.api_requests_max)
+    if tracer is not None:
+        from orders.web.tracing import TracedRequests  # noqa: PLC0415 -- brings OpenTelemetry along
+
+        app.add_middleware(TracedRequests, tracer=tracer, ratio=context.settings.traces_sample_ratio)
     return app

@@ -92,11 +92,13 @@ class Row(Enum):
 _RECORD = """
 WITH journal AS ({journal}),
 appended AS (
-    INSERT INTO events (order_id, sequence, event_id, type, payload_json, ts)
+    INSERT INTO events (order_id, sequence, event_id, type, payload_json, ts, traceparent)
     -- Sent as text: the bytes are fixed, and json keeps them as they are (jsonb would not).
-    SELECT journal.order_id, new.sequence, new.event_id, new.type, CAST(new.payload_json AS json), new.ts
+    SELECT journal.order_id, new.sequence, new.event_id, new.type, CAST(new.payload_json AS json), new.ts,
+        new.traceparent
     FROM journal, unnest(CAST(:sequences AS integer[]), CAST(:event_ids AS text[]), CAST(:types AS text[]),
-        CAST(:payloads AS text[]), CAST(:times AS timestamptz[])) AS new (sequence, event_id, type, payload_json, ts)
+        CAST(:payloads AS text[]), CAST(:times AS timestamptz[]), CAST(:traceparents AS text[]))
+        AS new (sequence, event_id, type, payload_json, ts, traceparent)
     ORDER BY new.sequence
     ON CONFLICT DO NOTHING
 ),

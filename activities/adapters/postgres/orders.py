@@ -250,7 +250,7 @@ _PAYLOADS: Final = select(events.c.sequence, cast(events.c.payload_json, Text)).
     events.c.order_id == rows.ORDER_ID, events.c.sequence.between(bindparam("first"), bindparam("last"))
 )
 _AFTER: Final = (
-    select(events.c.sequence, events.c.type, cast(events.c.payload_json, Text))
+    select(events.c.sequence, events.c.type, cast(events.c.payload_json, Text), events.c.traceparent)
     .where(events.c.order_id == rows.ORDER_ID, events.c.sequence > bindparam("sequence"))
     .order_by(events.c.sequence)
 )
@@ -335,4 +335,4 @@ async def _decided(connection: AsyncConnection, order_id: str, late: Sequence[In
 async def _after(connection: AsyncConnection, order_id: str, sequence: int) -> tuple[StoredEvent, ...]:
     """The order's audit rows after a sequence."""
     found = await connection.execute(_AFTER, {"order_id": order_id, "sequence": sequence})
-    return tuple(StoredEvent(order_id=order_id, sequence=row[0], type=row[1], payload_json=row[2]) for row in found)
+    return tuple(StoredEvent(order_id, *row) for row in found)

@@ -89,6 +89,7 @@ def event_arrays(fresh: Sequence[OutboundEvent]) -> dict[str, list[Any]]:
         "types": [str(event.type) for event in stored],
         "payloads": [event.payload_json for event in stored],
         "times": [event.occurred_at for event in fresh],
+        "traceparents": [event.traceparent for event in stored],
     }
 
 

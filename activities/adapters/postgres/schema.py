@@ -113,6 +113,7 @@ events: Final = Table(
     Column("payload_json", JSON, nullable=False),
     Column("ts", DateTime(timezone=True), nullable=False),
     _now("recorded_at"),
+    Column("traceparent", Text),
     UniqueConstraint("order_id", "sequence", name="events_order_id_sequence_key"),
     UniqueConstraint("event_id", name="events_event_id_key"),
 )

@@ -100,7 +100,8 @@ class Server:
         if headers.get("authorization") != f"Bearer {self.api_key}":
             writer.write(_response(401, {}))
             return
-        self.requests.append({"method": method, "path": path, "key": headers.get("idempotency-key"), "body": body})
+        told = {"key": headers.get("idempotency-key"), "traceparent": headers.get("traceparent"), "body": body}
+        self.requests.append({"method": method, "path": path, **told})
         del self.requests[:-REQUESTS_KEPT_MAX]
         fault, _, argument = self._fault(method, path, body).partition(":")
         if fault != "none":

@@ -32,6 +32,7 @@ _SETTING_PREFIXES = (
     "ORDERS_ENVIRONMENT",
     "PAYMENT_",
     "TEMPORAL_",
+    "TRACES_",
     "WORKER_",
 )
 

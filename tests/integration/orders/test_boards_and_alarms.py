@@ -1,9 +1,7 @@
 """What is in deploy/ for Prometheus and Grafana: read by Prometheus' own tool, and held to the metrics there are."""
 
-import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,52 +9,17 @@ import pytest
 import yaml
 
 from orders.processes.metrics_reference import PROCESSES, metrics_of
+from tests.helpers.deployed_rules import ALERTS, BOARDS, EXPRESSIONS, PROMETHEUS, RECORDED, ROOT, names_in, panels
 from tests.helpers.promtool import promtool
 
-ROOT = Path(__file__).parents[3]
-PROMETHEUS = ROOT / "deploy/prometheus"
-BOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
 CASES = PROMETHEUS / "tests/alerts_test.yml"
 OF_THE_PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
-WORDS = {"sum", "max", "min", "by", "rate", "increase", "absent", "time", "histogram_quantile", "and", "or", "unless"}
-
-
-def rules(name: str) -> list[dict[str, Any]]:
-    groups = yaml.safe_load((PROMETHEUS / name).read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
-ALERTS = rules("alerts.yml")
-RECORDED = {rule["record"] for rule in rules("recording.yml")}
-
-
-def panels(board: Path) -> Iterator[dict[str, Any]]:
-    yield from json.loads(board.read_text())["panels"]
-
-
-def expressions() -> Iterator[tuple[str, str]]:
-    """Each expression with where it stands."""
-    for rule in [*rules("recording.yml"), *ALERTS]:
-        yield rule.get("record") or rule["alert"], rule["expr"]
-    for board in BOARDS:
-        for panel in panels(board):
-            for target in panel["targets"]:
-                yield f"{board.stem}: {panel['title']}", target["expr"]
-
-
-EXPRESSIONS = list(expressions())
 
 
 def run(*arguments: str, cwd: Path = PROMETHEUS) -> str:
     ended = subprocess.run([promtool(), *arguments], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
-
-
-def names_in(expression: str) -> set[str]:
-    """The metrics that an expression asks for."""
-    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\b(?:by|on|ignoring|without)\s*\([^)]*\)", "", expression)
-    return {name for name in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", bare) if name not in WORDS}
 
 
 def known() -> set[str]:

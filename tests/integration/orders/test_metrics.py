@@ -193,6 +193,8 @@ async def test_how_long_approvals_wait_what_providers_do_and_what_became_of_orde
         samples = await orders.until(
             "a completed order", lambda now: total(now, "orders_events_published_total", state="COMPLETED") >= 1
         )
+        assert total(samples, "orders_approval_wait_seconds_count", state="APPROVED") >= 1
+        assert total(samples, "orders_approval_wait_seconds_sum", state="APPROVED") > 0
         charge = {"gateway": "payment", "operation": "charge"}
         assert total(samples, "orders_gateway_request_duration_seconds_count", outcome="charged", **charge) >= 1
         assert total(samples, "orders_event_publish_duration_seconds_count", outcome="acknowledged") >= 1
@@ -206,6 +208,36 @@ async def test_how_long_approvals_wait_what_providers_do_and_what_became_of_orde
             now = await page.read()
             assert any(name.startswith("temporal_") for name, _ in now), "the SDK's own are on the same page"
             assert value(now, "process_start_time_seconds") is not None
+
+
+async def test_how_long_orders_that_expire_have_waited_and_whether_expiry_waits(system: OrderSystem) -> None:
+    order_id, later_id = new_order_id(), new_order_id()
+    async with worker(system, "order-tq") as orders:
+        async with bridge(system, ORDER_APPROVAL_TIMEOUT_SECONDS="2") as page:
+            await send(system, order_id, EventType.ORDER_CREATED, payment_id=f"pay-{order_id}")
+            await orders.until(
+                "an expired order",
+                lambda now: (
+                    total(now, "orders_approval_wait_seconds_count", state="EXPIRED") == 1
+                    and total(now, "orders_approval_wait_seconds_sum", state="EXPIRED") >= 2
+                    and value(now, "orders_expiry_questions_total", outcome="nothing") == 1
+                ),
+            )
+            await send(system, later_id, EventType.ORDER_CREATED, payment_id=f"pay-{later_id}")
+            topic = system.topic_of(EventType.ORDER_CREATED)
+            await page.until(
+                "both orders handed over",
+                lambda now: value(now, "orders_bridge_records_settled_total", topic=topic, outcome="delivered") == 2,
+            )
+        # No bridge runs: what is sent now is not handed over when the order's time is over.
+        await send(system, later_id, EventType.ORDER_APPROVED)
+        await orders.until(
+            "an expiry that waits", lambda now: total(now, "orders_expiry_questions_total", outcome="something") >= 1
+        )
+        async with bridge(system):
+            await orders.until(
+                "the order goes on", lambda now: total(now, "orders_approval_wait_seconds_count", state="APPROVED") >= 1
+            )
 
 
 async def test_whether_published_events_lag_behind_recorded_ones(system: OrderSystem) -> None:

@@ -27,6 +27,7 @@ SPECIAL_FOR_AN_EVENT_TYPE = {
     "orders/cli/demo.py": "the line that a person may type to begin with",
     "orders/operations/bench/driving.py": "what a happy order takes: it is placed and approved",
     "orders/operations/dead_letters/prospects.py": "the one event that starts an order",
+    "orders/processes/worker.py": "the event whose trace an order's work belongs to",
     "orders/web/console/deciding.py": "what a person decides at the console",
     "orders/web/console/rendering/words.py": "nouns for a person; another event is called by its type",
     "workflows/arrivals.py": "Temporal's own cancellation counts as `order.cancelled`",

@@ -34,6 +34,7 @@ def test_the_ports_are_the_conventional_ones_and_for_this_machine_only(services:
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert ports == {
         "api": ["127.0.0.1:8000:8000"],
+        "jaeger": ["127.0.0.1:16686:16686", "127.0.0.1:4318:4318"],
         "kafka": ["127.0.0.1:9092:9092"],
         "postgres": ["127.0.0.1:5432:5432"],
         "temporal-postgres": ["127.0.0.1:5433:5432"],

@@ -1,0 +1,120 @@
+"""telemetry_cost: what the bridge and whole orders lose by metrics, and by traces of which nobody samples anything."""
+
+import itertools
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import CollectorRegistry
+
+from benchmarks.bench_room import BenchRoom, open_bench_room
+from benchmarks.bridge_calls import MIXED, ORDERS_SIGNALLED, RECORDS, Event, Sides, bare, created, through_bridge
+from benchmarks.order_driver import order_driver
+from benchmarks.order_figures import OPEN, ORDERS, TURNS, WARM_UP, Measured
+from benchmarks.order_rig import free_port, order_servers
+from benchmarks.ratios import Ratio, in_turns
+from benchmarks.report import Figure
+from bridge import BridgeMetrics, BridgeTraces
+
+METRICS_AT_LEAST, TRACES_AT_LEAST = 0.98, 0.95
+NOT_SAMPLED = (("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),)
+"""Of every record: its sender traces, and has decided not to."""
+
+Events = Callable[[], list[Event]]
+
+
+async def run(*, quick: bool) -> list[Figure]:
+    """With each against without, in turns."""
+    return [*await _of_the_bridge(quick=quick), *await _of_orders(quick=quick)]
+
+
+async def _of_the_bridge(*, quick: bool) -> list[Figure]:
+    count = RECORDS // 10 if quick else RECORDS
+    figures = []
+    async with open_bench_room(partitions=3) as room:
+        signalled = [f"{room.name}-{number}" for number in range(ORDERS_SIGNALLED)]
+        await bare(room, created(signalled), Sides(room))
+        kinds: dict[str, Events] = {
+            "start": partial(_starts, room, count),
+            "signal": partial(_signals, signalled, count),
+        }
+        for kind, events in kinds.items():
+            figures += [
+                await _figure(f"bridge_{kind}_metrics", room, events, METRICS_AT_LEAST, metrics=True),
+                await _figure(f"bridge_{kind}_unsampled", room, events, TRACES_AT_LEAST, metrics=False),
+            ]
+    return figures
+
+
+def _starts(room: BenchRoom, count: int) -> list[Event]:
+    prefix = uuid.uuid4().hex[:8]
+    return created(f"{room.name}-{prefix}-{number}" for number in range(count))
+
+
+def _signals(orders: list[str], count: int) -> list[Event]:
+    mixed, events = itertools.cycle(MIXED), list[Event]()
+    while len(events) < count:
+        event_type, fields = next(mixed)
+        events.extend((event_type, order, {"order_id": order, **fields}) for order in orders)
+    return events
+
+
+async def _figure(name: str, room: BenchRoom, events: Events, at_least: float, *, metrics: bool) -> Figure:
+    sides, without = Sides(room), Sides(room)
+
+    async def measured() -> float:
+        counts = BridgeMetrics(CollectorRegistry(), "bench") if metrics else None
+        traces = None if metrics else BridgeTraces(TracerProvider(shutdown_on_exit=False).get_tracer("bench"))
+        return await through_bridge(room, events(), sides, metrics=counts, traces=traces, headers=NOT_SAMPLED)
+
+    async def baseline() -> float:
+        return await through_bridge(room, events(), without, headers=NOT_SAMPLED)
+
+    ratio = await in_turns(measured, baseline, turns=TURNS)
+    details = {
+        "processor_ms_a_call": sides.bridge.ms_a_call(),
+        "baseline_processor_ms_a_call": without.bridge.ms_a_call(),
+    }
+    return _of_ratio(name, ratio, at_least, details)
+
+
+async def _of_orders(*, quick: bool) -> list[Figure]:
+    """Whole orders: both sides on the same servers, whose processes are started anew for each turn."""
+    orders, turns = (ORDERS // 4, 1) if quick else (ORDERS, TURNS)
+    nowhere = {"TRACES_ENDPOINT": f"http://127.0.0.1:{free_port()}/v1/traces", "TRACES_SAMPLE_RATIO": "0"}
+    figures = []
+    async with order_servers() as rig, order_driver(rig.kafka) as driver:
+
+        @asynccontextmanager
+        async def running(*, metrics: bool, **settings: str) -> AsyncIterator[Measured]:
+            async with AsyncExitStack() as resources:
+                resources.callback(rig.stop)
+                await rig.start_all(metrics=metrics, **settings)
+                await driver.drive(WARM_UP, open_max=OPEN)
+                yield Measured(rig, driver)
+
+        def rate(*, metrics: bool, **settings: str) -> Callable[[], Awaitable[float]]:
+            async def turn() -> float:
+                async with running(metrics=metrics, **settings) as one:
+                    return (await one.turn(orders, open_max=OPEN)).rate
+
+            return turn
+
+        ratio = await in_turns(rate(metrics=True), rate(metrics=False), turns=turns)
+        figures.append(_of_ratio("order_rate_metrics", ratio, METRICS_AT_LEAST, {}))
+        ratio = await in_turns(rate(metrics=False, **nowhere), rate(metrics=False), turns=turns)
+        figures.append(_of_ratio("order_rate_unsampled", ratio, TRACES_AT_LEAST, {}))
+    return figures
+
+
+def _of_ratio(name: str, ratio: Ratio, at_least: float, details: Mapping[str, object]) -> Figure:
+    told = {
+        "per_second": round(ratio.measured, 2),
+        "baseline_per_second": round(ratio.baseline, 2),
+        "noise": round(ratio.noise, 3),
+        **details,
+    }
+    trust = ratio.is_trustworthy
+    return Figure(name, ratio.value, "of the rate without", at_least=at_least, trustworthy=trust, details=told)

@@ -1,0 +1,46 @@
+"""What is in deploy/ for Prometheus and Grafana, as tests read it: rules, boards, and the metrics they ask for."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROMETHEUS = ROOT / "deploy/prometheus"
+BOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
+WORDS = {"sum", "max", "min", "by", "rate", "increase", "absent", "time", "histogram_quantile", "and", "or", "unless"}
+
+
+def rules(name: str) -> list[dict[str, Any]]:
+    groups = yaml.safe_load((PROMETHEUS / name).read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+ALERTS = rules("alerts.yml")
+RECORDED = {rule["record"] for rule in rules("recording.yml")}
+
+
+def panels(board: Path) -> Iterator[dict[str, Any]]:
+    yield from json.loads(board.read_text())["panels"]
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Each expression with where it stands."""
+    for rule in [*rules("recording.yml"), *ALERTS]:
+        yield rule.get("record") or rule["alert"], rule["expr"]
+    for board in BOARDS:
+        for panel in panels(board):
+            for target in panel["targets"]:
+                yield f"{board.stem}: {panel['title']}", target["expr"]
+
+
+EXPRESSIONS = list(expressions())
+
+
+def names_in(expression: str) -> set[str]:
+    """The metrics that an expression asks for."""
+    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\b(?:by|on|ignoring|without)\s*\([^)]*\)", "", expression)
+    return {name for name in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", bare) if name not in WORDS}

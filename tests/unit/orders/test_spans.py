@@ -1,0 +1,124 @@
+"""Spans of a process, where their receiver takes them and where it is away."""
+
+import asyncio
+import logging
+import time
+
+import pytest
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
+from structlog.testing import capture_logs
+
+from orders.telemetry.log_ids import add_order_id, add_trace
+from orders.telemetry.spans import QUEUE_SPANS_MAX, Spans, chosen_span_id, context_of, traceparent_of
+from orders.telemetry.traces import process_spans
+from tests.helpers.servers.otlp_receiver import otlp_receiver
+from tests.helpers.system.processes import free_port
+from tests.helpers.system.waiting import assert_eventually
+
+TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+
+
+def tell(spans: Spans, name: str) -> None:
+    spans.tracer.start_span(name, context_of({"traceparent": TRACEPARENT})).end()
+
+
+async def test_spans_are_taken_before_the_process_has_ended() -> None:
+    with otlp_receiver() as receiver:
+        async with process_spans(receiver.endpoint, "bridge") as spans:
+            assert spans is not None
+            for number in range(3):
+                tell(spans, f"span {number}")
+        assert {span.name for span in receiver.spans} == {"span 0", "span 1", "span 2"}
+        assert {(span.service, span.trace_id) for span in receiver.spans} == {("orders-bridge", "a" * 32)}
+
+
+async def test_without_an_endpoint_nothing_is_traced() -> None:
+    async with process_spans(None, "bridge") as spans:
+        assert spans is None
+
+
+async def test_a_span_may_be_given_its_id() -> None:
+    async with process_spans(f"http://127.0.0.1:{free_port()}/v1/traces", "worker") as spans:
+        assert spans is not None
+        with chosen_span_id(0x1234):
+            span = spans.tracer.start_span("chosen", context_of({"traceparent": TRACEPARENT}))
+        assert traceparent_of(span) == f"00-{'a' * 32}-{0x1234:016x}-01"
+        assert traceparent_of(spans.tracer.start_span("another")) != traceparent_of(span)
+
+
+async def test_a_receiver_that_is_away_is_told_once_and_once_that_it_is_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("orders.telemetry.spans.EXPORT_TIMEOUT_SECONDS", 0.2)
+    caplog.set_level(logging.DEBUG)
+    port = free_port()
+    with capture_logs() as lines:
+
+        def events() -> list[str]:
+            return [line["event"] for line in lines]
+
+        async with process_spans(f"http://127.0.0.1:{port}/v1/traces", "worker") as spans:
+            assert spans is not None
+            tell(spans, "lost")
+            await assert_eventually(lambda: events() == ["traces.exporter.lost"], 30, lambda: str(lines))
+            tell(spans, "lost too")
+            with otlp_receiver(port) as receiver:
+
+                def recovered() -> bool:
+                    tell(spans, "taken")
+                    return events() == ["traces.exporter.lost", "traces.exporter.recovered"]
+
+                await assert_eventually(recovered, 30, lambda: str(lines))
+                assert any(span.name == "taken" for span in receiver.spans)
+    noise = [record.getMessage() for record in caplog.records if record.name.startswith("opentelemetry")]
+    assert not noise
+
+
+async def test_a_receiver_that_is_away_keeps_nobody_waiting() -> None:
+    """More spans than are kept, and the end: neither waits for a receiver that takes connections and never answers."""
+    hangs = asyncio.Event()
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await hangs.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with capture_logs():
+        async with process_spans(f"http://127.0.0.1:{port}/v1/traces", "worker") as spans:
+            assert spans is not None
+            for number in range(QUEUE_SPANS_MAX + 100):
+                tell(spans, f"span {number}")
+            ended = time.monotonic()
+        # A second is what the end waits at most; the rest is for a machine that does much else.
+        assert time.monotonic() - ended < 20
+    hangs.set()
+    server.close()
+
+
+def test_a_line_within_a_trace_names_it_and_one_outside_of_it_does_not() -> None:
+    assert add_trace(None, "", {"event": "a"}) == {"event": "a"}
+    context = SpanContext(0xA, 0xB, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+
+    with use_span(NonRecordingSpan(context)):
+        assert add_trace(None, "", {"event": "a"}) == {
+            "event": "a",
+            "trace_id": f"{0xA:032x}",
+            "span_id": f"{0xB:016x}",
+        }
+        assert add_trace(None, "", {"trace_id": "own"}) == {"trace_id": "own"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "order_id"),
+    [
+        ({"workflow_id": "order:o-1"}, "o-1"),
+        ({"temporal_workflow": {"workflow_id": "shipping:o-2:1"}}, "o-2"),
+        ({"temporal_activity": {"workflow_id": "order:o-3"}}, "o-3"),
+        ({"workflow_id": "another's"}, None),
+        ({"order_id": "o-4", "workflow_id": "order:o-1"}, "o-4"),
+        ({"temporal_workflow": "nobody's"}, None),
+    ],
+)
+def test_a_line_that_names_an_order_s_workflow_names_the_order(fields: dict[str, object], order_id: str | None) -> None:
+    assert add_order_id(None, "", dict(fields)).get("order_id") == order_id
