@@ -66,9 +66,12 @@ CMD ["--help"]
 ARG VERSION=""
 ARG REVISION=""
 ARG SOURCE=""
+# What `orders --version` says.
+ENV ORDERS_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="temporal-order-orchestrator" \
       org.opencontainers.image.description="Bridges order messages from Kafka to Temporal, and runs each order once." \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="docker.io/library/python:3.13.16-slim-bookworm"
