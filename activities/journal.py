@@ -1,14 +1,15 @@
 """The rules of an order's journal, which is the list of its numbered events. Pure, and the same for every store."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
-from activities.ports import SequenceConflictError, StoredEvent
+from activities.ports import RecordedEarlierError, SequenceConflictError, StoredEvent
 from activities.tracing import current_trace
 from schemas.activity_io import EventOutcome
 from schemas.event_types import fingerprint_of, read_body
 from schemas.inbound import InboundBody, InboundEvent
-from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected, OutboundEvent
+from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected, OrderStateChanged, OutboundEvent
 from schemas.states import InboundOutcome, OrderState, ReasonCode
 
 
@@ -36,26 +37,51 @@ def unrecorded(
         last_sequence: the journal's last; 0 where it is empty.
 
     Raises:
-        SequenceConflictError: another event stands under one of the sequences, or a gap would be left.
+        RecordedEarlierError: the same decisions end the journal, made at another time.
+        SequenceConflictError: another event stands under one of the sequences or behind them, or a gap would be left.
     """
     fresh: list[OutboundEvent] = []
+    earlier: list[OutboundEvent] = []
     expected = last_sequence + 1
     for event in events:
         if event.order_id != order_id:
-            raise SequenceConflictError(f"order {order_id}: sequence {event.sequence} belongs to another order")
+            raise SequenceConflictError(f"order {order_id}: an event of another order, {event.order_id}")
         payload = recorded.get(event.sequence)
         if payload is not None:
             # Compared as values: a newer version may write a model with more fields than the row was written with.
-            if OUTBOUND_EVENT.validate_json(payload) != event:
+            found = OUTBOUND_EVENT.validate_json(payload)
+            if not is_same_decision(found, event):
                 raise SequenceConflictError(f"order {order_id}: another event stands under sequence {event.sequence}")
+            if found != event:
+                earlier.append(found)
             continue
         if event.sequence != expected:
             raise SequenceConflictError(
-                f"order {order_id}: sequence {event.sequence} does not follow {expected - 1}, the last one recorded"
+                f"order {order_id}: sequence {event.sequence} would leave a gap after {expected - 1}"
             )
         fresh.append(event)
         expected += 1
+    if earlier and last_sequence > events[-1].sequence:
+        raise SequenceConflictError(f"order {order_id}: what another run decided stands behind {events[-1].sequence}")
+    if earlier:
+        raise RecordedEarlierError(tuple(earlier))
     return tuple(fresh)
+
+
+_NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def is_same_decision(one: OutboundEvent, other: OutboundEvent) -> bool:
+    """Whether two events are one decision, made at the same time or at another."""
+    return _at_no_time(one) == _at_no_time(other)
+
+
+def _at_no_time(event: OutboundEvent) -> OutboundEvent:
+    """The event without what follows from the moment of its decision: that moment, and the deadline counted from it."""
+    times: dict[str, datetime] = {"occurred_at": _NO_TIME}
+    if isinstance(event, OrderStateChanged) and event.approval_deadline is not None:
+        times["approval_deadline"] = _NO_TIME
+    return event.model_copy(update=times)
 
 
 def outcomes_kept(outcomes: Iterable[EventOutcome]) -> tuple[EventOutcome, ...]:

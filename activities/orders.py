@@ -7,20 +7,28 @@ from temporalio import activity
 
 from activities.errors import as_application_errors
 from activities.failpoints import Failpoint, Failpoints, NoFailpoints
-from activities.ports import EventPublisher, OrderStore, StoredEvent
+from activities.ports import (
+    EventPublisher,
+    OrderStore,
+    RecordedEarlierError,
+    SequenceConflictError,
+    StoredEvent,
+)
 from schemas.activity_io import (
     AnswerLateEvents,
     LateAnswers,
     LookUpOrder,
-    MarkOrderShipped,
     OrderSnapshot,
+    PublishedEvents,
     PublishEvents,
+    ReceivedOrder,
     ReceiveOrder,
     ValidateOrder,
     ValidationResult,
 )
 from schemas.base import AMOUNT_MAX
 from schemas.inbound import InboundEvent
+from schemas.order import OrderDetails
 from schemas.states import ReasonCode
 
 PUBLISHED_AT_ONCE_MAX: Final = 20
@@ -59,28 +67,48 @@ class OrderActivities:
             return await self._store.look_up(request.order_id)
 
     @activity.defn
-    async def receive_order(self, request: ReceiveOrder) -> None:
-        """Keeps the order before anything is done for it."""
+    async def receive_order(self, request: ReceiveOrder) -> ReceivedOrder:
+        """Finds, checks and keeps a new order at once: where nothing is known of it, its first events are recorded.
+
+        They are recorded as what they begin with, the order's first number, so that the journal itself says whether
+        the order is new. Of an order that is known nothing is written, nor of one that the rules of the house refuse.
+
+        An outage may keep the order waiting for long, and the time for its approval must not pass before it is known.
+        So its events are made when this attempt has begun, by Temporal's clock. What an earlier attempt has recorded
+        stands, and is found by the look-up.
+        """
         with as_application_errors():
-            await self._store.receive(request.order_id, request.details)
+            validation = self._validated(request.projection.details)
+            if not validation.valid:
+                return ReceivedOrder(snapshot=await self._store.look_up(request.order_id), validation=validation)
+            opening = request.made_at(max(activity.info().started_time, request.events[0].occurred_at))
+            try:
+                unpublished = await self._store.record(opening)
+            except (SequenceConflictError, RecordedEarlierError):
+                return ReceivedOrder(snapshot=await self._store.look_up(request.order_id))
+            await self._publish(request.order_id, unpublished)
+            return ReceivedOrder(opened_at=opening.events[0].occurred_at)
 
     @activity.defn
     async def validate_order(self, request: ValidateOrder) -> ValidationResult:
         """Checks the order against the rules of the house."""
-        if self._rules.amount_required and not request.details.is_priced:
+        return self._validated(request.details)
+
+    def _validated(self, details: OrderDetails) -> ValidationResult:
+        if self._rules.amount_required and not details.is_priced:
             return ValidationResult(valid=False, reason=ReasonCode.AMOUNT_MISSING)
-        if request.details.amount > self._rules.amount_max:
+        if details.amount > self._rules.amount_max:
             return ValidationResult(valid=False, reason=ReasonCode.AMOUNT_OVER_LIMIT)
         return ValidationResult(valid=True)
 
     @activity.defn
-    async def mark_order_shipped(self, request: MarkOrderShipped) -> None:
-        """Marks the order's row as shipped."""
+    async def mark_order_shipped(self, batch: PublishEvents) -> PublishedEvents:
+        """Records and publishes that the order has left: ``publish_events`` of the batch that has SHIPPED in it."""
         with as_application_errors():
-            await self._store.mark_shipped(request.order_id)
+            return await self._record_and_publish(batch)
 
     @activity.defn
-    async def publish_events(self, batch: PublishEvents) -> None:
+    async def publish_events(self, batch: PublishEvents) -> PublishedEvents:
         """Records a batch of events, then publishes all of the order's that are not known to be published.
 
         It may run twice, also side by side with itself: rows and ids are derived from order and sequence, so the
@@ -88,7 +116,15 @@ class OrderActivities:
         unpublished.
         """
         with as_application_errors():
-            await self._publish(batch.order_id, await self._store.record(batch))
+            return await self._record_and_publish(batch)
+
+    async def _record_and_publish(self, batch: PublishEvents) -> PublishedEvents:
+        try:
+            unpublished = await self._store.record(batch)
+        except RecordedEarlierError as earlier:
+            return PublishedEvents(recorded_earlier=earlier.events)
+        await self._publish(batch.order_id, unpublished)
+        return PublishedEvents()
 
     @activity.defn
     async def answer_late_events(self, request: AnswerLateEvents) -> LateAnswers:

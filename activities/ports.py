@@ -11,7 +11,8 @@ from typing import Protocol
 from schemas.activity_io import Backlog, ChargePayment, EventOutcome, OrderSnapshot, PublishEvents
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
-from schemas.order import Address, OrderDetails
+from schemas.order import Address
+from schemas.outbound import OutboundEvent
 from schemas.states import PaymentStatus, ReasonCode
 
 
@@ -26,26 +27,20 @@ class OrderStore(Protocol):
         """What is known of the order; an empty snapshot where nothing is."""
         ...
 
-    async def receive(self, order_id: str, details: OrderDetails) -> None:
-        """Keeps a new order as RECEIVED; does nothing where it is known."""
-        ...
-
-    async def mark_shipped(self, order_id: str) -> None:
-        """Moves the order's row to SHIPPED unless it is further already."""
-        ...
-
     async def record(self, batch: PublishEvents) -> "tuple[StoredEvent, ...]":
         """In one transaction: inserts the audit rows, moves the projection, records the inbound outcomes.
 
         The call may be repeated, also side by side with itself: rows that are there stay as they are. A batch without
-        events leaves the projection as it is.
+        events leaves the projection as it is. An order's first batch makes its row.
 
         Returns:
             The order's audit rows that are not known to be published, in order of sequence, this batch's among them.
             Their payloads are to be published next, to the byte.
 
         Raises:
-            SequenceConflictError: another event stands under one of the sequences, or the batch would leave a gap.
+            RecordedEarlierError: the same decisions end the journal, made at another time.
+            SequenceConflictError: another event stands under one of the sequences or behind them, or the batch would
+                leave a gap.
         """
         ...
 
@@ -83,6 +78,19 @@ class StoredEvent:
 
 class SequenceConflictError(Exception):
     """Two different events claim one sequence of an order: two runs write at once. Nothing was recorded."""
+
+
+class RecordedEarlierError(Exception):
+    """The same decisions are recorded already, made at another time. Nothing was recorded now.
+
+    An earlier attempt has recorded them, whose answer was lost, or an ended run of the same order, whose last batch was
+    still on its way. The journal ends with them: whoever asks may take them for its own decisions.
+    """
+
+    def __init__(self, events: tuple[OutboundEvent, ...]) -> None:
+        super().__init__(f"{len(events)} events were recorded earlier")
+        self.events = events
+        """These events, as they are recorded."""
 
 
 class DatabaseUnavailableError(Exception):

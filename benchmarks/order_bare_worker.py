@@ -35,7 +35,6 @@ from schemas.activity_io import (
 )
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
-from schemas.order import OrderDetails
 from schemas.states import OrderState, PaymentStatus
 from workflows.names import ORDER_TASK_QUEUE
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
@@ -52,12 +51,6 @@ class NoStore(OrderStore):
     async def look_up(self, order_id: str) -> OrderSnapshot:  # noqa: ARG002 -- nothing is known of any
         """See the port."""
         return OrderSnapshot()
-
-    async def receive(self, order_id: str, details: OrderDetails) -> None:
-        """See the port."""
-
-    async def mark_shipped(self, order_id: str) -> None:
-        """See the port."""
 
     async def record(self, batch: PublishEvents) -> tuple[StoredEvent, ...]:
         """See the port; nothing is left to be published."""

@@ -3,6 +3,7 @@
 These models are in the histories of running orders: a new field has a default, and no field is renamed or removed.
 """
 
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from schemas.base import Currency, Identifier, MinorUnits, Model, Timestamp
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 from schemas.order import Address, OrderDetails, Patience
-from schemas.outbound import OutboundEvent
+from schemas.outbound import OrderStateChanged, OutboundEvent
 from schemas.states import InboundOutcome, OrderState, PaymentStatus, ReasonCode
 
 
@@ -52,13 +53,6 @@ class OrderSnapshot(Model):
     """Who approved or cancelled the order, where the event said so."""
     is_published: bool = True
     """Whether all that is recorded is known to be published."""
-
-
-class ReceiveOrder(Model):
-    """Parameter of ``receive_order``, which keeps the order before anything is done for it."""
-
-    order_id: Identifier
-    details: OrderDetails
 
 
 class ValidateOrder(Model):
@@ -130,13 +124,6 @@ class DispatchedCarrier(Model):
     tracking_id: str
 
 
-class MarkOrderShipped(Model):
-    """Parameter of ``mark_order_shipped``."""
-
-    order_id: Identifier
-    tracking_id: str | None = None
-
-
 class EventOutcome(Model):
     """How one inbound event was decided, as the table `inbound_events` keeps it."""
 
@@ -166,13 +153,69 @@ class OrderProjection(Model):
 
 
 class PublishEvents(Model):
-    """Parameter of ``publish_events``: consecutive events of one order, and the outcomes recorded with them."""
+    """Parameter of ``publish_events`` and ``mark_order_shipped``.
+
+    Consecutive events of one order, and the outcomes recorded with them.
+    """
 
     order_id: Identifier
     events: Annotated[tuple[OutboundEvent, ...], Field(strict=False)] = ()
     outcomes: Annotated[tuple[EventOutcome, ...], Field(strict=False)] = ()
     projection: OrderProjection | None = None
     """None where the order was never accepted."""
+
+
+class PublishedEvents(Model):
+    """Result of ``publish_events`` and ``mark_order_shipped``: all is recorded and published, but for one case."""
+
+    recorded_earlier: Annotated[tuple[OutboundEvent, ...], Field(strict=False)] = ()
+    """Events that are recorded already under numbers of the batch: the same decisions, made at another time.
+
+    Where there are any, nothing of the batch is recorded now. The run takes them for its own, and sends the rest.
+    """
+
+
+class ReceiveOrder(PublishEvents):
+    """Parameter of ``receive_order``, which finds, checks and keeps a new order at once.
+
+    Its events are the order's first ones, as they are where nothing is known of it and the rules of the house take it.
+    """
+
+    projection: OrderProjection
+
+    def made_at(self, moment: datetime) -> "ReceiveOrder":
+        """The same, decided at another moment, with the deadline counted from there.
+
+        The activity records it so, and the run then asks the same, to know what is recorded of it.
+
+        Args:
+            moment: in place of the one at which all of the events were made.
+        """
+        later = moment - self.events[0].occurred_at
+        outcomes = tuple(one.model_copy(update={"at": one.at + later}) for one in self.outcomes)
+        row = self.projection
+        if row.approval_deadline is not None:
+            row = row.model_copy(update={"approval_deadline": row.approval_deadline + later})
+        events = tuple(_made_later(event, later) for event in self.events)
+        return self.model_copy(update={"events": events, "outcomes": outcomes, "projection": row})
+
+
+def _made_later(event: OutboundEvent, later: timedelta) -> OutboundEvent:
+    times = {"occurred_at": event.occurred_at + later}
+    if isinstance(event, OrderStateChanged) and event.approval_deadline is not None:
+        times["approval_deadline"] = event.approval_deadline + later
+    return event.model_copy(update=times)
+
+
+class ReceivedOrder(Model):
+    """Result of ``receive_order``: the order is kept, or what stands against that."""
+
+    opened_at: Timestamp | None = None
+    """When the events were made that are recorded and published now; None where nothing was written."""
+    snapshot: OrderSnapshot | None = None
+    """What the database knows of the order, where nothing was written."""
+    validation: ValidationResult | None = None
+    """What the rules of the house say of the order, where they do not take it."""
 
 
 class AnswerLateEvents(Model):

@@ -23,8 +23,8 @@ with workflow.unsafe.imports_passed_through():
         ChargeResult,
         FindBacklog,
         LookUpOrder,
-        MarkOrderShipped,
         OrderSnapshot,
+        ReceivedOrder,
         ReceiveOrder,
         RefundPayment,
         ValidateOrder,
@@ -54,10 +54,9 @@ class OrderCalls:
         """Has the database answer events of an order whose life is over."""
         await until_done(OrderActivities.answer_late_events, batch, self._policy)
 
-    async def receive(self, details: OrderDetails) -> None:
-        """Keeps the order in the database."""
-        request = ReceiveOrder(order_id=self._order_id, details=details)
-        await until_done(OrderActivities.receive_order, request, self._policy)
+    async def receive(self, request: ReceiveOrder) -> ReceivedOrder:
+        """Finds, checks and keeps a new order at once; or says what stands against that."""
+        return await until_done(OrderActivities.receive_order, request, self._policy)
 
     async def validate(self, details: OrderDetails) -> ValidationResult:
         """Whether the order may go on."""
@@ -110,11 +109,6 @@ class OrderCalls:
             order_id=self._order_id, payment_id=details.payment_id, patience=self._policy.endless_patience
         )
         await until_done(PaymentActivities.refund_payment, request, self._policy)
-
-    async def mark_shipped(self, tracking_id: str | None) -> None:
-        """Marks the order's row in the database as shipped."""
-        request = MarkOrderShipped(order_id=self._order_id, tracking_id=tracking_id)
-        await until_done(OrderActivities.mark_order_shipped, request, self._policy)
 
     async def ship(self, details: OrderDetails, attempt: int) -> ShippingResult | None:
         """One attempt to ship, as a child workflow; None where the carrier has lost it.

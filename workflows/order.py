@@ -28,7 +28,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.policies import CARRIED_BYTES_MAX, CONTINUED_AGAIN_AFTER_EVENTS, PUBLISHED_WITHIN
     from workflows.publisher import Publisher
-    from workflows.search_attributes import changed_attributes
+    from workflows.search_attributes import changed_attributes, is_shown
     from workflows.walk import Run, Walk
 
 Answer = TypeVar("Answer")
@@ -183,7 +183,7 @@ class OrderWorkflow(Run):
         This costs no call of its own: Temporal gets it with the commands of the same workflow task.
         """
         workflow.set_current_details(summary_of(self._state))
-        if self._policy.search_attributes:
+        if self._policy.search_attributes and is_shown(self._state):
             shown = workflow.info().typed_search_attributes
             workflow.upsert_search_attributes(changed_attributes(self._state, shown, workflow.now()))
 

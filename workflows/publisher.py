@@ -9,8 +9,10 @@ with workflow.unsafe.imports_passed_through():
     from activities.errors import SEQUENCE_CONFLICT
     from activities.orders import OrderActivities
     from schemas.order import OrderPolicy
+    from schemas.outbound import OrderStateChanged, OutboundEvent
+    from schemas.states import OrderState
     from workflows.life.batches import next_fitting
-    from workflows.life.ledger import batch_was_published, next_batch
+    from workflows.life.ledger import batch_was_published, next_batch, take_over
     from workflows.life.state import OrderRunState
     from workflows.policies import CONFLICTS_MAX, until_it_works
 
@@ -52,10 +54,10 @@ class Publisher:
 
     async def _publish_next(self) -> None:
         batch, size = next_fitting(len(self._state.unpublished), lambda count: next_batch(self._state, count))
+        says_shipped = any(_is_shipped(event) for event in batch.events)
+        activity = OrderActivities.mark_order_shipped if says_shipped else OrderActivities.publish_events
         try:
-            await workflow.execute_activity_method(
-                OrderActivities.publish_events, batch, **until_it_works(self._policy)
-            )
+            published = await workflow.execute_activity_method(activity, batch, **until_it_works(self._policy))
         except ActivityError as error:
             if isinstance(error.cause, ApplicationError) and error.cause.type == SEQUENCE_CONFLICT:
                 self._note_conflict(error)
@@ -63,6 +65,9 @@ class Publisher:
             # Nothing else may stop the way out: a failure that is not retried by the activity is retried here.
             workflow.logger.warning("order.events.publish_failed", exc_info=error)
             await workflow.sleep(self._policy.retry_maximum_interval)
+            return
+        if published.recorded_earlier:
+            take_over(self._state, published.recorded_earlier)
         else:
             batch_was_published(self._state, batch, size)
 
@@ -80,3 +85,7 @@ class Publisher:
             type=ORDER_WRITTEN_ELSEWHERE,
             non_retryable=True,
         )
+
+
+def _is_shipped(event: OutboundEvent) -> bool:
+    return isinstance(event, OrderStateChanged) and event.state is OrderState.SHIPPED

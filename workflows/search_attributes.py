@@ -12,9 +12,11 @@ from temporalio.common import SearchAttributeKey, SearchAttributeUpdate, TypedSe
 
 from schemas.base import IDENTIFIER_PATTERN
 from workflows.life.state import OrderRunState
+from workflows.life.steps import STEPS
 
 ORDER_STEP: Final = SearchAttributeKey.for_keyword("OrderStep")
-"""The step that the order is at: what the ``status`` query shows as ``step``."""
+"""The last step at which the order waited for a message or ended (`is_shown`); what it does since then, the ``status``
+query shows as ``step``, and the database as its state."""
 
 ORDER_STEP_SINCE: Final = SearchAttributeKey.for_datetime("OrderStepSince")
 """When the run came to that step."""
@@ -35,6 +37,16 @@ SEARCH_ATTRIBUTES: Final[tuple[SearchAttributeKey[Any], ...]] = (
 _OPAQUE_ID: Final = re.compile(IDENTIFIER_PATTERN)
 """What order and payment ids look like. An e-mail address, a telephone number with its plus and a name with a space do
 not, and stay out of the search."""
+
+
+def is_shown(state: OrderRunState) -> bool:
+    """Whether the run is shown as it is now: where it waits for a message until a deadline, and at its end.
+
+    Each change is a command, an event of the history and a write of Temporal's visibility store, and a billed action on
+    Temporal Cloud. A happy order has two.
+    """
+    row = STEPS[state.step]
+    return row.is_end or (state.is_looked_up and row.deadline is not None)
 
 
 def changed_attributes(

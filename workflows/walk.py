@@ -8,12 +8,20 @@ from typing import Any, Protocol, TypeVar
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from schemas.activity_io import AnswerLateEvents, ChargeResult
+    from schemas.activity_io import AnswerLateEvents, ChargeResult, OrderSnapshot, ReceivedOrder, ValidationResult
     from schemas.order import OrderDetails, OrderPolicy
     from schemas.states import OrderState, OrderStep, PaymentStatus, ReasonCode
     from workflows.calls import OrderCalls
     from workflows.life.batches import next_fitting
-    from workflows.life.ledger import accept_order, answer_inbox, change_state, reach_milestone, reject_held
+    from workflows.life.ledger import (
+        answer_inbox,
+        change_state,
+        conclude_validation,
+        reach_milestone,
+        receive,
+        reject_held,
+    )
+    from workflows.life.opening import opening_of
     from workflows.life.recovery import recover
     from workflows.life.state import BacklogWait, DefectError, OrderRunState
     from workflows.life.steps import STEPS
@@ -68,16 +76,27 @@ class Walk:
         self._run = run
 
     async def look_up(self) -> None:
-        """Goes on from what the database knows of the order; every run's first work."""
+        """Goes on from what the database knows of the order, and decides what is here; every run's first work.
+
+        Most runs begin with the ``order.created`` of an order that nobody knows. What follows from it can be told
+        before, and so it is found, checked and kept by one call.
+        """
         state = self._state
         state.order_deadline = workflow.now() + self._policy.early_event_time_to_live
-        snapshot = await self._run.outlast(self._calls.look_up())
-        recover(state, snapshot)
-        if state.step is OrderStep.AWAITING_ORDER and snapshot.details is not None:
-            # A run ended between keeping the order and saying so. An `order.created` that is here goes first.
-            answer_inbox(state, workflow.now())
-            if state.step is OrderStep.AWAITING_ORDER:
-                accept_order(state, snapshot.details, None)
+        opening = opening_of(state, workflow.now(), self._policy.approval_timeout)
+        if opening is None:
+            received = ReceivedOrder(snapshot=await self._run.outlast(self._calls.look_up()))
+        else:
+            received = await self._run.outlast(self._calls.receive(opening.request))
+            if received.opened_at is not None:
+                opening.become(state, received.opened_at)
+                return
+        recover(state, received.snapshot or OrderSnapshot())
+        if state.is_late:
+            return
+        answer_inbox(state, workflow.now())
+        if received.validation is not None and state.step is OrderStep.RECEIVING:
+            self._take_on(received.validation)
 
     async def answer_as_late(self) -> None:
         """Answers what comes after the order's life, for ever.
@@ -107,29 +126,18 @@ class Walk:
             reject_held(state, ReasonCode.UNKNOWN_ORDER, workflow.now())
 
     async def receive(self) -> None:
-        """Keeps the order in the database."""
-        state = self._state
-        await self._run.outlast(self._calls.receive(self._details))
-        change_state(state, OrderState.RECEIVED, workflow.now(), cause=state.created_by)
-        await self._go_on_to(OrderStep.VALIDATING)
-        state.release_held()
-        self._run.decide()
+        """Checks the order, and takes it on: RECEIVED and what the check comes to are recorded as one."""
+        self._take_on(await self._run.outlast(self._calls.validate(self._details)))
+
+    def _take_on(self, validation: ValidationResult) -> None:
+        receive(self._state, workflow.now())
+        conclude_validation(self._state, validation, workflow.now(), self._policy.approval_timeout)
 
     async def validate(self) -> None:
-        """Checks the order against the rules of the house."""
-        state = self._state
+        """Checks an order that an ended run has left between the two."""
         validation = await self._run.outlast(self._calls.validate(self._details))
         self._run.decide()
-        if state.is_ended:
-            return  # Cancelled meanwhile.
-        if not validation.valid:
-            change_state(state, OrderState.REJECTED, workflow.now(), reason=validation.reason)
-            return
-        state.approval_deadline = workflow.now() + self._policy.approval_timeout
-        change_state(state, OrderState.VALIDATED, workflow.now())
-        await self._go_on_to(OrderStep.AWAITING_MANUAL_APPROVAL)
-        state.release_held()
-        self._run.decide()
+        conclude_validation(self._state, validation, workflow.now(), self._policy.approval_timeout)
 
     async def await_approval(self) -> None:
         """Waits for a person's decision; without one in time the order expires."""
@@ -137,6 +145,7 @@ class Walk:
         # An order that an earlier version validated has none recorded, and a run that recovers it begins to wait anew.
         state.approval_deadline = state.approval_deadline or workflow.now() + self._policy.approval_timeout
         self._run.decide()
+        await self._run.outlast(workflow.wait_condition(self._deadline_is_recorded))
         is_over = await self._deadline_comes_before(lambda: state.state is not OrderState.VALIDATED)
         if state.is_ended:
             return
@@ -145,6 +154,10 @@ class Walk:
         # While the run prepares to continue, and then does not, an approval may be decided.
         elif not await self._run.continue_if_due() and is_over and state.state is OrderState.VALIDATED:
             change_state(state, OrderState.EXPIRED, workflow.now(), reason=ReasonCode.APPROVAL_TIMED_OUT)
+
+    def _deadline_is_recorded(self) -> bool:
+        """Whether the deadline counts that is published: an ended run may have recorded another than ours."""
+        return not self._state.has_unpublished_transitions or self._state.state is not OrderState.VALIDATED
 
     async def charge(self) -> None:
         """Charges the payment."""
@@ -195,13 +208,10 @@ class Walk:
         change_state(self._state, OrderState.REFUNDED, workflow.now(), reason=reason)
 
     async def mark_shipped(self) -> None:
-        """Marks the order as shipped, and completes it."""
-        state = self._state
-        if state.state is not OrderState.SHIPPED:
-            await self._run.outlast(self._calls.mark_shipped(state.tracking_id))
-            self._run.decide()
-            change_state(state, OrderState.SHIPPED, workflow.now())
-        change_state(state, OrderState.COMPLETED, workflow.now())
+        """Marks the order as shipped, and completes it: with the dispatch one record (``mark_order_shipped``)."""
+        if self._state.state is not OrderState.SHIPPED:
+            change_state(self._state, OrderState.SHIPPED, workflow.now())
+        change_state(self._state, OrderState.COMPLETED, workflow.now())
 
     async def stay_orphaned(self) -> None:
         """Waits until the refusals are out and the run fails; an order that comes in this moment is still taken on."""

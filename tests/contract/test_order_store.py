@@ -2,10 +2,11 @@
 
 import asyncio
 import secrets
+from datetime import timedelta
 
 import pytest
 
-from activities.ports import OrderStore, SequenceConflictError
+from activities.ports import OrderStore, RecordedEarlierError, SequenceConflictError
 from schemas.activity_io import OrderProjection, OrderSnapshot, PublishEvents
 from schemas.event_types import EventType
 from schemas.order import Address
@@ -27,23 +28,9 @@ async def test_an_unknown_order_has_an_empty_snapshot(store: OrderStore, order_i
     assert await store.look_up(order_id) == OrderSnapshot()
 
 
-async def test_a_received_order_is_known_but_has_no_recorded_state_yet(store: OrderStore, order_id: str) -> None:
-    await store.receive(order_id, DETAILS)
-
-    assert await store.look_up(order_id) == OrderSnapshot(details=DETAILS)
-
-
-async def test_receiving_twice_keeps_the_first(store: OrderStore, order_id: str) -> None:
-    await store.receive(order_id, DETAILS)
-    await store.receive(order_id, DETAILS.model_copy(update={"amount": 1}))
-
-    assert (await store.look_up(order_id)).details == DETAILS
-
-
 async def test_an_interrupted_order_is_remembered_with_all_that_its_next_run_needs(
     store: OrderStore, order_id: str
 ) -> None:
-    await store.receive(order_id, DETAILS)
     moved = DETAILS.model_copy(update={"address": Address(street="2 Short Lane")})
     recorded = PublishEvents(
         order_id=order_id,
@@ -172,6 +159,69 @@ async def test_another_event_under_a_sequence_or_a_gap_is_a_conflict_and_changes
     assert await store.look_up(order_id) == known
 
 
+async def test_an_orders_first_batch_makes_its_row_and_says_whether_it_is_published(
+    store: OrderStore, order_id: str
+) -> None:
+    await received_and_validated(store, order_id)
+    snapshot = await store.look_up(order_id)
+    assert (snapshot.details, snapshot.state, snapshot.is_published) == (DETAILS, OrderState.VALIDATED, False)
+
+    await store.mark_published(order_id, 2)
+
+    async def is_published() -> bool:
+        return (await store.look_up(order_id)).is_published
+
+    await assert_eventually(is_published)
+
+
+async def test_the_same_decisions_made_at_another_time_are_returned_as_they_are_recorded(
+    store: OrderStore, order_id: str
+) -> None:
+    """As of an ended run, whose last record was still on its way when the next one looked the order up."""
+    before = await received_and_validated(store, order_id)
+    known = await store.look_up(order_id)
+    again = [
+        reached(order_id, number, state, previous).model_copy(update={"occurred_at": NOON + timedelta(hours=1)})
+        for number, state, previous in (
+            (1, OrderState.RECEIVED, None),
+            (2, OrderState.VALIDATED, OrderState.RECEIVED),
+            (3, OrderState.APPROVED, OrderState.VALIDATED),
+        )
+    ]
+
+    with pytest.raises(RecordedEarlierError) as recorded:
+        await store.record(batch(order_id, *again, outcomes=(outcome_of("e-9"),)))
+
+    assert [event.model_dump_json() for event in recorded.value.events] == [event.payload_json for event in before]
+    assert await store.look_up(order_id) == known, "nothing of the batch was recorded"
+
+
+async def test_the_same_decision_with_others_behind_it_is_a_conflict(store: OrderStore, order_id: str) -> None:
+    """Whoever took it for its own would not know of what another run has decided since."""
+    await received_and_validated(store, order_id)
+    again = reached(order_id, 1, OrderState.RECEIVED).model_copy(update={"occurred_at": NOON + timedelta(hours=1)})
+
+    with pytest.raises(SequenceConflictError, match="stands behind 1"):
+        await store.record(batch(order_id, again))
+
+
+async def test_a_deadline_counted_from_another_time_is_the_same_decision_and_a_deadline_more_is_not(
+    store: OrderStore, order_id: str
+) -> None:
+    validated = reached(order_id, 1, OrderState.VALIDATED)
+    deadline = validated.model_copy(update={"approval_deadline": NOON})
+    await store.record(batch(order_id, deadline))
+
+    with pytest.raises(RecordedEarlierError) as recorded:
+        await store.record(
+            batch(order_id, validated.model_copy(update={"approval_deadline": NOON + timedelta(hours=1)}))
+        )
+    with pytest.raises(SequenceConflictError):
+        await store.record(batch(order_id, validated))
+
+    assert recorded.value.events == (deadline,)
+
+
 async def test_an_event_of_another_order_is_a_conflict(store: OrderStore, order_id: str) -> None:
     with pytest.raises(SequenceConflictError, match="another order"):
         await store.record(batch(order_id, reached("o-other", 1, OrderState.RECEIVED)))
@@ -202,20 +252,6 @@ async def test_a_projection_without_events_changes_nothing(store: OrderStore, or
     await store.record(PublishEvents(order_id=order_id, projection=other))
 
     assert await store.look_up(order_id) == known
-
-
-async def test_marking_shipped_records_no_transition(store: OrderStore, order_id: str) -> None:
-    await received_and_validated(store, order_id)
-    await store.mark_shipped(order_id)
-    await store.mark_shipped(order_id)
-
-    assert (await store.look_up(order_id)).state is OrderState.VALIDATED
-
-
-async def test_marking_an_unknown_order_shipped_does_nothing(store: OrderStore, order_id: str) -> None:
-    await store.mark_shipped(order_id)
-
-    assert await store.look_up(order_id) == OrderSnapshot()
 
 
 async def test_the_first_outcome_of_an_event_stays_and_a_duplicate_is_none(store: OrderStore, order_id: str) -> None:

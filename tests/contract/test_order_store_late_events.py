@@ -8,7 +8,7 @@ from schemas.event_types import EventType, fingerprint_of
 from schemas.inbound import InboundEvent
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected
 from schemas.states import InboundOutcome, OrderState, ReasonCode
-from tests.helpers.messages.journal_entries import DETAILS, NOON, batch, ended, late, reached
+from tests.helpers.messages.journal_entries import NOON, batch, ended, late, reached
 
 
 async def test_a_late_event_is_rejected_once_and_then_a_duplicate(store: OrderStore, order_id: str) -> None:
@@ -103,7 +103,6 @@ async def test_a_late_event_of_an_unknown_order_is_rejected_as_such(store: Order
 
 async def test_an_order_may_begin_after_answers_to_its_orphans(store: OrderStore, order_id: str) -> None:
     await store.answer_late(order_id, (late("e-1"), late("e-2")), NOON)
-    await store.receive(order_id, DETAILS)
 
     stored = await store.record(batch(order_id, reached(order_id, 3, OrderState.RECEIVED)))
 

@@ -144,20 +144,6 @@ class InMemoryOrderStore(Unreliable, OrderStore):
             is_published=not order.unpublished,
         )
 
-    async def receive(self, order_id: str, details: OrderDetails) -> None:
-        await self._enter("receive")
-        order = self.orders[order_id]
-        if order.details is None:
-            order.details, order.state = details, OrderState.RECEIVED
-        self._leave("receive")
-
-    async def mark_shipped(self, order_id: str) -> None:
-        await self._enter("mark_shipped")
-        order = self.orders[order_id]
-        if order.state is not None and not order.state.is_final:
-            order.state = OrderState.SHIPPED
-        self._leave("mark_shipped")
-
     async def record(self, batch: PublishEvents) -> tuple[StoredEvent, ...]:
         await self._enter("record")
         order = self.orders[batch.order_id]
@@ -175,8 +161,7 @@ class InMemoryOrderStore(Unreliable, OrderStore):
         if sequence <= order.projected_sequence:
             return
         order.projected_sequence, order.projection, order.details = sequence, projection, projection.details
-        if not (order.state is OrderState.SHIPPED and projection.state is not OrderState.COMPLETED):
-            order.state = projection.state or order.state or OrderState.RECEIVED
+        order.state = projection.state or order.state or OrderState.RECEIVED
 
     async def answer_late(
         self, order_id: str, events: tuple[InboundEvent, ...], at: datetime

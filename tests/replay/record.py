@@ -52,12 +52,17 @@ class PlainBench(Bench):
 async def record(name: str, scenario: Scenario, environment: WorkflowEnvironment) -> None:
     """Plays a scenario and writes its histories, one for each run: the first of a workflow has no number."""
     order_id = f"o-{name}"
+    written: set[Path] = set()
     async with running(PlainBench(environment)) as bench:
         for workflow_id in await scenario(bench, order_id):
             kind, _, _ = workflow_id.partition(":")
             suffix = "" if kind == "order" else f".{kind}"
             async for number, history in _runs(bench.client, workflow_id):
-                await _write(HISTORIES / f"{name}{suffix}{'' if number == 1 else f'.run{number}'}.jsonl", history)
+                path = HISTORIES / f"{name}{suffix}{'' if number == 1 else f'.run{number}'}.jsonl"
+                await _write(path, history)
+                written.add(path)
+    for path in set(HISTORIES.glob(f"{name}.*jsonl")) - written:
+        path.unlink()
 
 
 async def _runs(client: Client, workflow_id: str) -> AsyncIterator[tuple[int, WorkflowHistory]]:

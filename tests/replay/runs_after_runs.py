@@ -6,6 +6,7 @@ function, put it into `OF_ENDED_RUNS` or `OF_LONG_RUNS`, and run `make record-hi
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -15,15 +16,14 @@ from schemas.states import OrderState, OrderStep
 from tests.helpers.system.waiting import assert_eventually
 from tests.replay.scenarios import SHORT, Scenario
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, FAILS, Bench
+from tests.workflow.workbench.ended_runs import left_by_an_ended_run, recorded_at_another_time
 from workflows.names import order_workflow_id
 
 GATES: Final[dict[OrderState, Callable[[Bench], asyncio.Event]]] = {
-    OrderState.RECEIVED: lambda bench: bench.validation,
     OrderState.VALIDATED: lambda bench: bench.validation,
     OrderState.APPROVED: lambda bench: bench.gateway.hold("charge"),
     OrderState.PAID: lambda bench: bench.carrier.hold("prepare"),
     OrderState.PACKAGE_PREPARED: lambda bench: bench.carrier.hold("dispatch"),
-    OrderState.CARRIER_DISPATCHED: lambda bench: bench.store.hold("mark_shipped"),
     OrderState.SHIPPING_FAILED: lambda bench: bench.gateway.hold("refund"),
 }
 """Where a run is held so that it ends with its order recorded in that state."""
@@ -37,7 +37,7 @@ async def recovered_from(state: OrderState, bench: Bench, order_id: str) -> list
         gate.clear()
     zip_code = FAILS if state is OrderState.SHIPPING_FAILED else "0150"
     await bench.send(order_id, CREATED, "created", shipping_address={"zip_code": zip_code})
-    if state not in (OrderState.RECEIVED, OrderState.VALIDATED):
+    if state is not OrderState.VALIDATED:
         await bench.send(order_id, APPROVED, "approved")
     await assert_eventually(lambda: state in bench.states(order_id), message=f"{order_id} is recorded as {state}")
     await bench.handle(order_id).terminate()
@@ -48,39 +48,31 @@ async def recovered_from(state: OrderState, bench: Bench, order_id: str) -> list
     return [order_workflow_id(order_id)]
 
 
-async def recovered_from_shipped(bench: Bench, order_id: str) -> list[str]:
-    """SHIPPED stands alone only where the bound of a batch fell between it and COMPLETED."""
-    await bench.send(order_id, CREATED, "created")
-    await bench.publishes(order_id, 2)
-    await bench.handle(order_id).terminate()
-    await _write_elsewhere(bench, order_id, OrderState.SHIPPED)
-    await bench.send(order_id, CREATED, "created")
+async def found_as(state: OrderState, bench: Bench, order_id: str) -> list[str]:
+    """A run finds its order in a state in which none of this version leaves it, not even for a moment."""
+    await left_by_an_ended_run(bench, order_id, state)
+    await bench.send(order_id, CREATED, f"created-{order_id}")
+    if state is OrderState.RECEIVED:
+        await bench.send(order_id, APPROVED, f"approved-{order_id}")
     await bench.result(order_id)
     return [order_workflow_id(order_id)]
 
 
 async def recovered_from_what_was_not_published(bench: Bench, order_id: str) -> list[str]:
     """What the ended run has recorded is published before anything is charged for it."""
-    await bench.send(order_id, CREATED, "created")
-    await bench.publishes(order_id, 2)
-    gate = bench.publisher.hold("publish")
-    await bench.send(order_id, APPROVED, "approved")
-    await assert_eventually(lambda: OrderState.APPROVED in bench.states(order_id))
-    await bench.handle(order_id).terminate()
-    await bench.send(order_id, CREATED, "created")
-    await bench.reaches(order_id, OrderStep.CHARGING_PAYMENT)
-    gate.set()
+    await left_by_an_ended_run(bench, order_id, OrderState.APPROVED, is_published=False)
+    await bench.send(order_id, CREATED, f"created-{order_id}")
     await bench.result(order_id)
     return [order_workflow_id(order_id)]
 
 
-async def received_though_never_recorded(bench: Bench, order_id: str) -> list[str]:
-    gate = bench.store.hold("record")
-    await bench.send(order_id, CREATED, "created")
-    await assert_eventually(bench.store.reached["record"].is_set)
-    await bench.handle(order_id).terminate()
-    bench.store.fail_next(1, "record")
-    gate.set()
+async def decided_earlier(bench: Bench, order_id: str) -> list[str]:
+    """What an ended run has recorded meanwhile stands there with another time, and is taken for this run's own."""
+    go_on = await bench.brought_to(order_id, OrderStep.VALIDATING)
+    await recorded_at_another_time(bench, order_id, OrderState.VALIDATED)
+    go_on()
+    await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
+    await bench.send(order_id, ADDRESS)
     await bench.send(order_id, APPROVED)
     await bench.result(order_id)
     return [order_workflow_id(order_id)]
@@ -88,22 +80,18 @@ async def received_though_never_recorded(bench: Bench, order_id: str) -> list[st
 
 async def overtaken(bench: Bench, order_id: str) -> list[str]:
     """What a terminated run still wrote stands under this run's numbers, which so begins again from the records."""
-    bench.validation.clear()
+    bench.new_policy(activity_start_to_close=timedelta(minutes=1))
     await bench.send(order_id, CREATED, "created")
-    await bench.publishes(order_id, 1)
-    await bench.send(order_id, APPROVED, "approved")
+    await bench.publishes(order_id, 2)
     gate = bench.store.hold("record")
     bench.store.reached["record"].clear()
-    bench.validation.set()
+    await bench.send(order_id, ADDRESS, "of the ended run")
     await assert_eventually(bench.store.reached["record"].is_set)
     await bench.handle(order_id).terminate()
-    bench.validation.clear()
     for _ in range(2):
         await bench.send(order_id, ADDRESS, "address")
     await bench.send(order_id, APPROVED, "approved")
-    calls = bench.store.calls["record"]
-    bench.validation.set()
-    await assert_eventually(lambda: bench.store.calls["record"] > calls)
+    await bench.comes_to(order_id, OrderState.APPROVED)
     gate.set()
     await bench.result(order_id)
     return [order_workflow_id(order_id)]
@@ -173,11 +161,14 @@ async def _write_elsewhere(bench: Bench, order_id: str, state: OrderState) -> No
 OF_ENDED_RUNS: Final[dict[str, Scenario]] = {
     **{f"recovered_from_{state.lower()}": partial(recovered_from, state) for state in GATES},
     **{
+        f"recovered_from_{state.lower()}": partial(found_as, state)
+        for state in (OrderState.RECEIVED, OrderState.CARRIER_DISPATCHED, OrderState.SHIPPED)
+    },
+    **{
         scenario.__name__: scenario
         for scenario in (
-            recovered_from_shipped,
             recovered_from_what_was_not_published,
-            received_though_never_recorded,
+            decided_earlier,
             overtaken,
             ended_by_another_run,
         )

@@ -101,7 +101,8 @@ async def told_all_after_the_charge(step: OrderStep, bench: Bench, order_id: str
     await bench.signal_with_start(order_id, "no_such_signal", [])
     for milestone in ("no milestone", ShippingMilestone(state=OrderState.SHIPPED, attempt=1)):
         await bench.signal_with_start(order_id, SHIPPING_MILESTONE_SIGNAL, [milestone])
-    await bench.publishes(order_id, before + 5)
+    if step is not OrderStep.MARKING_SHIPPED:  # Who finds its order there answers once it has found it.
+        await bench.publishes(order_id, before + 5)
     go_on()
     await bench.result(order_id)
     return [order_workflow_id(order_id)]
@@ -293,7 +294,7 @@ async def _is_refused_the_id(bench: Bench, order_id: str) -> None:
 async def outage_of_the_way_out(bench: Bench, order_id: str) -> list[str]:
     """More than one batch waits behind an outage of Kafka; and an activity that gives up is begun anew."""
     bench.new_policy(retry_maximum_interval=SHORT)
-    bench.store.fail_next(1, "record", ShipmentRefusedError("no error of this activity"))
+    bench.store.fail_next(1, "record", ShipmentRefusedError("no error of this activity"), after=1)
     await bench.send(order_id, CREATED)
     await bench.publishes(order_id, 2)
     gate = bench.publisher.hold("publish")

@@ -74,10 +74,10 @@ async def test_an_early_decision_is_judged_when_its_turn_comes(bench: Bench, ord
     """RECEIVED is 1, the refusal of the cancel 2, and VALIDATED 3."""
     right = await bench.send(order_id, APPROVED, "right", expected_sequence=3)
     wrong = await bench.send(order_id, CANCELLED, "wrong", expected_sequence=0)
-    gate = bench.store.hold("receive")
+    bench.validation.clear()
     await bench.send(order_id, CREATED)
-    await assert_eventually(bench.store.reached["receive"].is_set)
-    gate.set()
+    await bench.reaches(order_id, OrderStep.RECEIVING)
+    bench.validation.set()
     await bench.result(order_id)
     assert bench.outcome(order_id, wrong) == "order_changed"
     assert bench.outcome(order_id, right) == "applied"

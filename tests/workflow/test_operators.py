@@ -46,7 +46,7 @@ async def test_temporals_cancellation_is_a_request_to_cancel_the_order(
     go_on()
 
 
-@pytest.mark.parametrize("step", [OrderStep.CHARGING_PAYMENT, OrderStep.SHIPPING, OrderStep.MARKING_SHIPPED])
+@pytest.mark.parametrize("step", [OrderStep.CHARGING_PAYMENT, OrderStep.SHIPPING])
 async def test_temporals_cancellation_after_the_charge_is_refused_and_the_order_goes_on(
     bench: Bench, order_id: str, step: OrderStep
 ) -> None:

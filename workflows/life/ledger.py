@@ -1,10 +1,10 @@
 """Makes events, numbers them, and keeps what waits to be published. Pure: it changes the state it is given, only."""
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from schemas.activity_io import EventOutcome, OrderProjection, PublishEvents
+from schemas.activity_io import EventOutcome, OrderProjection, PublishEvents, ValidationResult
 from schemas.event_types import EventType, fingerprint_of, read_body
 from schemas.inbound import InboundBody, InboundEvent, OrderAddressUpdated, OrderCreated
 from schemas.order import Address, OrderDetails
@@ -80,6 +80,37 @@ def accept_order(state: OrderRunState, details: OrderDetails, cause: Cause | Non
     state.created_by = cause
     state.row = OrderProjection(details=details)
     state.step = OrderStep.RECEIVING
+
+
+def receive(state: OrderRunState, now: datetime) -> None:
+    """Makes the transition that takes the order on, and decides what waited for it."""
+    change_state(state, OrderState.RECEIVED, now, cause=state.created_by)
+    state.step = OrderStep.VALIDATING
+    state.release_held()
+    answer_inbox(state, now)
+
+
+def conclude_validation(
+    state: OrderRunState, validation: ValidationResult, now: datetime, approval_timeout: timedelta
+) -> None:
+    """Makes the transition that the rules of the house lead to, unless an event has ended the order before.
+
+    Args:
+        state: the run's, of an order that was received.
+        validation: what the rules say.
+        now: the workflow's time.
+        approval_timeout: how long approval is awaited from now on.
+    """
+    if state.is_ended:
+        return
+    if not validation.valid:
+        change_state(state, OrderState.REJECTED, now, reason=validation.reason)
+        return
+    state.approval_deadline = now + approval_timeout
+    change_state(state, OrderState.VALIDATED, now)
+    state.step = OrderStep.AWAITING_MANUAL_APPROVAL
+    state.release_held()
+    answer_inbox(state, now)
 
 
 def change_state(
@@ -161,6 +192,17 @@ def batch_was_published(state: OrderRunState, batch: PublishEvents, size: int) -
         if one.outcome is not InboundOutcome.DUPLICATE:
             state.undelivered_outcomes.pop(identity_of(one.event_id, one.type), None)
     del state.unpublished[:size]
+
+
+def take_over(state: OrderRunState, recorded: Sequence[OutboundEvent]) -> None:
+    """Takes events for the run's own that are recorded already: its decisions, made at another time."""
+    by_number = {event.sequence: event for event in recorded}
+    for index, entry in enumerate(state.unpublished):
+        event = by_number.get(entry.event.sequence) if entry.event is not None else None
+        if event is not None:
+            state.unpublished[index] = entry.model_copy(update={"event": event})
+            if isinstance(event, OrderStateChanged) and event.approval_deadline is not None:
+                state.approval_deadline = event.approval_deadline
 
 
 # What an event does when it is applied -------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def status_of(state: OrderRunState) -> OrderStatus:
         state=state.state,
         reason=state.reason,
         waits_for=waits_for(state),
-        waits_until=state.deadline,
+        waits_until=waits_until(state),
         approved=is_approved(state),
         payment_id=details.payment_id if details else None,
         amount=details.amount if details else None,
@@ -34,7 +34,7 @@ def status_of(state: OrderRunState) -> OrderStatus:
 def event_status_of(state: OrderRunState, asked: EventQuery) -> EventStatus:
     """The answer to the ``event`` query."""
     held = any((event.event_id, event.type) == (asked.event_id, asked.type) for event in state.held)
-    return EventStatus(held=held, waits_for=waits_for(state), waits_until=state.deadline)
+    return EventStatus(held=held, waits_for=waits_for(state), waits_until=waits_until(state))
 
 
 def result_of(state: OrderRunState) -> OrderResult:
@@ -53,6 +53,8 @@ def result_of(state: OrderRunState) -> OrderResult:
 
 def waits_for(state: OrderRunState) -> str | None:
     """What has to happen next, for a person; None once nothing has to."""
+    if not state.is_looked_up:
+        return "the database to keep the order, or to say what it knows of it"
     if state.is_ended:
         return "its last events to be published" if state.unpublished else None
     next_step = None if state.state is None else STEPS[NEXT_STEPS[state.state]]
@@ -62,6 +64,11 @@ def waits_for(state: OrderRunState) -> str | None:
         return _waits_for_backlog(state.backlog)
     text = STEPS[state.step].waits_for
     return f"{text}, until {_utc(state.deadline)}" if state.deadline else text
+
+
+def waits_until(state: OrderRunState) -> datetime | None:
+    """When that wait ends by itself; None where it does not."""
+    return state.deadline if state.is_looked_up else None
 
 
 def _waits_for_backlog(wait: BacklogWait) -> str:

@@ -10,7 +10,6 @@ from itertools import product
 from typing import Final
 
 from activities.adapters.postgres.statements import Statement
-from schemas.states import FINAL_STATES, OrderState
 
 
 class Journal(Enum):
@@ -41,14 +40,7 @@ class Journal(Enum):
     """Not at all."""
 
 
-_STATE = """
-    CASE
-        WHEN :keeps_state THEN orders.state
-        -- `mark_shipped` may have come before the transitions that led to it were recorded.
-        WHEN orders.state = 'SHIPPED' AND :state <> 'COMPLETED' THEN orders.state
-        ELSE :state
-    END
-"""
+_STATE = "CASE WHEN :keeps_state THEN orders.state ELSE :state END"
 
 
 class Row(Enum):
@@ -133,20 +125,6 @@ LOCK_JOURNAL: Final = Statement.of(
 )
 """Makes the order's journal where there is none, locks it until the transaction's end, and reads it."""
 
-RECEIVE: Final = Statement.of(
-    """
-    INSERT INTO orders (id, state, address_json, items_json, adjustments_json, amount, is_priced, currency,
-        customer_id, payment_id, last_sequence)
-    VALUES (:order_id, :state, :address_json, :items_json, :adjustments_json, :amount, :is_priced, :currency,
-        :customer_id, :payment_id, 0)
-    ON CONFLICT DO NOTHING
-    """
-)
-_OVER: Final = ", ".join(f"'{state.value}'" for state in sorted({*FINAL_STATES, OrderState.SHIPPED}))
-MARK_SHIPPED: Final = Statement.of(
-    # The words are ours, of an enum.
-    f"UPDATE orders SET state = 'SHIPPED', updated_at = now() WHERE id = :order_id AND state NOT IN ({_OVER})"  # noqa: S608
-)
 MARK_PUBLISHED: Final = Statement.of(
     """
     WITH noted AS (

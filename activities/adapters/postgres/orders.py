@@ -23,8 +23,6 @@ from activities.adapters.postgres import rows
 from activities.adapters.postgres.engine import single_statements, transaction
 from activities.adapters.postgres.order_statements import (
     LOCK_JOURNAL,
-    MARK_SHIPPED,
-    RECEIVE,
     RECORDS,
     Journal,
     Row,
@@ -34,7 +32,6 @@ from activities.adapters.postgres.schema import events, inbound_events, journals
 from activities.ports import OrderStore, SequenceConflictError, StoredEvent
 from schemas.activity_io import DecidedEvent, EventOutcome, OrderSnapshot, PublishEvents
 from schemas.inbound import InboundEvent
-from schemas.order import OrderDetails
 from schemas.outbound import OutboundEvent, OutboundType
 from schemas.states import OrderState, ReasonCode
 
@@ -95,17 +92,6 @@ class PostgresOrderStore(OrderStore):
             decided_by=found["decided_by"],
             is_published=found["published_sequence"] == found["journal_sequence"],
         )
-
-    async def receive(self, order_id: str, details: OrderDetails) -> None:
-        """The row's sequence stays 0 until the first projection, whatever the journal holds by then."""
-        values = {"order_id": order_id, "state": OrderState.RECEIVED.value, **rows.detail_values(details)}
-        async with single_statements(self._engine) as connection:
-            await RECEIVE.on(connection, values)
-
-    async def mark_shipped(self, order_id: str) -> None:
-        """Safe to repeat after the order's end: a final state stays."""
-        async with single_statements(self._engine) as connection:
-            await MARK_SHIPPED.on(connection, {"order_id": order_id})
 
     async def record(self, batch: PublishEvents) -> tuple[StoredEvent, ...]:
         """See the port. An attempt that still runs elsewhere finishes before this one, or after it."""
@@ -212,8 +198,7 @@ class PostgresOrderStore(OrderStore):
         return self._turns.setdefault(order_id, asyncio.Lock())
 
 
-# The audit table says what an order's state is: the order's own row may be a step ahead of it, between `receive` or
-# `mark_shipped` and the transition's record.
+# The audit table says what an order's state is; the order's own row follows it.
 _LAST_STATE = (
     select(cast(events.c.payload_json, Text))
     .where(events.c.order_id == rows.ORDER_ID, events.c.type == OutboundType.STATE_CHANGED)

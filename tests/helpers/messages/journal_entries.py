@@ -45,7 +45,6 @@ def batch(order_id: str, *events: OutboundEvent, outcomes: tuple[EventOutcome, .
 
 
 async def received_and_validated(store: OrderStore, order_id: str) -> tuple[StoredEvent, ...]:
-    await store.receive(order_id, DETAILS)
     return await store.record(
         batch(
             order_id,

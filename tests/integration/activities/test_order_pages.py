@@ -137,7 +137,9 @@ async def test_an_order_whose_customer_s_id_is_longer_than_an_index_takes_is_kep
     store, reader = PostgresOrderStore(engine), OrderReader(engine)
     order_id = f"long-{customer_id is None}"
     details = OrderDetails(payment_id="p-long", customer_id=customer_id)
-    await store.receive(order_id, details)
+    projection = OrderProjection(state=OrderState.RECEIVED, details=details)
+    event_of = reached(order_id, 1, OrderState.RECEIVED)
+    await store.record(PublishEvents(order_id=order_id, events=(event_of,), projection=projection))
 
     found = await reader.page(OrderFilter(customer_id=customer_id), OrderSort.NEWEST, limit=1)
     assert [one.order_id for one in found] == [order_id]

@@ -282,28 +282,6 @@ async def _logs_in(engine: AsyncEngine) -> bool:
     return True
 
 
-async def test_the_orders_row_follows_its_events_and_a_mark_of_shipping_is_not_undone(
-    engine: AsyncEngine, order_id: str
-) -> None:
-    store, reader = PostgresOrderStore(engine), OrderReader(engine)
-    await store.receive(order_id, DETAILS)
-    states = [OrderState.RECEIVED, OrderState.PAID]
-    await store.record(batch(order_id, *states))
-
-    async def state() -> OrderState:
-        order = await reader.order(order_id)
-        assert order is not None
-        return order.state
-
-    await store.mark_shipped(order_id)
-    # What led to it is recorded afterwards.
-    await store.record(batch(order_id, OrderState.CARRIER_DISPATCHED, first=3))
-    assert await state() is OrderState.SHIPPED
-    await store.record(batch(order_id, OrderState.SHIPPED, OrderState.COMPLETED, first=4))
-    await store.mark_shipped(order_id)
-    assert await state() is OrderState.COMPLETED
-
-
 async def test_late_answers_move_the_rows_sequence_and_nothing_else(engine: AsyncEngine, order_id: str) -> None:
     store, reader = PostgresOrderStore(engine), OrderReader(engine)
     await store.record(batch(order_id, OrderState.RECEIVED, OrderState.CANCELLED))

@@ -110,7 +110,6 @@ async def test_looking_an_order_up_takes_one_round_trip_where_it_is_new(
     store = PostgresOrderStore(engine)
 
     assert await cost(store.look_up(order_id)) == ONE
-    assert await cost(store.receive(order_id, DETAILS)) == ONE
     await store.record(step(order_id, OrderState.RECEIVED, first=1))
     # One that is interrupted: again, between BEGIN and COMMIT, with the events that were decided.
     assert await cost(store.look_up(order_id)) == Cost(transactions=2, round_trips=5)

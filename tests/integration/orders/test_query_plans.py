@@ -38,7 +38,7 @@ from schemas.event_types import EventType
 from schemas.states import OrderState, PaymentStatus
 from schemas.workflow_io import LateEventInput
 from stack.endpoints import Endpoints
-from tests.helpers.messages.journal_entries import DETAILS, NOON, batch, late, outcome_of, reached
+from tests.helpers.messages.journal_entries import NOON, batch, late, outcome_of, reached
 from tests.helpers.servers.databases import migrated_engine
 
 ROOT = Path(__file__).parents[3]
@@ -184,8 +184,6 @@ ASKED: dict[Any, dict[str, Ask]] = {
     PostgresOrderStore: {
         "close": publishing,
         "look_up": lambda store: store.look_up("o-unknown"),
-        "receive": lambda store: store.receive("o-received", DETAILS),
-        "mark_shipped": lambda store: store.mark_shipped(ORDER_ID),
         "record": recording,
         "answer_late": lambda store: store.answer_late(NEW_ID, (late("e-9"),), NOON),
         "mark_published": publishing,

@@ -1,5 +1,6 @@
 """The order activities on the ports in memory: what is published, and in which order, wherever they are interrupted."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +13,13 @@ from activities.orders import PUBLISHED_AT_ONCE_MAX, OrderActivities, OrderRules
 from schemas.activity_io import (
     AnswerLateEvents,
     LookUpOrder,
-    MarkOrderShipped,
     OrderProjection,
+    OrderSnapshot,
     PublishEvents,
+    ReceivedOrder,
     ReceiveOrder,
     ValidateOrder,
+    ValidationResult,
 )
 from schemas.inbound import InboundEvent
 from schemas.order import OrderDetails
@@ -147,16 +150,118 @@ async def test_a_conflict_is_told_by_its_type_and_is_not_retried(
     assert published(publisher) == [1]
 
 
-async def test_an_order_is_received_looked_up_and_marked_shipped(
+def opening(**changes: object) -> ReceiveOrder:
+    first = batch(1)
+    projection = OrderProjection(state=OrderState.RECEIVED, details=DETAILS.model_copy(update=changes))
+    return ReceiveOrder(order_id=ORDER_ID, events=first.events, projection=projection)
+
+
+def begun(at: datetime) -> ActivityEnvironment:
+    """An attempt that has begun at a time."""
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, started_time=at)
+    return environment
+
+
+async def test_a_new_order_is_received_at_once_kept_and_published(
+    activities: OrderActivities, store: InMemoryOrderStore, publisher: RecordingPublisher
+) -> None:
+    received = await run(activities.receive_order, opening())
+
+    assert received.opened_at == opening().events[0].occurred_at
+    assert published(publisher) == [1]
+    assert store.calls["look_up"] == 0
+    snapshot = await run(activities.look_up_order, LookUpOrder(order_id=ORDER_ID))
+    assert (snapshot.details, snapshot.state) == (DETAILS, OrderState.RECEIVED)
+
+
+async def test_a_new_orders_time_begins_with_the_attempt_that_keeps_it(
     activities: OrderActivities, store: InMemoryOrderStore
 ) -> None:
-    await run(activities.receive_order, ReceiveOrder(order_id=ORDER_ID, details=DETAILS))
-    await run(activities.mark_order_shipped, MarkOrderShipped(order_id=ORDER_ID))
+    """Its run has asked long ago: the database was away since, or no worker was there."""
+    told = opening()
+    deadline = told.events[0].occurred_at + timedelta(seconds=30)
+    validated = told.events[0].model_copy(update={"approval_deadline": deadline})
+    projection = told.projection.model_copy(update={"approval_deadline": deadline})
+    told = told.model_copy(update={"events": (validated,), "projection": projection})
 
+    received = await run(activities.receive_order, told, begun(NOON + timedelta(hours=5)))
+
+    assert received.opened_at == NOON + timedelta(hours=5)
+    (event,) = store.events_of(ORDER_ID)
+    assert isinstance(event, OrderStateChanged)
+    assert (event.occurred_at, event.approval_deadline) == (
+        NOON + timedelta(hours=5),
+        NOON + timedelta(hours=5, seconds=30),
+    )
     snapshot = await run(activities.look_up_order, LookUpOrder(order_id=ORDER_ID))
+    assert snapshot.approval_deadline == event.approval_deadline
 
-    assert snapshot.details == DETAILS
+
+@pytest.mark.parametrize("lost", ["answer", "publication"])
+async def test_what_an_earlier_attempt_has_kept_stands_and_is_looked_up(
+    activities: OrderActivities, store: InMemoryOrderStore, publisher: RecordingPublisher, lost: str
+) -> None:
+    if lost == "answer":
+        store.lose_next_answers(1, "record")
+    else:
+        publisher.fail_next(1, "publish")
+    with pytest.raises(ApplicationError):
+        await run(activities.receive_order, opening(), begun(NOON + timedelta(hours=1)))
+
+    received = await run(activities.receive_order, opening(), begun(NOON + timedelta(hours=2)))
+
+    assert received.opened_at is None
+    assert (received.snapshot.state, received.snapshot.is_published) == (OrderState.RECEIVED, False)
+    (event,) = store.events_of(ORDER_ID)
+    assert event.occurred_at == NOON + timedelta(hours=1)
+    assert published(publisher) == []
+
+
+async def test_an_order_that_is_known_is_looked_up_and_not_received_again(
+    activities: OrderActivities, store: InMemoryOrderStore, publisher: RecordingPublisher
+) -> None:
+    await run(activities.publish_events, batch(1, state=OrderState.CANCELLED))
+
+    received = await run(activities.receive_order, opening())
+
+    assert (received.opened_at, received.snapshot.state) == (None, OrderState.CANCELLED)
+    assert len(store.orders[ORDER_ID].events) == 1
+    assert published(publisher) == [1]
+
+
+async def test_an_order_that_the_rules_refuse_is_looked_up_and_nothing_is_written(
+    activities: OrderActivities, store: InMemoryOrderStore
+) -> None:
+    received = await run(activities.receive_order, opening(amount=2001))
+
+    assert received == ReceivedOrder(
+        snapshot=OrderSnapshot(), validation=ValidationResult(valid=False, reason=ReasonCode.AMOUNT_OVER_LIMIT)
+    )
+    assert not store.orders[ORDER_ID].events
+
+
+async def test_what_is_recorded_already_is_said_and_nothing_is_published_with_it(
+    activities: OrderActivities, store: InMemoryOrderStore, publisher: RecordingPublisher
+) -> None:
+    await store.record(batch(1))
+    later = batch(1, 2)
+    moved = tuple(event.model_copy(update={"occurred_at": NOON + timedelta(days=1)}) for event in later.events)
+
+    answer = await run(activities.publish_events, later.model_copy(update={"events": moved}))
+
+    assert answer.recorded_earlier == batch(1).events
+    assert published(publisher) == []
+    assert len(store.orders[ORDER_ID].events) == 1
+
+
+async def test_an_order_is_marked_as_shipped_by_its_record(
+    activities: OrderActivities, store: InMemoryOrderStore, publisher: RecordingPublisher
+) -> None:
+    await run(activities.mark_order_shipped, batch(1, 2, state=OrderState.SHIPPED))
+
     assert store.orders[ORDER_ID].state is OrderState.SHIPPED
+    assert published(publisher) == [1, 2]
 
 
 @pytest.mark.parametrize("required", [False, True])

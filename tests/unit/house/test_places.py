@@ -38,6 +38,7 @@ SPECIAL_FOR_A_STEP = {
     "orders/operations/view.py": "where an order is whose run Temporal has forgotten",
     "workflows/life/event_table.py": "its words about steps at which no event is looked at",
     "workflows/life/ledger.py": "where an accepted order goes on; milestones are of shipping",
+    "workflows/life/opening.py": "whether an order is taken on",
     "workflows/life/state.py": "where a run begins",
     "workflows/life/views.py": "the attempt that ships now",
     "workflows/order.py": "the one step whose run fails",
@@ -48,7 +49,9 @@ SPECIAL_FOR_AN_OUTBOUND_TYPE = {
     "activities/journal.py": "a late event is refused without its order's run",
     "orders/operations/wait.py": "waits for a state",
     "orders/web/console/views/order.py": "what a line of the journal says; another event is called by its type",
+    "schemas/activity_io.py": "the deadline that is counted from a transition",
     "workflows/life/state.py": "whether a transition waits to be published",
+    "workflows/publisher.py": "which batch says that an order has left",
 }
 
 

@@ -11,11 +11,12 @@ from activities.errors import PROVIDER_GIVEN_UP
 from activities.ports import GatewayPayment
 from schemas.activity_io import ChargePayment
 from schemas.order import Address
-from tests.helpers.fakes import FakeCarrierGateway, FakePaymentGateway
+from tests.helpers.fakes import FakeCarrierGateway, FakePaymentGateway, InMemoryOrderStore
 from tests.workflow.workbench.words import Payment
 
 VALIDATING: Final = "validate_order"
-_PUBLISHING: Final = "publish_events"
+RECEIVING: Final = "receive_order"
+_PUBLISHING: Final = ("publish_events", "mark_order_shipped")
 
 
 class Gate:
@@ -30,7 +31,7 @@ class Gate:
         self._publishing.set()
 
     async def pass_through(self, name: str) -> None:
-        if name == _PUBLISHING:
+        if name in _PUBLISHING:
             await self._publishing.wait()
         elif not self._is_open:
             self.waiting = name
@@ -56,20 +57,34 @@ class Gate:
 
 
 _GATED = {
-    "receive_order", VALIDATING, "charge_payment", "refund_payment", "prepare_package", "dispatch_carrier",
-    "mark_order_shipped", _PUBLISHING,
-}  # fmt: skip
+    RECEIVING,
+    VALIDATING,
+    "charge_payment",
+    "refund_payment",
+    "prepare_package",
+    "dispatch_carrier",
+    *_PUBLISHING,
+}
 
 
 class Gates(Interceptor):
-    """The gates of all orders, before their activities."""
+    """The gates of all orders, before their activities.
 
-    def __init__(self) -> None:
+    Args:
+        store: an order with events in it is not received once more, and so is not held there.
+    """
+
+    def __init__(self, store: InMemoryOrderStore) -> None:
+        self._store = store
         self.gates: dict[str, Gate] = {}
         self.under_way = 0
         """Activities that are running now."""
         self.begun = 0
         """Activities that have ever begun."""
+
+    def holds(self, name: str, order_id: str) -> bool:
+        """Whether the activity waits at its order's gate."""
+        return name != RECEIVING or not self._store.events_of(order_id)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 -- the SDK's
         gates = self
@@ -81,7 +96,7 @@ class Gates(Interceptor):
                 gates.under_way += 1
                 gates.begun += 1
                 try:
-                    if gate is not None and name in _GATED:
+                    if gate is not None and name in _GATED and gates.holds(name, input.args[0].order_id):
                         await gate.pass_through(name)
                     return await super().execute_activity(input)
                 finally:

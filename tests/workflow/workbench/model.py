@@ -57,6 +57,8 @@ class Model:
     address_at: int = 0
     charges: int = 0
     refunds: int = 0
+    _is_first: bool = False
+    """Whether the event that is taken began the run of an order that has no events."""
 
     @property
     def over(self) -> bool:
@@ -67,6 +69,7 @@ class Model:
         begins = not self.is_running and not self.over
         if begins:
             self._begin()
+        self._is_first = begins and not self.out
         self._take(event)
         if begins and self.deadline is not None and self.deadline <= self.now:
             # The time was over before this run began; what it began with counts.
@@ -80,7 +83,7 @@ class Model:
         event = replace(event, at=arrival if event.at is None else min(event.at, arrival))
         self.seen.add((event.id, event.type))
         self.owners.setdefault(event.id, event.type)
-        if self.activity == "receive_order":
+        if self.activity in ("receive_order", "validate_order"):
             self.held.append(event)  # RECEIVED is an order's first transition.
         else:
             self._decide(event)
@@ -156,7 +159,9 @@ class Model:
         elif event.expected not in (None, len(self.out)):
             self._refuse(event, Reason.ORDER_CHANGED)
         elif event.type is CREATED:
-            self.created, self.activity, self.deadline = event, "receive_order", None
+            # Of an order that may be new all is done at once; else it is known, and only to be validated.
+            self.activity = "receive_order" if self._is_first else "validate_order"
+            self.created, self.deadline = event, None
             self.is_overdue = False
             self.address = dict(event.address)
         elif event.type is APPROVED:
@@ -215,18 +220,26 @@ class Model:
             self.postponed = activity
 
     def _after_receive_order(self) -> None:
-        self._move(State.RECEIVED, cause=self.created)
-        self._decide_held()
-        if not self.over:
-            self.activity = "validate_order"
+        if self.created.is_priced and not self.created.over_limit:
+            self._move(State.RECEIVED, cause=self.created)
+            self._validated()
+        else:
+            self._after_validate_order()
 
     def _after_validate_order(self) -> None:
+        self._move(State.RECEIVED, cause=self.created)
+        self._decide_held()
+        if self.over:
+            return
         if not self.created.is_priced:
             self._end(State.REJECTED, Reason.AMOUNT_MISSING)
             return
         if self.created.over_limit:
             self._end(State.REJECTED, Reason.AMOUNT_OVER_LIMIT)
             return
+        self._validated()
+
+    def _validated(self) -> None:
         self._move(State.VALIDATED)
         self.deadline = self.approval_deadline = self.now + APPROVAL_MINUTES
         self._decide_held()
@@ -265,7 +278,8 @@ class Model:
             self._attempt_failed()
         else:
             self._move(State.CARRIER_DISPATCHED)
-            self.activity = "mark_order_shipped"
+            self._move(State.SHIPPED)
+            self._end(State.COMPLETED)
 
     def _attempt_failed(self) -> None:
         if self.attempt < ATTEMPTS:
@@ -273,10 +287,6 @@ class Model:
         else:
             self._move(State.SHIPPING_FAILED, Reason.SHIPPING_ATTEMPTS_EXHAUSTED)
             self._begin_outside("refund_payment")
-
-    def _after_mark_order_shipped(self) -> None:
-        self._move(State.SHIPPED)
-        self._end(State.COMPLETED)
 
     def _could_be_saved(self) -> bool:
         saving = {None: {CREATED}, State.VALIDATED: {APPROVED, CANCELLED}}.get(self.state, set())

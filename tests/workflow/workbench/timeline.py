@@ -203,22 +203,12 @@ class Life:
         self.model.publish(held=held)
 
     async def _send(self, sent: Sent) -> None:
-        if self.model.activity == VALIDATING:
-            # A cancel ends the run while this activity is under way, after which the server would skip no more time:
-            # so the run's last words wait for the activity's end.
-            await self._everything_decided()
-            self.gate.hold_publishing(True)
         activity_before, postponed_before = self.model.activity, self.model.postponed
         self.model.receive(sent)
         await self._dispatch(sent)
-        if activity_before == VALIDATING:
-            if self.model.over:
-                self.gate.let_go()
-                await _eventually(self._has_ended_validating)
-            self.gate.hold_publishing(self._is_publishing_held)
         # What follows an approval must find its windows shut, as the two in one moment may go either way; and late
         # events have a workflow each, which may come in any order.
-        has_begun = self.model.activity not in (activity_before, "receive_order")
+        has_begun = self.model.activity not in (activity_before, VALIDATING)
         if self.model.over or has_begun or self.model.postponed != postponed_before:
             await self._everything_decided()
 
@@ -236,9 +226,6 @@ class Life:
     async def _pending_activities(self) -> set[str]:
         description = await self.timeline.bench.client.get_workflow_handle(order_workflow_id(self.order_id)).describe()
         return {one.activity_type.name for one in description.raw_description.pending_activities}
-
-    async def _has_ended_validating(self) -> bool:
-        return VALIDATING not in await self._pending_activities()
 
     async def _has_nothing_under_way(self) -> bool:
         if self.model.attempt:
@@ -380,7 +367,7 @@ async def timeline_on(env: WorkflowEnvironment, log: Path) -> AsyncIterator[Time
         gateway=MoodyProvider(),
         carrier=MoodyCarrier(),
     )
-    gates = Gates()
+    gates = Gates(bench.store)
     caller = Caller(bench.client, rpc_timeout=timedelta(minutes=1))
     async with running(bench, interceptors=[gates]):
         yield Timeline(bench, gates, Clock(env, log, gates), caller)
