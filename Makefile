@@ -4,7 +4,7 @@ RUN := bin/in-env
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage mutation bench sizing soak image try-image try-chart check fmt contract release-api record-histories record-messages chart lock
+.PHONY: help demo up test coverage mutation fuzz bench sizing soak image try-image try-chart check fmt contract release-api record-histories record-messages chart lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -23,6 +23,9 @@ coverage: ## every test again, and which lines none of them runs, also of the pr
 
 mutation: ## break rules one at a time and see that a test fails, in MODULE= or all, or SAMPLE=70 of each
 	@$(RUN) python -m tests.mutation $(if $(SAMPLE),--sample $(SAMPLE)) $(MODULE)
+
+fuzz: ## give strangers' bytes of any kind to all that reads them, for MINUTES=6 in all, or one TARGET=
+	@$(RUN) python -m tests.fuzz --minutes $(or $(MINUTES),6) $(TARGET)
 
 bench: ## what is measured, as ratios, or one by NAME= (needs servers: orders stack up, orders stack env)
 	@$(RUN) python -m benchmarks $(NAME)

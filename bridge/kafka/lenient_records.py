@@ -30,6 +30,9 @@ _ATTRIBUTES_AT, _CODEC_MASK = 22, 0x07
 """Where the lower byte of such a batch's attributes stands, and the bits that say how its records are compressed."""
 
 
+_NOT_ITS_OFFSET: Final = "an offset that is not the batch's"
+
+
 def read_leniently() -> None:
     """Puts `LenientRecords` in the place of aiokafka's parser, for all consumers of the process from now on."""
     fetcher.MemoryRecords = LenientRecords
@@ -110,11 +113,15 @@ class _LenientBatch:
         return next(self._batch)
 
     def __iter__(self) -> Iterator[Any]:
-        given = -1
+        given, end = self.base_offset - 1, self.next_offset
         plain: _Plain | None = None
         try:
             plain = self._unfold()
             for record in plain.batch:
+                if not given < record.offset < end:
+                    # The broker does not look at offsets within a batch that is not compressed. The client would go on
+                    # behind this one, past records that it was never given.
+                    raise ValueError(_NOT_ITS_OFFSET)  # noqa: TRY301
                 given = record.offset
                 yield record
         except (UnsupportedCodecError, MemoryError):
@@ -168,7 +175,7 @@ def _parse_record(batch: Any, reader: "_Reader", lowest_offset: int) -> ReadReco
     since_first_ms = reader.take_number()
     offset = batch.base_offset + reader.take_number()
     if not lowest_offset <= offset < batch.next_offset:
-        raise ValueError("an offset that is not the batch's")
+        raise ValueError(_NOT_ITS_OFFSET)
     key, value = reader.take_sized(), reader.take_sized()
     headers = tuple(_parse_header(reader) for _ in range(reader.take_number()))
     is_append_time = batch.timestamp_type == 1

@@ -34,9 +34,14 @@ def is_raw(record: Outgoing) -> bool:
     return any(not name.isascii() and "\udc80" <= max(name) <= "\udcff" for name, _ in record.headers)
 
 
-def encode_records(records: Sequence[Outgoing]) -> bytes:
-    """Records one after the other, a millisecond apart, as they stand in a batch that is not compressed."""
-    encoded = [_record(number, record) for number, record in enumerate(records)]
+def encode_records(records: Sequence[Outgoing], offsets: Sequence[int] | None = None) -> bytes:
+    """Records one after the other, a millisecond apart, as they stand in a batch that is not compressed.
+
+    Args:
+        records: What they are.
+        offsets: What each says of its offset in the batch; None for the truth.
+    """
+    encoded = [_record(number, record) for number, record in zip(offsets or range(len(records)), records, strict=True)]
     return b"".join(_varint(len(one)) + one for one in encoded)
 
 
@@ -67,22 +72,25 @@ def encode_batch(
 
 
 async def produce_batch(
-    bootstrap_servers: str, records: Sequence[Outgoing], *, compression: int = 0
+    bootstrap_servers: str, records: Sequence[Outgoing], *, compression: int = 0, body: bytes | None = None
 ) -> list[tuple[str, int, int]]:
     """Produces the records as one batch, which is why they have one topic and partition; returns their coordinates."""
     async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all") as producer:
-        first = await (await send_batch(producer, records, compression=compression))
+        first = await (await send_batch(producer, records, compression=compression, body=body))
     return [(first.topic, first.partition, first.offset + number) for number in range(len(records))]
 
 
-async def send_batch(producer: AIOKafkaProducer, records: Sequence[Outgoing], *, compression: int = 0) -> Any:
+async def send_batch(
+    producer: AIOKafkaProducer, records: Sequence[Outgoing], *, compression: int = 0, body: bytes | None = None
+) -> Any:
     """Hands the producer the records as one batch; what is returned is done, with its first place, once it is there."""
     ((topic, partition),) = {(record.topic, record.partition or 0) for record in records}
     batch = producer.create_batch()
     for _ in records:
         batch.append(timestamp=None, key=None, value=b"a place")
     batch.close()
-    batch._build = lambda: encode_batch(records, first_timestamp_ms=round(time.time() * 1_000), compression=compression)
+    made = encode_batch(records, first_timestamp_ms=round(time.time() * 1_000), compression=compression, body=body)
+    batch._build = lambda: made
     return await producer.send_batch(batch, topic, partition=partition)
 
 

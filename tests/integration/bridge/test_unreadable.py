@@ -13,7 +13,7 @@ from bridge import FetchLimits
 from bridge.kafka.poller import Poller
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, group_offsets
-from tests.helpers.messages.raw_batches import produce_batch, raw_name
+from tests.helpers.messages.raw_batches import encode_records, produce_batch, raw_name
 from tests.helpers.system.bridge_room import Noting
 from tests.helpers.system.device_room import DeviceRoom, open_device_room
 from tests.helpers.system.waiting import assert_eventually
@@ -105,6 +105,20 @@ async def test_a_batch_that_unfolds_beyond_the_bound_is_a_pointer_and_no_other_r
     assert letter.header("dlq_error_code") == "batch_too_large"
     assert letter.header("dlq_source_offset") == str(offset)
     assert "THE_SETTING" in (letter.header("dlq_message") or "")
+
+
+async def test_offsets_that_a_sender_made_up_lead_past_no_record(room: DeviceRoom) -> None:
+    """The broker takes them: it looks at a batch's own offsets, and not at those within it."""
+    records = good(room, 0, range(3))
+    await produce_batch(room.servers, records, body=encode_records(records, (0, 1_000_000, 2)))
+    await produce_batch(room.servers, good(room, 0, range(3, 6)))
+    noting = Noting()
+    async with room.bridge(noting):
+        await room.await_drained()
+    assert noting.given == Counter(room.id_of(f"0-{number}") for number in (0, 3, 4, 5))
+    (letter,) = await room.dead_letters()
+    assert letter.header("dlq_error_code") == "batch_unreadable"
+    assert "from offset 1 to 2" in (letter.header("dlq_message") or "")
 
 
 async def test_small_batches_and_ones_that_unfold_to_much_in_turns_are_never_many_in_one_poll(

@@ -76,6 +76,18 @@ def test_a_header_s_name_that_is_not_utf_8_costs_no_other_record_of_its_batch(co
         assert record.headers == (("a", b"1"), ("tr\\xff\\xfe", b"\x00"), ("b", None))
 
 
+@pytest.mark.parametrize("offsets", [(0, 1_000_000, 2), (0, 3, 2), (0, 0, 1), (0, -1, 1)])
+@pytest.mark.parametrize("compression", COMPRESS)
+def test_an_offset_that_is_not_the_batch_s_leads_past_no_record(offsets: tuple[int, ...], compression: int) -> None:
+    """Found by `make fuzz`: the broker takes such a batch where it is not compressed, and the client goes on behind."""
+    body = COMPRESS[compression](encode_records(GOOD[:3], offsets))
+    lying = encode_batch(GOOD[:3], compression=compression, body=body, base_offset=10)
+    first, *others, last = delivered(lying + encode_batch(GOOD[:1], base_offset=13), 10)
+    assert (first.offset, first.value, last.offset, last.defect) == (10, GOOD[0].value, 13, None)
+    assert others[-1].is_unread_batch
+    assert all(10 < one.offset < 13 for one in others)
+
+
 @pytest.mark.parametrize("compression", [number for number in COMPRESS if number])
 @pytest.mark.parametrize("position", [10, 13, 15])
 def test_a_batch_that_does_not_decompress_is_one_record_at_its_end(compression: int, position: int) -> None:
