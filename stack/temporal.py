@@ -5,10 +5,11 @@ from pathlib import Path
 
 from stack import readiness
 from stack.endpoints import Endpoints
+from stack.errors import StackError
 from stack.ports import HOST
 from stack.processes import Launch
 from stack.service import ServiceName, Start
-from stack.temporal_cli import ensure_temporal
+from stack.temporal_cli import ensure_temporal, server_of
 
 # The defaults (2,400, 2,400, 1,200 and 3,000 a second) would let a load test measure a limiter.
 LIMITS = {
@@ -67,6 +68,20 @@ class TemporalService:
         """Finds the program, or builds it once."""
         self._program = ensure_temporal(start)
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._check_data(server_of(self._program))
+
+    def _check_data(self, server: str) -> None:
+        """Refuses data of another server: it starts with them, says that it is ready, and moves no workflow."""
+        made_by = self._database.with_suffix(".server")
+        if self._database.exists():
+            maker = made_by.read_text() if made_by.exists() else "another version"
+            if maker != server:
+                raise StackError(
+                    f"the data of the local Temporal in {self._folder} are of {maker}, and this one is {server}, which "
+                    "cannot read them: delete them with what belongs to them, by `orders clean --state`, or set "
+                    "XDG_STATE_HOME to another folder"
+                )
+        made_by.write_text(server)
 
     def launch(self) -> Launch:
         """The server's process."""

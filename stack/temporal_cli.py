@@ -8,6 +8,7 @@ lies where the user's own Go keeps such things.
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -62,6 +63,15 @@ def _has_server(program: str) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return outcome.returncode == 0 and "--dynamic-config-value" in outcome.stdout
+
+
+def server_of(program: Path) -> str:
+    """The server in a program ``temporal``, as ``server 1.29``: its patch does not matter."""
+    said = subprocess.run(  # noqa: S603 -- the one that was found or built
+        [program, "--version"], capture_output=True, timeout=PROBE_TIMEOUT_SECONDS, check=False, text=True
+    ).stdout
+    found = re.search(r"Server (\d+\.\d+)", said)
+    return f"server {found[1]}" if found else "an unknown server"
 
 
 def _build(folder: Path, start: Start) -> None:

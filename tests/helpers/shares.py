@@ -18,8 +18,10 @@ FOLDERS_BY_WEIGHT: Final = (
     "tests/integration",
     "tests/contract",
     "tests/replay",
+    "tests/deploy",
     "tests/unit",
     "tests/image",
+    "tests/chart",
 )
 """What takes long begins first, so that at the end no process works alone. A folder stands for those below it, and one
 that is not named comes first."""

@@ -8,11 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stack import temporal_cli
+from stack import temporal, temporal_cli
+from stack.endpoints import Endpoints
 from stack.errors import StackError
 from stack.progress import ProgressBoard
 from stack.service import Start
-from stack.temporal_cli import VERSION, ensure_temporal
+from stack.temporal import TemporalService
+from stack.temporal_cli import VERSION, ensure_temporal, server_of
 
 HELPED = "echo '--dynamic-config-value'"
 BUILDS = """
@@ -22,6 +24,7 @@ mkdir -p "$GOBIN" "$GOPATH" "$GOCACHE"
 echo built > "$GOBIN/temporal"
 """
 HANGS = "echo $$ > pid; exec sleep 60"
+ENDPOINTS = Endpoints("127.0.0.1:3", "127.0.0.1:1", None, "127.0.0.1", 4, "orders", "orders", "orders")
 
 
 @pytest.fixture
@@ -149,3 +152,40 @@ def test_without_a_toolchain_it_is_said_what_to_install(
     with pytest.raises(StackError, match="there is neither a 'temporal' command nor a Go toolchain"):
         ensure_temporal(start)
     assert not (folder / "temporal").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "server"),
+    [
+        ("temporal version 0.0.0-DEV (Server 1.29.1, UI 2.42.1)", "server 1.29"),
+        ("temporal version 2 (Server 2.0.12, UI 9)", "server 2.0"),
+        ("", "an unknown server"),
+    ],
+)
+def test_a_program_says_which_server_is_in_it(tmp_path: Path, said: str, server: str) -> None:
+    assert server_of(script(tmp_path / "temporal", f"echo '{said}'")) == server
+
+
+def test_data_of_another_server_are_refused_and_its_own_are_taken(
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = iter(["server 1.29", "server 1.29", "server 1.30"])
+    monkeypatch.setattr(temporal, "ensure_temporal", lambda _: tmp_path / "none")
+    monkeypatch.setattr(temporal, "server_of", lambda _: next(versions))
+    service = TemporalService(tmp_path, 1, 2, ENDPOINTS)
+    service.prepare(start)
+    (tmp_path / "temporal" / "temporal.db").touch()
+    service.prepare(start)
+    with pytest.raises(StackError, match=r"are of server 1\.29, and this one is server 1\.30.*orders clean --state"):
+        service.prepare(start)
+
+
+def test_data_of_which_nobody_knows_the_server_are_refused(
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporal, "ensure_temporal", lambda _: tmp_path / "none")
+    monkeypatch.setattr(temporal, "server_of", lambda _: "server 1.29")
+    (tmp_path / "temporal").mkdir()
+    (tmp_path / "temporal" / "temporal.db").touch()
+    with pytest.raises(StackError, match="are of another version"):
+        TemporalService(tmp_path, 1, 2, ENDPOINTS).prepare(start)
