@@ -27,7 +27,7 @@ from stack.state import StackState
 from stack.temporal import GARBAGE, LIMITS, TUNING
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
-TEMPORAL_IMAGE = "temporalio/temporal:1.5.1"
+TEMPORAL_IMAGE = "temporalio/temporal:1.9.1"
 POSTGRES_IMAGE = "postgres:18.6-alpine"
 LOCAL_SCHEMES = ("unix", "npipe")
 DEFAULT_SOCKET = "/var/run/docker.sock"

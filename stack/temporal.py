@@ -39,6 +39,10 @@ GARBAGE = {"GOGC": "400"}
 """Go collects garbage when the heap has grown by so many percent. It is 100 unless set, which is often for a server as
 small as this one: 220 ms of the processor an order against 180 (measured 2026-11-26, in turns, on a busy machine)."""
 
+FEATURES = {"system.enableDeploymentVersions": "true"}
+"""What this server has but does not do by itself: keep runs on the build of the workers they began on. From 1.28 on it
+does, so containers are not told."""
+
 
 class TemporalService:
     """See ``stack.service.Service``."""
@@ -73,21 +77,19 @@ class TemporalService:
     def _check_data(self, server: str) -> None:
         """Refuses data of another server: it starts with them, says that it is ready, and moves no workflow."""
         made_by = self._database.with_suffix(".server")
-        if self._database.exists():
-            maker = made_by.read_text() if made_by.exists() else "another version"
-            if maker != server:
-                raise StackError(
-                    f"the data of the local Temporal in {self._folder} are of {maker}, and this one is {server}, which "
-                    "cannot read them: delete them with what belongs to them, by `orders clean --state`, or set "
-                    "XDG_STATE_HOME to another folder"
-                )
+        if self._database.exists() and made_by.exists() and (maker := made_by.read_text()) != server:
+            raise StackError(
+                f"the data of the local Temporal in {self._folder} are of {maker}, and this one is {server}, which "
+                "cannot read them: delete them with what belongs to them, by `orders clean --state`, or set "
+                "XDG_STATE_HOME to another folder"
+            )
         made_by.write_text(server)
 
     def launch(self) -> Launch:
         """The server's process."""
         command = [str(self._program), "server", "start-dev", "--ip", HOST, "--port", str(self._port)]
         command += ["--ui-port", str(self._ui_port), "--log-level", "warn", "--color", "never"]
-        for name, value in (*LIMITS.items(), *TUNING.items()):
+        for name, value in (*LIMITS.items(), *TUNING.items(), *FEATURES.items()):
             command += ["--dynamic-config-value", f"{name}={value}"]
         # Never in memory: there a server on a busy machine may lose all its tables at once, and answers "no such table:
         # namespaces" until its end (seen at a load of 15; temporalio/temporal issue 3784).

@@ -21,10 +21,9 @@ from stack.errors import StackError
 from stack.paths import cache_dir
 from stack.service import Start
 
-# The newest version that "go install" takes; later ones have "replace" directives in their go.mod.
-VERSION = "v1.5.1"
-SERVER = "1.29"
-"""The server in it; that of docker-compose.yml is of the same minor version."""
+# The newest that both "go install" takes (the last ones have "replace" directives in their go.mod) and a lost call does
+# not break: the server of v1.5.1 then answers every call with SQLite's "interrupted (9)".
+VERSION = "v1.3.0"
 MODULE = f"github.com/temporalio/cli/cmd/temporal@{VERSION}"
 BUILD_TIMEOUT_SECONDS = 1800
 PROBE_TIMEOUT_SECONDS = 10

@@ -116,7 +116,7 @@ async def _register_missing(client: Client) -> set[str]:
         try:
             await _add(client, missing)
         except RPCError as error:
-            # Of two that change a namespace at once the server turns one away (seen in servers 1.27).
+            # Of two that change a namespace at once the server turns one away (seen in 1.27).
             if error.status not in _TURNED_AWAY or attempt == _ATTEMPTS_MAX:
                 raise
             await asyncio.sleep(_POLL_SECONDS * attempt)

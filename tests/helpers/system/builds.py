@@ -20,9 +20,9 @@ async def worker_of(system: OrderSystem, build_id: str) -> OrdersProcess:
 
 
 async def make_current(system: OrderSystem, build_id: str) -> None:
-    """What ``temporal worker deployment set-current-version --build-id BUILD`` asks the server for."""
+    """What ``temporal worker deployment set-current-version --version orders.BUILD`` asks the server for."""
     request = SetWorkerDeploymentCurrentVersionRequest(
-        namespace=system.client.namespace, deployment_name=DEPLOYMENT, build_id=build_id
+        namespace=system.client.namespace, deployment_name=DEPLOYMENT, version=f"{DEPLOYMENT}.{build_id}"
     )
 
     async def is_set() -> bool:
@@ -40,5 +40,4 @@ async def builds_of(system: OrderSystem, workflow_id: str) -> set[str]:
     """The versions of the workers that have completed the tasks of a workflow."""
     history = await system.client.get_workflow_handle(workflow_id).fetch_history()
     completed = [event.workflow_task_completed_event_attributes for event in history.events]
-    versions = [one.deployment_version for one in completed if one.scheduled_event_id]
-    return {f"{version.deployment_name}.{version.build_id}" for version in versions}
+    return {one.worker_deployment_version for one in completed if one.scheduled_event_id}

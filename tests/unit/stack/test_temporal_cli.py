@@ -178,14 +178,3 @@ def test_data_of_another_server_are_refused_and_its_own_are_taken(
     service.prepare(start)
     with pytest.raises(StackError, match=r"are of server 1\.29, and this one is server 1\.30.*orders clean --state"):
         service.prepare(start)
-
-
-def test_data_of_which_nobody_knows_the_server_are_refused(
-    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(temporal, "ensure_temporal", lambda _: tmp_path / "none")
-    monkeypatch.setattr(temporal, "server_of", lambda _: "server 1.29")
-    (tmp_path / "temporal").mkdir()
-    (tmp_path / "temporal" / "temporal.db").touch()
-    with pytest.raises(StackError, match="are of another version"):
-        TemporalService(tmp_path, 1, 2, ENDPOINTS).prepare(start)
