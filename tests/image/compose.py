@@ -1,5 +1,6 @@
 """docker-compose.yml's services, as what Docker's client takes: tests run what stands there, with its restrictions."""
 
+import re
 from typing import Any
 
 import yaml
@@ -26,9 +27,10 @@ def container_options(service: dict[str, Any], environment: dict[str, str]) -> d
         service: of docker-compose.yml.
         environment: variables over the service's own: where the servers are, on this machine's network.
     """
+    said = {name: _unless_set(value) for name, value in service["environment"].items()}
     return {
         "command": service["command"],
-        "environment": {**service["environment"], **environment},
+        "environment": {**said, **environment},
         "read_only": service["read_only"],
         "tmpfs": dict.fromkeys(service["tmpfs"], ""),
         "cap_drop": service["cap_drop"],
@@ -37,6 +39,11 @@ def container_options(service: dict[str, Any], environment: dict[str, str]) -> d
         "network_mode": "host",
         "detach": True,
     }
+
+
+def _unless_set(value: str) -> str:
+    """What compose makes of `${NAME:-default}` where the variable is not set."""
+    return re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", value)
 
 
 def stop_seconds(service: dict[str, Any]) -> int:
