@@ -3,9 +3,8 @@
 import asyncio
 import os
 import signal
-import socket
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,6 +19,7 @@ from orders.installation.migrate import migrate_all
 from orders.local.endpoints import with_endpoints
 from orders.local.instance import bridge_instance_id
 from orders.local.log_lines import readable_line
+from orders.local.own_ports import OwnPorts
 from orders.local.supervision import Child, Supervisor
 from orders.local.terminal import Terminal
 from orders.local.ups import Ending, HealthAddress, Registration, Running, described, register
@@ -36,7 +36,6 @@ WORKERS: Final = {
 }
 
 SERVERS_LOOKED_AT_EVERY_SECONDS: Final = 1.0
-PORTS_TRIED_MAX: Final = 20
 HEALTH_PORTS_FROM: Final = 9464
 """Where processes with metrics for Prometheus are looked for by custom."""
 
@@ -98,7 +97,7 @@ def local_servers(terminal: Terminal, *, with_api: bool = False) -> Iterator[Loc
     if configured.names_endpoints:
         # Also those of .env, which the servers' part does not read.
         os.environ.update(_endpoint_variables(configured))
-    with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
+    with _interrupted_by(signal.SIGTERM, signal.SIGHUP), OwnPorts() as ports:
         try:
             running = stack.up(progress=terminal.say_plain)
         except stack.StackError as error:
@@ -106,7 +105,7 @@ def local_servers(terminal: Terminal, *, with_api: bool = False) -> Iterator[Loc
         registration: Registration | None = None
         try:
             with bridge_instance_id(stack_dir("default")) as instance_id:
-                servers = _described(configured, running, instance_id, with_api=with_api)
+                servers = _described(configured, running, instance_id, ports, with_api=with_api)
                 registration = servers.registration
                 _say_of_others(registration, terminal)
                 asyncio.run(migrate_all(servers.settings))
@@ -115,11 +114,13 @@ def local_servers(terminal: Terminal, *, with_api: bool = False) -> Iterator[Loc
             _leave_servers(running, registration, terminal)
 
 
-def _described(configured: Settings, running: stack.RunningStack, instance_id: str, *, with_api: bool) -> LocalServers:
+def _described(
+    configured: Settings, running: stack.RunningStack, instance_id: str, own: OwnPorts, *, with_api: bool
+) -> LocalServers:
     """The servers, and what our processes here are told; from now on other commands find this one."""
     settings = with_endpoints(configured, running.endpoints.as_environment())
     folder = stack_dir("default")
-    defaults, ports = _defaults(configured, instance_id), _health_ports(configured)
+    defaults, ports = _defaults(configured, instance_id, own), _health_ports(configured, own)
     host = _EVERY_ADDRESS.get(settings.health_bind_address, settings.health_bind_address)
     registration = register(
         folder,
@@ -249,7 +250,7 @@ def _environment(servers: LocalServers, more: Mapping[str, str]) -> dict[str, st
     return {**servers.defaults, **os.environ, **endpoints, "LOG_FORMAT": "json", **more}
 
 
-def _defaults(settings: Settings, instance_id: str) -> dict[str, str]:
+def _defaults(settings: Settings, instance_id: str, own: OwnPorts) -> dict[str, str]:
     """What our own processes are told here where the person has set nothing else.
 
     A bridge that is killed takes up its place again under its name. Where a bridge does go for good, nobody on one
@@ -263,36 +264,21 @@ def _defaults(settings: Settings, instance_id: str) -> dict[str, str]:
     if "bridge_log_settled" not in settings.model_fields_set:
         defaults["BRIDGE_LOG_SETTLED"] = "true"  # Whoever sends a message by hand sees it arrive.
     if "api_port" not in settings.model_fields_set:
-        defaults["API_PORT"] = str(_free_port_from(settings.api_host, settings.api_port))
+        defaults["API_PORT"] = str(own.first_free(settings.api_host, settings.api_port))
     return defaults
 
 
-def _health_ports(settings: Settings) -> dict[str, int]:
+def _health_ports(settings: Settings, own: OwnPorts) -> dict[str, int]:
     """A port for the health and the metrics of each process: the one that is set, or the next that is free."""
     wanted = {
         BRIDGE: settings.bridge_health_port,
         **dict.fromkeys(WORKERS, settings.worker_health_port),
         API: settings.api_health_port,
     }
-    found: dict[str, int] = {}
-    for process, port in wanted.items():
-        first = port or HEALTH_PORTS_FROM
-        found[process] = _free_port_from(settings.health_bind_address, first, but=set(found.values()))
-    return found
-
-
-def _free_port_from(host: str, first: int, *, but: Collection[int] = ()) -> int:
-    """The first port from this one on that nobody listens on, so that two `orders up` run side by side."""
-    for port in range(first, first + PORTS_TRIED_MAX):
-        if port in but:
-            continue
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried, suppress(OSError):
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tried.bind((host, port))
-            return port
-    raise OrdersError(
-        f"no port from {first} to {first + PORTS_TRIED_MAX - 1} is free: set API_PORT or the health ports"
-    )
+    return {
+        process: own.first_free(settings.health_bind_address, port or HEALTH_PORTS_FROM)
+        for process, port in wanted.items()
+    }
 
 
 def _endpoint_variables(settings: Settings) -> dict[str, str]:
