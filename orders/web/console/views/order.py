@@ -214,7 +214,8 @@ def steps_line(
             yield Mark(name, "todo" if now_marked else "now")
             now_marked = True
     for name, one in ended_otherwise:
-        yield Mark(name, "failed", reached[one])
+        # The money is back: that went well, whatever went wrong before.
+        yield Mark(name, "done" if one is OrderState.REFUNDED else "failed", reached[one])
 
 
 def what_can_be_done(state: OrderState | None) -> frozenset[EventType]:
