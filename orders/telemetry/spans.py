@@ -126,12 +126,16 @@ class Spans:
         self.tracer: Tracer = self._provider.get_tracer(_NAME)
 
     def close(self) -> None:
-        """Sends what is left, and blocks for `LAST_SPANS_WITHIN_SECONDS` at most; not at all where none is taken."""
+        """Sends what is left, and blocks for `LAST_SPANS_WITHIN_SECONDS` at most; not at all where none is taken.
+
+        What is not taken by then is given up: nothing goes on trying behind the process's back.
+        """
         lost = self._exporter.is_lost
         ending = threading.Thread(target=self._processor.shutdown, name="last spans", daemon=True)
         ending.start()
         if not lost:
             ending.join(LAST_SPANS_WITHIN_SECONDS)
+        self._exporter.shutdown()
 
 
 def context_of(carrier: Mapping[str, str]) -> Context:

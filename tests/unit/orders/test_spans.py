@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
@@ -16,6 +18,16 @@ from tests.helpers.system.processes import free_port
 from tests.helpers.system.waiting import assert_eventually
 
 TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on() -> Iterator[None]:
+    """Once a process has ended its spans, nothing of them goes on, whether they were taken or not."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "last spans" or thread.name.startswith("OtelBatch"):
+            thread.join(20)
+            assert not thread.is_alive(), thread.name
 
 
 def tell(spans: Spans, name: str) -> None:
