@@ -106,9 +106,14 @@ class Record:
     @property
     def produced_at(self) -> datetime | None:
         """The record's timestamp; None where there is none, or where it is beyond what a datetime can hold."""
-        if self.timestamp_ms < 0:
-            return None
-        try:
-            return _EPOCH + timedelta(milliseconds=self.timestamp_ms)
-        except OverflowError:
-            return None
+        return moment_of(self.timestamp_ms)
+
+
+def moment_of(timestamp_ms: int) -> datetime | None:
+    """A record's timestamp, in milliseconds since 1970; None below 0, or beyond what a datetime can hold."""
+    if timestamp_ms < 0:
+        return None
+    try:
+        return _EPOCH + timedelta(milliseconds=timestamp_ms)
+    except OverflowError:
+        return None

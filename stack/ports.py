@@ -47,13 +47,13 @@ def choose_ports(previous: Mapping[str, int], environment: Mapping[str, str] | N
     return chosen
 
 
-def is_free(port: int) -> bool:
-    """Says whether a server could listen on this port of the loopback address now."""
-    with socket.socket() as probe:
+def is_free(port: int, host: str = HOST) -> bool:
+    """Says whether a server could listen on this port of an address, unless told of the loopback's, now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         # As servers do: connections of the last one that linger in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True

@@ -1,7 +1,6 @@
 """Ports for our own processes here: free ones, and no two commands of this machine choose the same."""
 
 import os
-import socket
 import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final, Self
 from filelock import FileLock, Timeout
 
 from orders.errors import OrdersError
+from stack.ports import is_free
 
 PORTS_TRIED_MAX: Final = 50
 
@@ -42,19 +42,9 @@ class OwnPorts:
             lock = FileLock(self._folder / f"{port}.lock", is_singleton=False)
             with suppress(Timeout), ExitStack() as held:
                 held.enter_context(lock.acquire(timeout=0))
-                if _is_free(host, port):
+                if is_free(port, host):
                     self._kept.push(held.pop_all())
                     return port
         raise OrdersError(
             f"no port from {first} to {first + PORTS_TRIED_MAX - 1} is free: set API_PORT or the health ports"
         )
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((host, port))
-        except OSError:
-            return False
-    return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
+from bridge.record import moment_of
 from orders.clients.opened import Clients
 from orders.errors import OrdersError
 from orders.operations.dead_letters.finding import Listing, list_letters
@@ -147,9 +148,7 @@ async def _standing(clients: Clients) -> tuple[str, ...]:
 
 def _newest_at(letters: Listing | None) -> datetime | None:
     newest = letters.newest if letters is not None else []
-    if not newest or newest[-1].timestamp_ms < 0:
-        return None
-    return datetime.fromtimestamp(newest[-1].timestamp_ms / 1_000, UTC)
+    return moment_of(newest[-1].timestamp_ms) if newest else None
 
 
 async def _reached(looking: Awaitable[Side]) -> tuple[Side | None, str | None]:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.coordinator.protocol import ConsumerProtocol
 
+from bridge.record import moment_of
 from orders.clients.opened import Clients
 from orders.clients.progress import NO_PROGRESS, OffsetRange, Progress
 from orders.clients.temporal import reaching_temporal
@@ -176,15 +177,8 @@ def _partition(
         held=_size(parts) - unread,
         end=part.end,
         oldest_offset=offset,
-        oldest_at=None if timestamp_ms is None else _moment(timestamp_ms),
+        oldest_at=None if timestamp_ms is None else moment_of(timestamp_ms),
     )
-
-
-def _moment(timestamp_ms: int) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(timestamp_ms / 1_000, UTC)
-    except (OverflowError, OSError, ValueError):
-        return None  # Beyond what a datetime can hold.
 
 
 async def workers_overview(clients: Clients) -> WorkersOverview:

@@ -6,13 +6,12 @@ from typing import Final
 from opentelemetry import context
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer, get_current_span, set_span_in_context
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orders.telemetry.spans import context_of
 from orders.web.metrics import METHODS
 
 _SERVER_ERROR: Final = 500
-_W3C: Final = TraceContextTextMapPropagator()
 
 
 class TracedRequests:
@@ -65,7 +64,7 @@ class TracedRequests:
         """What the request's span follows; None where there is to be no span."""
         names = {b"traceparent", b"tracestate"}
         carrier = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in names}
-        found = _W3C.extract(carrier, Context()) if carrier else Context()
+        found = context_of(carrier)
         sender = get_current_span(found).get_span_context()
         if sender.is_valid:
             return found if sender.trace_flags.sampled else None

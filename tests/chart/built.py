@@ -5,17 +5,13 @@ core, six on two (Go 1.27, November 2026).
 """
 
 import hashlib
-import os
 import shutil
-import subprocess
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
-
 from stack.paths import cache_dir
-from stack.temporal_cli import build_environment, find_go
+from tests.helpers.go_programs import build_in, kept
 
 _MODULE: Final = Path(__file__).parent / "programs"
 _BUILD_SECONDS: Final = 2_700
@@ -41,14 +37,7 @@ def built(program: Program) -> Path:
         StackError: there is no Go to build it with.
     """
     folder = cache_dir() / "go-programs" / f"chart-{_fingerprint()}"
-    path = folder / program.rpartition("/")[2]
-    if path.exists():
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        if not path.exists():
-            _build(folder)
-    return path
+    return kept(folder / program.rpartition("/")[2], lambda: _build(folder))
 
 
 def _fingerprint() -> str:
@@ -60,26 +49,8 @@ def _fingerprint() -> str:
 
 
 def _build(folder: Path) -> None:
-    go, draft, source = find_go(), folder / "draft", folder / "source"
-    draft.mkdir(exist_ok=True)
+    source = folder / "source"
     # Away from the repository, whose version would be looked for.
     shutil.copytree(_MODULE, source, dirs_exist_ok=True)
-    ran = subprocess.run(
-        [go, "build", "-trimpath", "-modcacherw", f"-ldflags={_LINKED}", "-o", f"{draft}/", *Program],
-        cwd=source,
-        env=build_environment(os.environ, go, folder, draft),
-        capture_output=True,
-        timeout=_BUILD_SECONDS,
-        check=False,
-    )
-    if ran.returncode != 0:
-        last = ran.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
-        raise RuntimeError(
-            f"Helm and Kubernetes' API server could not be built ({last[0]}): check the network; they come from Go's "
-            "module proxy"
-        )
-    for program in draft.iterdir():
-        program.replace(folder / program.name)
-    # Some gigabytes of modules and compiled packages, unless they lie where the user's own Go keeps such things.
-    for leftover in (draft, source, folder / "go", folder / "go-build"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    arguments = ["build", f"-ldflags={_LINKED}", "-o", f"{folder / 'draft'}/", *Program]
+    build_in(folder, arguments, said="Helm and Kubernetes' API server", seconds=_BUILD_SECONDS, source=source)

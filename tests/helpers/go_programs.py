@@ -7,6 +7,7 @@ downloaded is checked against Go's checksum database.
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,33 +42,64 @@ def built(program: GoProgram) -> Path:
         StackError: there is no Go to build it with.
     """
     folder = cache_dir() / "go-programs" / f"{program.name}-{program.version}"
-    path = folder / program.name
+
+    def build() -> None:
+        source = f"{program.module}@{program.version}"
+        build_in(folder, ["install", source], said=f"{program.name} {program.version}", seconds=_BUILD_SECONDS)
+
+    return kept(folder / program.name, build)
+
+
+def kept(path: Path, build: Callable[[], None]) -> Path:
+    """A program at its place in the cache, built where it is not there. Several processes may ask at once.
+
+    Args:
+        path: where it is, in a folder of its own.
+        build: puts it there.
+    """
     if path.exists():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.parent / ".lock"):
         if not path.exists():
-            _build(program, folder)
+            build()
     return path
 
 
-def _build(program: GoProgram, folder: Path) -> None:
+def build_in(
+    folder: Path, arguments: Sequence[str | Path], *, said: str, seconds: float, source: Path | None = None
+) -> None:
+    """Runs Go, puts the programs that it makes into a folder, and deletes what it needed for that.
+
+    Args:
+        folder: where the programs go.
+        arguments: of Go. What it installs, it installs to ``GOBIN``, which is the folder's ``draft``.
+        said: what is built, for the error.
+        seconds: how long it may take.
+        source: the module's folder, deleted with the rest; None where it is downloaded.
+
+    Raises:
+        RuntimeError: it failed; the message has what Go said last.
+        StackError: there is no Go.
+    """
     go, draft = find_go(), folder / "draft"
+    draft.mkdir(exist_ok=True)
+    command, *others = arguments
     ran = subprocess.run(
-        [go, "install", "-trimpath", "-modcacherw", f"{program.module}@{program.version}"],
-        cwd=folder,
+        [go, command, "-trimpath", "-modcacherw", *others],
+        cwd=source or folder,
         env=build_environment(os.environ, go, folder, draft),
         capture_output=True,
-        timeout=_BUILD_SECONDS,
+        timeout=seconds,
         check=False,
     )
     if ran.returncode != 0:
         last = ran.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
         raise RuntimeError(
-            f"{program.name} {program.version} could not be built ({last[0]}): check the network; it comes from Go's "
-            "module proxy"
+            f"{said} could not be built ({last[0]}): check the network; what is built comes from Go's module proxy"
         )
-    (draft / program.name).replace(folder / program.name)
-    # Its modules and compiled packages, unless they lie where the user's own Go keeps such things.
-    for leftover in (draft, folder / "go", folder / "go-build"):
+    for made in draft.iterdir():
+        made.replace(folder / made.name)
+    # Modules and compiled packages, gigabytes of them, unless they lie where the user's own Go keeps such things.
+    for leftover in (draft, *([source] if source else []), folder / "go", folder / "go-build"):
         shutil.rmtree(leftover, ignore_errors=True)
