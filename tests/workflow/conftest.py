@@ -1,7 +1,7 @@
-"""Two time-skipping servers for the session, and a bench with fresh fakes and task queues for each test."""
+"""Time-skipping servers for the session, and a bench with fresh fakes and task queues for each test."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,15 @@ ENDING_RUNS_IN_MID_ACTIVITY = ("test_each_event_at_each_step", "test_operators",
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def skipping_server(time_skipping_server: Path) -> AsyncIterator[WorkflowEnvironment]:
-    async with await time_skipping.start(time_skipping_server) as environment:
-        yield environment
+async def sound_server(time_skipping_server: Path) -> AsyncIterator[Callable[[], Awaitable[WorkflowEnvironment]]]:
+    async with time_skipping.sound_servers(time_skipping_server) as sound_server:
+        yield sound_server
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def skipping_server(sound_server: Callable[[], Awaitable[WorkflowEnvironment]]) -> WorkflowEnvironment:
+    """The server of the test before, unless that has left it with a clock that stands still."""
+    return await sound_server()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

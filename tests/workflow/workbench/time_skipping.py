@@ -12,12 +12,14 @@ The first of these fills the log of the worker's core with warnings that mean no
 What a worker says of a failed task comes from Python's side, and is.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
+from temporalio.api.testservice.v1 import SleepRequest
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
@@ -30,6 +32,9 @@ from workflows.converter import DATA_CONVERTER
 START_PATIENCE: Final = timedelta(seconds=90)
 """A Java process is up within a second, but the SDK's 5 s are too few on a busy machine (seen at a load of 13)."""
 _REPEATS_FOR_SECONDS: Final = 30
+_SKIPPED: Final = timedelta(minutes=1)
+_SKIPS_WITHIN: Final = timedelta(seconds=10)
+"""Far less than the minute that it skips. On an idle machine it takes milliseconds; a busy one costs a server more."""
 
 Answer = TypeVar("Answer")
 
@@ -63,6 +68,35 @@ async def start(launcher: Path, *, log: Path | None = None) -> WorkflowEnvironme
         test_server_existing_path=str(launcher),
         test_server_startup_timeout=START_PATIENCE,
     )
+
+
+@asynccontextmanager
+async def sound_servers(launcher: Path) -> AsyncIterator[Callable[[], Awaitable[WorkflowEnvironment]]]:
+    """Gives the same server time and again, until its clock does not skip any more: then another one.
+
+    Args:
+        launcher: What starts a server.
+    """
+    async with AsyncExitStack() as started:
+        server: WorkflowEnvironment | None = None
+
+        async def sound_server() -> WorkflowEnvironment:
+            nonlocal server
+            if server is None or not await _skips(server):
+                server = await started.enter_async_context(await start(launcher))
+            return server
+
+        yield sound_server
+
+
+async def _skips(server: WorkflowEnvironment) -> bool:
+    request = SleepRequest()
+    request.duration.FromTimedelta(_SKIPPED)
+    try:
+        await server.client.test_service.unlock_time_skipping_with_sleep(request, retry=False, timeout=_SKIPS_WITHIN)
+    except RPCError:
+        return False
+    return True
 
 
 async def repeated(call: Callable[[], Awaitable[Answer]]) -> Answer:
