@@ -1,11 +1,12 @@
 """Brings a database to the newest revision: repeatable, and safe where several do it at once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
@@ -19,6 +20,8 @@ _LOCK_KEY: Final = 0x6F72_6465_7273
 LOCK_TIMEOUT: Final = timedelta(minutes=2)
 """How long to wait for another process that migrates, and for each lock on a table in use."""
 
+PLAIN_TEXT: Final[Mapping[str, Any]] = MappingProxyType({"ssl": False})
+"""asyncpg's arguments for a connection without encryption."""
 CONNECT_TIMEOUT: Final = timedelta(seconds=5)
 
 
@@ -40,18 +43,19 @@ class DatabaseTooNewError(Exception):
     """The database has a revision that this version does not know."""
 
 
-async def upgrade(url: URL | str) -> Migration:
+async def upgrade(url: URL | str, secrets: Mapping[str, Any] = PLAIN_TEXT) -> Migration:
     """Brings the database to the newest revision, all in one transaction, or leaves it as it was.
 
     Args:
         url: the database, with the driver ``postgresql+asyncpg``; its role may create tables.
+        secrets: asyncpg's arguments for encryption and password.
 
     Raises:
         DatabaseTooNewError: a newer version of ours has migrated the database already.
         sqlalchemy.exc.DBAPIError: the database refused.
         OSError: the database could not be reached.
     """
-    async with _connection(url) as connection:
+    async with _connection(url, secrets) as connection:
         await connection.execute(
             text("SELECT set_config('lock_timeout', :limit, true)"),
             {"limit": str(int(LOCK_TIMEOUT.total_seconds() * 1000))},
@@ -60,20 +64,21 @@ async def upgrade(url: URL | str) -> Migration:
         return await connection.run_sync(_upgrade)
 
 
-async def current_revision(url: URL | str) -> str | None:
+async def current_revision(url: URL | str, secrets: Mapping[str, Any] = PLAIN_TEXT) -> str | None:
     """The revision that the database is at; None in an empty one."""
-    async with _connection(url) as connection:
+    async with _connection(url, secrets) as connection:
         return await connection.run_sync(_current)
 
 
 @asynccontextmanager
-async def _connection(url: URL | str) -> AsyncIterator[AsyncConnection]:
+async def _connection(url: URL | str, secrets: Mapping[str, Any]) -> AsyncIterator[AsyncConnection]:
     """One connection and one transaction, apart from the processes' engine: its short time-outs do not suit DDL."""
     engine = create_async_engine(
         url,
         poolclass=NullPool,
         hide_parameters=True,
         connect_args={
+            **secrets,
             "timeout": CONNECT_TIMEOUT.total_seconds(),
             "server_settings": {"application_name": "orders migrate"},
         },

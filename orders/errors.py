@@ -16,6 +16,19 @@ class WrongSettingsError(OrdersError):
     """A setting is missing, malformed, or contradicts another."""
 
 
+class RefusedAtTheDoorError(WrongSettingsError):
+    """A server does not let us in: a certificate, a password or a right is missing or wrong, there or here.
+
+    Args:
+        message: the sentence, and what to do.
+        mistake: which one, as logs have it.
+    """
+
+    def __init__(self, message: str, mistake: str) -> None:
+        super().__init__(message)
+        self.mistake = mistake
+
+
 class NotFoundError(OrdersError):
     """What was asked for is not there: an order, a dead letter, a topic."""
 

@@ -63,6 +63,9 @@ class KafkaService:
     first_signal = signal.SIGTERM
     start_patience_seconds = 60.0
     stop_patience_seconds = 20.0
+    format_options: tuple[str, ...] = ()
+    """Further arguments for formatting the data folder."""
+    jvm_options: tuple[str, ...] = JVM_OPTIONS
 
     def __init__(self, folder: Path, port: int, controller_port: int, endpoints: Endpoints) -> None:
         self._folder = folder / "kafka"
@@ -97,6 +100,7 @@ class KafkaService:
         command = [
             *self._java("kafka.tools.StorageTool", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
             *("format", f"--cluster-id={cluster_id}", "-c", str(self._properties)),
+            *self.format_options,
         ]
         with self.log_path.open("ab") as log:
             outcome = subprocess.run(  # noqa: S603 -- our own command line
@@ -107,7 +111,7 @@ class KafkaService:
 
     def launch(self) -> Launch:
         """The broker's process."""
-        return Launch([*self._java("kafka.Kafka", *JVM_OPTIONS), str(self._properties)], folder=self._folder)
+        return Launch([*self._java("kafka.Kafka", *self.jvm_options), str(self._properties)], folder=self._folder)
 
     def _java(self, main_class: str, *options: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}"

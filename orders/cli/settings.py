@@ -34,7 +34,8 @@ def settings(
 ) -> None:
     """List every setting with its value, default and meaning.
 
-    Reads the environment and .env, as every command does, and checks them. Secrets are not shown.
+    Reads the environment and .env, as every command does, and checks them: all that is wrong is said at once. Secrets
+    are not shown.
 
     With [bold]--check --connect[/bold]: Kafka's topics, group and rights; Temporal's namespace, search attributes and
     the right to write; Postgres' tables and rights; the gateways. Changes nothing anywhere. Exit status 1 where

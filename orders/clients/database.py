@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,7 +13,9 @@ from activities.adapters.postgres.errors import LOCK_NOT_AVAILABLE, STATEMENT_CA
 from activities.adapters.postgres.reader import OrderReader, TableLock
 from activities.ports import DatabaseUnavailableError
 from orders.clients.addresses import not_answering
-from orders.errors import UnreachableError
+from orders.clients.diagnoses.postgres import postgres_diagnosis
+from orders.clients.postgres_login import postgres_secrets
+from orders.errors import RefusedAtTheDoorError, UnreachableError
 from orders.settings import Settings
 
 
@@ -44,6 +47,7 @@ async def database_engine(settings: Settings, *, application_name: str) -> Async
             connect_timeout=timedelta(seconds=settings.db_connect_timeout_seconds),
             statement_timeout=timedelta(seconds=settings.db_statement_timeout_seconds),
             lock_timeout=timedelta(seconds=settings.db_lock_timeout_seconds),
+            secrets=postgres_secrets(settings),
         ),
     )
     try:
@@ -61,16 +65,31 @@ def postgres_problem(settings: Settings, error: DatabaseUnavailableError) -> str
     return f"{silent} ({error})"
 
 
+_NOT_LET_IN: Final = ("28", "3D", "42501")
+"""Of SQLSTATE: invalid authorization, invalid catalog name, insufficient privilege (PostgreSQL's appendix A)."""
+
+
 @asynccontextmanager
-async def reaching_postgres(settings: Settings, reader: OrderReader) -> AsyncIterator[None]:
+async def reaching_postgres(settings: Settings, reader: OrderReader, *, explained: bool = True) -> AsyncIterator[None]:
     """Around reads: says in a sentence why they could not be done, and who holds the lock that they waited for.
 
+    Args:
+        settings: where it is.
+        reader: asks who holds a lock.
+        explained: whether to find out why one that does not answer does not.
+
     Raises:
+        RefusedAtTheDoorError: Postgres does not let us in.
         UnreachableError: Postgres does not answer within the block, or not with what was asked for.
     """
     try:
         yield
     except DatabaseUnavailableError as error:
+        # One that is silent is knocked at only where a person waits for this one answer: it takes seconds.
+        if (error.sqlstate or "").startswith(_NOT_LET_IN) or (error.sqlstate is None and explained):
+            found = await postgres_diagnosis(settings, error)
+            if found is not None:
+                raise RefusedAtTheDoorError(str(found), found.mistake) from error
         may_be_locked = error.sqlstate in (LOCK_NOT_AVAILABLE, STATEMENT_CANCELED)
         blocked = await _who_blocks(reader) if may_be_locked else ""
         raise UnreachableError(f"{postgres_problem(settings, error)}{blocked}") from error

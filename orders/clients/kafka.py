@@ -1,7 +1,6 @@
 """Connections to Kafka."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -11,29 +10,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from orders.clients.addresses import not_answering
-from orders.errors import NotFoundError, UnreachableError, WrongSettingsError
+from orders.clients.diagnoses.kafka import kafka_diagnosis
+from orders.clients.kafka_login import kafka_security
+from orders.errors import NotFoundError, RefusedAtTheDoorError, UnreachableError
 from orders.settings import Settings
 
 _CLOSE_TIMEOUT_SECONDS = 5.0
 """aiokafka's stop can retry for ever on some errors; nothing of ours is unacknowledged by then."""
-
-
-def kafka_security(settings: Settings) -> dict[str, Any]:
-    """The options for encryption and credentials, the same for every Kafka client.
-
-    Raises:
-        WrongSettingsError: a certificate cannot be read.
-    """
-    options: dict[str, Any] = {"security_protocol": settings.kafka_security_protocol}
-    if settings.kafka_sasl_mechanism and settings.kafka_sasl_password:
-        options |= {
-            "sasl_mechanism": settings.kafka_sasl_mechanism,
-            "sasl_plain_username": settings.kafka_sasl_username,
-            "sasl_plain_password": settings.kafka_sasl_password.get_secret_value(),
-        }
-    if settings.kafka_security_protocol.endswith("SSL"):
-        options["ssl_context"] = _kafka_tls(settings)
-    return options
 
 
 def kafka_options(settings: Settings) -> dict[str, Any]:
@@ -47,19 +30,6 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
         "request_timeout_ms": round(settings.kafka_request_timeout_seconds * 1_000),
         **kafka_security(settings),
     }
-
-
-def _kafka_tls(settings: Settings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.kafka_ssl_ca_file)
-        if settings.kafka_ssl_cert_file and settings.kafka_ssl_key_file:
-            context.load_cert_chain(settings.kafka_ssl_cert_file, settings.kafka_ssl_key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise WrongSettingsError(
-            "the certificates of KAFKA_SSL_CA_FILE, KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE cannot be used: "
-            f"{error.strerror or type(error).__name__}"
-        ) from error
-    return context
 
 
 @asynccontextmanager
@@ -121,6 +91,9 @@ async def _start(client: Any, settings: Settings) -> None:
         async with asyncio.timeout(settings.kafka_request_timeout_seconds):
             await client.start()
     except (KafkaError, TimeoutError, OSError) as error:
+        found = await kafka_diagnosis(settings, error)
+        if found is not None:
+            raise RefusedAtTheDoorError(str(found), found.mistake) from error
         raise UnreachableError(kafka_unreachable(settings)) from error
 
 

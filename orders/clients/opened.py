@@ -112,7 +112,7 @@ class Clients:
         from orders.clients.database import reaching_postgres  # noqa: PLC0415 - see above
 
         reader = await self._reader.get()
-        async with reaching_postgres(self.settings, reader):
+        async with reaching_postgres(self.settings, reader, explained=not self._lasting):
             yield reader
 
     async def outcome_watch(self) -> "OutcomeWatch":
@@ -129,7 +129,7 @@ class Clients:
         from orders.clients.database import reaching_postgres  # noqa: PLC0415 - see above
 
         reader, engine = await self._reader.get(), await self._engine.get()
-        async with reaching_postgres(self.settings, reader):
+        async with reaching_postgres(self.settings, reader, explained=not self._lasting):
             yield engine
 
     async def kafka_admin(self) -> "AIOKafkaAdminClient":

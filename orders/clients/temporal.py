@@ -9,15 +9,16 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.runtime import Runtime
-from temporalio.service import RetryConfig, RPCError, RPCStatusCode, TLSConfig
+from temporalio.service import RetryConfig, RPCError
 
 from orders.clients.addresses import not_answering
-from orders.errors import UnreachableError, WrongSettingsError
+from orders.clients.diagnoses.temporal import temporal_diagnosis
+from orders.clients.renewed_temporal import renewal_of, temporal_tls
+from orders.errors import RefusedAtTheDoorError, UnreachableError, WrongSettingsError
 from orders.settings import Settings
 from orders.settings.codec_keys import parse_codec_keys
+from orders.settings.secret_files import present_secret
 from workflows.converter import DATA_CONVERTER, UnreadablePayloadError, encrypting
-
-_REFUSED = (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED)
 
 
 async def lazy_temporal(
@@ -54,25 +55,17 @@ async def connect_temporal(
 
     Raises:
         UnreachableError: it does not answer in time.
-        WrongSettingsError: it refuses the credentials, has no such namespace, or a certificate cannot be read.
+        RefusedAtTheDoorError: it refuses the credentials, or has no such namespace.
+        WrongSettingsError: a certificate cannot be read.
     """
     try:
         async with asyncio.timeout(settings.temporal_connect_timeout_seconds):
             client = await _client(settings, lazy=False, retry_config=retry_config, runtime=runtime)
             await _check_namespace(client)
-    except (RuntimeError, TimeoutError, OSError) as error:
-        raise UnreachableError(temporal_unreachable(settings)) from error
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            raise WrongSettingsError(
-                f"Temporal has no namespace {settings.temporal_namespace!r}: "
-                "create it, or set TEMPORAL_NAMESPACE to one that it has"
-            ) from error
-        if error.status in _REFUSED:
-            raise WrongSettingsError(
-                "Temporal refused the credentials: check TEMPORAL_API_KEY, TEMPORAL_TLS_CLIENT_CERT_FILE "
-                "and TEMPORAL_NAMESPACE"
-            ) from error
+    except (RuntimeError, RPCError, TimeoutError, OSError) as error:
+        found = await temporal_diagnosis(settings, error)
+        if found is not None:
+            raise RefusedAtTheDoorError(str(found), found.mistake) from error
         raise UnreachableError(temporal_unreachable(settings)) from error
     return client
 
@@ -113,13 +106,13 @@ def temporal_unreachable(settings: Settings) -> str:
 async def _client(
     settings: Settings, *, lazy: bool, retry_config: RetryConfig | None, runtime: Runtime | None
 ) -> Client:
-    api_key = settings.temporal_api_key
     return await Client.connect(
         settings.temporal_host,
         namespace=settings.temporal_namespace,
-        tls=_temporal_tls(settings),
-        api_key=api_key.get_secret_value() if api_key else None,
+        tls=temporal_tls(settings),
+        api_key=present_secret(settings, "temporal_api_key"),
         data_converter=temporal_data_converter(settings),
+        plugins=renewal_of(settings),
         lazy=lazy,
         retry_config=retry_config,
         runtime=runtime,
@@ -128,25 +121,3 @@ async def _client(
 
 async def _check_namespace(client: Client) -> None:
     await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
-
-
-def _temporal_tls(settings: Settings) -> TLSConfig | bool:
-    if not settings.temporal_tls:
-        return False
-    files = TLSConfig(
-        server_root_ca_cert=_read(settings, "temporal_tls_server_ca_file"),
-        client_cert=_read(settings, "temporal_tls_client_cert_file"),
-        client_private_key=_read(settings, "temporal_tls_client_key_file"),
-    )
-    return True if files == TLSConfig() else files
-
-
-def _read(settings: Settings, name: str) -> bytes | None:
-    path = getattr(settings, name)
-    if path is None:
-        return None
-    try:
-        content: bytes = path.read_bytes()
-    except OSError as error:
-        raise WrongSettingsError(f"{name.upper()} cannot be read: {error.strerror}") from error
-    return content

@@ -2,14 +2,13 @@
 
 from sqlalchemy.exc import DBAPIError
 
-from activities.adapters.postgres.errors import database_error
+from activities.adapters.postgres.errors import INSUFFICIENT_PRIVILEGE, database_error, sqlstate_of
 from migrations import DatabaseTooNewError, Migration, upgrade
 from orders.clients.database import postgres_problem, postgres_url
-from orders.errors import OrdersError, UnreachableError, WrongSettingsError
+from orders.clients.diagnoses.postgres import postgres_diagnosis
+from orders.clients.postgres_login import postgres_secrets
+from orders.errors import OrdersError, RefusedAtTheDoorError, UnreachableError
 from orders.settings import Settings
-
-_NOT_LET_IN = ("28", "3D")
-"""Classes of SQLSTATE: invalid authorization, and invalid catalog name (PostgreSQL's appendix A)."""
 
 
 async def ensure_tables(settings: Settings) -> Migration:
@@ -17,20 +16,18 @@ async def ensure_tables(settings: Settings) -> Migration:
 
     Raises:
         UnreachableError: Postgres does not answer, or not with what was asked for.
-        WrongSettingsError: Postgres does not let us in, or has no such database.
+        RefusedAtTheDoorError: Postgres does not let us in, or has no such database.
         OrdersError: the database belongs to a newer version, or refuses.
     """
     try:
-        return await upgrade(postgres_url(settings))
+        return await upgrade(postgres_url(settings), postgres_secrets(settings))
     except DatabaseTooNewError as error:
         raise OrdersError(str(error)) from error
     except (DBAPIError, OSError) as error:
-        sqlstate = str(getattr(getattr(error, "orig", error), "sqlstate", ""))
-        if sqlstate.startswith(_NOT_LET_IN):
-            raise WrongSettingsError(
-                f"Postgres at {settings.db_host}:{settings.db_port} has no database {settings.db_name!r} for the user "
-                f"{settings.db_user!r}, or refuses the password: check DB_NAME, DB_USER and DB_PASSWORD"
-            ) from error
+        # A right that is missing is one to make tables: said below.
+        found = await postgres_diagnosis(settings) if sqlstate_of(error) != INSUFFICIENT_PRIVILEGE else None
+        if found is not None:
+            raise RefusedAtTheDoorError(str(found), found.mistake) from error
         unavailable = database_error(error)
         if unavailable is not None:
             raise UnreachableError(postgres_problem(settings, unavailable)) from error

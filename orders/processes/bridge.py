@@ -21,7 +21,7 @@ from bridge import (
     UnexpectedDeliveryError,
 )
 from orders.clients.database import database_engine
-from orders.clients.kafka import kafka_security
+from orders.clients.kafka_login import kafka_security
 from orders.clients.recorded_events import RecordedEvents
 from orders.clients.temporal import lazy_temporal
 from orders.errors import BeginsAnewError, WrongSettingsError

@@ -26,7 +26,7 @@ from activities.shipping import ShippingActivities
 from orders.clients.database import database_engine
 from orders.clients.gateways import carrier_gateway, payment_gateway
 from orders.clients.inbound_backlog import KafkaInboundBacklog, order_by_contract
-from orders.clients.kafka import kafka_security
+from orders.clients.kafka_login import kafka_security
 from orders.clients.temporal import connect_temporal, temporal_unreachable
 from orders.errors import UnreachableError
 from orders.installation.search_attributes import require_search_attributes

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -19,7 +20,17 @@ from bridge import (
 )
 from orders.failpoints import Failpoints
 from orders.settings.codec_keys import parse_codec_keys
-from orders.settings.types import CodecKeys, Count, InstanceId, Name, OptionalPort, Seconds, SizeBytes, span
+from orders.settings.types import (
+    CodecKeys,
+    Count,
+    InstanceId,
+    Name,
+    OptionalPort,
+    Seconds,
+    SizeBytes,
+    secret_file,
+    span,
+)
 
 
 class BridgeSettings(BaseModel):
@@ -138,6 +149,7 @@ class BridgeSettings(BaseModel):
         "check them. A letter whose signature is right is replayed also where its source is gone. Bridges, the API and "
         "commands need the same.",
     )
+    bridge_dead_letter_keys_file: Path | None = secret_file("BRIDGE_DEAD_LETTER_KEYS")
     bridge_look_up_recorded: bool = Field(
         True,
         description="Whether the bridge asks Postgres which events of finished orders are recorded already: read once "

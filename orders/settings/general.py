@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from orders.failpoints import Failpoints
-from orders.settings.types import Name
+from orders.settings.types import Name, PlainServers
 
 
 class Environment(StrEnum):
@@ -22,7 +22,14 @@ class GeneralSettings(BaseModel):
 
     orders_environment: Environment = Field(
         Environment.DEVELOPMENT,
-        description="development, or production, which refuses the embedded sandbox gateways.",
+        description="development, or production, which refuses the embedded sandbox gateways, failpoints, and ways to "
+        "servers on which somebody could listen or stand in between.",
+    )
+    orders_unprotected: PlainServers = Field(
+        "",
+        description="Servers that production may reach without TLS, or without knowing whom it reaches, as something "
+        "else keeps the way safe, such as a mesh: some of kafka, temporal, postgres, payment, carrier and kafka-oauth, "
+        "separated by commas.",
     )
     events_source: Name = Field(
         "/orders",

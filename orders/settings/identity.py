@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
 from orders.roles import Role
 from orders.settings.contradictions import too_short, unused
-from orders.settings.types import Name, Seconds, WebAddress
+from orders.settings.types import Name, Seconds, WebAddress, is_loopback, secret_file
 
 ALGORITHMS: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA",
@@ -60,17 +60,6 @@ def parse_role_names(text: str) -> MappingProxyType[str, Role]:
             raise ValueError(f"is theirs=ours,theirs=ours, where ours is one of {', '.join(Role)}")
         found[theirs] = Role(ours)
     return MappingProxyType(found)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host's name or address, without a port, is this machine's own, which no other machine reaches."""
-    name = host.strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, 6.3
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 Issuer = Annotated[str, AfterValidator(_issuer)]
@@ -171,6 +160,7 @@ class IdentitySettings(BaseModel):
     oidc_client_secret: SecretStr | None = Field(
         None, description="That client's secret; unset for a public client, which PKCE alone protects."
     )
+    oidc_client_secret_file: Path | None = secret_file("OIDC_CLIENT_SECRET")
     oidc_scope: Name = Field(
         "openid", description="Scopes that signing in to the console asks for, separated by blanks."
     )
@@ -214,7 +204,9 @@ class IdentitySettings(BaseModel):
         return self.api_identity == "development"
 
 
-_OF_THE_PROVIDER: Final = ("oidc_audience", "oidc_client_id", "oidc_client_secret", "oidc_role_names")
+_OF_THE_PROVIDER: Final = (
+    "oidc_audience", "oidc_client_id", "oidc_client_secret", "oidc_client_secret_file", "oidc_role_names",
+)  # fmt: skip
 
 
 def contradictions(settings: IdentitySettings, *, host: str, production: bool) -> Iterator[str]:
@@ -258,6 +250,6 @@ def _of_the_provider(settings: IdentitySettings, *, host: str) -> Iterator[str]:
             "signed in and allows nothing, would be taken for an access token; give the API an audience of its own"
         )
     if settings.oidc_client_id is None:
-        yield from unused(settings, ["oidc_client_secret"], "no OIDC_CLIENT_ID")
+        yield from unused(settings, ["oidc_client_secret", "oidc_client_secret_file"], "no OIDC_CLIENT_ID")
     elif settings.api_public_url is None and not is_loopback(host):
         yield f"OIDC_CLIENT_ID with API_HOST={host} needs API_PUBLIC_URL: the provider sends browsers back there"

@@ -5,12 +5,23 @@ system, and what ``.env.example`` says. A setting is a line in its group's file.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from pydantic import model_validator
+from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from orders.settings import bridge, general, identity, kafka, order, temporal, worker
+from orders.settings import (
+    bridge,
+    database,
+    general,
+    identity,
+    kafka,
+    order,
+    production,
+    secret_files,
+    temporal,
+    worker,
+)
 from orders.settings.api import ApiSettings
 from orders.settings.bridge import BridgeSettings
 from orders.settings.contradictions import too_short
@@ -103,12 +114,37 @@ class Settings(
         """Whether the environment or ``.env`` says where any server is."""
         return not self.model_fields_set.isdisjoint(ENDPOINT_SETTINGS)
 
-    @model_validator(mode="after")
-    def _nothing_contradicts(self) -> Self:
-        contradictions = list(_contradictions(self))
-        if contradictions:
-            raise ValueError("\n".join(contradictions))
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_that_is_wrong(cls, values: dict[str, Any], build: ModelWrapValidatorHandler[Self]) -> Self:
+        """Has every sentence in one error: of what is malformed, and of what contradicts each other beside it."""
+        values = secret_files.with_secrets_from_files(values, secret_files.secret_names(cls))
+        malformed: dict[str, str] = {}
+        try:
+            settings = build(values)
+        except ValidationError as error:
+            malformed = dict(sentences_of(error))
+            settings = build({name: value for name, value in values.items() if name not in malformed})
+        # Not those in which a malformed one takes part: its default stands there, which nobody has set.
+        names = [name.upper() for name in malformed]
+        contradictions = [line for line in _contradictions(settings) if not any(name in line for name in names)]
+        if malformed or contradictions:
+            # `from None`: the original error would show what was read, secrets included, in a traceback.
+            raise ValueError("\n".join([*malformed.values(), *contradictions])) from None
+        return settings
+
+
+def sentences_of(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """For each setting that is malformed its name and a sentence, with no value of a secret."""
+    for detail in error.errors(include_url=False, include_context=True, include_input=False):
+        name = str(detail["loc"][0]).lower() if detail["loc"] else ""
+        message = detail["msg"].removeprefix("Value error, ")
+        if not name:
+            yield name, message
+        elif message.startswith(("is ", "has ")):
+            yield name, f"{name.upper()} {message}"
+        else:
+            yield name, f"{name.upper()} is wrong: {message[:1].lower()}{message[1:]}"
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:
@@ -120,7 +156,9 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     yield from kafka.contradictions(settings)
     yield from temporal.contradictions(settings)
     yield from worker.contradictions(settings)
-    yield from _sandbox_in_production(settings)
+    yield from database.contradictions(settings)
+    yield from secret_files.contradictions(settings)
+    yield from production.contradictions(settings)
     yield from general.contradictions(settings)
     yield from identity.contradictions(settings, host=settings.api_host, production=settings.is_production)
 
@@ -146,15 +184,4 @@ def _longer_than_a_stop(settings: Settings) -> Iterator[str]:
             yield (
                 f"{listed} ({total:g} in all) not below the {STOP_TIMEOUT_SECONDS:g} seconds within which a process "
                 "that is told to stop has stopped: lower it"
-            )
-
-
-def _sandbox_in_production(settings: Settings) -> Iterator[str]:
-    if not settings.is_production:
-        return
-    for name in ("payment_gateway_url", "carrier_gateway_url"):
-        if getattr(settings, name) is None:
-            yield (
-                f"ORDERS_ENVIRONMENT=production needs {name.upper()}: "
-                "the embedded sandbox that stands in for it neither charges nor ships"
             )

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, SecretStr
 
 from orders.settings.contradictions import half_a_pair, unused
-from orders.settings.types import CodecKeys, Name, Seconds, TemporalServer, WebAddress
+from orders.settings.types import CodecKeys, HeaderSecret, Name, Seconds, TemporalServer, WebAddress, secret_file
 
 
 class TemporalSettings(BaseModel):
@@ -20,7 +20,12 @@ class TemporalSettings(BaseModel):
     )
     temporal_tls_client_cert_file: Path | None = Field(None, description="Client certificate (PEM) for mutual TLS.")
     temporal_tls_client_key_file: Path | None = Field(None, description="The client certificate's private key (PEM).")
-    temporal_api_key: SecretStr | None = Field(None, description="API key, as Temporal Cloud gives out.")
+    temporal_tls_client_key_password: SecretStr | None = Field(
+        None, description="The pass phrase of that key, where it is encrypted."
+    )
+    temporal_tls_client_key_password_file: Path | None = secret_file("TEMPORAL_TLS_CLIENT_KEY_PASSWORD")
+    temporal_api_key: HeaderSecret | None = Field(None, description="API key, as Temporal Cloud gives out.")
+    temporal_api_key_file: Path | None = secret_file("TEMPORAL_API_KEY")
     temporal_codec_keys: CodecKeys | None = Field(
         None,
         description=(
@@ -28,6 +33,7 @@ class TemporalSettings(BaseModel):
             "The first encrypts, all decrypt; bridges, workers and commands need the same ones. Unset: no encryption."
         ),
     )
+    temporal_codec_keys_file: Path | None = secret_file("TEMPORAL_CODEC_KEYS")
     temporal_codec_allow_unencrypted: bool = Field(
         False,
         description=(
@@ -52,7 +58,7 @@ def contradictions(settings: TemporalSettings) -> Iterator[str]:
     """A sentence for each pair of these settings that cannot both be meant."""
     if not settings.temporal_tls:
         tls = {name for name in TemporalSettings.model_fields if name.startswith("temporal_tls_")}
-        yield from unused(settings, tls | {"temporal_api_key"}, "TEMPORAL_TLS=false")
+        yield from unused(settings, tls | {"temporal_api_key", "temporal_api_key_file"}, "TEMPORAL_TLS=false")
     if settings.temporal_codec_allow_unencrypted and settings.temporal_codec_keys is None:
         yield "TEMPORAL_CODEC_ALLOW_UNENCRYPTED is set without TEMPORAL_CODEC_KEYS: nothing is encrypted anyway"
     yield from half_a_pair(settings, "temporal_tls_client_cert_file", "temporal_tls_client_key_file")

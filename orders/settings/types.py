@@ -2,7 +2,9 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr
 
@@ -63,6 +65,30 @@ def _codec_keys(value: SecretStr) -> SecretStr:
     return value
 
 
+PLAIN_SERVERS = ("kafka", "temporal", "postgres", "payment", "carrier", "kafka-oauth")
+"""What production can be told to reach without protection of ours."""
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a list that is separated by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _plain_servers(value: str) -> str:
+    if not set(words_of(value)) <= set(PLAIN_SERVERS):
+        raise ValueError(f"is made of {', '.join(PLAIN_SERVERS)}, separated by commas")
+    return value
+
+
+def _secret_of_one_line(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.isprintable() or not text.isascii() or text != text.strip():
+        raise ValueError(
+            "has a line break, a blank at an end, or a character beyond ASCII, as no key has: it was copied wrongly"
+        )
+    return value
+
+
 def _build_id(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", value):
         raise ValueError("is a build's name: up to 128 of letters, digits, dot, underscore, plus and hyphen")
@@ -96,12 +122,39 @@ Seconds = Annotated[float, Field(gt=0, le=315_360_000)]
 """A length of time; the bound (ten years) keeps every deadline within what Temporal and datetime can hold."""
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 SizeBytes = Annotated[int, Field(ge=1_024, le=2**34)]
+PlainServers = Annotated[str, AfterValidator(_plain_servers)]
+"""Some of `PLAIN_SERVERS`, separated by commas."""
+HeaderSecret = Annotated[SecretStr, AfterValidator(_secret_of_one_line)]
+"""A key that is sent in a header of HTTP, and so is one line of printable ASCII."""
 CodecKeys = Annotated[SecretStr, AfterValidator(_codec_keys)]
 """``id:key,id:key``; see `orders.settings.codec_keys`."""
 BuildId = Annotated[str, AfterValidator(_build_id)]
 """What follows the dot in Temporal's name of a worker version."""
 DeploymentName = Annotated[str, AfterValidator(_deployment_name)]
 """What precedes that dot, and so holds none."""
+
+
+def secret_file(secret: str) -> Any:
+    """The field for the file of a secret, which stands beside the secret's own in its group.
+
+    Args:
+        secret: the name of the secret's setting.
+    """
+    default: Path | None = None
+    return Field(
+        default, description=f"File that {secret} is in, as orchestrators mount secrets; in place of {secret}."
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address, without a port, is this machine's own, which no other machine reaches."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, 6.3
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def span(seconds: float) -> timedelta:

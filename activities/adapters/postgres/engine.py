@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -36,6 +36,9 @@ class EngineOptions:
     """For one lock: whoever holds the order longer is stuck, and this attempt makes room."""
     idle_in_transaction_timeout: timedelta = timedelta(seconds=10)
     """After this the server ends a transaction of a process that has stopped, with its locks."""
+    secrets: Mapping[str, Any] = field(default_factory=lambda: {"ssl": False}, repr=False)
+    """asyncpg's arguments for encryption and password. Never its default for ``ssl``, "prefer", which falls back to
+    plain text and takes any certificate: whoever stands in between would be given the password."""
 
 
 TRANSACTION_TIMEOUT = timedelta(seconds=3.5)
@@ -73,6 +76,7 @@ def create_engine(url: URL | str, options: EngineOptions | None = None) -> Async
         # Statements' values are customers' data: never in an error's text (I16).
         hide_parameters=True,
         connect_args={
+            **options.secrets,
             "timeout": options.connect_timeout.total_seconds(),
             # Later than the server's own limit, so that the server says that it was reached: 57014, not silence.
             "command_timeout": (options.statement_timeout + _SERVER_SPEAKS_FIRST).total_seconds(),

@@ -24,7 +24,12 @@ _PASSING_CLASSES: Final = {
 }
 STATEMENT_CANCELED: Final = "57014"
 LOCK_NOT_AVAILABLE: Final = "55P03"
+INSUFFICIENT_PRIVILEGE: Final = "42501"
 _TABLES_MISSING: Final = {"42P01", "42703"}
+_OF_ONE_CODE: Final = {
+    STATEMENT_CANCELED: "the statement took too long, and the database cut it off",
+    INSUFFICIENT_PRIVILEGE: "our role may not do this: have it granted what docs/operating.md lists (Rights)",
+}
 _CONNECTION_IS_OF_NO_USE: Final = re.compile(r"25006|25P0[34]|57P0.|08...")
 """What a server answers that was demoted, is going down, or has ended the session: another connection may do better."""
 _CAUSES_MAX: Final = 10
@@ -42,8 +47,7 @@ def database_error(error: Exception) -> DatabaseUnavailableError | None:
             return DatabaseUnavailableError(
                 f"the tables are missing or old ({code}): run `orders migrate`", sqlstate=code
             )
-        cut_off = "the statement took too long, and the database cut it off"
-        meaning = cut_off if code == STATEMENT_CANCELED else _PASSING_CLASSES.get(code[:2])
+        meaning = _OF_ONE_CODE.get(code) or _PASSING_CLASSES.get(code[:2])
         return DatabaseUnavailableError(f"{meaning} ({code})", sqlstate=code) if meaning else None
     if isinstance(error, PoolTimeoutError):
         return DatabaseUnavailableError("all connections to the database are in use")

@@ -20,7 +20,7 @@ from orders.clients.opened import Clients
 from orders.errors import OrdersError
 from orders.operations.overview import bridges_overview
 from orders.settings import Settings
-from orders.settings.identity import is_loopback
+from orders.settings.types import is_loopback
 from workflows.names import ORDER_TASK_QUEUE, SHIPPING_TASK_QUEUE
 
 _EVERY_SECONDS: Final = 1.0

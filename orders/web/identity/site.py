@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from orders.settings import Settings
-from orders.settings.identity import is_loopback
+from orders.settings.types import is_loopback
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _NEXT_CHARS_MAX: Final = 2_000

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from orders.settings import Settings
+from orders.settings.secret_files import secret_names
 from schemas.event_types import INBOUND, EventType
 from schemas.outbound import OUTBOUND, OutboundType
 from schemas.states import OrderStep
@@ -134,7 +135,8 @@ def test_a_setting_stands_in_its_group_s_file_alone_and_is_read(field: str) -> N
     assert READ_BY_THEIR_REGISTRY.fullmatch(field) or any(reads(tree, field) for tree in code().values())
 
 
-READ_BY_THEIR_REGISTRY = re.compile("kafka_topic_(" + "|".join(one.name.lower() for one in EventType) + ")")
+SECRETS = "|".join(secret_names(Settings))
+READ_BY_THEIR_REGISTRY = re.compile(f"kafka_topic_({'|'.join(one.name.lower() for one in EventType)})|({SECRETS})_file")
 
 
 def reads(tree: ast.AST, field: str) -> bool:

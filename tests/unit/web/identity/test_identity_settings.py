@@ -7,7 +7,7 @@ import pytest
 from orders.errors import WrongSettingsError
 from orders.roles import Role
 from orders.settings import Settings, load_settings
-from orders.settings.identity import is_loopback
+from orders.settings.types import is_loopback
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - that it is all addresses is the point
 PROVIDER = {"OIDC_ISSUER": "https://id.example", "OIDC_AUDIENCE": "orders"}

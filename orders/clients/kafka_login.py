@@ -1,0 +1,36 @@
+"""How Kafka is told who we are: the options by which every client of it is encrypted and let in."""
+
+from typing import Any
+
+from orders.clients.tls_files import KAFKA, RenewedContext
+from orders.settings import Settings
+from orders.settings.secret_files import present_secret
+
+
+def kafka_security(settings: Settings) -> dict[str, Any]:
+    """The options for encryption and credentials, the same for every Kafka client.
+
+    Certificates are read again for each connection, once they have changed, and tokens are renewed. A password counts
+    for as long as the client lives.
+
+    Raises:
+        WrongSettingsError: a certificate cannot be read.
+    """
+    options: dict[str, Any] = {"security_protocol": settings.kafka_security_protocol}
+    if settings.kafka_sasl_mechanism == "OAUTHBEARER":
+        from orders.clients.kafka_tokens import (  # noqa: PLC0415 - brings an HTTP client along
+            ProviderTokens,
+            check_answers_to_tokens,
+        )
+
+        check_answers_to_tokens()
+        options |= {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": ProviderTokens(settings)}
+    elif settings.kafka_sasl_mechanism:
+        options |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_sasl_username,
+            "sasl_plain_password": present_secret(settings, "kafka_sasl_password"),
+        }
+    if settings.kafka_security_protocol.endswith("SSL"):
+        options["ssl_context"] = RenewedContext(settings, KAFKA)
+    return options

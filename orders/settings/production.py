@@ -1,0 +1,76 @@
+"""What production refuses: stand-ins, and ways to servers on which somebody could listen or stand in between. Pure."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from orders.settings.database import DatabaseTls
+from orders.settings.types import is_loopback, words_of
+
+if TYPE_CHECKING:
+    from orders.settings.model import Settings
+
+_BEGIN: Final = "ORDERS_ENVIRONMENT=production"
+
+
+def contradictions(settings: "Settings") -> Iterator[str]:
+    """A sentence for each setting that production cannot have."""
+    if not settings.is_production:
+        return
+    yield from _sandbox(settings)
+    excepted = words_of(settings.orders_unprotected)
+    for server, sentence in (*_servers(settings), *_addresses(settings)):
+        if server not in excepted:
+            yield (
+                f"{_BEGIN} {sentence}. If something else keeps this way safe, such as a mesh, "
+                f"set ORDERS_UNPROTECTED={server}"
+            )
+
+
+def _sandbox(settings: "Settings") -> Iterator[str]:
+    for name in ("payment_gateway_url", "carrier_gateway_url"):
+        if getattr(settings, name) is None:
+            yield (
+                f"{_BEGIN} needs {name.upper()}: the embedded sandbox that stands in for it neither charges nor ships"
+            )
+
+
+def _servers(settings: "Settings") -> Iterator[tuple[str, str]]:
+    """The servers that are reached without protection, and what to set instead. This machine's own need none."""
+    protocol = settings.kafka_security_protocol
+    if not protocol.endswith("SSL") and not _all_here(settings.kafka_bootstrap_servers):
+        wanted = "SASL_SSL" if protocol.startswith("SASL") else "SSL, or SASL_SSL"
+        yield "kafka", f"refuses plain text to Kafka (KAFKA_SECURITY_PROTOCOL={protocol}): set it to {wanted}"
+    if not settings.temporal_tls and not _all_here(settings.temporal_host):
+        yield "temporal", "refuses plain text to Temporal (TEMPORAL_TLS=false): set TEMPORAL_TLS=true"
+    if settings.db_tls is not DatabaseTls.VERIFY_FULL and not is_loopback(settings.db_host):
+        sentence = (
+            f"refuses DB_TLS={settings.db_tls.value}, with which somebody in between could be given the password: "
+            "set DB_TLS=verify-full, and DB_TLS_CA_FILE where the system does not know the authority"
+        )
+        yield "postgres", sentence
+
+
+_SECRETS_TO_ADDRESSES: Final = (
+    ("payment", "payment_gateway_url", "payment_gateway_api_key"),
+    ("carrier", "carrier_gateway_url", "carrier_gateway_api_key"),
+    ("kafka-oauth", "kafka_oauth_token_url", "kafka_oauth_client_secret"),
+)
+
+
+def _addresses(settings: "Settings") -> Iterator[tuple[str, str]]:
+    """The addresses to which a secret would go in plain text."""
+    for server, url, secret in _SECRETS_TO_ADDRESSES:
+        address = getattr(settings, url)
+        if address is not None and getattr(settings, secret) is not None and _is_plain(address):
+            where = f"set {url.upper()} to an https:// address"
+            yield server, f"refuses to send {secret.upper()} in plain text: {where}"
+
+
+def _all_here(servers: str) -> bool:
+    return all(is_loopback(one.strip().rpartition(":")[0]) for one in servers.split(","))
+
+
+def _is_plain(address: str) -> bool:
+    parts = urlsplit(address)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")

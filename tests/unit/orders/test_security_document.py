@@ -1,0 +1,28 @@
+"""docs/security.md has the table of mistakes as the code has it, and names settings that there are."""
+
+import re
+from pathlib import Path
+
+from orders.clients.mistakes import TABLE, Mistake, Server
+from orders.clients.mistakes_reference import with_table
+from orders.settings import Settings
+
+PAGE = Path(__file__).parents[3] / "docs" / "security.md"
+
+
+def test_the_page_has_the_table_that_the_code_has() -> None:
+    assert with_table(PAGE.read_text()) == PAGE.read_text(), "renew it: make contract"
+
+
+def test_every_mistake_stands_in_the_table_and_has_words_of_its_own() -> None:
+    assert set(TABLE) == set(Server)
+    assert {mistake for rows in TABLE.values() for mistake in rows} == set(Mistake)
+    sentences = [row.sentence for rows in TABLE.values() for row in rows.values()]
+    assert len(set(sentences)) == len(sentences)
+
+
+def test_the_settings_that_are_named_exist() -> None:
+    words = " ".join(f"{row.sentence} {row.action}" for rows in TABLE.values() for row in rows.values())
+    named = set(re.findall(r"\b(?:DB|KAFKA|TEMPORAL|BRIDGE)_[A-Z_]*[A-Z]", words))
+    assert named
+    assert {one for one in named if one.lower() not in Settings.model_fields and one != "KAFKA_TOPIC"} == set()
