@@ -1,7 +1,8 @@
 """Whether Kafka and Temporal answer, logged once per change and not once per record; and the bridge's own status."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -37,6 +38,25 @@ _OF_SOME_RECORDS: Final = frozenset({Dependency.DEAD_LETTERS, Dependency.REREADS
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a server does not let the bridge in: what its client has met tells too little."""
+
+    cause: str
+    """One word for it, by which two of them are told apart."""
+    detail: str
+    """What is wrong, in a sentence."""
+    action: str
+    """What a person can do."""
+
+
+Explain = Callable[[str, BaseException], Awaitable[Explanation | None]]
+"""Finds out why, for ``kafka`` or ``temporal`` and what was met there; None where the server is away."""
+
+_EXPLAIN_SECONDS: Final = 15.0
+"""How long finding out may take; a server that does not answer at all is away."""
+
+
+@dataclass(frozen=True, slots=True)
 class DependencyState:
     """Whether something that the bridge cannot work without does what is asked of it."""
 
@@ -51,6 +71,10 @@ class Health:
 
     clock: Callable[[], float] = time.monotonic
     """Seconds; tests give another."""
+    explain: Explain | None = None
+    """Finds out why a server does not let us in; None where nobody can."""
+    _explained: dict[Dependency, str] = field(default_factory=dict)
+    """The cause of each trouble that could be explained."""
     _trouble: dict[Dependency, Decision] = field(default_factory=dict)
     _lost_at: dict[Dependency, float] = field(default_factory=dict)
     """Since when each of them is in trouble that ever was, as Unix time; it counts while it is."""
@@ -59,11 +83,40 @@ class Health:
     _heard_at: dict[Dependency, float] = field(default_factory=dict)
     """When each of them that is in trouble last answered, or else when its trouble began."""
 
-    def failed(self, dependency: Dependency, decision: Decision, error: BaseException) -> None:
-        """Notes a failure; the first is logged: a warning for an outage, an error where a person must act."""
+    async def look_into(self, dependency: Dependency, decision: Decision, error: BaseException) -> None:
+        """Notes a failure after finding out more about it. Cancelling it notes nothing."""
+        explanation = None
+        if self.explain is not None:
+            try:
+                async with asyncio.timeout(_EXPLAIN_SECONDS):
+                    explanation = await self.explain(dependency.value, error)
+            except Exception:  # noqa: BLE001 - what cannot be explained is told as it was met
+                explanation = None
+        if explanation is None:
+            self._explained.pop(dependency, None)
+        self.failed(dependency, decision, error, explanation)
+
+    def failed(
+        self,
+        dependency: Dependency,
+        decision: Decision,
+        error: BaseException,
+        explanation: Explanation | None = None,
+    ) -> None:
+        """Notes a failure; the first is logged: a warning for an outage, an error where a person must act.
+
+        What was explained stands until it is over, whatever the same trouble looks like to others meanwhile.
+        """
         self._failed_at[dependency] = self.clock()
-        if self._trouble.get(dependency) is decision:
+        cause = "" if explanation is None else explanation.cause
+        known = self._explained.get(dependency, "")
+        if known and not cause and decision is Decision.TRANSIENT:
             return
+        decision = decision if explanation is None else Decision.CONFIGURATION
+        if self._trouble.get(dependency) is decision and cause in ("", known):
+            return
+        if cause:
+            self._explained[dependency] = cause
         if dependency not in self._trouble:
             self._heard_at[dependency] = self.clock()
             self._lost_at[dependency] = time.time()
@@ -71,7 +124,10 @@ class Health:
         log = structlog.get_logger("bridge")
         # The client's own words about its connection: they hold addresses and status, never a record.
         fields = {"dependency": dependency.value, "error": type(error).__name__, "detail": str(error)[:500]}
-        if decision is Decision.CONFIGURATION:
+        if explanation is not None:
+            fields |= {"cause": explanation.cause, "detail": explanation.detail}
+            log.error("bridge.dependency.misconfigured", **fields, action=explanation.action)
+        elif decision is Decision.CONFIGURATION:
             log.error(
                 "bridge.dependency.misconfigured", **fields, action="correct it; the bridge tries again by itself"
             )
@@ -91,6 +147,7 @@ class Health:
         if asked_again and self.clock() - self._failed_at[dependency] < QUIET_SECONDS:
             return
         del self._trouble[dependency]
+        self._explained.pop(dependency, None)
         structlog.get_logger("bridge").info("bridge.dependency.recovered", dependency=dependency.value)
 
     def heard_from(self, dependency: Dependency) -> None:
@@ -109,6 +166,7 @@ class Health:
         be asked again: the trouble would stand for ever.
         """
         for dependency in dependencies:
+            self._explained.pop(dependency, None)
             if self._trouble.pop(dependency, None) is not None:
                 structlog.get_logger("bridge").info("bridge.dependency.forgotten", dependency=dependency.value)
 

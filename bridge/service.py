@@ -21,7 +21,7 @@ from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker
 from bridge.engine.reporter import Reporter
 from bridge.engine.rereader import Rereader
-from bridge.health import BridgeStatus, Dependency, Health, PartitionProgress
+from bridge.health import BridgeStatus, Dependency, Explain, Health, PartitionProgress
 from bridge.kafka.beginnings import Beginnings
 from bridge.kafka.committer import Committer
 from bridge.kafka.membership import Membership
@@ -76,6 +76,8 @@ class Bridge:
         caller: What makes the calls; None for the real one. Tests and measurements give another.
         metrics: What it counts with; None where nobody looks.
         traces: What it traces with; None where nobody does, and then nothing of OpenTelemetry is imported.
+        explain: Finds out why Kafka or Temporal does not let the bridge in, so that the log can say it; None where
+            nobody can.
 
     Raises:
         ValueError: The mapping names no topic, or names the topic of the dead letters.
@@ -92,6 +94,7 @@ class Bridge:
         caller: CallMaker | None = None,
         metrics: BridgeMetrics | None = None,
         traces: "BridgeTraces | None" = None,
+        explain: Explain | None = None,
     ) -> None:
         self._topics = sorted(mapping.topics)
         if not self._topics:
@@ -108,7 +111,7 @@ class Bridge:
         self._metrics = metrics
         if metrics is not None:
             metrics.begin(self._topics, Outcome)
-        self._health = Health()
+        self._health = Health(explain=explain)
         self._stop_requested = asyncio.Event()
         self._parts: _Parts | None = None
         self._turned = (0, 0.0)

@@ -20,13 +20,14 @@ class RefusedAtTheDoorError(WrongSettingsError):
     """A server does not let us in: a certificate, a password or a right is missing or wrong, there or here.
 
     Args:
-        message: the sentence, and what to do.
         mistake: which one, as logs have it.
+        sentence: what is wrong.
+        action: what to do.
     """
 
-    def __init__(self, message: str, mistake: str) -> None:
-        super().__init__(message)
-        self.mistake = mistake
+    def __init__(self, mistake: str, sentence: str, action: str) -> None:
+        super().__init__(f"{sentence}: {action}")
+        self.mistake, self.sentence, self.action = mistake, sentence, action
 
 
 class NotFoundError(OrdersError):

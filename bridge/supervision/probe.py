@@ -77,7 +77,7 @@ class Prober:
         try:
             await ask_temporal(self._client)
         except Exception as error:  # noqa: BLE001 -- every failure of the boundary is classified, in one place
-            self._health.failed(Dependency.TEMPORAL, classify_dispatch_error(error), error)
+            await self._health.look_into(Dependency.TEMPORAL, classify_dispatch_error(error), error)
             self._was_refused = True
             return
         self._health.heard_from(Dependency.TEMPORAL)
@@ -98,7 +98,7 @@ class Prober:
                 lagging = await self._is_behind(ends)
         except Exception as error:  # noqa: BLE001 -- as above
             reason = await login_error(self._kafka, self._client_id) or error
-            self._health.failed(Dependency.KAFKA, classify_kafka_error(reason), reason)
+            await self._health.look_into(Dependency.KAFKA, classify_kafka_error(reason), reason)
             return
         self.is_lagging = lagging
         self.ends = {Partition(*key): end for key, end in ends.items()}

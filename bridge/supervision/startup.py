@@ -21,7 +21,11 @@ _CANCEL_SECONDS: Final = 5.0
 
 
 class MissingTopicsError(Exception):
-    """Topics that the mapping or the configuration names are not there."""
+    """Topics that the mapping or the configuration names are not there, or may not be seen."""
+
+    def __init__(self, message: str, topics: Collection[str]) -> None:
+        super().__init__(message)
+        self.topics = frozenset(topics)
 
 
 class Startup:
@@ -74,7 +78,7 @@ class Startup:
         missing = {*self._topics, self._config.dead_letter_topic} - set(await consumer.topics())
         if missing:
             names = ", ".join(sorted(missing))
-            raise MissingTopicsError(f"missing topics: {names}; {self._config.make_topics}")
+            raise MissingTopicsError(f"missing topics: {names}; {self._config.make_topics}", missing)
 
     async def _connect(self, make: Callable[[BridgeConfig, Kafka], Any], resources: AsyncExitStack) -> Any:
         started: list[Any] = []
@@ -116,12 +120,23 @@ class Startup:
                         break
                     self._health.answered(dependency)
                     return True
-                self._health.failed(dependency, classify(error), error)
+                await self._noted(dependency, classify(error), error, unless=stopped)
                 delay = self._config.back_off.delay_before(attempts + 1, random_share=1.0)
                 await asyncio.wait([stopped], timeout=delay.total_seconds())
             return False
         finally:
             stopped.cancel()
+
+    async def _noted(
+        self, dependency: Dependency, decision: Decision, error: BaseException, *, unless: "asyncio.Task[Any]"
+    ) -> None:
+        """Tells the health of a failure, after looking into it; not where the other task comes first."""
+        noting = asyncio.create_task(self._health.look_into(dependency, decision, error))
+        try:
+            await asyncio.wait([noting, unless], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            noting.cancel()
+            await asyncio.wait([noting], timeout=_CANCEL_SECONDS)
 
 
 async def _outcome(attempt: Coroutine[Any, Any, None], *, unless: "asyncio.Task[Any]") -> BaseException | None:

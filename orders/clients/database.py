@@ -89,7 +89,7 @@ async def reaching_postgres(settings: Settings, reader: OrderReader, *, explaine
         if (error.sqlstate or "").startswith(_NOT_LET_IN) or (error.sqlstate is None and explained):
             found = await postgres_diagnosis(settings, error)
             if found is not None:
-                raise RefusedAtTheDoorError(str(found), found.mistake) from error
+                raise RefusedAtTheDoorError(found.mistake, found.sentence, found.action) from error
         may_be_locked = error.sqlstate in (LOCK_NOT_AVAILABLE, STATEMENT_CANCELED)
         blocked = await _who_blocks(reader) if may_be_locked else ""
         raise UnreachableError(f"{postgres_problem(settings, error)}{blocked}") from error

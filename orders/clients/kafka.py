@@ -93,7 +93,7 @@ async def _start(client: Any, settings: Settings) -> None:
     except (KafkaError, TimeoutError, OSError) as error:
         found = await kafka_diagnosis(settings, error)
         if found is not None:
-            raise RefusedAtTheDoorError(str(found), found.mistake) from error
+            raise RefusedAtTheDoorError(found.mistake, found.sentence, found.action) from error
         raise UnreachableError(kafka_unreachable(settings)) from error
 
 

@@ -65,7 +65,7 @@ async def connect_temporal(
     except (RuntimeError, RPCError, TimeoutError, OSError) as error:
         found = await temporal_diagnosis(settings, error)
         if found is not None:
-            raise RefusedAtTheDoorError(str(found), found.mistake) from error
+            raise RefusedAtTheDoorError(found.mistake, found.sentence, found.action) from error
         raise UnreachableError(temporal_unreachable(settings)) from error
     return client
 

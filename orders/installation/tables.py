@@ -27,7 +27,7 @@ async def ensure_tables(settings: Settings) -> Migration:
         # A right that is missing is one to make tables: said below.
         found = await postgres_diagnosis(settings) if sqlstate_of(error) != INSUFFICIENT_PRIVILEGE else None
         if found is not None:
-            raise RefusedAtTheDoorError(str(found), found.mistake) from error
+            raise RefusedAtTheDoorError(found.mistake, found.sentence, found.action) from error
         unavailable = database_error(error)
         if unavailable is not None:
             raise UnreachableError(postgres_problem(settings, unavailable)) from error

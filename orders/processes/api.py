@@ -7,11 +7,14 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from bridge.collector import spare_the_collector
-from orders.clients.opened import open_clients
+from orders.clients.mistakes import Diagnosis, Mistake, Server
+from orders.clients.opened import Clients, open_clients
+from orders.errors import OrdersError, RefusedAtTheDoorError
 from orders.operations.reachability import Reachability
 from orders.processes.api_health import api_checks
 from orders.processes.exit_status import ExitStatus
 from orders.processes.health_server import health_server
+from orders.processes.server_watch import ServerWatch, kafka_watched, postgres_watched, temporal_watched
 from orders.settings import Settings
 from orders.telemetry.metrics_page import MetricsPage
 from orders.telemetry.sdk_metrics import sdk_metrics
@@ -46,9 +49,15 @@ async def run_api(settings: Settings, stop: asyncio.Event) -> ExitStatus:
             await gate.check_somebody_may_enter()
             feed = LiveFeed(clients, streams_max=settings.api_streams_max)
             replays = ReplayDesk(clients)
+            watch = _watch(clients)
+            await resources.enter_async_context(watch.watching())
             context = WebContext(clients, Reachability(clients), feed, replays, stop)
             metrics = MetricsPage(CollectorRegistry(), sdk=sdk)
-            where = (settings.health_bind_address, settings.api_health_port, api_checks(context.servers, metrics))
+            where = (
+                settings.health_bind_address,
+                settings.api_health_port,
+                api_checks(context.servers, watch, metrics),
+            )
             async with health_server(*where, setting="API_HEALTH_PORT"):
                 following = asyncio.create_task(feed.run(), name="event feed")
                 try:
@@ -60,3 +69,20 @@ async def run_api(settings: Settings, stop: asyncio.Event) -> ExitStatus:
                     following.cancel()
                     await asyncio.gather(following, replays.close(), return_exceptions=True)
     return ExitStatus.OK
+
+
+def _watch(clients: Clients) -> ServerWatch:
+    """Looks at all three servers: Kafka's dead letters are read and replayed here, its events streamed."""
+    settings = clients.settings
+    topics = (settings.kafka_topic_order_events, settings.kafka_topic_dead_letters)
+
+    async def temporal() -> Diagnosis | None:
+        try:
+            client = await clients.temporal()
+        except RefusedAtTheDoorError as error:
+            return Diagnosis(Server.TEMPORAL, Mistake(error.mistake), error.sentence, error.action)
+        except OrdersError:
+            return None  # It is away, or a file cannot be read, which whoever asks is told.
+        return await temporal_watched(settings, client)()
+
+    return ServerWatch(temporal=temporal, kafka=kafka_watched(settings, topics), postgres=postgres_watched(settings))

@@ -1,6 +1,7 @@
 """The bridge's process."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -14,6 +15,7 @@ from bridge import (
     BridgeMetrics,
     BridgeTraces,
     DeadLetterLimitError,
+    Explanation,
     FencedError,
     Kafka,
     SettledBefore,
@@ -21,6 +23,8 @@ from bridge import (
     UnexpectedDeliveryError,
 )
 from orders.clients.database import database_engine
+from orders.clients.diagnoses.kafka import kafka_diagnosis
+from orders.clients.diagnoses.temporal import temporal_diagnosis
 from orders.clients.kafka_login import kafka_security
 from orders.clients.recorded_events import RecordedEvents
 from orders.clients.temporal import lazy_temporal
@@ -137,5 +141,29 @@ async def make_bridge(
     client = await lazy_temporal(settings, retry_config=SINGLE_ATTEMPT, runtime=runtime)
     mapping = settings.order_mapping()
     return Bridge(
-        config, kafka, client, mapping, settled_before=settled_before, metrics=metrics, traces=traces
-    )  # fmt: skip
+        config,
+        kafka,
+        client,
+        mapping,
+        settled_before=settled_before,
+        metrics=metrics,
+        traces=traces,
+        explain=_explains(settings),
+    )
+
+
+def _explains(settings: Settings) -> Callable[[str, BaseException], Awaitable[Explanation | None]]:
+    """Finds out why a server does not let us in, in the words of `orders.clients.mistakes`."""
+
+    async def explain(server: str, error: BaseException) -> Explanation | None:
+        try:
+            if server == "temporal":
+                found = await temporal_diagnosis(settings, error)
+            else:
+                topics = (*settings.inbound_topics.values(), settings.kafka_topic_dead_letters)
+                found = await kafka_diagnosis(settings, error, topics=topics)
+        except WrongSettingsError as unusable:
+            return Explanation("files_unusable", str(unusable), "correct it; the bridge tries again by itself")
+        return None if found is None else Explanation(found.mistake.value, found.sentence, found.action)
+
+    return explain

@@ -11,7 +11,9 @@ from temporalio.worker import Worker
 from activities.giving_up import ProviderAccess
 from bridge.service import Bridge
 from bridge.supervision.probe import ask_temporal
+from orders.clients.mistakes import Server
 from orders.processes.health_server import HealthAnswer, HealthChecks
+from orders.processes.server_watch import ServerWatch
 from orders.telemetry.metrics_page import MetricsPage
 
 _ASK_TIMEOUT_SECONDS: Final = 2.0
@@ -48,12 +50,14 @@ def bridge_checks(bridge: Bridge, metrics: MetricsPage | None = None) -> HealthC
 class WorkerHealth:
     """Answers for a worker process. Live: none of its workers has ended. Ready: all poll, and Temporal answers.
 
-    A worker that a provider refuses, as with a wrong key, is not ready either: so a deployment of such workers stops
-    before it replaces the others.
+    A worker that a provider or a server refuses, as with a wrong key, is not ready either: so a deployment of such
+    workers stops before it replaces the others.
     """
 
-    def __init__(self, metrics: MetricsPage | None = None) -> None:
+    def __init__(self, metrics: MetricsPage | None = None, servers: ServerWatch | None = None) -> None:
         self._metrics = metrics
+        self.servers = servers or ServerWatch()
+        """Which servers do not let the worker in."""
         self._client: Client | None = None
         self._workers: Sequence[Worker] = ()
         self._providers: list[ProviderAccess] = []
@@ -82,13 +86,14 @@ class WorkerHealth:
     async def _ready(self) -> HealthAnswer:
         queues = [worker.task_queue for worker in self._workers]
         if self._client is None:
-            return HealthAnswer(ok=False, reasons=("starting: Temporal was not reached yet",))
+            return HealthAnswer(ok=False, reasons=("starting: Temporal was not reached yet", *self.servers.troubles))
         reasons = [
             f"the worker of {worker.task_queue} does not run" for worker in self._workers if not worker.is_running
         ]
         reasons += [f"{one.provider}: {one.trouble}" for one in self._providers if one.trouble]
+        reasons += self.servers.troubles
         trouble = await self._temporal_trouble(self._client)
-        if trouble:
+        if trouble and not self.servers.trouble(Server.TEMPORAL):
             reasons.append(trouble)
         return HealthAnswer(not reasons, tuple(reasons), {"task_queues": queues})
 

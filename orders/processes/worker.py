@@ -27,13 +27,16 @@ from orders.clients.database import database_engine
 from orders.clients.gateways import carrier_gateway, payment_gateway
 from orders.clients.inbound_backlog import KafkaInboundBacklog, order_by_contract
 from orders.clients.kafka_login import kafka_security
+from orders.clients.mistakes import Mistake, Server
+from orders.clients.renewed_temporal import renew_workers
 from orders.clients.temporal import connect_temporal, temporal_unreachable
-from orders.errors import UnreachableError
+from orders.errors import RefusedAtTheDoorError, UnreachableError
 from orders.installation.search_attributes import require_search_attributes
 from orders.processes.exit_status import ExitStatus
 from orders.processes.figures import DatabaseFigures
 from orders.processes.health_checks import WorkerHealth
 from orders.processes.health_server import health_server
+from orders.processes.server_watch import ServerWatch, kafka_watched, postgres_watched, temporal_watched
 from orders.processes.versioning import deployment_config
 from orders.processes.worker_size import worker_size
 from orders.processes.workflow_threads import OneTurnAtATime, never_interrupt_turns
@@ -109,9 +112,12 @@ async def run_worker(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) 
     ):
         registry = CollectorRegistry()
         figures = DatabaseFigures(engine, registry)
-        health = WorkerHealth(MetricsPage(registry, refresh=[figures.refresh], sdk=sdk))
+        watch = ServerWatch(
+            kafka=kafka_watched(settings, (settings.kafka_topic_order_events,)), postgres=postgres_watched(settings)
+        )
+        health = WorkerHealth(MetricsPage(registry, refresh=[figures.refresh], sdk=sdk), watch)
         server = (settings.health_bind_address, settings.worker_health_port, health.checks)
-        async with health_server(*server, setting="WORKER_HEALTH_PORT"):
+        async with health_server(*server, setting="WORKER_HEALTH_PORT"), health.servers.watching():
             client = await _connected(settings, duty, stop, None if sdk is None else sdk.runtime)
             if client is not None:
                 workers = _workers(
@@ -151,12 +157,15 @@ async def _serve(
             identity=client.identity,
             build_id=settings.worker_build_id,
         )
-        tasks.create_task(_shut_down_when_told(workers, stop), name="worker stop")
+        renewing = tasks.create_task(renew_workers(client, workers), name="worker credentials")
+        tasks.create_task(_shut_down_when_told(workers, stop, renewing), name="worker stop")
         health.started(client, workers)
+        health.servers.also(Server.TEMPORAL, temporal_watched(settings, client))
 
 
-async def _shut_down_when_told(workers: Sequence[Worker], stop: asyncio.Event) -> None:
+async def _shut_down_when_told(workers: Sequence[Worker], stop: asyncio.Event, renewing: "asyncio.Task[None]") -> None:
     await stop.wait()
+    renewing.cancel()
     await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
@@ -165,15 +174,24 @@ async def _connected(
 ) -> Client | None:
     """Temporal, as soon as it answers and has what the queues need; None where the process was told to stop before.
 
+    Where Temporal does not let us in, it waits as well: certificates and keys are read again each time.
+
     Raises:
         WrongSettingsError: waiting would not help.
     """
-    attempt = 0
+    attempt, refused = 0, ""
     while not stop.is_set():
         try:
             client = await _connect(settings, duty, runtime)
+        except RefusedAtTheDoorError as error:
+            if error.mistake == Mistake.PLACE_MISSING:
+                raise
+            if error.mistake != refused:
+                refused = error.mistake
+                _log.error("worker.temporal.misconfigured", mistake=refused, detail=error.sentence, action=error.action)
         except UnreachableError as error:
-            if attempt == 0:
+            if attempt == 0 or refused:
+                refused = ""
                 _log.warning("worker.temporal.lost", detail=str(error), action="none: the worker waits and tries again")
         else:
             if attempt:

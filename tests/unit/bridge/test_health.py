@@ -8,7 +8,7 @@ from temporalio.api.errordetails.v1 import ResourceExhaustedFailure
 from temporalio.service import RPCError, RPCStatusCode
 
 from bridge.decisions import Decision, is_of_one_run
-from bridge.health import QUIET_SECONDS, Dependency, Health
+from bridge.health import QUIET_SECONDS, Dependency, Explanation, Health
 
 TEMPORAL = Dependency.TEMPORAL
 
@@ -89,3 +89,56 @@ def test_what_is_forgotten_needs_nobody_and_is_said_again_when_it_is_met_again()
             assert not health.needs_a_person
     events = ["bridge.dependency.misconfigured", "bridge.dependency.forgotten"]
     assert [entry["event"] for entry in logs] == events * 2
+
+
+EXPIRED = Explanation("client_certificate_expired", "the client certificate has expired", "renew it")
+UNTRUSTED = Explanation("server_certificate_untrusted", "its authority is not trusted", "trust it")
+
+
+async def test_what_can_be_explained_is_an_alarm_with_its_own_words_until_it_is_over() -> None:
+    said: list[Explanation | None] = [EXPIRED, EXPIRED, UNTRUSTED]
+
+    async def explain(server: str, _: BaseException) -> Explanation | None:
+        assert server == "temporal"
+        return said.pop(0)
+
+    health, met = Health(Clock(), explain), OSError("transport error")
+    with capture_logs() as logs:
+        for _ in range(3):
+            await health.look_into(TEMPORAL, Decision.TRANSIENT, met)
+            # The calls that are under way meet the same, and know no more of it than the client says.
+            health.failed(TEMPORAL, Decision.TRANSIENT, met)
+            assert health.needs_a_person
+        health.answered(TEMPORAL)
+    events = [(entry["event"], entry.get("cause"), entry.get("detail"), entry.get("action")) for entry in logs]
+    assert events == [
+        ("bridge.dependency.misconfigured", EXPIRED.cause, EXPIRED.detail, EXPIRED.action),
+        ("bridge.dependency.misconfigured", UNTRUSTED.cause, UNTRUSTED.detail, UNTRUSTED.action),
+        ("bridge.dependency.recovered", None, None, None),
+    ]
+    assert not health.troubled
+
+
+async def test_a_server_that_goes_away_after_an_explained_trouble_is_lost() -> None:
+    said: list[Explanation | None] = [EXPIRED, None]
+
+    async def explain(_: str, __: BaseException) -> Explanation | None:
+        return said.pop(0)
+
+    health = Health(Clock(), explain)
+    with capture_logs() as logs:
+        await health.look_into(TEMPORAL, Decision.TRANSIENT, OSError("transport error"))
+        await health.look_into(TEMPORAL, Decision.TRANSIENT, OSError("refused"))
+    assert [entry["event"] for entry in logs] == ["bridge.dependency.misconfigured", "bridge.dependency.lost"]
+    assert health.troubled
+    assert not health.needs_a_person
+
+
+async def test_an_explanation_that_fails_hides_nothing() -> None:
+    async def explain(_: str, __: BaseException) -> Explanation | None:
+        raise OSError("no way to look")
+
+    health = Health(Clock(), explain)
+    with capture_logs() as logs:
+        await health.look_into(TEMPORAL, Decision.TRANSIENT, OSError("refused"))
+    assert [entry["event"] for entry in logs] == ["bridge.dependency.lost"]
