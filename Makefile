@@ -57,7 +57,7 @@ contract: ## renew docs/contract from the models
 	@$(RUN) python -m orders.web.contract docs/contract/openapi.json
 	@$(RUN) python -m orders.web.reference docs/rest-api.md
 	@$(RUN) python -m orders.processes.metrics_reference docs/metrics.md
-	@$(RUN) python -m orders.clients.mistakes_reference docs/security.md
+	@$(RUN) python -m orders.installation.security_reference docs/security.md
 
 release-api: ## record the REST API as released: programs count on it from then on, and what breaks them fails `make check`
 	@$(RUN) python -m tests.contract.openapi_changes --release

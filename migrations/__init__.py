@@ -5,6 +5,16 @@ revision as ``versions/NNNN_what_it_does.py`` by hand; a test holds the outcome 
 ``activities.adapters.postgres.schema``.
 """
 
+from migrations.rights import RIGHTS, RoleKind, grants
 from migrations.runner import DatabaseTooNewError, Migration, current_revision, head_revision, upgrade
 
-__all__ = ["DatabaseTooNewError", "Migration", "current_revision", "head_revision", "upgrade"]
+__all__ = [
+    "RIGHTS",
+    "DatabaseTooNewError",
+    "Migration",
+    "RoleKind",
+    "current_revision",
+    "grants",
+    "head_revision",
+    "upgrade",
+]

@@ -15,6 +15,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from migrations.rights import RoleKind, grants
+
 _LOCK_KEY: Final = 0x6F72_6465_7273
 """Of the advisory lock: the word "orders" in ASCII, of no other meaning."""
 LOCK_TIMEOUT: Final = timedelta(minutes=2)
@@ -43,12 +45,15 @@ class DatabaseTooNewError(Exception):
     """The database has a revision that this version does not know."""
 
 
-async def upgrade(url: URL | str, secrets: Mapping[str, Any] = PLAIN_TEXT) -> Migration:
+async def upgrade(
+    url: URL | str, secrets: Mapping[str, Any] = PLAIN_TEXT, roles: Mapping[RoleKind, str] = MappingProxyType({})
+) -> Migration:
     """Brings the database to the newest revision, all in one transaction, or leaves it as it was.
 
     Args:
         url: the database, with the driver ``postgresql+asyncpg``; its role may create tables.
         secrets: asyncpg's arguments for encryption and password.
+        roles: who is given the rights of which kind; the roles must exist.
 
     Raises:
         DatabaseTooNewError: a newer version of ours has migrated the database already.
@@ -61,7 +66,11 @@ async def upgrade(url: URL | str, secrets: Mapping[str, Any] = PLAIN_TEXT) -> Mi
             {"limit": str(int(LOCK_TIMEOUT.total_seconds() * 1000))},
         )
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-        return await connection.run_sync(_upgrade)
+        migration = await connection.run_sync(_upgrade)
+        for kind, role in roles.items():
+            for statement in grants(kind, role):
+                await connection.execute(text(statement))
+        return migration
 
 
 async def current_revision(url: URL | str, secrets: Mapping[str, Any] = PLAIN_TEXT) -> str | None:

@@ -196,7 +196,7 @@ TABLE: Final[dict[Server, dict[Mistake, Row]]] = {
         ),
         Mistake.NOT_ALLOWED: Row(
             "Postgres does not let the user {user} use our tables in the database {place}",
-            "have it granted what docs/operating.md lists (Rights)",
+            "run `orders migrate` with DB_ROLE_WORKER, DB_ROLE_API, DB_ROLE_READER or DB_ROLE_KEEPER naming the role",
         ),
     },
 }

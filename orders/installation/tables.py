@@ -3,11 +3,11 @@
 from sqlalchemy.exc import DBAPIError
 
 from activities.adapters.postgres.errors import INSUFFICIENT_PRIVILEGE, database_error, sqlstate_of
-from migrations import DatabaseTooNewError, Migration, upgrade
+from migrations import DatabaseTooNewError, Migration, RoleKind, upgrade
 from orders.clients.database import postgres_problem, postgres_url
 from orders.clients.diagnoses.postgres import postgres_diagnosis
 from orders.clients.postgres_login import postgres_secrets
-from orders.errors import OrdersError, RefusedAtTheDoorError, UnreachableError
+from orders.errors import OrdersError, RefusedAtTheDoorError, UnreachableError, WrongSettingsError
 from orders.settings import Settings
 
 
@@ -20,7 +20,7 @@ async def ensure_tables(settings: Settings) -> Migration:
         OrdersError: the database belongs to a newer version, or refuses.
     """
     try:
-        return await upgrade(postgres_url(settings), postgres_secrets(settings))
+        return await upgrade(postgres_url(settings), postgres_secrets(settings), _roles(settings))
     except DatabaseTooNewError as error:
         raise OrdersError(str(error)) from error
     except (DBAPIError, OSError) as error:
@@ -28,6 +28,11 @@ async def ensure_tables(settings: Settings) -> Migration:
         found = await postgres_diagnosis(settings) if sqlstate_of(error) != INSUFFICIENT_PRIVILEGE else None
         if found is not None:
             raise RefusedAtTheDoorError(found.mistake, found.sentence, found.action) from error
+        if sqlstate_of(error) == _NO_SUCH_ROLE:
+            raise WrongSettingsError(
+                f"Postgres has not all of the roles {', '.join(settings.db_roles.values())}: make those that DB_ROLE_… "
+                "name (CREATE ROLE … LOGIN), or correct the settings"
+            ) from error
         unavailable = database_error(error)
         if unavailable is not None:
             raise UnreachableError(postgres_problem(settings, unavailable)) from error
@@ -35,3 +40,11 @@ async def ensure_tables(settings: Settings) -> Migration:
             f"the database refused the migration ({type(error).__name__}): its log says why; "
             f"the user {settings.db_user} needs the right to create tables in {settings.db_name}"
         ) from error
+
+
+_NO_SUCH_ROLE = "42704"
+"""Undefined object (PostgreSQL's appendix A): of what migrations do, only grants name something that may be missing."""
+
+
+def _roles(settings: Settings) -> dict[RoleKind, str]:
+    return {RoleKind(kind): role for kind, role in settings.db_roles.items()}

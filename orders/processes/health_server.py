@@ -24,7 +24,8 @@ METRICS_PATH: Final = "/metrics"
 _REQUEST_TIMEOUT_SECONDS: Final = 5.0
 _REQUEST_LINE_MAX_BYTES: Final = 2_048
 _CONNECTIONS_MAX: Final = 32
-"""More at once are closed unanswered: nobody's probes come by the dozen."""
+"""Of those that have not asked yet, and of those that are being answered: nobody's probes come by the dozen. Beyond it
+the longest silent one is closed, so that whoever asks is answered however many others only hold a connection."""
 
 _log = structlog.get_logger("orders.health")
 
@@ -96,30 +97,46 @@ async def health_server(
 class _Responder:
     def __init__(self, checks: HealthChecks) -> None:
         self._checks = checks
-        self._connections = 0
+        self._silent: dict[asyncio.StreamWriter, None] = {}
+        """Those that have not asked yet, the longest silent one first."""
+        self._answering = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection: one request, one answer."""
-        self._connections += 1
+        if len(self._silent) >= _CONNECTIONS_MAX:
+            longest = next(iter(self._silent))
+            del self._silent[longest]
+            longest.transport.abort()
+        self._silent[writer] = None
         try:
-            if self._connections <= _CONNECTIONS_MAX:
-                async with asyncio.timeout(_REQUEST_TIMEOUT_SECONDS):
-                    await self._answer(reader, writer)
+            async with asyncio.timeout(_REQUEST_TIMEOUT_SECONDS):
+                method, target = await self._request(reader)
+                self._silent.pop(writer, None)
+                if self._answering < _CONNECTIONS_MAX:
+                    await self._answer(method, target, writer)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
             pass  # The other side went away, sends rubbish, or sends nothing.
         finally:
-            self._connections -= 1
+            self._silent.pop(writer, None)
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _request(self, reader: asyncio.StreamReader) -> tuple[str, str]:
+        """The method and what is asked for."""
         method, _, rest = (await reader.readline()).decode("latin-1").partition(" ")
         target = rest.partition(" ")[0]
         while (await reader.readline()).strip():  # Headers: nothing in them concerns us.
             continue
+        return method, target
+
+    async def _answer(self, method: str, target: str, writer: asyncio.StreamWriter) -> None:
         path = target.partition("?")[0]
-        status, body = await self._response(method, path)
+        self._answering += 1
+        try:
+            status, body = await self._response(method, path)
+        finally:
+            self._answering -= 1
         content_type = CONTENT_TYPE if path == METRICS_PATH and status is HTTPStatus.OK else "application/json"
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {content_type}\r\n"

@@ -45,12 +45,26 @@ class DatabaseSettings(BaseModel):
         None, description="The pass phrase of that key, where it is encrypted."
     )
     db_tls_key_password_file: Path | None = secret_file("DB_TLS_KEY_PASSWORD")
+    db_role_worker: Name | None = Field(
+        None,
+        description="Role of Postgres by which workers log in: `orders migrate` grants it what they need, and takes "
+        "away what it had beyond. Unset, nothing is granted.",
+    )
+    db_role_api: Name | None = Field(None, description="The same for the API.")
+    db_role_reader: Name | None = Field(None, description="The same for bridges, and commands that only look.")
+    db_role_keeper: Name | None = Field(None, description="The same for `orders archive` and `orders forget`.")
     db_pool_size: Count = Field(10, description="Most connections that one process holds.")
     db_connect_timeout_seconds: Seconds = Field(
         2, description="How long to try to connect, or to wait for a free connection, before Postgres counts as down."
     )
     db_statement_timeout_seconds: Seconds = Field(3, description="Longest that one statement may take.")
     db_lock_timeout_seconds: Seconds = Field(2, description="Longest that one statement may wait for a lock.")
+
+    @property
+    def db_roles(self) -> dict[str, str]:
+        """The role of each kind for which one is set."""
+        named = {"worker": self.db_role_worker, "api": self.db_role_api, "reader": self.db_role_reader}
+        return {kind: role for kind, role in (*named.items(), ("keeper", self.db_role_keeper)) if role is not None}
 
 
 _FILES = ("db_tls_ca_file", "db_tls_cert_file", "db_tls_key_file", "db_tls_key_password", "db_tls_key_password_file")
@@ -62,4 +76,7 @@ def contradictions(settings: DatabaseSettings) -> Iterator[str]:
         yield from unused(settings, _FILES, "DB_TLS=off")
     if settings.db_tls is DatabaseTls.REQUIRE:
         yield from unused(settings, ["db_tls_ca_file"], "DB_TLS=require")
+    roles = list(settings.db_roles.values())
+    if len(set(roles)) < len(roles):
+        yield "DB_ROLE_WORKER, DB_ROLE_API, DB_ROLE_READER and DB_ROLE_KEEPER name one role twice: each needs its own"
     yield from half_a_pair(settings, "db_tls_cert_file", "db_tls_key_file")

@@ -28,7 +28,7 @@ INSUFFICIENT_PRIVILEGE: Final = "42501"
 _TABLES_MISSING: Final = {"42P01", "42703"}
 _OF_ONE_CODE: Final = {
     STATEMENT_CANCELED: "the statement took too long, and the database cut it off",
-    INSUFFICIENT_PRIVILEGE: "our role may not do this: have it granted what docs/operating.md lists (Rights)",
+    INSUFFICIENT_PRIVILEGE: "our role may not do this: `orders migrate` grants roles what they need (DB_ROLE_…)",
 }
 _CONNECTION_IS_OF_NO_USE: Final = re.compile(r"25006|25P0[34]|57P0.|08...")
 """What a server answers that was demoted, is going down, or has ended the session: another connection may do better."""

@@ -3,15 +3,17 @@
 import re
 from pathlib import Path
 
+from activities.adapters.postgres.schema import metadata
+from migrations.rights import RIGHTS, TABLES, RoleKind
 from orders.clients.mistakes import TABLE, Mistake, Server
-from orders.clients.mistakes_reference import with_table
+from orders.installation.security_reference import with_tables
 from orders.settings import Settings
 
 PAGE = Path(__file__).parents[3] / "docs" / "security.md"
 
 
 def test_the_page_has_the_table_that_the_code_has() -> None:
-    assert with_table(PAGE.read_text()) == PAGE.read_text(), "renew it: make contract"
+    assert with_tables(PAGE.read_text()) == PAGE.read_text(), "renew it: make contract"
 
 
 def test_every_mistake_stands_in_the_table_and_has_words_of_its_own() -> None:
@@ -19,6 +21,13 @@ def test_every_mistake_stands_in_the_table_and_has_words_of_its_own() -> None:
     assert {mistake for rows in TABLE.values() for mistake in rows} == set(Mistake)
     sentences = [row.sentence for rows in TABLE.values() for row in rows.values()]
     assert len(set(sentences)) == len(sentences)
+
+
+def test_every_table_has_its_rights() -> None:
+    assert set(TABLES) == {*metadata.tables, "alembic_version"}
+    assert set(RIGHTS) == set(RoleKind)
+    assert "DELETE" not in RIGHTS[RoleKind.WORKER]["events"] + RIGHTS[RoleKind.WORKER]["orders"]
+    assert "UPDATE" not in RIGHTS[RoleKind.WORKER]["events"]
 
 
 def test_the_settings_that_are_named_exist() -> None:
