@@ -5,8 +5,6 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from sqlalchemy.dialects.postgresql import dialect
-
 
 class RoleKind(StrEnum):
     """Whose role it is. Who migrates owns the tables, and needs no grant."""
@@ -60,7 +58,7 @@ def grants(kind: RoleKind, role: str) -> Iterator[str]:
         kind: whose it is.
         role: its name; it must exist.
     """
-    name = dialect().identifier_preparer.quote_identifier(role)
+    name = '"' + role.replace('"', '""') + '"'
     yield f"REVOKE ALL ON {', '.join(TABLES)} FROM {name}"
     by_rights: dict[str, list[str]] = {}
     for table, rights in RIGHTS[kind].items():
