@@ -16,8 +16,6 @@ EXAMPLES: Final = sorted((CHART / "ci").glob("*-values.yaml"))
 MINIMAL: Final = CHART / "ci" / "minimal-values.yaml"
 _SECONDS: Final = 120
 
-FROM_THE_CLUSTER: Final = "from-the-cluster"
-
 Manifest = dict[str, Any]
 
 
@@ -66,4 +64,4 @@ def environment_of(template: Manifest) -> dict[str, str]:
     (container,) = template["spec"]["containers"]
     names = [one["name"] for one in container["env"]]
     assert len(set(names)) == len(names), "one variable is there twice"
-    return {one["name"]: one.get("value", FROM_THE_CLUSTER) for one in container["env"]}
+    return {one["name"]: one.get("value", "from-the-cluster") for one in container["env"]}

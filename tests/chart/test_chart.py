@@ -13,7 +13,6 @@ from orders.processes.worker import TaskQueue, WorkerPart
 from orders.settings.model import STOP_TIMEOUT_SECONDS, Settings
 from tests.chart.helm import (
     EXAMPLES,
-    FROM_THE_CLUSTER,
     MINIMAL,
     HelmError,
     environment_of,
@@ -51,8 +50,9 @@ def test_every_pod_s_settings_are_settings_and_go_together(
     values: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {name.upper() for name in Settings.model_fields}
-    codec_keys = {"TEMPORAL_CODEC_KEYS": "k1:" + "A" * 43 + "="}
-    templates = list(pod_templates(rendered(values)))
+    for name in secret_names():
+        (tmp_path / name).write_text("k1:" + "A" * 43 + "=\n")
+    templates = list(pod_templates(rendered(values, f"secrets.mountPath={tmp_path}")))
     assert templates
     for name, template in templates:
         environment = environment_of(template)
@@ -60,10 +60,10 @@ def test_every_pod_s_settings_are_settings_and_go_together(
         with monkeypatch.context() as patched:
             patched.chdir(tmp_path)
             for variable, value in {"ORDERS_ENVIRONMENT": "production", **environment}.items():
-                patched.setenv(variable, codec_keys.get(variable, value))
+                patched.setenv(variable, value)
             settings = Settings()
-        for secret in set(environment) & set(secret_names()):
-            assert getattr(settings, secret.lower()) is not None, secret
+        for secret in secret_names():
+            assert (getattr(settings, secret.lower()) is not None) == (f"{secret}_FILE" in environment), secret
 
 
 @EXAMPLE
@@ -129,10 +129,11 @@ def test_a_bridge_is_known_by_its_pod_s_name() -> None:
     assert instance["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
 
 
-def test_secrets_stand_in_no_pod_and_come_from_the_secret_and_so_do_certificates() -> None:
+def test_secrets_are_files_and_stand_in_no_environment_and_so_are_certificates() -> None:
     for name, template in pod_templates(rendered(CHART / "ci" / "full-values.yaml")):
         environment = environment_of(template)
-        assert {environment[one] for one in set(environment) & set(secret_names())} == {FROM_THE_CLUSTER}, name
+        assert not set(environment) & set(secret_names()), name
+        assert environment["DB_PASSWORD_FILE"] == "/run/secrets/orders/DB_PASSWORD"  # noqa: S105 - a path
         (container,) = template["spec"]["containers"]
         mounted = {one["mountPath"] for one in container["volumeMounts"]}
         assert str(Path(environment["KAFKA_SSL_CA_FILE"]).parent) in mounted
@@ -166,7 +167,7 @@ def test_the_worker_controller_s_build_is_the_image_s_tag_and_its_name_for_the_d
     environment = environment_of(made["spec"]["template"])
     assert made["spec"]["workerOptions"]["unsafeCustomBuildID"] == environment["WORKER_BUILD_ID"] == "2026.11.26-1"
     assert environment["WORKER_DEPLOYMENT_NAME"] == f"orders-test/{made['metadata']['name']}"
-    assert "TEMPORAL_API_KEY" not in environment, "the controller hands the key over as TEMPORAL_API_KEY"
+    assert "TEMPORAL_API_KEY_FILE" not in environment, "the controller hands the key over as TEMPORAL_API_KEY"
     assert not [one for one in of_kind(manifests, "Deployment") if "worker" in one["metadata"]["name"]]
 
 

@@ -1,6 +1,7 @@
 {{/*
 The environment of a container: of `root`, `settings` (the pod's own, which win), `fixed` (the chart's, which win over all)
-and `without` (secrets that somebody else hands over). Sorted, so that the same values make the same text.
+and `without` (secrets that somebody else hands over). Of a secret it has the file's name. Sorted, so that the same values make the
+same text.
 */}}
 {{- define "orders.environment" -}}
 {{- $settings := mergeOverwrite (dict) (deepCopy .root.Values.settings) (deepCopy (.settings | default dict)) -}}
@@ -13,19 +14,18 @@ and `without` (secrets that somebody else hands over). Sorted, so that the same 
 {{- range $name, $value := $settings -}}
 {{- if not (kindIs "invalid" $value) -}}{{- $_ := set $environment $name (include "orders.text" $value) -}}{{- end -}}
 {{- end -}}
+{{- if and .root.Values.secrets.settings (not .root.Values.secrets.name) -}}
+{{- fail "secrets.name is not set: the Secret that has secrets.settings" -}}
+{{- end -}}
+{{- range $name := .root.Values.secrets.settings -}}
+{{- if not (has $name ($.without | default list)) -}}
+{{- $_ := set $environment (printf "%s_FILE" $name) (printf "%s/%s" $.root.Values.secrets.mountPath $name) -}}
+{{- end -}}
+{{- end -}}
 {{- range $name, $value := .fixed -}}{{- $_ := set $environment $name $value -}}{{- end -}}
 {{- range $name := keys $environment | sortAlpha }}
 - name: {{ $name }}
   value: {{ index $environment $name | quote }}
-{{- end -}}
-{{- range $name := .root.Values.secrets.settings }}
-{{- if not (has $name ($.without | default list)) }}
-- name: {{ $name }}
-  valueFrom:
-    secretKeyRef:
-      name: {{ required "secrets.name is not set: the Secret that has secrets.settings" $.root.Values.secrets.name }}
-      key: {{ $name }}
-{{- end }}
 {{- end -}}
 {{- end -}}
 
