@@ -23,7 +23,7 @@ def worker(
         WorkerPart | None,
         typer.Option(
             "--only",
-            help="Workflows alone, with what they do with our own records, or the activities alone; both unless given.",
+            help="Workflows alone, or activities alone; both unless given.",
         ),
     ] = None,
 ) -> None:
@@ -34,7 +34,7 @@ def worker(
     and ends with 0 within 25 s; the second ends it at once.
 
     Workflows and activities may be apart, and scale apart: then run at least one of each for each task queue. Only what
-    runs activities needs the providers' addresses and keys.
+    runs activities asks Postgres, Kafka and the providers.
 
     Examples: [bold]orders worker --queue shipping-tq[/bold]
     [bold]orders worker --only workflows[/bold] beside [bold]orders worker --only activities[/bold]

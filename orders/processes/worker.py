@@ -69,9 +69,9 @@ class WorkerPart(StrEnum):
     """What a worker may be kept to. Workflows need the processor, activities wait for others: two processes do both."""
 
     WORKFLOWS = "workflows"
-    """Workflows, and within their tasks what they do with our own records: it needs Postgres and Kafka, no provider."""
+    """Workflows alone: it asks neither Postgres nor Kafka nor a provider for anything."""
     ACTIVITIES = "activities"
-    """Calls of providers and all that waits, and our own records once they have failed within a workflow task."""
+    """Our own records, calls of providers, and all that waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,8 @@ async def _workers(
         resources.callback(shared["workflow_task_executor"].shutdown, wait=False)
         workers = []
         for queue in duty.queues:
-            activities = activities_of(*await _ACTIVITIES[queue](resources, engine, settings, duty, health))
+            owners = await _ACTIVITIES[queue](resources, engine, settings, health) if duty.runs_activities else []
+            activities = activities_of(*owners)
             workflows = _WORKFLOWS[queue] if duty.runs_workflows else ()
             worker = Worker(client, task_queue=queue.value, workflows=workflows, activities=activities, **shared)
             never_interrupt_turns(worker)
@@ -244,8 +245,6 @@ async def _workers(
 def _shared_options(settings: Settings, duty: WorkerDuty) -> dict[str, Any]:
     """What all workers of this process are made with."""
     return {
-        # The activities that a worker for workflows has are called within workflow tasks alone.
-        "no_remote_activities": not duty.runs_activities,
         "workflow_runner": workflow_runner(sandboxed=settings.worker_sandbox),
         # A turn that waited for a thread would count as one that takes too long: as many threads as there are turns.
         "workflow_task_executor": OneTurnAtATime(settings.worker_concurrent_workflow_tasks * len(duty.queues)),
@@ -255,9 +254,9 @@ def _shared_options(settings: Settings, duty: WorkerDuty) -> dict[str, Any]:
 
 
 async def _order_activities(
-    resources: AsyncExitStack, engine: AsyncEngine, settings: Settings, duty: WorkerDuty, health: WorkerHealth
+    resources: AsyncExitStack, engine: AsyncEngine, settings: Settings, health: WorkerHealth
 ) -> list[object]:
-    """Those on our own records, which a workflow task may call within itself, and those that ask somebody else."""
+    """Those on our own records, and those that ask the payment provider and Kafka."""
     publisher = KafkaEventPublisher(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         topic=settings.kafka_topic_order_events,
@@ -270,8 +269,6 @@ async def _order_activities(
     store = PostgresOrderStore(engine)
     resources.push_async_callback(store.close)
     records = OrderActivities(store, MeasuredPublisher(publisher), rules, struck)
-    if not duty.runs_activities:
-        return [records]
     gateway = await resources.enter_async_context(payment_gateway(settings, engine))
     payments = PaymentActivities(PostgresPaymentStore(engine), gateway, struck)
     health.watch(payments.access)
@@ -281,11 +278,9 @@ async def _order_activities(
 
 
 async def _shipping_activities(
-    resources: AsyncExitStack, engine: AsyncEngine, settings: Settings, duty: WorkerDuty, health: WorkerHealth
+    resources: AsyncExitStack, engine: AsyncEngine, settings: Settings, health: WorkerHealth
 ) -> list[object]:
-    """Those that ask the carrier; a workflow task calls none of them within itself."""
-    if not duty.runs_activities:
-        return []
+    """Those that ask the carrier."""
     carrier = await resources.enter_async_context(carrier_gateway(settings, engine))
     shipping = ShippingActivities(carrier, settings.parse_failpoints())
     health.watch(shipping.access)

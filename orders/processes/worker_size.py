@@ -32,7 +32,6 @@ def worker_size(settings: Settings, *, queues: int) -> dict[str, Any]:
     cached = settings.worker_cached_workflows
     return {
         "max_concurrent_workflow_tasks": settings.worker_concurrent_workflow_tasks,
-        "max_concurrent_local_activities": settings.worker_concurrent_local_activities,
         "max_concurrent_activities": settings.worker_concurrent_activities,
         "max_cached_workflows": cached_runs(settings, memory_bytes()) // queues if cached is None else cached,
         # A workflow's calls go by two task queues, the worker's own and the shared one; two calls is the SDK's minimum.

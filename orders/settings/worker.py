@@ -42,11 +42,9 @@ class WorkerSettings(BaseModel):
         le=10_000,
         description="Workflow tasks that run at once on each task queue, each on a thread of its own.",
     )
-    worker_concurrent_local_activities: Count = Field(
-        50, description="Activities that run at once within workflow tasks, on each task queue: our own records."
-    )
     worker_concurrent_activities: Count = Field(
-        50, description="Activities that run at once on each task queue besides: calls of providers, and waits."
+        50,
+        description="Activities that run at once on each task queue: our own records, calls of providers, and waits.",
     )
     worker_cached_workflows: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
         None,

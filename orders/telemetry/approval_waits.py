@@ -15,7 +15,6 @@ from temporalio.converter import PayloadConverter
 from temporalio.worker import (
     ContinueAsNewInput,
     StartActivityInput,
-    StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
@@ -73,11 +72,6 @@ class _Outbound(WorkflowOutboundInterceptor):
         """Looks at an activity's parameter."""
         self._look(input.args)
         return super().start_activity(input)
-
-    def start_local_activity(self, input: StartLocalActivityInput) -> "workflow.ActivityHandle[Any]":  # noqa: A002 -- the SDK's name
-        """Looks at an activity's parameter."""
-        self._look(input.args)
-        return super().start_local_activity(input)
 
     def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:  # noqa: A002 -- the SDK's name
         """Tells the next run since when the order waits."""

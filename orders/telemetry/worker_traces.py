@@ -28,7 +28,6 @@ from temporalio.worker import (
     HandleSignalInput,
     StartActivityInput,
     StartChildWorkflowInput,
-    StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
@@ -191,11 +190,6 @@ class _TracedOutbound(WorkflowOutboundInterceptor):
         """Gives an activity its trace."""
         input.headers = self._with_trace(input.headers, input.args)
         return super().start_activity(input)
-
-    def start_local_activity(self, input: StartLocalActivityInput) -> "workflow.ActivityHandle[Any]":  # noqa: A002 -- the SDK's name
-        """Gives an activity its trace."""
-        input.headers = self._with_trace(input.headers, input.args)
-        return super().start_local_activity(input)
 
     async def start_child_workflow(
         self,

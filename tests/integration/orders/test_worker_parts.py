@@ -29,15 +29,16 @@ WHOLE_LIFE = (
     "SHIPPED",
     "COMPLETED",
 )
-NO_PROVIDER = {"PAYMENT_GATEWAY_URL": "http://127.0.0.1:1", "CARRIER_GATEWAY_URL": "http://127.0.0.1:1"}
-"""Nobody answers there: whoever asks a provider by it gets nowhere."""
+NOBODY = "http://127.0.0.1:1"
+NO_SERVICES = {"PAYMENT_GATEWAY_URL": NOBODY, "CARRIER_GATEWAY_URL": NOBODY, "DB_HOST": "127.0.0.1", "DB_PORT": "1"}
+"""Nobody answers there: whoever asks a provider or Postgres by it gets nowhere."""
 
 
-async def test_an_order_is_done_by_two_processes_of_which_only_one_reaches_the_providers(
+async def test_an_order_is_done_by_two_processes_of_which_only_one_reaches_postgres_and_the_providers(
     endpoints: Endpoints, tmp_path: Path
 ) -> None:
     async with order_system(endpoints, tmp_path, start=False) as system:
-        workflows = system.start("workflows", "worker", "--only", "workflows", expect_end=False, **NO_PROVIDER)
+        workflows = system.start("workflows", "worker", "--only", "workflows", expect_end=False, **NO_SERVICES)
         activities = system.start("activities", "worker", "--only", "activities")
         system.start_bridge()
         await system.wait_until_bridges_own_partitions()
