@@ -110,6 +110,11 @@ class OrderPolicy(Model):
     """Whether the run shows itself to Temporal's search. Off unless asked for: on a namespace that lacks the attributes
     every workflow task would fail, and runs of versions that knew none replay as they ran."""
 
+    prepared_told_after: Span | None = None
+    """How long the carrier may take to take a package before the order is told that the package is prepared; until then
+    both are told at once, by the attempt's result. None for always, before the carrier is asked: runs of versions that
+    knew nothing else replay as they ran."""
+
     @model_validator(mode="after")
     def _attempt_fits_into_the_time_allowed(self) -> Self:
         if self.provider_time_allowed < self.activity_start_to_close:

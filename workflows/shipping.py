@@ -3,7 +3,7 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError
+from temporalio.exceptions import ActivityError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.shipping import ShippingActivities
@@ -16,11 +16,18 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=SHIPPING_WORKFLOW)
 class ShippingWorkflow:
-    """Prepares the package, hands it to the carrier, and tells the order: of the package at once, of both in the end.
+    """Prepares the package, hands it to the carrier, and tells the order of both by its result.
+
+    The order learns of the package by a signal where the result is not to be had soon: where the dispatch takes longer
+    than the policy's `prepared_told_after`, and before the attempt fails.
 
     The workflow fails where the carrier refuses the shipment, or leaves it without a known outcome for the time
     allowed. Then the attempt is lost, and the order decides whether to try again.
     """
+
+    def __init__(self) -> None:
+        self._dispatch_failed = False
+        self._is_telling = False
 
     @workflow.run
     async def run(self, request: ShippingInput) -> ShippingResult:
@@ -34,14 +41,30 @@ class ShippingWorkflow:
         package = await until_done(
             ShippingActivities.prepare_package, shipment, request.policy, fails_with=LOST_WITH
         )  # fmt: skip
-        prepared = ShippingMilestone(state=OrderState.PACKAGE_PREPARED, attempt=request.attempt)
         # The carrier does not wait for the order to know: whatever becomes of the signal, the result says the same.
-        telling = asyncio.create_task(self._tell(prepared))
-        carrier = await until_done(
-            ShippingActivities.dispatch_carrier, shipment, request.policy, fails_with=LOST_WITH
-        )  # fmt: skip
-        await telling
+        telling = asyncio.create_task(self._tell_in_time(request))
+        try:
+            carrier = await until_done(
+                ShippingActivities.dispatch_carrier, shipment, request.policy, fails_with=LOST_WITH
+            )  # fmt: skip
+        except ActivityError:
+            self._dispatch_failed = True
+            await telling
+            raise
+        if self._is_telling:
+            await telling
         return ShippingResult(package_id=package.package_id, tracking_id=carrier.tracking_id)
+
+    async def _tell_in_time(self, request: ShippingInput) -> None:
+        """Tells the order of the prepared package, unless the attempt has succeeded before it is time to."""
+        patience = request.policy.prepared_told_after
+        if patience is not None:
+            # The timer is not cancelled where the carrier is faster: a workflow may end while one runs, and its
+            # cancellation would be an event of every order's history.
+            timer = asyncio.create_task(workflow.sleep(patience, summary="until the order is told of its package"))
+            await workflow.wait_condition(lambda: timer.done() or self._dispatch_failed)
+        self._is_telling = True
+        await self._tell(ShippingMilestone(state=OrderState.PACKAGE_PREPARED, attempt=request.attempt))
 
     async def _tell(self, milestone: ShippingMilestone) -> None:
         parent = workflow.info().parent

@@ -7,6 +7,7 @@ import pytest
 from schemas.order import OrderPolicy
 from schemas.states import OrderState, OrderStep, PaymentStatus, ReasonCode
 from tests.helpers.fakes import FLAKY_ZIP_CODE
+from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.bench import ADDRESS, AMOUNT_MAX, APPROVED, CANCELLED, CREATED, FAILS, Bench
 
 STRAIGHT_ROAD = [
@@ -152,6 +153,20 @@ async def test_an_order_that_cannot_be_shipped_is_refunded(bench: Bench, order_i
     assert bench.gateway.ledger == {("charge", f"pay-{order_id}"): 1, ("refund", f"pay-{order_id}"): 1}
 
 
+async def test_a_prepared_package_is_published_while_the_carrier_takes_long_to_take_it(
+    bench: Bench, order_id: str
+) -> None:
+    bench.new_policy(activity_start_to_close=timedelta(minutes=1))
+    taken = bench.carrier.hold("dispatch")
+    await bench.send(order_id, CREATED)
+    await bench.send(order_id, APPROVED)
+    await bench.publishes(order_id, 5)
+    assert bench.story(order_id) == STRAIGHT_ROAD[:5]
+    taken.set()
+    assert (await bench.result(order_id)).state is OrderState.COMPLETED
+    assert bench.story(order_id) == STRAIGHT_ROAD
+
+
 async def test_a_carrier_that_is_away_is_asked_again_within_an_attempt(bench: Bench, order_id: str) -> None:
     bench.carrier.fail_next(4, "prepare")
     bench.carrier.fail_next(4, "dispatch")
@@ -194,6 +209,8 @@ async def test_an_outage_of_our_own_database_delays_an_order_and_never_fails_it(
     # Nobody looks up an order whose run begins with it.
     for event_type in (APPROVED, CREATED) if method == "look_up" else (CREATED, APPROVED):
         await bench.send(order_id, event_type)
+        if event_type is APPROVED and method == "look_up":
+            await assert_eventually(bench.store.reached["look_up"].is_set)
     assert (await bench.result(order_id)).state is OrderState.COMPLETED
     assert bench.story(order_id) == STRAIGHT_ROAD
     assert bench.store.calls[method] > 12

@@ -267,7 +267,7 @@ def test_settings_cannot_be_changed_afterwards() -> None:
 def test_the_defaults_are_those_of_the_rooms_they_are_for() -> None:
     settings = load_settings()
     assert settings.order_policy(search_attributes=settings.temporal_search_attributes) == OrderPolicy(
-        search_attributes=True
+        search_attributes=True, prepared_told_after=timedelta(seconds=1)
     )
     assert settings.order_run_timeout is None
     assert settings.bridge_config(dead_letter_topic="d") == BridgeConfig(

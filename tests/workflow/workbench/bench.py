@@ -24,6 +24,7 @@ from activities.payments import PaymentActivities
 from activities.ports import SequenceConflictError
 from activities.shipping import ShippingActivities
 from orders.processes.workflow_threads import OneTurnAtATime, never_interrupt_turns
+from orders.settings.order import PREPARED_TOLD_AFTER
 from schemas.activity_io import ValidateOrder, ValidationResult
 from schemas.event_types import INBOUND, EventType
 from schemas.inbound import InboundEvent
@@ -93,7 +94,9 @@ class Bench:
     env: WorkflowEnvironment
     order_queue: str = field(default_factory=lambda: f"order-{uuid.uuid4()}")
     shipping_queue: str = field(default_factory=lambda: f"shipping-{uuid.uuid4()}")
-    policy: OrderPolicy = field(default_factory=lambda: OrderPolicy(search_attributes=True))
+    policy: OrderPolicy = field(
+        default_factory=lambda: OrderPolicy(search_attributes=True, prepared_told_after=PREPARED_TOLD_AFTER)
+    )
     store: InMemoryOrderStore = field(default_factory=InMemoryOrderStore)
     publisher: RecordingPublisher = field(default_factory=RecordingPublisher)
     payments: InMemoryPaymentStore = field(default_factory=InMemoryPaymentStore)

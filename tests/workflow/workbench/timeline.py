@@ -49,6 +49,8 @@ POLICY: Final = OrderPolicy(
     early_event_time_to_live=timedelta(minutes=EARLY_MINUTES),
     shipping_attempts=ATTEMPTS,
     shipping_retry_delay=timedelta(minutes=RETRY_MINUTES),
+    # At once, so that an event that comes while the carrier is asked finds the same state each time.
+    prepared_told_after=timedelta(milliseconds=1),
     # What waits at a gate waits in real time.
     activity_start_to_close=timedelta(minutes=2),
     # Only the question before a deadline is ever asked again: seldom, as hours pass.
