@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.arrivals import cancel_requested, read_event, read_milestone
     from workflows.calls import OrderCalls
     from workflows.life.ledger import answer_inbox, reach_milestone
-    from workflows.life.state import OrderRunInput, OrderRunState, carried_bytes, with_undecided_only
+    from workflows.life.state import OrderRunInput, with_undecided_only
     from workflows.life.steps import STEPS
     from workflows.life.views import event_status_of, result_of, status_of, summary_of
     from workflows.names import (
@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
         SHIPPING_TASK_QUEUE,
         STATUS_QUERY,
     )
-    from workflows.policies import CARRIED_BYTES_MAX, CONTINUED_AGAIN_AFTER_EVENTS, PUBLISHED_WITHIN
+    from workflows.policies import CONTINUED_AGAIN_AFTER_EVENTS, PUBLISHED_WITHIN
     from workflows.publisher import Publisher
     from workflows.search_attributes import changed_attributes, is_shown
     from workflows.walk import Run, Walk
@@ -49,8 +49,8 @@ class OrderWorkflow(Run):
     @workflow.init
     def __init__(self, request: OrderRunInput) -> None:
         self._policy = request.policy
-        self._request = request
-        self._state = request.continued or OrderRunState(order_id=request.order_id)
+        self._state = request.state()
+        self._request = request.model_copy(update={"continued": None})
         self._publisher = Publisher(self._state, self._policy)
         shipping_task_queue = request.shipping_task_queue or SHIPPING_TASK_QUEUE
         self._calls = OrderCalls(request.order_id, request.policy, shipping_task_queue)
@@ -60,6 +60,9 @@ class OrderWorkflow(Run):
         self._continues_from_events = 0
         """The length of the history from which on the run may continue as a new one. Its state may not have fitted
         into a payload; it gets smaller as what was decided is published."""
+        self._continues_once_published = False
+        """Whether it may also continue as soon as nothing waits to be published: the state did not fit with that. A run
+        that has taken all the signals that Temporal allows comes to no further events before it has continued."""
 
     @workflow.run
     async def run(self, request: OrderRunInput) -> OrderResult:  # noqa: ARG002 -- `__init__` has taken it
@@ -75,12 +78,12 @@ class OrderWorkflow(Run):
         )
         # From the check above to the end of this method nothing is awaited: no event can come in between.
         if self._publisher.is_overtaken:
-            undecided = with_undecided_only(self._state)
-            if carried_bytes(undecided) > CARRIED_BYTES_MAX:
+            undecided = self._request.carrying(with_undecided_only(self._state))
+            if not undecided.fits:
                 raise self._publisher.written_elsewhere()
-            self._continue_with(undecided)
+            workflow.continue_as_new(undecided)
         if self._is_continuing:
-            self._continue_with(self._state)
+            workflow.continue_as_new(self._request.carrying(self._state))
         if self._state.step is OrderStep.ORPHANED:
             raise ApplicationError(
                 "events came for this order, but no order.created within the time to live; each was refused as "
@@ -196,7 +199,9 @@ class OrderWorkflow(Run):
     def continuation_is_due(self) -> bool:
         """Whether Temporal wishes that the run continues as a new one, and it is not known to be too large for that."""
         info = workflow.info()
-        is_small_again = info.get_current_history_length() >= self._continues_from_events
+        is_small_again = info.get_current_history_length() >= self._continues_from_events or (
+            self._continues_once_published and self._publisher.is_idle
+        )
         return info.is_continue_as_new_suggested() and is_small_again
 
     async def continue_if_due(self) -> bool:
@@ -210,8 +215,9 @@ class OrderWorkflow(Run):
         was_deciding, self._is_deciding = self._is_deciding, False
         with suppress(asyncio.TimeoutError):
             await workflow.wait_condition(lambda: self._publisher.is_idle, timeout=PUBLISHED_WITHIN)
-        self._is_continuing = carried_bytes(self._state) <= CARRIED_BYTES_MAX
+        self._is_continuing = self._request.carrying(self._state).fits
         if not self._is_continuing:
+            self._continues_once_published = not self._publisher.is_idle
             self._continues_from_events = workflow.info().get_current_history_length() + CONTINUED_AGAIN_AFTER_EVENTS
             self._is_deciding = was_deciding
             self.decide()
@@ -231,9 +237,6 @@ class OrderWorkflow(Run):
                 return task.result()
             if await self.continue_if_due():
                 await workflow.wait_condition(lambda: False)
-
-    def _continue_with(self, state: OrderRunState) -> NoReturn:
-        workflow.continue_as_new(self._request.model_copy(update={"continued": state}))
 
 
 def _has_failed(task: asyncio.Task[None]) -> bool:

@@ -21,9 +21,6 @@ CONTINUED_AGAIN_AFTER_EVENTS: Final = 2_000
 """By how many events of its history a run grows before it tries again to hand over a state that was too large. Temporal
 suggests to continue at 4,096 events, and ends a run at 51,200."""
 
-CARRIED_BYTES_MAX: Final = 1_500_000
-"""Largest state that a run hands to its continuation: Temporal refuses a payload above 2 MiB."""
-
 CONFLICTS_MAX: Final = 20
 """Sequence conflicts that an order takes. One is possible after a run was terminated while it published. More of them
 mean that two runs of one order write at the same time, which no new beginning can heal."""

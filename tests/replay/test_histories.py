@@ -53,6 +53,8 @@ UNREACHED: Final = {
     "_decide_valid: rule = ReasonCode.UNKNOWN_ORDER": "500 events that wait for their order make too large a file",
     "opening_of: return None": "the second one: so many events before their order do so too",
     "OrderWorkflow.continue_if_due: self._continues_from_events": "1.5 MB of state that is not carried do so too",
+    "OrderWorkflow.continue_if_due: self._continues_once_published": "the same",
+    "OrderWorkflow.continuation_is_due: self._continues_once_published": "the same",
     "OrderWorkflow.continue_if_due: self._is_deciding = was_deciding": "the same",
     "OrderWorkflow.continue_if_due: self.decide()": "the same",
     "OrderWorkflow.run: raise self._publisher.written_elsewhere()": "the same",

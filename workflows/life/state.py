@@ -1,6 +1,8 @@
 """Everything that one run of `OrderWorkflow` knows, in one model, so that continue-as-new carries it whole."""
 
+import base64
 import hashlib
+import zlib
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +23,10 @@ the table `inbound_events` keeps the outcome, and an old address is stale by its
 
 SEEN_KEY_MAX_CHARS: Final = 64
 """Longer event ids are remembered by their hash, so that all of them fit into one payload."""
+
+
+CARRIED_BYTES_MAX: Final = 1_500_000
+"""Largest state that a run hands to its continuation: Temporal refuses a payload above 2 MiB."""
 
 
 class DefectError(Exception):
@@ -176,11 +182,6 @@ def with_undecided_only(state: OrderRunState) -> OrderRunState:
     return OrderRunState(order_id=state.order_id, inbox=undecided, conflicts=state.conflicts)
 
 
-def carried_bytes(state: OrderRunState) -> int:
-    """How large the state is when it is handed to the next run."""
-    return len(state.model_dump_json().encode())
-
-
 def identity_of(event_id: str, event_type: str) -> str:
     """What two events have in common that are one; no event id holds the NUL between the parts."""
     return _key(f"{event_type}\0{event_id}")
@@ -193,5 +194,28 @@ def _key(text: str) -> str:
 class OrderRunInput(OrderWorkflowInput):
     """What the workflow takes: what a starter sends, and the state of the run that it continues."""
 
-    continued: OrderRunState | None = None
-    """State of the run that this one continues; None for a first run."""
+    continued: OrderRunState | str | None = None
+    """State of the run that this one continues; None for a first run. Where no payload would hold it,
+    its JSON compressed, in base64. Builds up to 0.2.0 cannot read that, and leave the run to newer ones."""
+
+    def state(self) -> OrderRunState:
+        """The state that the run begins with."""
+        if isinstance(self.continued, str):
+            return OrderRunState.model_validate_json(zlib.decompress(base64.b64decode(self.continued)))
+        return self.continued or OrderRunState(order_id=self.order_id)
+
+    def carrying(self, state: OrderRunState) -> "OrderRunInput":
+        """The input of the run that goes on from a state.
+
+        What waits to be published in an outage is large because it repeats itself: the same names of fields, and each
+        decision beside the event that it is about. Compressed it takes between a tenth and a half.
+        """
+        text = state.model_dump_json().encode()
+        fits = len(text) <= CARRIED_BYTES_MAX
+        packed = "" if fits else base64.b64encode(zlib.compress(text)).decode()
+        return self.model_copy(update={"continued": state if fits else packed})
+
+    @property
+    def fits(self) -> bool:
+        """Whether it may be handed over."""
+        return not isinstance(self.continued, str) or len(self.continued) <= CARRIED_BYTES_MAX
