@@ -11,6 +11,7 @@ from orders.web.console.router import install_console
 from orders.web.console.static_files import static_url
 from orders.web.context import WebContext
 from orders.web.handlers import answer_errors_as_problems
+from orders.web.head import HeadAnswered
 from orders.web.identity import Gate, install
 from orders.web.middleware import Guarded
 from schemas.contract.messages import CONTRACT_VERSION
@@ -45,6 +46,7 @@ def make_app(context: WebContext, gate: Gate, tracer: "Tracer | None" = None) ->
     app.routes.append(documentation.assets())
     install(app, gate, stylesheet=static_url("console.css"), icon=static_url("icon.svg"))
     install_console(app)
+    app.add_middleware(HeadAnswered)
     app.add_middleware(Guarded, requests_max=context.settings.api_requests_max)
     if tracer is not None:
         from orders.web.tracing import TracedRequests  # noqa: PLC0415 -- brings OpenTelemetry along

@@ -1,6 +1,6 @@
 """What becomes of errors that a route raises: every one of them is answered as a problem."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -84,7 +84,17 @@ def _said(error: FieldError) -> str:
 
 async def _of_router(_request: Request, error: Any) -> Response:
     code = _OF_THE_ROUTER.get(error.status_code, "internal_error")
-    return Problem(code, headers=error.headers).response()
+    return Problem(code, headers=_with_head(error.headers or {})).response()
+
+
+def _with_head(headers: Mapping[str, str]) -> dict[str, str]:
+    """What can be got can be asked for its headers alone (`orders.web.head`), and Allow says so."""
+    allowed = [method.strip() for method in headers.get("Allow", "").split(",")]
+    return (
+        {**headers, "Allow": ", ".join([*allowed, "HEAD"])}
+        if "GET" in allowed and "HEAD" not in allowed
+        else {**headers}
+    )
 
 
 async def _of_nobody(_request: Request, _error: Any) -> Response:

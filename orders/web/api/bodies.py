@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from bridge import ReadLimits, RefusedError
 from bridge.reading.json_text import parse_object
 from bridge.reading.models import what_is_wrong
+from orders.web.api.preferences import header_of
 from orders.web.context import WebContext
 from orders.web.handlers import json_pointer
 from orders.web.problems import FieldError, Problem
@@ -67,9 +68,9 @@ async def read_json(request: Request, web: WebContext) -> dict[str, Any]:
         await asyncio.gather(reading, ending, return_exceptions=True)
     if not body:
         return {}
-    if _JSON.fullmatch(request.headers.get("content-type", "").strip()) is None:
+    if _JSON.fullmatch((header_of(headers, "content-type") or "").strip()) is None:
         raise Problem("body_not_supported", "the body's Content-Type is not application/json in UTF-8")
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if (header_of(headers, "content-encoding") or "identity").strip().lower() != "identity":
         raise Problem("body_not_supported", "the body has a Content-Encoding; send it as it is")
     try:
         return parse_object(body, ReadLimits(max_bytes))

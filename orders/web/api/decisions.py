@@ -24,6 +24,7 @@ from orders.web.api.preferences import (
     RequestKey,
     described,
     expected_sequence_of,
+    header_of,
     key_of,
     wait_of,
 )
@@ -206,8 +207,8 @@ _Approver = Annotated[Identity, Depends(requires(Role.APPROVER))]
 def _endpoint(decision: Decision) -> Callable[..., Awaitable[Response]]:
     async def endpoint(order_id: OrderId, request: Request, identity: _Approver) -> Response:
         web, headers = context_of(request), request.headers
-        key = key_of(headers.get("Idempotency-Key"))
-        expected = expected_sequence_of(headers.get("If-Match"))
+        key = key_of(header_of(headers, "Idempotency-Key"))
+        expected = expected_sequence_of(header_of(headers, "If-Match"))
         fields = await read_json(request, web)
         message = read_message(decision.event_type, order_id, fields, by=identity.name, event_id=key.event_id(identity))
         asked = _Asked(
@@ -215,7 +216,7 @@ def _endpoint(decision: Decision) -> Callable[..., Awaitable[Response]]:
             order_id=order_id,
             key=key,
             event=inbound_event(decision.event_type, message, expected_sequence=expected),
-            wait=wait_of(headers.get("Prefer"), timedelta(0) if expected is None else _WAIT_OF_A_PRECONDITION),
+            wait=wait_of(header_of(headers, "Prefer"), timedelta(0) if expected is None else _WAIT_OF_A_PRECONDITION),
         )
         return await _decide(web, request, identity, asked)
 

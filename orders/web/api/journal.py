@@ -1,6 +1,7 @@
 """What has happened to orders: an order's journal, and the live streams of one and of all."""
 
 import json
+import re
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Annotated, Any, Final
@@ -12,6 +13,7 @@ from orders.errors import NotFoundError
 from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import MOST, Answer, OrderId
+from orders.web.api.preferences import header_of
 from orders.web.context import Web, WebContext
 from orders.web.event_stream import MEDIA_TYPE, EventStream
 from orders.web.identity import Identity, Role, gate_of, requires
@@ -24,6 +26,8 @@ Viewer = Annotated[Identity, Depends(requires(Role.VIEWER))]
 EVENTS_MAX: Final = 1_000
 _POSITION_MAX: Final = 2**63 - 1
 _SEQUENCE_MAX: Final = 2**31 - 1
+_NOT_WANTED: Final = re.compile(r";\s*q\s*=\s*0(\.0*)?\s*(;|$)")
+"""Of a form that Accept names to say that it is not wanted (RFC 9110, section 12.4.2)."""
 
 
 class Journal(Answer):
@@ -133,7 +137,8 @@ def wants_stream(request: Request, *, unless_said: bool = False) -> bool:
         request: whose Accept is looked at.
         unless_said: the answer where it accepts anything, or does not say.
     """
-    accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "*/*").split(",")]
+    parts = (header_of(request.headers, "accept") or "*/*").lower().split(",")
+    accepted = [part.partition(";")[0].strip() for part in parts if _NOT_WANTED.search(part) is None]
     if MEDIA_TYPE in accepted:
         return True
     return unless_said and ("*/*" in accepted or "text/*" in accepted)

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from fastapi import Header
 from pydantic import TypeAdapter
+from starlette.datastructures import Headers
 
 from orders.web.identity import Identity
 from orders.web.problems import Problem
@@ -66,6 +67,16 @@ def described(*headers: Any) -> list[dict[str, Any]]:
 def _described(header: Any, field: Any) -> dict[str, Any]:
     schema = {**TypeAdapter(header).json_schema(), "title": field.alias}
     return {"name": field.alias, "in": "header", "required": False, "schema": schema, "description": field.description}
+
+
+def header_of(headers: Headers, name: str) -> str | None:
+    """A request's header; None where it has none.
+
+    One that is sent in several lines is the list of them (RFC 9110, section 5.3), so that what may be given once is
+    refused: a proxy in between may have taken another one of the lines than we would.
+    """
+    lines = headers.getlist(name)
+    return ", ".join(lines) if lines else None
 
 
 def wait_of(prefer: str | None, unless_given: timedelta) -> timedelta:

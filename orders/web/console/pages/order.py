@@ -55,8 +55,8 @@ ELSEWHERE_GATHER_SECONDS: Final = 1.0
 LOOKS_MAX: Final = 5
 LOOK_AGAIN_SECONDS: Final = 0.1
 
-OrderId = Annotated[str, Path(min_length=1, max_length=1_000)]
-"""Any text: what a malformed record calls an order may be looked for as well."""
+OrderId = Annotated[str, Path(min_length=1, max_length=1_000, pattern=r"^[^\x00]+$")]
+"""Any text that a database can look for: what a malformed record calls an order may be looked for as well."""
 
 _KINDS: Final = {
     ORDER_WORKFLOW: "the order",

@@ -148,6 +148,53 @@ async def test_headers_that_make_no_sense_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("header", "values", "status", "code"),
+    [
+        ("If-Match", ('"1"', '"2"'), 400, "precondition_invalid"),
+        ("Idempotency-Key", ("a", "b"), 400, "idempotency_key_invalid"),
+        ("Idempotency-Key", ("a", "a"), 400, "idempotency_key_invalid"),
+        ("Content-Type", ("application/json", "text/plain"), 415, "body_not_supported"),
+        ("Content-Encoding", ("identity", "gzip"), 415, "body_not_supported"),
+    ],
+)
+async def test_a_header_that_is_sent_twice_is_refused_as_nobody_can_tell_which_one_counts(
+    api: ApiRoom, header: str, values: tuple[str, str], status: int, code: str
+) -> None:
+    headers = [*JSON.items()] if header != "Content-Type" else []
+    headers += [(header, value) for value in values]
+    answer = await api.http.post("/orders/o-1/signals/approve", content=b"{}", headers=headers)
+    problem_of(answer, status, code)
+
+
+@pytest.mark.parametrize("path", ["/", "/orders", "/docs", "/console/", "/nothing", "/orders/-bad-/status"])
+async def test_head_is_answered_as_get_is_but_for_the_body(api: ApiRoom, path: str) -> None:
+    head, got = await api.http.head(path), await api.http.get(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    own = {"date", "content-length", "content-security-policy"}
+    assert {*head.headers} - own == {*got.headers} - own
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
+async def test_head_of_a_stream_ends_with_its_headers(api: ApiRoom) -> None:
+    head = await api.http.head("/events", headers={"Accept": "text/event-stream"})
+    assert (head.status_code, head.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
+    after = await api.http.head("/orders/o-1/signals/approve")
+    assert (after.status_code, after.headers["allow"]) == (405, "POST")
+    assert (await api.http.put("/orders")).headers["allow"] == "GET, HEAD"
+
+
+async def test_what_is_named_as_not_wanted_is_not_sent(api: ApiRoom) -> None:
+    answer = await api.http.get("/events", headers={"Accept": "text/event-stream; q=0, application/json"})
+    problem_of(answer, 406, "not_acceptable")
+
+
+async def test_an_id_that_no_database_can_hold_is_refused_by_its_page_too(api: ApiRoom) -> None:
+    for path in ("/console/orders/%00", "/console/orders/a%00/live", "/console/orders/" + "a" * 1_001):
+        answer = await api.http.get(path)
+        assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (422, "text/html")
+
+
+@pytest.mark.parametrize(
     "path",
     ["status", "result", "", "events", "explain", "inbound/some-event"],
 )

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from starlette.datastructures import Headers
 
-from orders.web.api.preferences import expected_sequence_of, key_of, wait_of
+from orders.web.api.preferences import expected_sequence_of, header_of, key_of, wait_of
 from orders.web.identity import Identity, Role
 from orders.web.problems import Problem
 from schemas.base import EVENT_ID_MAX_CHARS
@@ -94,3 +95,17 @@ def test_two_long_names_that_begin_alike_are_two_callers() -> None:
 @pytest.mark.parametrize("name", ["x" * 1_000, "山" * 300])
 def test_the_longest_name_and_key_are_an_event_id(name: str) -> None:
     assert len(key_of("k" * 255).event_id(Identity(name, frozenset(), "token"))) <= EVENT_ID_MAX_CHARS
+
+
+def test_a_header_of_several_lines_is_their_list_so_that_no_line_is_passed_over() -> None:
+    raw = [
+        (b"idempotency-key", b"a"),
+        (b"prefer", b"return=minimal"),
+        (b"idempotency-key", b"b"),
+        (b"prefer", b"wait=5"),
+    ]
+    headers = Headers(raw=raw)
+    assert header_of(headers, "If-Match") is None
+    assert wait_of(header_of(headers, "Prefer"), UNLESS_GIVEN) == timedelta(seconds=5)
+    with pytest.raises(Problem):
+        key_of(header_of(headers, "Idempotency-Key"))
