@@ -1,7 +1,5 @@
 """The state of a run under any sequence of events and steps: numbers, batches, and what continue-as-new carries."""
 
-import hashlib
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -28,7 +26,6 @@ from workflows.life.ledger import (
 )
 from workflows.life.recovery import recover
 from workflows.life.state import (
-    CARRIED_BYTES_MAX,
     SEEN_EVENTS_MAX,
     DefectError,
     OrderRunInput,
@@ -125,22 +122,6 @@ def test_batches_of_any_size_lead_to_the_row_of_the_whole(play: list[tuple[Event
 def test_continue_as_new_carries_everything(play: list[tuple[EventType, str] | str]) -> None:
     request = OrderRunInput(order_id="o-1", continued=played(play))
     assert OrderRunInput.model_validate_json(request.model_dump_json()) == request
-
-
-def test_a_state_too_large_for_a_payload_is_carried_compressed_and_one_that_repeats_nothing_does_not_fit() -> None:
-    def held(count: int, text: Callable[[int], str]) -> OrderRunState:
-        events = [InboundEvent(event_id=f"e-{number}", body={"note": text(number)}) for number in range(count)]
-        return OrderRunState(order_id="o-1", held=events)
-
-    first = OrderRunInput(order_id="o-1")
-    for state, is_packed in ((held(10, str), False), (held(2_000, lambda _: "the same " * 200), True)):
-        request = OrderRunInput.model_validate_json(first.carrying(state).model_dump_json())
-        assert isinstance(request.continued, str) is is_packed
-        assert request.fits
-        assert len(request.model_dump_json()) <= CARRIED_BYTES_MAX
-        assert request.state() == state
-    unlike = [hashlib.shake_256(str(number).encode()).hexdigest(1_000) for number in range(2_000)]
-    assert not first.carrying(held(2_000, unlike.__getitem__)).fits
 
 
 @given(plays, st.integers(0, 8))
