@@ -19,7 +19,7 @@ from temporalio.converter import (
 )
 
 from orders.settings.codec_keys import CodecKey, is_key_id
-from workflows.converter import ENCRYPTED, FOREIGN, REFUSED, UnreadablePayloadError
+from workflows.converter import ENCRYPTED, FOREIGN, REFUSED, ForeignPayloadError, UnreadablePayloadError
 
 KEY_ID_FIELD: Final = "encryption-key-id"
 """In the payload's metadata, as in Temporal's own samples."""
@@ -81,6 +81,31 @@ class AesGcmCodec(PayloadCodec, WithSerializationContext):
                 repeats until the key is there: nothing is lost.
         """
         return [self._decrypt(payload) for payload in payloads]
+
+    def decode_in_place(self, payload: Payload, namespace: str) -> Payload:
+        """Decrypts a payload for a person who looks at it, wherever it is: by the place that it says it is of.
+
+        That place is authenticated with it, so what it says is true of where it was *made*. Whether it still stands
+        there cannot be told without knowing where it was found, which Temporal's UI does not say; so the place stays in
+        the metadata of what is returned. What is not encrypted is returned as it is.
+
+        Args:
+            payload: as Temporal keeps it.
+            namespace: of which it has to be.
+
+        Raises:
+            UnreadablePayloadError: a key is missing, it was changed, or it is of another namespace.
+        """
+        if payload.metadata.get("encoding") != ENCRYPTED.encode():
+            return payload
+        place = payload.metadata.get(PLACE_FIELD, b"").decode("utf-8", "replace")
+        if place and not place.startswith(f"{namespace}/"):
+            raise ForeignPayloadError("a payload was encrypted in another namespace than it is asked for")
+        there = copy(self)
+        there._place = place  # noqa: SLF001 -- its own kind
+        opened = there._decrypt(payload)  # noqa: SLF001
+        opened.metadata[PLACE_FIELD] = place.encode()
+        return opened
 
     def _encrypt(self, payload: Payload) -> Payload:
         nonce = os.urandom(NONCE_BYTES)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -19,6 +19,9 @@ from orders.settings import Settings
 from orders.settings.codec_keys import parse_codec_keys
 from orders.settings.secret_files import present_secret
 from workflows.converter import DATA_CONVERTER, UnreadablePayloadError, encrypting
+
+if TYPE_CHECKING:
+    from orders.clients.payload_codec import AesGcmCodec
 
 
 async def lazy_temporal(
@@ -72,13 +75,20 @@ async def connect_temporal(
 
 def temporal_data_converter(settings: Settings) -> DataConverter:
     """How payloads are written and read: encrypted where there are keys."""
-    if settings.temporal_codec_keys is None:
+    codec = temporal_codec(settings)
+    if codec is None:
         return DATA_CONVERTER
+    return encrypting(codec, allow_unencrypted=settings.temporal_codec_allow_unencrypted)
+
+
+def temporal_codec(settings: Settings) -> "AesGcmCodec | None":
+    """What encrypts and decrypts payloads; None where there are no keys."""
+    if settings.temporal_codec_keys is None:
+        return None
     from orders.clients.payload_codec import AesGcmCodec  # noqa: PLC0415 -- only where keys are set
 
     keys = parse_codec_keys(settings.temporal_codec_keys.get_secret_value())
-    allowed = settings.temporal_codec_allow_unencrypted
-    return encrypting(AesGcmCodec(keys, allow_unencrypted=allowed), allow_unencrypted=allowed)
+    return AesGcmCodec(keys, allow_unencrypted=settings.temporal_codec_allow_unencrypted)
 
 
 @contextmanager

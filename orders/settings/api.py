@@ -1,8 +1,10 @@
 """Settings of the API's process."""
 
+from collections.abc import Iterator
+
 from pydantic import BaseModel, Field
 
-from orders.settings.types import Count, Name, OptionalPort
+from orders.settings.types import Count, Name, OptionalPort, WebAddress
 
 
 class ApiSettings(BaseModel):
@@ -29,8 +31,32 @@ class ApiSettings(BaseModel):
         le=1024 * 1024,
         description="Longest body of a request; a longer one is answered with 413.",
     )
+    api_codec_ui_origin: WebAddress | None = Field(
+        None,
+        description="Where Temporal's UI is, such as https://temporal.example: its pages may then have this API "
+        "decrypt what they show, at /codec, for who is signed in with the role viewer. Unset, nobody's may.",
+    )
     api_trusted_proxies: Name | None = Field(
         None,
         description="Addresses of the proxies before the API, separated by commas, whose X-Forwarded-For and "
         "X-Forwarded-Proto are believed; unset, nobody's are.",
     )
+
+
+def contradictions(settings: ApiSettings, *, has_codec_keys: bool, production: bool) -> Iterator[str]:
+    """A sentence for each setting of this group that cannot be meant.
+
+    Args:
+        settings: this group's.
+        has_codec_keys: whether Temporal's payloads are encrypted.
+        production: whether real orders are at stake.
+    """
+    origin = settings.api_codec_ui_origin
+    if origin is None:
+        return
+    if not has_codec_keys:
+        yield "API_CODEC_UI_ORIGIN is set without TEMPORAL_CODEC_KEYS: there is nothing to decrypt"
+    if origin.count("/") != 2:  # noqa: PLR2004 -- those of ://
+        yield "API_CODEC_UI_ORIGIN is an origin, as https://temporal.example, without a path: browsers send no more"
+    if production and not origin.startswith("https://"):
+        yield "ORDERS_ENVIRONMENT=production needs an https:// address as API_CODEC_UI_ORIGIN"

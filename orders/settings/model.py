@@ -11,6 +11,7 @@ from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orders.settings import (
+    api,
     bridge,
     database,
     general,
@@ -156,6 +157,9 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     yield from kafka.contradictions(settings)
     yield from temporal.contradictions(settings)
     yield from worker.contradictions(settings)
+    yield from api.contradictions(
+        settings, has_codec_keys=settings.temporal_codec_keys is not None, production=settings.is_production
+    )
     yield from database.contradictions(settings)
     yield from secret_files.contradictions(settings)
     yield from production.contradictions(settings)

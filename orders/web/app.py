@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from orders.web import documentation
 from orders.web.api import ROUTERS
 from orders.web.api.openapi import describe_itself
+from orders.web.codec import answer_guests, install_codec
 from orders.web.console.router import install_console
 from orders.web.console.static_files import static_url
 from orders.web.context import WebContext
@@ -44,7 +45,9 @@ def make_app(context: WebContext, gate: Gate, tracer: "Tracer | None" = None) ->
     for router in (*ROUTERS, documentation.router):
         app.include_router(router)
     app.routes.append(documentation.assets())
-    install(app, gate, stylesheet=static_url("console.css"), icon=static_url("icon.svg"))
+    guests = install_codec(app, context.settings)
+    install(app, gate, stylesheet=static_url("console.css"), icon=static_url("icon.svg"), guests=guests)
+    answer_guests(app, guests)
     install_console(app)
     app.add_middleware(HeadAnswered)
     app.add_middleware(Guarded, requests_max=context.settings.api_requests_max)

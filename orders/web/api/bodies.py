@@ -51,10 +51,33 @@ async def read_json(request: Request, web: WebContext) -> dict[str, Any]:
         Problem: it is too large, too slow, no JSON, or not said to be JSON; or the process stops.
         ClientGoneError: the client went away before all of it was there.
     """
+    max_bytes = web.settings.api_body_max_bytes
+    body = await read_bytes(request, web, max_bytes)
+    if not body:
+        return {}
+    try:
+        return parse_object(body, ReadLimits(max_bytes))
+    except RefusedError as error:
+        refusal = error.refusal
+        found = FieldError(refusal.message, pointer="", code=refusal.code)
+        raise Problem("body_not_json", refusal.message, errors=[found]) from None
+
+
+async def read_bytes(request: Request, web: WebContext, max_bytes: int) -> bytes:
+    """The bytes of a body that says that it is JSON; none where there is no body.
+
+    Args:
+        request: whose body.
+        web: says when the process stops and waits for it no longer.
+        max_bytes: longest that is taken.
+
+    Raises:
+        Problem: it is too large, too slow, or not said to be JSON; or the process stops.
+        ClientGoneError: the client went away before all of it was there.
+    """
     headers = request.headers
     if headers.get("content-length") == "0" or not any(name in headers for name in _OF_A_BODY):
-        return {}
-    max_bytes = web.settings.api_body_max_bytes
+        return b""
     reading = asyncio.create_task(_read(request, max_bytes), name="body")
     ending = asyncio.create_task(web.stopping.wait(), name="process stopping")
     try:
@@ -67,17 +90,12 @@ async def read_json(request: Request, web: WebContext) -> dict[str, Any]:
         ending.cancel()
         await asyncio.gather(reading, ending, return_exceptions=True)
     if not body:
-        return {}
+        return b""
     if _JSON.fullmatch((header_of(headers, "content-type") or "").strip()) is None:
         raise Problem("body_not_supported", "the body's Content-Type is not application/json in UTF-8")
     if (header_of(headers, "content-encoding") or "identity").strip().lower() != "identity":
         raise Problem("body_not_supported", "the body has a Content-Encoding; send it as it is")
-    try:
-        return parse_object(body, ReadLimits(max_bytes))
-    except RefusedError as error:
-        refusal = error.refusal
-        found = FieldError(refusal.message, pointer="", code=refusal.code)
-        raise Problem("body_not_json", refusal.message, errors=[found]) from None
+    return body
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:

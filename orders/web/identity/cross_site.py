@@ -5,6 +5,7 @@ site's page it sends a request (Sec-Fetch-Site), and older ones name the page's 
 no such cookies.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -31,10 +32,12 @@ class CrossSiteGuard:
         site: which addresses are ours.
         local_only: whether a request must name this machine as its host. Where nobody has to sign in, a page of another
             site could otherwise have its own name lead here (DNS rebinding), and would count as ours.
+        guests: paths that pages of another origin may use too, by that origin. Nothing under them changes anything.
     """
 
-    def __init__(self, app: ASGIApp, *, site: Site, local_only: bool) -> None:
+    def __init__(self, app: ASGIApp, *, site: Site, local_only: bool, guests: Mapping[str, str] | None = None) -> None:
         self._app = app
+        self._guests = dict(guests or {})
         self._site = site
         self._local_only = local_only
 
@@ -51,9 +54,13 @@ class CrossSiteGuard:
         headers = Headers(scope=scope)
         if self._local_only and not is_local(headers):
             return refusals.foreign_host()
-        if scope["method"] in _SAFE_METHODS or self._is_ours(scope, headers):
+        if scope["method"] in _SAFE_METHODS or self._is_guest(scope, headers) or self._is_ours(scope, headers):
             return None
         return refusals.cross_site(self._site.origins(scope))
+
+    def _is_guest(self, scope: Scope, headers: Headers) -> bool:
+        guest = self._guests.get(scope["path"])
+        return guest is not None and [origin_of(one) for one in headers.getlist("origin")] == [origin_of(guest)]
 
     def _is_ours(self, scope: Scope, headers: Headers) -> bool:
         fetched_for = headers.getlist("sec-fetch-site")

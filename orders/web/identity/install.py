@@ -1,5 +1,7 @@
 """Puts the gate into an application."""
 
+from collections.abc import Mapping
+
 from fastapi import FastAPI
 
 from orders.web.identity import sign_in
@@ -7,7 +9,14 @@ from orders.web.identity.cross_site import CrossSiteGuard
 from orders.web.identity.gate import Gate
 
 
-def install(app: FastAPI, gate: Gate, *, stylesheet: str | None = None, icon: str | None = None) -> None:
+def install(
+    app: FastAPI,
+    gate: Gate,
+    *,
+    stylesheet: str | None = None,
+    icon: str | None = None,
+    guests: Mapping[str, str] | None = None,
+) -> None:
     """Has the application ask the gate who sends a request, refuse other sites' pages, and sign browsers in.
 
     Args:
@@ -15,8 +24,9 @@ def install(app: FastAPI, gate: Gate, *, stylesheet: str | None = None, icon: st
         gate: open for as long as the application serves.
         stylesheet: path of the one that the page to sign in uses; None for none.
         icon: path of the picture that a browser shows beside that page's title; None for none.
+        guests: for each path that another origin's pages may use, that origin; see `CrossSiteGuard`.
     """
     app.state.sign_in_looks = {"stylesheet": stylesheet, "icon": icon}
     app.state.gate = gate
     app.include_router(sign_in.router)
-    app.add_middleware(CrossSiteGuard, site=gate.site, local_only=gate.is_open)
+    app.add_middleware(CrossSiteGuard, site=gate.site, local_only=gate.is_open, guests=guests)

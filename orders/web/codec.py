@@ -1,0 +1,132 @@
+"""Temporal's remote codec protocol: decrypts what Temporal's UI and command line show, for who may look at orders.
+
+Both send payloads as they are in a history, as protobuf's JSON, and show what is answered. Nothing is encrypted here: a
+payload is good only for the workflow that it was encrypted for, which the protocol does not say; and whoever had
+signals encrypted could decide about orders without the role for it, and in no journal.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from google.protobuf import json_format
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+from temporalio.api.common.v1 import Payload, Payloads
+
+from orders.clients.temporal import temporal_codec
+from orders.roles import Role
+from orders.settings import Settings
+from orders.web.api.bodies import read_bytes
+from orders.web.context import Web
+from orders.web.identity.dependencies import requires
+from orders.web.identity.who import Identity
+from orders.web.problems import Problem
+from workflows.converter import UnreadablePayloadError
+
+if TYPE_CHECKING:
+    from orders.clients.payload_codec import AesGcmCodec
+
+CODEC_PATH: Final = "/codec"
+_PATHS: Final = (f"{CODEC_PATH}/decode", f"{CODEC_PATH}/encode")
+BODY_MAX_BYTES: Final = 4 * 1024 * 1024
+"""Temporal keeps no payload above 2 MiB, which base64 makes a third longer."""
+_AT_ONCE_MAX: Final = 4
+"""So many bodies are in memory at once."""
+_PREFLIGHT_SECONDS: Final = 600
+_HEADERS: Final = ("content-type", "x-namespace", "authorization", "authorization-extras")
+"""What the pages of Temporal's UI send: its own token goes into authorization-extras where it has an ID token too."""
+Viewer = Annotated[Identity, Depends(requires(Role.VIEWER))]
+
+_log = structlog.get_logger("orders.codec")
+
+
+def install_codec(app: FastAPI, settings: Settings) -> Mapping[str, str]:
+    """Serves the protocol where there are keys.
+
+    Returns:
+        For each of its paths the origin whose pages may use it; none where that is not set.
+    """
+    codec = temporal_codec(settings)
+    if codec is None:
+        return {}
+    app.include_router(_router(codec))
+    origin = settings.api_codec_ui_origin
+    return {} if origin is None else dict.fromkeys(_PATHS, origin)
+
+
+def answer_guests(app: FastAPI, guests: Mapping[str, str]) -> None:
+    """Has browsers let the pages of another origin read what these paths answer, with what shows who they are."""
+    for origin in sorted(set(guests.values())):
+        app.add_middleware(_ForPaths, paths=frozenset(guests), origin=origin)
+
+
+class _ForPaths:
+    """Starlette's CORS for some paths only: for all others a browser goes on to keep other sites out."""
+
+    def __init__(self, app: ASGIApp, *, paths: frozenset[str], origin: str) -> None:
+        self._app = app
+        self._paths = paths
+        self._open = CORSMiddleware(
+            app,
+            allow_origins=(origin,),
+            allow_methods=("POST",),
+            allow_headers=_HEADERS,
+            allow_credentials=True,
+            max_age=_PREFLIGHT_SECONDS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        app = self._open if scope["type"] == "http" and scope["path"] in self._paths else self._app
+        await app(scope, receive, send)
+
+
+def _router(codec: "AesGcmCodec") -> APIRouter:
+    router = APIRouter(prefix=CODEC_PATH, include_in_schema=False)
+    at_once = asyncio.Semaphore(_AT_ONCE_MAX)
+
+    @router.post("/decode")
+    async def decode(request: Request, web: Web, identity: Viewer) -> Response:
+        """Each payload decrypted; one that cannot be is answered as it came, and the log says why."""
+        namespace = web.settings.temporal_namespace
+        asked = request.headers.get("x-namespace", namespace)
+        if asked != namespace:
+            raise Problem("request_invalid", f"X-Namespace is not {namespace}, which is the one that is served here")
+        async with at_once:
+            body = await read_bytes(request, web, BODY_MAX_BYTES)
+            # Beside the loop: it may take tens of milliseconds.
+            answer = await asyncio.to_thread(_decoded, codec, body, namespace, identity.name)
+        return Response(answer, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+    @router.post("/encode", response_model=None)
+    async def encode(_identity: Viewer) -> NoReturn:
+        """Refuses."""
+        raise Problem(
+            "not_allowed",
+            "nothing is encrypted here: a payload is good for one workflow only, and the request does not say which",
+            title="Nothing is encrypted here",
+            what_to_do="Send it by `orders approve`, `orders cancel` and the like, by the API, or by the console.",
+        )
+
+    return router
+
+
+def _decoded(codec: "AesGcmCodec", body: bytes, namespace: str, who: str) -> str:
+    try:
+        payloads = json_format.Parse(body, Payloads(), ignore_unknown_fields=True)
+    except (json_format.ParseError, UnicodeDecodeError, RecursionError):
+        raise Problem("body_not_json", "the body is no Payloads of Temporal's as JSON") from None
+    opened = [_opened(codec, payload, namespace) for payload in payloads.payloads]
+    _log.info("codec.payloads.decoded", by=who, payloads=len(opened))
+    return json_format.MessageToJson(Payloads(payloads=opened), indent=None)
+
+
+def _opened(codec: "AesGcmCodec", payload: Payload, namespace: str) -> Payload:
+    try:
+        return codec.decode_in_place(payload, namespace)
+    except UnreadablePayloadError as error:
+        _log.warning("codec.payload.unreadable", detail=str(error))
+        return payload
