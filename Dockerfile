@@ -20,7 +20,7 @@ FROM packages AS service
 COPY requirements/image.txt requirements/dev.txt requirements/
 RUN python -m venv --without-pip /opt/tools \
     && UV_COMPILE_BYTECODE=0 uv pip install --python /opt/tools/bin/python --require-hashes --requirement requirements/image.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE THIRD_PARTY.md hatch_build.py ./
 COPY schemas schemas
 COPY activities activities
 COPY workflows workflows

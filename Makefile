@@ -4,7 +4,7 @@ RUN := bin/in-env
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage mutation fuzz bench sizing soak image try-image try-chart check fmt contract release-api record-histories record-messages chart lock
+.PHONY: help demo up test coverage mutation fuzz bench sizing soak image try-image try-chart check fmt contract release-api record-histories record-messages chart licences lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -70,6 +70,9 @@ record-messages: ## record what was added to the contract (needs Kafka: orders s
 
 chart: ## renew the Helm chart's README and schema, after a change of its values or of the settings
 	@$(RUN) python -m tests.deploy.documents
+
+licences: ## renew THIRD_PARTY.md from what the installed packages say of their licences
+	@$(RUN) python -m tests.deploy.licences
 
 lock: ## renew the hash-pinned requirements from pyproject.toml
 	@$(RUN) sh bin/lock

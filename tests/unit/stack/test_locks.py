@@ -50,7 +50,9 @@ def needed(requirements: list[str]) -> dict[str, list[Requirement]]:
 
 
 @pytest.mark.parametrize(
-    ("lock", "extras"), [("app.txt", []), ("dev.txt", ["stack", "dev"])], ids=["app.txt", "dev.txt"]
+    ("lock", "extras"),
+    [("app.txt", []), ("local.txt", ["stack"]), ("dev.txt", ["stack", "dev"])],
+    ids=["app.txt", "local.txt", "dev.txt"],
 )
 def test_a_lock_pins_all_that_the_project_needs_and_nothing_else(lock: str, extras: list[str]) -> None:
     own = PROJECT["name"]
@@ -68,11 +70,10 @@ def test_a_lock_pins_all_that_the_project_needs_and_nothing_else(lock: str, extr
     assert wrong == [], "run make lock"
 
 
-def test_both_locks_pin_the_same_versions() -> None:
+@pytest.mark.parametrize("lock", ["app.txt", "local.txt"])
+def test_a_smaller_lock_pins_the_same_versions_as_the_whole(lock: str) -> None:
     development = read_pins("dev.txt")
-    assert {
-        name: str(pin) for name, pin in read_pins("app.txt").items() if str(development.get(name)) != str(pin)
-    } == {}
+    assert {name: str(pin) for name, pin in read_pins(lock).items() if str(development.get(name)) != str(pin)} == {}
 
 
 def test_what_is_installed_is_what_is_pinned() -> None:
@@ -80,7 +81,7 @@ def test_what_is_installed_is_what_is_pinned() -> None:
     assert installed == {name: str(pin.specifier).removeprefix("==") for name, pin in read_pins("dev.txt").items()}
 
 
-@pytest.mark.parametrize("lock", ["bootstrap.txt", "image.txt", "app.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", ["bootstrap.txt", "image.txt", "app.txt", "local.txt", "dev.txt"])
 def test_every_pin_has_a_hash_and_no_lock_names_a_registry(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     entries = re.split(r"\n(?=[A-Za-z0-9])", text)
