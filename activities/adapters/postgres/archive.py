@@ -85,22 +85,31 @@ class ArchiveStore:
             await connection.exec_driver_sql("SELECT set_config('orders.events_may_change', 'delete', true)")
             unchanged = set((await _LOCK_UNCHANGED.on(connection, _ranges(chosen))).scalars())
             going = [one for one in chosen if one.order_id in unchanged]
-            removed = await _delete(connection, going)
+            removed, links = await _delete(connection, going)
             for one in going:
                 if removed.get(one.order_id) != archived.get(one.order_id):
                     raise ArchiveMismatchError(
                         f"{file} does not hold the events {one.first} to {one.last} of order {one.order_id} as the "
                         "table does: nothing was removed; look at the disk it is on"
                     )
-            await _NOTE_ARCHIVED.on(connection, _notes(going, removed, file))
+            await _NOTE_ARCHIVED.on(connection, {**_notes(going, removed, file), **_last_links(links)})
         return {order_id: len(payloads) for order_id, payloads in removed.items()}
 
 
-async def _delete(connection: AsyncConnection, going: Sequence[Candidate]) -> dict[str, dict[int, str]]:
+async def _delete(
+    connection: AsyncConnection, going: Sequence[Candidate]
+) -> tuple[dict[str, dict[int, str]], dict[str, dict[int, bytes | None]]]:
+    """Deletes the events, and returns their payloads and their links."""
     removed: dict[str, dict[int, str]] = {}
+    links: dict[str, dict[int, bytes | None]] = {}
     for row in await _DELETE.on(connection, _ranges(going)):
         removed.setdefault(row.order_id, {})[row.sequence] = row.payload
-    return removed
+        links.setdefault(row.order_id, {})[row.sequence] = row.link
+    return removed, links
+
+
+def _last_links(links: Mapping[str, Mapping[int, bytes | None]]) -> dict[str, list[Any]]:
+    return {"linked": list(links), "links": [of_order[max(of_order)] for of_order in links.values()]}
 
 
 def _notes(going: Sequence[Candidate], removed: Mapping[str, Mapping[int, str]], file: str) -> dict[str, Any]:
@@ -151,7 +160,10 @@ _DOCUMENTS: Final = Statement.of(
             SELECT event_id, type, outcome, reason, ts, sequence FROM inbound_events
             WHERE inbound_events.order_id = chosen.id) AS found),
         'events', (SELECT coalesce(json_agg(to_json(found) ORDER BY found.sequence), '[]') FROM (
-            SELECT sequence, event_id, type, ts, recorded_at, CAST(payload_json AS text) AS payload FROM events
+            SELECT sequence, event_id, type, ts, recorded_at, CAST(payload_json AS text) AS payload, traceparent,
+                encode(salt, 'hex') AS salt, encode(payload_digest, 'hex') AS payload_digest,
+                encode(link, 'hex') AS link
+            FROM events
             WHERE events.order_id = chosen.id AND events.sequence BETWEEN chosen.first AND chosen.last) AS found)
     ) AS text)
     FROM {_CHOSEN} ORDER BY chosen.id
@@ -170,12 +182,14 @@ _DELETE: Final = Statement.of(
     f"""
     DELETE FROM events USING {_CHOSEN}
     WHERE events.order_id = chosen.id AND events.sequence BETWEEN chosen.first AND chosen.last
-    RETURNING events.order_id, events.sequence, CAST(events.payload_json AS text) AS payload
+    RETURNING events.order_id, events.sequence, CAST(events.payload_json AS text) AS payload, events.link
     """  # noqa: S608 -- ours
 )
 _NOTE_ARCHIVED: Final = Statement.of(
     f"""
     UPDATE orders SET archived_sequence = chosen.last, archived_in = archived_in || CAST(:file AS text),
+        archived_link = (SELECT link FROM unnest(CAST(:linked AS text[]), CAST(:links AS bytea[])) AS last (id, link)
+            WHERE last.id = chosen.id),
         archived_states = archived_states || ARRAY(
             SELECT state FROM unnest(CAST(:of_ids AS text[]), CAST(:of_states AS text[])) WITH ORDINALITY
                 AS of (id, state, place)

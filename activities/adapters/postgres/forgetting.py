@@ -109,7 +109,7 @@ _LOCK_ENDED: Final = Statement.of(
 _EVENTS: Final = Statement.of("SELECT id, CAST(payload_json AS text) AS payload FROM events WHERE order_id = :order_id")
 _PUT_EVENTS: Final = Statement.of(
     """
-    UPDATE events SET payload_json = CAST(erased.payload AS json)
+    UPDATE events SET payload_json = CAST(erased.payload AS json), salt = NULL
     FROM unnest(CAST(:ids AS bigint[]), CAST(:payloads AS text[])) AS erased (id, payload) WHERE events.id = erased.id
     """
 )

@@ -25,6 +25,7 @@ class Journal(Enum):
         UPDATE journals SET last_sequence = :last_sequence,
             last_published_sequence = greatest(last_published_sequence, least(:published, last_sequence))
         WHERE order_id = :order_id AND last_sequence = :before
+            AND (NOT CAST(:sees_last AS boolean) OR EXISTS (SELECT FROM head))
         RETURNING order_id, last_published_sequence
     """
     """From a sequence that the caller knows."""
@@ -32,6 +33,7 @@ class Journal(Enum):
         UPDATE journals SET last_sequence = :last_sequence,
             last_published_sequence = greatest(last_published_sequence, least(:published, last_sequence))
         WHERE order_id = :order_id AND last_sequence = :before
+            AND (NOT CAST(:sees_last AS boolean) OR EXISTS (SELECT FROM head))
             AND EXISTS (SELECT FROM orders WHERE orders.id = :order_id)
         RETURNING order_id, last_published_sequence
     """
@@ -81,16 +83,35 @@ class Row(Enum):
     UNTOUCHED = "SELECT"
 
 
+_HEAD = """
+    SELECT link FROM events WHERE order_id = :order_id AND sequence = :before
+    UNION ALL SELECT archived_link FROM orders WHERE id = :order_id AND archived_sequence = :before AND :before > 0
+    LIMIT 1
+"""
+"""The link of the journal's last event, which may be in the archive. No row where it cannot be seen: where another
+writer has only just committed it, a statement that waited for that one does not see it. Then it must not write."""
+
 _RECORD = """
-WITH journal AS ({journal}),
+WITH RECURSIVE head AS ({head}),
+-- The links of the new events, each made of the one before it (`activities.audit_chain`).
+chain (place, link) AS (
+    SELECT 0, coalesce((SELECT link FROM head), '')
+    UNION ALL
+    SELECT place + 1, sha256(link || (CAST(:entries AS bytea[]))[place + 1]) FROM chain
+    WHERE place < cardinality(CAST(:entries AS bytea[]))
+),
+journal AS ({journal}),
 appended AS (
-    INSERT INTO events (order_id, sequence, event_id, type, payload_json, ts, traceparent)
+    INSERT INTO events (order_id, sequence, event_id, type, payload_json, ts, traceparent, salt, payload_digest, link)
     -- Sent as text: the bytes are fixed, and json keeps them as they are (jsonb would not).
     SELECT journal.order_id, new.sequence, new.event_id, new.type, CAST(new.payload_json AS json), new.ts,
-        new.traceparent
+        new.traceparent, new.salt, new.payload_digest, chain.link
     FROM journal, unnest(CAST(:sequences AS integer[]), CAST(:event_ids AS text[]), CAST(:types AS text[]),
-        CAST(:payloads AS text[]), CAST(:times AS timestamptz[]), CAST(:traceparents AS text[]))
-        AS new (sequence, event_id, type, payload_json, ts, traceparent)
+        CAST(:payloads AS text[]), CAST(:times AS timestamptz[]), CAST(:traceparents AS text[]),
+        CAST(:salts AS bytea[]), CAST(:payload_digests AS bytea[]))
+        WITH ORDINALITY
+        AS new (sequence, event_id, type, payload_json, ts, traceparent, salt, payload_digest, place)
+    JOIN chain ON chain.place = new.place
     ORDER BY new.sequence
     ON CONFLICT DO NOTHING
 ),
@@ -108,7 +129,7 @@ SELECT last_published_sequence FROM journal
 """
 
 RECORDS: Final = {
-    (journal, row): Statement.of(_RECORD.format(journal=journal.value, row=row.value))
+    (journal, row): Statement.of(_RECORD.format(head=_HEAD, journal=journal.value, row=row.value))
     for journal, row in product(Journal, Row)
 }
 """Records events, outcomes and the order's row. It answers with the last published sequence, or with no row where the

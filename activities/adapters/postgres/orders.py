@@ -120,7 +120,7 @@ class PostgresOrderStore(OrderStore):
             fresh = journal.unrecorded(batch.order_id, batch.events, {}, before)
         except SequenceConflictError:
             return None  # It contradicts itself: whoever looks at the journal says how.
-        values = _values(batch, fresh, published, before)
+        values = _values(batch, fresh, published, before, sees_last=True)
         statement = RECORDS[self._usual_form(batch, before)]
         async with single_statements(self._engine, turn=self._turn(batch.order_id)) as connection:
             last_published = (await statement.on(connection, values)).scalar_one_or_none()
@@ -256,7 +256,9 @@ def _state(found: RowMapping) -> OrderState | None:
     return OrderState(archived[-1]) if state is None and archived else state
 
 
-def _values(batch: PublishEvents, fresh: Sequence[OutboundEvent], published: int, before: int) -> dict[str, Any]:
+def _values(
+    batch: PublishEvents, fresh: Sequence[OutboundEvent], published: int, before: int, *, sees_last: bool = False
+) -> dict[str, Any]:
     """The parameters of any of `RECORDS`.
 
     Args:
@@ -264,9 +266,12 @@ def _values(batch: PublishEvents, fresh: Sequence[OutboundEvent], published: int
         fresh: the events of it that are new.
         published: the sequence up to which the order is published, as far as this process knows.
         before: the journal's last sequence until now.
+        sees_last: whether nothing is written where the statement does not see the journal's last event, whose link the
+            next one follows. Whoever holds the journal's lock sees it, unless it is gone.
     """
     return {
         "order_id": batch.order_id,
+        "sees_last": sees_last,
         "before": before,
         "last_sequence": fresh[-1].sequence if fresh else before,
         "published": published,

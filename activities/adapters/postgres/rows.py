@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import RowMapping, Text, bindparam
 
 from activities import journal
+from activities.audit_chain import sealed
 from schemas.activity_io import EventOutcome, OrderProjection
 from schemas.order import Address, Adjustment, Item, OrderDetails
 from schemas.outbound import OUTBOUND_EVENT, OutboundEvent, outbound_event_id
@@ -83,6 +84,7 @@ def reason_of(text: str | None) -> ReasonCode | None:
 def event_arrays(fresh: Sequence[OutboundEvent]) -> dict[str, list[Any]]:
     """The new rows of `events`, as parameters of `order_statements.RECORDS`."""
     stored = [journal.stored(event) for event in fresh]
+    seals = [sealed(event.payload_json, event.traceparent) for event in stored]
     return {
         "sequences": [event.sequence for event in stored],
         "event_ids": [outbound_event_id(event.order_id, event.sequence) for event in stored],
@@ -90,6 +92,9 @@ def event_arrays(fresh: Sequence[OutboundEvent]) -> dict[str, list[Any]]:
         "payloads": [event.payload_json for event in stored],
         "times": [event.occurred_at for event in fresh],
         "traceparents": [event.traceparent for event in stored],
+        "salts": [one.salt for one in seals],
+        "payload_digests": [one.payload_digest for one in seals],
+        "entries": [one.entry for one in seals],
     }
 
 

@@ -56,6 +56,7 @@ orders: Final = Table(
     Column("archived_states", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
     Column("archived_in", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
     Column("forgotten_at", DateTime(timezone=True)),
+    Column("archived_link", LargeBinary),
     _now("created_at"),
     _now("updated_at"),
     Index("orders_by_state", "state", "updated_at"),
@@ -114,6 +115,9 @@ events: Final = Table(
     Column("ts", DateTime(timezone=True), nullable=False),
     _now("recorded_at"),
     Column("traceparent", Text),
+    Column("salt", LargeBinary),
+    Column("payload_digest", LargeBinary),
+    Column("link", LargeBinary),
     UniqueConstraint("order_id", "sequence", name="events_order_id_sequence_key"),
     UniqueConstraint("event_id", name="events_event_id_key"),
 )
