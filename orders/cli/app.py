@@ -58,6 +58,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "dlq": _Command("dlq", _OPERATING, "Find, read, replay and purge records that were set aside."),
     "api-keys": _Command("api_keys", _OPERATING, "Make, list and revoke keys for the API and the console."),
     "bench": _Command("bench", _OPERATING, "Measure this installation: send orders through it, and report."),
+    "audit": _Command("audit", _OPERATING, "Verify that what is recorded is as it was recorded."),
     "archive": _Command("archive", _OPERATING, "Move the events of old orders out of the database, into files."),
     "forget": _Command("forget", _OPERATING, "Erase a customer's personal data; every event keeps its number."),
     "completion": _Command("completion", _HELP, "Print a script by which a shell completes commands on Tab."),

@@ -35,6 +35,8 @@ class ExitStatus(IntEnum):
     """A process stopped as going on could lose records, and its successor begins anew: start it again, and look why."""
     REFUSED = 7
     """The order's workflow has refused the message, and says why."""
+    NOT_WHOLE = 8
+    """`orders audit verify` found something that is not as it was recorded."""
     INTERRUPTED = 130
     """Ctrl-C ended the command before it was done (128 + SIGINT, as shells count)."""
 

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import OrderReader, PostgresOrderStore, PostgresPaymentStore
 from activities.adapters.postgres.archive import ArchiveStore, Candidate
+from activities.adapters.postgres.audit import AuditStore
 from activities.adapters.postgres.event_log import EventLog
 from activities.adapters.postgres.figures import read_figures
 from activities.adapters.postgres.forgetting import ForgettingStore
@@ -202,6 +203,13 @@ ASKED: dict[Any, dict[str, Ask]] = {
         "candidates": lambda archive: archive.candidates(datetime.now(UTC), None, 50),
         "documents": lambda archive: archive.documents([Candidate("o-603", NOON, 1, 2, is_published=True)]),
         "remove": removing,
+    },
+    AuditStore: {
+        "page": lambda audit: audit.page("", NOON, 50),
+        "one": lambda audit: audit.one(ORDER_ID),
+        "archived": lambda audit: audit.archived([ORDER_ID]),
+        "held": lambda audit: audit.held({ORDER_ID: 1}),
+        "heads": lambda audit: audit.heads("", 50),
     },
     ForgettingStore: {
         "orders_of": lambda forgetting: forgetting.orders_of("c-7", None, 50),

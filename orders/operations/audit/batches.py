@@ -1,0 +1,14 @@
+"""What is read one by one, handed on in lists: a question to the database for each of them, and not for each item."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of at most so many; `itertools.batched` comes with Python 3.12 only."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
