@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from prometheus_client import Counter
 
 QUEUE_SPANS_MAX: Final = 8_192
-"""Most spans that wait to be sent; of more, the oldest are let go of. Some 2 KiB each."""
+"""Most spans that wait to be sent or taken; what ends beside them is dropped. Some 2 KiB each."""
 BATCH_SPANS_MAX: Final = 512
 BATCH_AFTER_MS: Final = 1_000
 EXPORT_TIMEOUT_SECONDS: Final = 5.0
@@ -32,9 +32,11 @@ _NAME: Final = "temporal-order-orchestrator"
 
 EXPORTED: Final = Counter(
     "orders_spans_exported",
-    "Spans that were sent, by whether they were taken or lost.",
+    "Spans that ended, by what became of them: taken by the receiver, lost on the way, or dropped as too many waited.",
     ("outcome",),
 )
+_COUNTS: Final = {outcome: EXPORTED.labels(outcome) for outcome in ("taken", "lost", "dropped")}
+"""There from the beginning: else the first of a kind would be no increase to Prometheus."""
 _W3C: Final = TraceContextTextMapPropagator()
 _log = structlog.get_logger("orders.traces")
 _chosen: ContextVar[int | None] = ContextVar("span id", default=None)
@@ -59,18 +61,44 @@ def chosen_span_id(span_id: int) -> Iterator[None]:
 
 
 class _Told(SpanExporter):
-    """Says once that spans are not taken, and once that they are again, whatever the exporter itself would say."""
+    """Counts what becomes of spans, and says once that some are not taken, whatever the exporter itself would say."""
 
     def __init__(self, exporter: SpanExporter, endpoint: str) -> None:
         self._exporter = exporter
         self._endpoint = endpoint
+        self._counting = threading.Lock()
+        self._drops = False
+        """Whether it was said that spans are dropped; said again only once the queue had been half empty."""
+        self.waiting = 0
+        """Spans that wait to be sent, and those that are being sent."""
         self.is_lost = False
+
+    def admits(self) -> bool:
+        """Whether there is room for one more span; called by whoever ends one, in any thread, and never waits."""
+        with self._counting:
+            if self.waiting < QUEUE_SPANS_MAX:
+                self.waiting += 1
+                return True
+            said, self._drops = self._drops, True
+        _COUNTS["dropped"].inc()
+        if not said:
+            _log.warning(
+                "traces.spans.dropped",
+                endpoint=self._endpoint,
+                spans_waiting=QUEUE_SPANS_MAX,
+                action="none: nothing waits for spans; where they are wanted, see why the receiver takes them slowly, "
+                "or have fewer sampled (TRACES_SAMPLE_RATIO, or the senders)",
+            )
+        return False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Sends a batch; called by the processor's own thread."""
         result = self._exporter.export(spans)
         lost = result is not SpanExportResult.SUCCESS
-        EXPORTED.labels("lost" if lost else "taken").inc(len(spans))
+        _COUNTS["lost" if lost else "taken"].inc(len(spans))
+        with self._counting:
+            self.waiting -= len(spans)
+            self._drops = self._drops and self.waiting > QUEUE_SPANS_MAX // 2
         if lost and not self.is_lost:
             _log.warning(
                 "traces.exporter.lost",
@@ -89,6 +117,24 @@ class _Told(SpanExporter):
     def force_flush(self, timeout_millis: int = 0) -> bool:
         """Nothing is kept back here."""
         return self._exporter.force_flush(timeout_millis)
+
+
+class _Bounded(BatchSpanProcessor):
+    """Takes no span that there is no room for: the SDK's own lets go of the oldest, and tells nobody how many."""
+
+    def __init__(self, exporter: _Told) -> None:
+        super().__init__(
+            exporter,
+            max_queue_size=QUEUE_SPANS_MAX,
+            max_export_batch_size=BATCH_SPANS_MAX,
+            schedule_delay_millis=BATCH_AFTER_MS,
+        )
+        self._admits = exporter.admits
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Takes a span that has ended."""
+        if self._admits():
+            super().on_end(span)
 
 
 class Spans:
@@ -116,12 +162,7 @@ class Spans:
             ),
             shutdown_on_exit=False,
         )
-        self._processor = BatchSpanProcessor(
-            self._exporter,
-            max_queue_size=QUEUE_SPANS_MAX,
-            max_export_batch_size=BATCH_SPANS_MAX,
-            schedule_delay_millis=BATCH_AFTER_MS,
-        )
+        self._processor = _Bounded(self._exporter)
         self._provider.add_span_processor(self._processor)
         self.tracer: Tracer = self._provider.get_tracer(_NAME)
 
@@ -136,6 +177,8 @@ class Spans:
         if not lost:
             ending.join(LAST_SPANS_WITHIN_SECONDS)
         self._exporter.shutdown()
+        if self._exporter.waiting:
+            _log.info("traces.spans.given_up", spans=self._exporter.waiting)
 
 
 def context_of(carrier: Mapping[str, str]) -> Context:

@@ -2,10 +2,10 @@
 
 import gzip
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -16,6 +16,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 PATH = "/v1/traces"
+OK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,14 @@ class OtlpReceiver:
     port: int = 0
     spans: list[ReceivedSpan] = field(default_factory=list)
     requests: int = 0
+    status: int = 200
+    """What it answers; with another than this nothing is taken."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Further ones of its answers."""
+    answering: Event = field(default_factory=Event)
+    """It answers once this is set."""
+    patience_seconds: float | None = None
+    """It answers after so long at the latest, whether that is set or not; None for never."""
 
     @property
     def endpoint(self) -> str:
@@ -69,19 +78,27 @@ class OtlpReceiver:
 def otlp_receiver(port: int = 0) -> Iterator[OtlpReceiver]:
     """A receiver that listens for as long as the block lasts."""
     receiver = OtlpReceiver()
+    receiver.answering.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             assert self.path == PATH
             assert self.headers["content-type"] == "application/x-protobuf"
-            receiver.take(gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body)
+            receiver.answering.wait(receiver.patience_seconds)
+            if receiver.status == OK:
+                receiver.take(gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body)
+            else:
+                receiver.requests += 1
             answer = ExportTraceServiceResponse().SerializeToString()
-            self.send_response(200)
+            self.send_response(receiver.status)
+            for name, value in receiver.headers.items():
+                self.send_header(name, value)
             self.send_header("content-type", "application/x-protobuf")
             self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            with suppress(ConnectionError):  # Whoever asked may have given up.
+                self.end_headers()
+                self.wfile.write(answer)
 
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 -- the library's name
             """Says nothing."""
@@ -94,6 +111,7 @@ def otlp_receiver(port: int = 0) -> Iterator[OtlpReceiver]:
         try:
             yield receiver
         finally:
+            receiver.answering.set()
             server.shutdown()
             serving.join()
 

@@ -1,19 +1,27 @@
 """Spans of a process, where their receiver takes them and where it is away."""
 
-import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from structlog.testing import capture_logs
 
 from orders.telemetry.log_ids import add_order_id, add_trace
-from orders.telemetry.spans import QUEUE_SPANS_MAX, Spans, chosen_span_id, context_of, traceparent_of
+from orders.telemetry.spans import (
+    BATCH_SPANS_MAX,
+    EXPORTED,
+    QUEUE_SPANS_MAX,
+    Spans,
+    chosen_span_id,
+    context_of,
+    traceparent_of,
+)
 from orders.telemetry.traces import process_spans
-from tests.helpers.servers.otlp_receiver import otlp_receiver
+from tests.helpers.servers.otlp_receiver import OK, otlp_receiver
 from tests.helpers.system.processes import free_port
 from tests.helpers.system.waiting import assert_eventually
 
@@ -86,26 +94,106 @@ async def test_a_receiver_that_is_away_is_told_once_and_once_that_it_is_back(
     assert not noise
 
 
-async def test_a_receiver_that_is_away_keeps_nobody_waiting() -> None:
+@contextmanager
+def counted() -> Iterator[Callable[[], dict[str, int]]]:
+    """What becomes of spans within the block, by outcome."""
+
+    def now() -> dict[str, int]:
+        samples = [sample for family in EXPORTED.collect() for sample in family.samples]
+        return {one.labels["outcome"]: int(one.value) for one in samples if one.name.endswith("_total")}
+
+    before = now()
+    yield lambda: {outcome: count - before[outcome] for outcome, count in now().items()}
+
+
+async def test_a_receiver_that_never_answers_keeps_nobody_waiting_and_what_is_dropped_is_counted_and_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """More spans than are kept, and the end: neither waits for a receiver that takes connections and never answers."""
-    hangs = asyncio.Event()
-
-    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await hangs.wait()
-        writer.close()
-
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    with capture_logs():
-        async with process_spans(f"http://127.0.0.1:{port}/v1/traces", "worker") as spans:
+    monkeypatch.setattr("orders.telemetry.spans.EXPORT_TIMEOUT_SECONDS", 600)
+    with otlp_receiver() as receiver, counted() as counts, capture_logs() as lines:
+        receiver.answering.clear()
+        async with process_spans(receiver.endpoint, "worker") as spans:
             assert spans is not None
             for number in range(QUEUE_SPANS_MAX + 100):
                 tell(spans, f"span {number}")
+            assert counts() == {"taken": 0, "lost": 0, "dropped": 100}
+            assert [line["event"] for line in lines] == ["traces.spans.dropped"]
             ended = time.monotonic()
         # A second is what the end waits at most; the rest is for a machine that does much else.
-        assert time.monotonic() - ended < 20
-    hangs.set()
-    server.close()
+        assert time.monotonic() - ended < 60
+        assert [(line["event"], line.get("spans")) for line in lines[1:]] == [
+            ("traces.spans.given_up", QUEUE_SPANS_MAX)
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (429, {"retry-after": "3600"}),
+        (429, {"retry-after": "soon"}),
+        (503, {}),
+        (500, {}),
+        (400, {}),
+        (401, {}),
+        (404, {}),
+        (None, {}),
+    ],
+)
+async def test_a_receiver_that_refuses_or_never_answers_costs_its_spans_and_is_told_once(
+    status: int | None, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orders.telemetry.spans.EXPORT_TIMEOUT_SECONDS", 0.2)
+    told = 3 * BATCH_SPANS_MAX
+    with otlp_receiver() as receiver, counted() as counts, capture_logs() as lines:
+        receiver.status, receiver.headers = status or OK, headers
+        if status is None:
+            receiver.answering.clear()
+        async with process_spans(receiver.endpoint, "bridge") as spans:
+            assert spans is not None
+            for number in range(told):
+                tell(spans, f"span {number}")
+            await assert_eventually(
+                lambda: counts() == {"taken": 0, "lost": told, "dropped": 0},
+                60,
+                lambda: f"{counts()} {receiver.requests}",
+            )
+            assert [line["event"] for line in lines] == ["traces.exporter.lost"]
+            receiver.status = OK
+            receiver.answering.set()
+
+            def recovered() -> bool:
+                tell(spans, "taken")
+                return "traces.exporter.recovered" in [line["event"] for line in lines]
+
+            await assert_eventually(recovered, 30, lambda: str(lines))
+        # A machine that does much else may take longer than the 0.2 s later on.
+        assert [line["event"] for line in lines[:2]] == ["traces.exporter.lost", "traces.exporter.recovered"]
+
+
+async def test_a_receiver_that_is_slower_than_spans_end_costs_those_that_find_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("orders.telemetry.spans.QUEUE_SPANS_MAX", 2 * BATCH_SPANS_MAX)
+    with otlp_receiver() as receiver, counted() as counts, capture_logs() as lines:
+        receiver.answering.clear()
+        async with process_spans(receiver.endpoint, "bridge") as spans:
+            assert spans is not None
+            for number in range(5 * BATCH_SPANS_MAX):
+                tell(spans, f"span {number}")
+            assert counts()["dropped"] == 3 * BATCH_SPANS_MAX
+            receiver.answering.set()
+            room = {"taken": 2 * BATCH_SPANS_MAX, "lost": 0, "dropped": 3 * BATCH_SPANS_MAX}
+            await assert_eventually(lambda: counts() == room, 30, lambda: str(counts()))
+            assert [line["event"] for line in lines] == ["traces.spans.dropped"]
+            # Once it has caught up, it is told anew that it does not.
+            receiver.answering.clear()
+            for number in range(3 * BATCH_SPANS_MAX):
+                tell(spans, f"span {number}")
+            assert [line["event"] for line in lines] == ["traces.spans.dropped"] * 2
+            receiver.answering.set()
+        assert len(receiver.spans) == 4 * BATCH_SPANS_MAX
+        assert counts() == {"taken": 4 * BATCH_SPANS_MAX, "lost": 0, "dropped": 4 * BATCH_SPANS_MAX}
 
 
 def test_a_line_within_a_trace_names_it_and_one_outside_of_it_does_not() -> None:
