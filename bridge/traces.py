@@ -36,8 +36,10 @@ from bridge.record import Record
 TRACE_HEADER: Final = "_tracer-data"
 """The header of calls, workflows and activities with the trace's context, as temporalio 1.35 names it."""
 
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
-"""W3C Trace Context, section 3.2: later versions may add fields behind the flags."""
+_TRACEPARENT: Final = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
+"""W3C Trace Context, section 3.2: versions after 00 may add fields behind the flags."""
+_TRACEPARENT_CHARS_MAX: Final = 512
+"""Of a longer one OpenTelemetry 1.45 reads nothing, so that its trace would begin anew whatever the share."""
 _SAMPLED: Final = 1
 _HEADERS: Final = {
     "traceparent": "traceparent",
@@ -99,14 +101,14 @@ class BridgeTraces:
         """
         fields = _sent_with(record)
         if not fields and isinstance(translated, Call) and translated.traceparent is not None:
-            fields = {"traceparent": translated.traceparent}
-        found = _TRACEPARENT.fullmatch(fields["traceparent"]) if fields else None
-        if found is None:
+            fields = {"traceparent": translated.traceparent.strip()}
+        flags = flags_of(fields["traceparent"]) if fields else None
+        if flags is None:
             # A context that nobody can read is none: the trace begins anew (Trace Context, section 3.2.2.5).
             if random.random() >= self._ratio:  # noqa: S311 -- a share, not a secret
                 return None
             parent = Context()
-        elif not int(found[1], 16) & _SAMPLED:
+        elif not flags & _SAMPLED:
             return None
         else:
             parent = _W3C.extract(fields, Context())
@@ -142,6 +144,14 @@ def traced_client(client: Client, tracer: Tracer) -> Client:
     config = client.config()
     config["interceptors"] = [*config["interceptors"], _TracedCalls(tracer)]
     return Client(**config)
+
+
+def flags_of(traceparent: str) -> int | None:
+    """The flags of a ``traceparent``, without all that reading it whole would take; None where nobody can read it."""
+    found = _TRACEPARENT.fullmatch(traceparent) if len(traceparent) <= _TRACEPARENT_CHARS_MAX else None
+    if found is None or (found[1] == "00" and found[3]):
+        return None
+    return int(found[2], 16)
 
 
 def trace_headers(fields: Mapping[str, str]) -> dict[str, Payload]:

@@ -5,10 +5,14 @@ import sys
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from bridge import BridgeTraces, Call, Header, Record
 from bridge.calls import CallOutcome
@@ -18,6 +22,7 @@ from bridge.engine.offsets import Partition, Ticket
 from bridge.engine.work import Work
 from bridge.health import Health
 from bridge.refusal import Refusal, RefusalCode, Stage
+from bridge.traces import flags_of
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = f"00-{TRACE}-{SPAN}-01".encode()
@@ -67,6 +72,10 @@ def ids_of(span: ReadableSpan | None) -> tuple[str, str | None]:
         [("ce-traceparent", SAMPLED)],
         [("x", None), ("ce_traceparent", OTHER), ("traceparent", SAMPLED), ("traceparent", OTHER)],
         [("traceparent", b"cc" + SAMPLED[2:] + b"-more")],
+        [("traceparent", SAMPLED[:-2] + b"03")],
+        [("traceparent", SAMPLED[:-2] + b"ff")],
+        [("baggage", b"userId=alice,isProduction=false"), ("traceparent", SAMPLED), ("tracestate", b"\xff=,=")],
+        [("traceparent", SAMPLED), ("tracestate", b"v=" + b"x" * 100_000)],
     ],
 )
 def test_a_record_goes_on_with_its_sender_s_trace(headers: list[Header]) -> None:
@@ -81,9 +90,13 @@ def test_what_the_value_says_counts_where_the_headers_say_nothing() -> None:
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
-def test_what_its_sender_does_not_sample_is_not_traced(ratio: float) -> None:
-    assert Told(ratio).begin(("traceparent", UNSAMPLED)) is None
-    assert Told(ratio).begin(("ce_traceparent", UNSAMPLED)) is None
+@pytest.mark.parametrize("flags", [b"00", b"02", b"fe"])
+def test_what_its_sender_does_not_sample_is_not_traced(ratio: float, flags: bytes) -> None:
+    unsampled = SAMPLED[:-2] + flags
+    assert Told(ratio).begin(("traceparent", unsampled)) is None
+    assert Told(ratio).begin(("ce_traceparent", unsampled)) is None
+    assert Told(ratio).begin(("traceparent", unsampled), ("ce_traceparent", SAMPLED)) is None
+    assert Told(ratio).begin(translated=Call("Refill", "d", "devices", traceparent=unsampled.decode())) is None
 
 
 @pytest.mark.parametrize(
@@ -98,6 +111,14 @@ def test_what_its_sender_does_not_sample_is_not_traced(ratio: float) -> None:
         SAMPLED[:-1],
         f"00-{'0' * 32}-{SPAN}-01".encode(),
         f"00-{TRACE}-{'0' * 16}-01".encode(),
+        SAMPLED + b"-more",
+        UNSAMPLED + b"-more",
+        b"cc" + SAMPLED[2:] + b"more",
+        b"cc" + SAMPLED[2:] + b"-" + b"x" * 500,
+        SAMPLED + b"\n" + SAMPLED,
+        SAMPLED.replace(b"-", b"_"),
+        SAMPLED.decode().replace("0", "\u0660").encode(),
+        b"0" * 1_000_000,
     ],
 )
 def test_a_trace_that_nobody_can_read_is_none(unreadable: bytes | None) -> None:
@@ -105,6 +126,23 @@ def test_a_trace_that_nobody_can_read_is_none(unreadable: bytes | None) -> None:
     trace_id, parent = ids_of(Told(1.0).begin(("traceparent", unreadable)))
     assert parent is None
     assert trace_id != TRACE
+
+
+@given(
+    st.tuples(
+        st.sampled_from(["00", "01", "cc", "ff", "0", "0g", "FF", ""]),
+        st.sampled_from([TRACE, "0" * 32, TRACE.upper(), TRACE[1:], "g" * 32]),
+        st.sampled_from([SPAN, "0" * 16, SPAN.upper(), SPAN[1:]]),
+        st.sampled_from(["00", "01", "02", "ff", "0", "FF", "0x", "-1"]),
+    ),
+    st.sampled_from(["", "-", "-more", "more", "-" + "x" * 456, "-" + "x" * 457, "\x00", " 1"]),
+    st.sampled_from(["-", "_", "--"]),
+)
+def test_what_is_a_trace_here_is_one_to_opentelemetry(parts: tuple[str, ...], rest: str, between: str) -> None:
+    text = between.join(parts) + rest
+    read = get_current_span(TraceContextTextMapPropagator().extract({"traceparent": text}, Context()))
+    context = read.get_span_context()
+    assert flags_of(text) == (int(context.trace_flags) if context.is_valid else None)
 
 
 def test_of_records_without_a_trace_the_share_begins_one() -> None:
