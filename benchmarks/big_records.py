@@ -8,7 +8,8 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
@@ -45,10 +46,11 @@ class _Counting:
 
 
 class Turns:
-    """Beats every 2 ms; how late a beat comes is how long a turn of the loop took.
+    """Beats every 2 ms; how late a beat comes is how long others wait for the loop.
 
-    That is what others wait, also where the machine does something else meanwhile. So the loop's own processor time
-    between two beats is noted as well.
+    That is up to three of its turns: a beat that falls due in one is found in the next and wakes in the one after. It
+    is longer where the machine does something else meanwhile; so the loop's own processor time between two beats is
+    noted as well.
     """
 
     def __init__(self) -> None:
@@ -74,6 +76,46 @@ class Turns:
         return round(1_000 * max(self._worked), 2)
 
 
+class LoopTurns:
+    """How long the turns of a loop take: from one look for what has happened to the next."""
+
+    def __init__(self) -> None:
+        self._begun: tuple[float, float] | None = None
+        self.longest_ms = self.worked_ms = 0.0
+        """The longest one, and the most that one worked, in milliseconds of the processor."""
+
+    def ended(self) -> None:
+        """A turn is over."""
+        if self._begun is not None:
+            began_at, worked = self._begun
+            self.longest_ms = max(self.longest_ms, round(1_000 * (time.perf_counter() - began_at), 2))
+            self.worked_ms = max(self.worked_ms, round(1_000 * (time.thread_time() - worked), 2))
+
+    def began(self) -> None:
+        """A turn begins."""
+        self._begun = time.perf_counter(), time.thread_time()
+
+
+@contextmanager
+def loop_turns() -> Iterator[LoopTurns]:
+    """Times the turns of the running loop while the block lasts."""
+    selector: Any = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]  # noqa: SLF001 -- no other way
+    turns, select = LoopTurns(), selector.select
+
+    def timed(timeout: float | None = None) -> object:
+        turns.ended()
+        try:
+            return select(timeout)
+        finally:
+            turns.began()
+
+    selector.select = timed
+    try:
+        yield turns
+    finally:
+        selector.select = select
+
+
 async def run(*, quick: bool) -> list[Figure]:
     """Measures the longest turn while the records are worked off, of each kind."""
     orders, bombs = (QUICK_ORDERS, QUICK_BOMBS) if quick else (ORDERS, BOMBS)
@@ -94,7 +136,8 @@ async def _longest_turn(name: str, records: list[tuple[str, bytes]], *, compress
                 await asyncio.sleep(BEAT_SECONDS)
             began_at = time.perf_counter()
             async with beating(turns):
-                await until(counting.done)
+                with loop_turns() as whole:
+                    await until(counting.done)
             seconds = time.perf_counter() - began_at
     details = {
         "records": len(records),
@@ -108,9 +151,16 @@ async def _longest_turn(name: str, records: list[tuple[str, bytes]], *, compress
     trust = idle.late_ms(1.0) <= IDLE_MS
     return [
         Figure(
-            name, turns.late_ms(1.0), "ms, the longest turn", at_most=LONGEST_MS, trustworthy=trust, details=details
+            name,
+            turns.late_ms(1.0),
+            "ms, the longest wait for the loop",
+            at_most=LONGEST_MS,
+            trustworthy=trust,
+            details=details,
         ),
-        Figure(f"{name}_worked", turns.worked_ms, "ms of the processor, the longest turn", at_most=LONGEST_MS),
+        Figure(f"{name}_worked", turns.worked_ms, "ms of the processor, the longest wait", at_most=LONGEST_MS),
+        Figure(f"{name}_turn", whole.longest_ms, "ms, the longest turn", at_most=LONGEST_MS, trustworthy=trust),
+        Figure(f"{name}_turn_worked", whole.worked_ms, "ms of the processor, the longest turn", at_most=LONGEST_MS),
     ]
 
 

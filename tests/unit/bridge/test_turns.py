@@ -78,6 +78,14 @@ async def test_others_have_their_turn_while_many_records_are_translated() -> Non
     assert tracker.unsettled_count == 50
 
 
+async def test_a_record_that_would_not_end_within_the_turn_begins_another() -> None:
+    """A turn's time is not over after one of these, and would be after the next."""
+    engine, _ = make(Slow(0.003))
+    with counting_turns() as turns:
+        await engine.take_in_turns({P0: records(P0, *[b"x" * 60_000] * 10)})
+        assert turns() >= 8
+
+
 async def test_a_large_record_is_translated_in_a_thread_and_the_order_is_kept() -> None:
     mapping = Slow(0.05)
     engine, tracker = make(mapping)
