@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -12,6 +12,7 @@ from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from bridge.config import BridgeConfig
 from bridge.engine.offsets import OffsetTracker, Partition, UnexpectedDeliveryError
 from bridge.kafka.clients import fetch_committed
+from bridge.record import moment_of
 
 log = structlog.get_logger("bridge")
 
@@ -171,7 +172,5 @@ class Beginnings:
 
 
 def _text(timestamp_ms: int) -> str:
-    try:
-        return datetime.fromtimestamp(timestamp_ms / 1_000, UTC).isoformat()
-    except (OverflowError, ValueError, OSError):
-        return f"{timestamp_ms} ms since 1970"
+    moment = moment_of(timestamp_ms)
+    return f"{timestamp_ms} ms since 1970" if moment is None else moment.isoformat()

@@ -1,25 +1,23 @@
 """Dead letters, a replay and a purge as JSON documents. Pure."""
 
 import base64
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from bridge.record import moment_of
 from orders.operations.dead_letters.finding import Shown, Summary
 from orders.operations.dead_letters.purging import PurgePlan
 from orders.operations.dead_letters.replaying import ReplayOutcome
 
 VALUE_BYTES_MAX: Final = 4_096
 """How much of a value is shown unless all of it is asked for."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def time_text(timestamp_ms: int) -> str:
     """A timestamp in UTC, to the second."""
-    try:
-        moment = _EPOCH + timedelta(milliseconds=timestamp_ms)
-    except OverflowError:
-        return f"{timestamp_ms} ms"
-    return "unknown" if timestamp_ms < 0 else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    moment = moment_of(timestamp_ms)
+    if moment is None:
+        return "unknown" if timestamp_ms < 0 else f"{timestamp_ms} ms"
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def summary_json(summary: Summary) -> dict[str, Any]:
