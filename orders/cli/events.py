@@ -1,13 +1,14 @@
 """``orders events``."""
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
-from orders.cli.rendering.event_lines import event_line
+from orders.cli.rendering.event_lines import EVENTS_HEADER, event_line
 from orders.clients.opened import Clients
 from orders.clients.topic_stream import ReadRecord, topic_batches
 from orders.errors import NotFoundError
@@ -50,6 +51,9 @@ async def _show(clients: Clients, order_id: str | None, *, follow: bool, new: bo
         async for batch in batches:
             for record in batch:
                 if order_id is None or record.key == order_id.encode():
+                    # For eyes only: a program that reads lines reads events.
+                    if not shown and not as_json and sys.stdout.isatty():
+                        out.print(EVENTS_HEADER)
                     _show_one(record, out, as_json=as_json)
                     shown += 1
     return shown

@@ -19,6 +19,12 @@ _COLOURS: Final = {
 }
 
 
+_CLOCK_WIDTH: Final = 12
+_ORDER_WIDTH: Final = 28
+EVENTS_HEADER: Final = f"[bold]{'at':<{_CLOCK_WIDTH}}  {'order':<{_ORDER_WIDTH}} seq  what, and what led to it[/bold]"
+"""Above the lines of events."""
+
+
 def event_line(event_type: str, body: dict[str, Any]) -> str:
     """One event, in rich's markup: when, which order, its sequence, what happened, and why.
 
@@ -27,7 +33,7 @@ def event_line(event_type: str, body: dict[str, Any]) -> str:
     """
     clock, order_id = _clock(str(body["occurred_at"])), safe_markup(body["order_id"])
     what = f"{_what(event_type, body)}{_why(body)}"
-    return f"[dim]{clock}[/dim]  {order_id:<28} {safe_markup(body['sequence']):>3}  {what}"
+    return f"[dim]{clock}[/dim]  {order_id:<{_ORDER_WIDTH}} {safe_markup(body['sequence']):>3}  {what}"
 
 
 def _clock(occurred_at: str) -> str:

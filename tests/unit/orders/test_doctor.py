@@ -1,7 +1,13 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from orders.operations.doctor import Condition, advice
+import pytest
+
+from bridge.dead_letters.letter import Letter
+from bridge.record import Record
+from orders.cli.doctor import _condition_json, _condition_lines
+from orders.operations.dead_letters.finding import Listing
+from orders.operations.doctor import Condition, _newest_at, advice
 from orders.operations.overview import (
     BridgeMember,
     BridgesOverview,
@@ -69,3 +75,13 @@ def test_records_that_wait_are_named_by_the_oldest_of_them() -> None:
 
 def test_a_side_that_was_not_seen_gives_no_advice() -> None:
     assert list(advice(Condition(NOW, problems=("Kafka does not answer",)))) == []
+
+
+@pytest.mark.parametrize("timestamp_ms", [-1, 2**62, -(2**62)])
+def test_a_dead_letter_of_a_time_that_no_calendar_has_is_counted_without_it(timestamp_ms: int) -> None:
+    listing = Listing(limit=1)
+    listing.add(Letter.from_record(Record("order.dead_letters", 0, 0, timestamp_ms, b"o-1", b"{}")))
+    condition = Condition(NOW, dead_letters=listing.by_reason, newest_letter_at=_newest_at(listing))
+    [line] = _condition_lines(condition)
+    assert line.endswith(" 1")
+    assert _condition_json(condition)["newest_dead_letter_at"] is None

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from rich.text import Text
 
-from orders.cli.rendering.event_lines import event_line
+from orders.cli.rendering.event_lines import EVENTS_HEADER, event_line
 from orders.cli.rendering.moments import moment_text, timestamp_text
 from orders.cli.times import parse_time
 from orders.local.log_lines import readable_line
@@ -39,6 +40,14 @@ def test_a_person_reads_times_in_that_persons_zone() -> None:
     line = readable_line('{"event": "worker.started", "level": "info", "timestamp": "2026-01-31T12:00:00.25Z"}')
     assert line is not None
     assert "21:00:00" in line
+
+
+def test_the_header_of_events_stands_over_their_columns() -> None:
+    body = {"occurred_at": "2026-01-31T12:00:00.250Z", "order_id": "o-1", "sequence": 1, "state": "RECEIVED"}
+    header, line = (Text.from_markup(one).plain for one in (EVENTS_HEADER, event_line("order.state_changed", body)))
+    assert header.index("order") == line.index("o-1")
+    assert header.index("seq") + len("seq") == line.index(" 1 ") + len(" 1")
+    assert header.index("what") == line.index("RECEIVED")
 
 
 @pytest.mark.usefixtures("in_tokyo")
