@@ -37,7 +37,7 @@ _AT_ONCE_MAX: Final = 4
 """So many bodies are in memory at once."""
 _PREFLIGHT_SECONDS: Final = 600
 _HEADERS: Final = ("content-type", "x-namespace", "authorization", "authorization-extras")
-"""What pages of Temporal's UI send: the access token, and an ID token as authorization-extras, which is not looked at."""
+"""What pages of Temporal's UI send. An ID token comes as authorization-extras, and is not looked at."""
 Viewer = Annotated[Identity, Depends(requires(Role.VIEWER))]
 
 _log = structlog.get_logger("orders.codec")
