@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from stack import Endpoints, processes
+from stack.jars import KAFKA, ensure_jars
+from stack.java import java_command
 from stack.kafka import JVM_OPTIONS, KafkaService
 from stack.ports import HOST
 from stack.progress import ProgressBoard
@@ -23,6 +25,8 @@ NAME = "localhost"
 USER, PASSWORD = "orders-user", "what-the-tests-say"
 STRANGER = "stranger"
 """Knows a password as well, and has no rights."""
+ROLES = ("bridge", "worker", "api", "operator", "upstream", "downstream")
+"""Names of users that know the password as well, and have the rights that a test gives them."""
 TOKEN_CLIENT = "job-operator"  # noqa: S105 - a name
 """Whom the OpenID provider's tokens are about."""
 
@@ -53,6 +57,7 @@ _PROTOCOLS = {
 }
 _CERTIFICATES = {Listener.OTHER_NAME: "other-name", Listener.EXPIRED: "expired-server"}
 _LOGIN = "org.apache.kafka.common.security"
+_TOOL_OPTIONS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -87,6 +92,16 @@ class SecureKafka:
     def address(self, listener: Listener) -> str:
         """``host:port`` of a door."""
         return f"{NAME}:{self.ports[listener]}"
+
+    async def change_rights(self, *arguments: str) -> None:
+        """Runs ``kafka-acls.sh`` with these arguments, as one who may do everything."""
+        command = java_command(ensure_jars(KAFKA, lambda _: None), "org.apache.kafka.tools.AclCommand", *_TOOL_OPTIONS)
+        where = ("--bootstrap-server", self.endpoints.kafka_bootstrap_servers)
+        process = await asyncio.create_subprocess_exec(
+            *command, *where, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()
 
     async def restart(self) -> None:
         """Starts it, again where it runs, with the certificates that are there now."""
@@ -146,7 +161,7 @@ class SecureKafka:
 
     def _sasl(self, begin: str) -> list[str]:
         offered = (*_MECHANISMS, *(["OAUTHBEARER"] if self._issuer else []))
-        known = f'user_{USER}="{PASSWORD}" user_{STRANGER}="{PASSWORD}"'
+        known = " ".join(f'user_{name}="{PASSWORD}"' for name in (USER, STRANGER, *ROLES))
         lines = [
             f"{begin}sasl.enabled.mechanisms={','.join(offered)}",
             f"{begin}plain.sasl.jaas.config={_LOGIN}.plain.PlainLoginModule required {known};",
