@@ -10,6 +10,9 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.event_types import EventType
@@ -157,6 +160,24 @@ async def test_which_partition_lags_why_by_how_much_and_which_dependency_is_away
                 and (value(now, "orders_bridge_commit_age_seconds") or 0) < 30
             ),
         )
+
+
+async def test_whether_records_were_lost_to_retention(system: OrderSystem) -> None:
+    topic, servers = system.topic_of(EventType.ORDER_ADDRESS_UPDATED), system.endpoints.kafka_bootstrap_servers
+    before, lost = (Outgoing(topic, b"{", b"k", partition=0) for _ in range(2))
+    await system.produce([before])
+    async with bridge(system) as page:
+        await system.wait_until_drained()
+        assert value(await page.read(), "orders_bridge_records_lost_total") == 0
+    await system.produce([lost] * 5)
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=4)})
+    finally:
+        await admin.close()
+    async with bridge(system) as page:
+        await page.until("the lost ones", lambda now: value(now, "orders_bridge_records_lost_total") == 3)
 
 
 async def test_what_the_dead_letters_are(system: OrderSystem) -> None:
