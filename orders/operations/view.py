@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.client import (
     Client,
-    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowQueryFailedError,
@@ -23,7 +24,7 @@ from schemas.workflow_io import OrderResult, OrderStatus
 from workflows.names import ORDER_WORKFLOW, STATUS_QUERY, order_workflow_id
 
 _CALL_TIMEOUT = timedelta(seconds=10)
-_GONE, _RUNNING = "GONE", "RUNNING"
+_GONE, _RUNNING, _COMPLETED = "GONE", "RUNNING", "COMPLETED"
 _NO_WORKER = NOT_IN_TIME | {RPCStatusCode.FAILED_PRECONDITION}
 
 
@@ -54,25 +55,42 @@ async def view_order(clients: Clients, order_id: str) -> OrderView:
     view = in_the_way = None
     run = _GONE
     with reaching_temporal(clients.settings):
-        description = await _describe(client, workflow_id)
+        last = await _last_run(client, workflow_id)
         # Another team's workflow is asked nothing: what it would answer is no order's status.
-        if description is not None and description.workflow_type == ORDER_WORKFLOW:
-            run = description.status.name if description.status else "UNKNOWN"
-            view = await _view_in_temporal(client, order_id, description)
-        elif description is not None:
-            in_the_way = held_by_another(workflow_id, description.workflow_type)
+        if last is not None and last.workflow_type == ORDER_WORKFLOW:
+            run = last.status
+            view = await _view_in_temporal(client, order_id, run)
+        elif last is not None:
+            in_the_way = held_by_another(workflow_id, last.workflow_type)
     if view is None:
         return await _view_in_database(clients, order_id, run, in_the_way)
     return view if run == _RUNNING else await _with_records(clients, view)
 
 
-async def _describe(client: Client, workflow_id: str) -> WorkflowExecutionDescription | None:
+@dataclass(frozen=True, slots=True)
+class _LastRun:
+    workflow_type: str
+    status: str
+
+
+async def _last_run(client: Client, workflow_id: str) -> _LastRun | None:
+    """What Temporal says of the workflow's last run; None where it knows none.
+
+    By the call itself, as the SDK's description of a run decodes every search attribute, twice: 190 us of the
+    processor, an eighth of a request for an order's status (cProfile, 2026-11-26, temporalio 1.35).
+    """
+    request = DescribeWorkflowExecutionRequest(
+        namespace=client.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
+    )
     try:
-        return await client.get_workflow_handle(workflow_id).describe(rpc_timeout=_CALL_TIMEOUT)
+        answer = await client.workflow_service.describe_workflow_execution(request, retry=True, timeout=_CALL_TIMEOUT)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         return None
+    info = answer.workflow_execution_info
+    status = WorkflowExecutionStatus(info.status).name if info.status else "UNKNOWN"
+    return _LastRun(info.type.name, status)
 
 
 def held_by_another(workflow_id: str, workflow_type: str) -> str:
@@ -83,20 +101,18 @@ def held_by_another(workflow_id: str, workflow_type: str) -> str:
     )
 
 
-async def _view_in_temporal(
-    client: Client, order_id: str, description: WorkflowExecutionDescription
-) -> OrderView | None:
+async def _view_in_temporal(client: Client, order_id: str, run: str) -> OrderView | None:
     """What the order's last run says of itself: its result, or its answer to a query, which takes a worker.
 
     Returns:
         None where the run is over without a result, and no worker answers for it.
     """
-    if description.status is WorkflowExecutionStatus.COMPLETED:
-        handle = client.get_workflow_handle(description.id, result_type=OrderResult)
-        return OrderView("COMPLETED", _status_of_result(await handle.result(rpc_timeout=_CALL_TIMEOUT)), approved=None)
-    run = description.status.name if description.status else "UNKNOWN"
+    workflow_id = order_workflow_id(order_id)
+    if run == _COMPLETED:
+        ended = client.get_workflow_handle(workflow_id, result_type=OrderResult)
+        return OrderView(run, _status_of_result(await ended.result(rpc_timeout=_CALL_TIMEOUT)), approved=None)
+    handle = client.get_workflow_handle(workflow_id)
     try:
-        handle = client.get_workflow_handle(description.id)
         status = await ask(handle, STATUS_QUERY, result_type=OrderStatus, wait=_CALL_TIMEOUT)
     except (RPCError, WorkflowQueryFailedError) as error:
         if isinstance(error, RPCError) and error.status not in _NO_WORKER:
@@ -104,11 +120,12 @@ async def _view_in_temporal(
         if run != _RUNNING:
             return None
         refusal = str(error) if isinstance(error, WorkflowQueryFailedError) else None
+        description = await handle.describe(rpc_timeout=_CALL_TIMEOUT)
         held_up = await look_at_open_run(client, description, answers=False, waited=_CALL_TIMEOUT, refusal=refusal)
         raise UnreachableError(
             f"order {order_id} is in Temporal ({run}) and does not say where it is; it waits for {held_up.held_up_by}"
         ) from error
-    return OrderView(run, status, status.approved, await _failure_of(client, description.id, run))
+    return OrderView(run, status, status.approved, await _failure_of(client, workflow_id, run))
 
 
 async def _failure_of(client: Client, workflow_id: str, run: str) -> str | None:
