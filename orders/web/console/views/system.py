@@ -43,12 +43,15 @@ class SystemPage:
     """Servers that do not answer."""
     findings: tuple[str, ...]
     """What stands still."""
-    bridges: tuple[BridgeRow, ...]
+    bridges: tuple[BridgeRow, ...] | None
+    """None where Kafka did not answer."""
     partitions: tuple[PartitionOverview, ...]
     rate: str | None
     """How fast records come and are handed over; None until that can be told."""
-    workers: tuple[WorkerRow, ...]
-    counts: tuple[tuple[OrderState, str], ...]
+    workers: tuple[WorkerRow, ...] | None
+    """None where Temporal did not answer."""
+    counts: tuple[tuple[OrderState, str], ...] | None
+    """None where Postgres did not answer."""
 
 
 def system_page(
@@ -64,7 +67,7 @@ def system_page(
     """The page of what was found; a side that is None did not answer."""
     found = [*_about_bridges(at, bridges), *_about_workers(workers)]
     rows = (
-        ()
+        None
         if bridges is None
         else tuple(BridgeRow(one.client_id, one.host, len(one.partitions)) for one in bridges.members)
     )
@@ -77,12 +80,14 @@ def system_page(
         bridges=rows,
         partitions=tuple(sorted(partitions, key=lambda one: (-one.unsettled, one.topic, one.partition))),
         rate=None if pace is None or bridges is None else rate_words(pace, sum(one.unsettled for one in partitions)),
-        workers=()
+        workers=None
         if workers is None
         else tuple(WorkerRow(one.queue, one.identity, one.last_poll_at) for one in workers.workers),
-        counts=tuple(
+        counts=None
+        if counts is None
+        else tuple(
             (state, f"{number:,}{'+' if number >= count_max else ''}")
-            for state, number in (counts or {}).items()
+            for state, number in counts.items()
             if number and not state.is_final
         ),
     )

@@ -23,6 +23,7 @@ from orders.web.console.views.waiting import (
 from schemas.event_types import EventType
 from schemas.order import Item
 from schemas.states import OrderState
+from tests.helpers.console.gallery import GALLERY
 from tests.helpers.console.made_up import NOW, an_ended_order, an_order, journal, known_of
 
 
@@ -235,3 +236,11 @@ def test_only_what_is_applied_is_said_to_be_so(choice: Choice, standing: Standin
     words = OutcomeLine("o-1", choice, standing, "order_changed").words
     assert (words == f"{choice.is_done}.") is (standing is Standing.APPLIED)
     assert ("not" in words or "keeps" in words or "of before" in words) is (standing is not Standing.APPLIED)
+
+
+def test_a_server_that_does_not_answer_is_not_said_to_have_nothing() -> None:
+    page = GALLERY["system-away"]()
+    assert page.count("Not known.") == 4
+    for claim in ("No bridge is in the group", "No worker asks", "There is no order"):
+        assert claim not in page
+    assert "Nothing stands still" not in page
