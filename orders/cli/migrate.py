@@ -1,16 +1,15 @@
 """``orders migrate``."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_command
+from orders.cli.rendering.safe_markup import safe_markup
 from orders.errors import UsageError
 from orders.installation.kafka_acls import acl_json, acl_lines, kafka_acls, principals_of
 from orders.installation.migrate import migrate_all
 from orders.local.endpoints import server_settings
-from orders.safe_text import safe_text
 from orders.settings import Settings, load_settings
 
 app = command_app()
@@ -81,5 +80,6 @@ def _print_acls(settings: Settings, principals: list[str], consumer_group: str, 
     if as_json:
         print_json([document for one in acls for document in acl_json(one)])
         return
+    out = console()
     for line in acl_lines(acls, settings.kafka_bootstrap_servers):
-        sys.stdout.write(f"{safe_text(line)}\n")
+        out.print(safe_markup(line))
