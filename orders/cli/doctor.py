@@ -127,7 +127,7 @@ def _lines(report: _Report) -> Iterator[str]:
     yield "\n[bold]What to do first[/bold]"
     for number, todo in enumerate(report.advice, 1):
         colour = "red" if todo.stops_orders else "yellow"
-        yield f"[{colour}]{number}[/{colour}] {safe_markup(as_typed(todo.what))}"
+        yield f"[{colour}]{number}.[/{colour}] {safe_markup(as_typed(todo.what))}"
     if not report.advice:
         yield "[green]nothing[/green]"
 

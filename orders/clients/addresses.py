@@ -21,13 +21,18 @@ def not_answering(settings: Settings, server: str, address: str, *, endpoint: st
     """
     begin = f"{server} does not answer at {address}"
     named = [name for name in ENDPOINT_SETTINGS if name in settings.model_fields_set]
-    if not named or endpoint in named:
+    if not named or len(named) == len(ENDPOINT_SETTINGS):
         return f"{begin}: start it (`orders up` starts everything), or set {variables}"
     because = " and ".join(_with_origin(name) for name in named) + (" is" if len(named) == 1 else " are")
+    only_where = (
+        f"commands look for a running `orders up` only where none of "
+        f"{', '.join(map(str.upper, ENDPOINT_SETTINGS))} is set. Take away what is set, or "
+    )
+    if endpoint in named:
+        return f"{begin}. It was asked there because {because} set: {only_where}start it there"
     return (
-        f"{begin}, its usual address. It was asked there because {because} set and {endpoint.upper()} is not: commands "
-        f"look for a running `orders up` only where none of {', '.join(map(str.upper, ENDPOINT_SETTINGS))} is set. "
-        f"Take away what is set, or set {variables} too"
+        f"{begin}, its usual address. It was asked there because {because} set and {endpoint.upper()} is not: "
+        f"{only_where}set {variables} too"
     )
 
 

@@ -118,7 +118,16 @@ def test_a_variable_of_the_settings_file_is_named_with_where_it_is() -> None:
 
 
 @pytest.mark.usefixtures("nothing_is_set")
-def test_a_server_that_was_named_is_to_be_started_or_named_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEMPORAL_HOST", "elsewhere:1")
+def test_a_variable_that_leads_to_where_nobody_answers_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_HOST", "elsewhere")
+    sentence = postgres_is_silent(load_settings())
+    assert sentence.startswith("Postgres does not answer at elsewhere:5432. It was asked there because DB_HOST (in the")
+    assert "Take away what is set, or start it there" in sentence
+
+
+@pytest.mark.usefixtures("nothing_is_set")
+def test_a_server_is_to_be_started_or_named_otherwise_where_all_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", "TEMPORAL_HOST", "DB_HOST"):
+        monkeypatch.setenv(name, "elsewhere:1" if name != "DB_HOST" else "elsewhere")
     expected = "Temporal does not answer at elsewhere:1: start it (`orders up` starts everything), or set TEMPORAL_HOST"
     assert temporal_unreachable(load_settings()) == expected

@@ -45,6 +45,10 @@ def test_the_ports_are_the_conventional_ones_and_for_this_machine_only(services:
     }
 
 
+def test_no_container_takes_the_machine_s_whole_memory(services: dict[str, Any]) -> None:
+    assert {name for name, service in services.items() if "mem_limit" not in service} == set()
+
+
 def test_our_containers_run_the_processes_of_an_installation(services: dict[str, Any]) -> None:
     assert {name: services[name]["command"] for name in OURS} == {
         "migrate": ["migrate"],
