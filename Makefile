@@ -4,7 +4,7 @@ RUN := bin/in-env
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage mutation fuzz bench sizing soak image try-image try-chart check fmt contract release-api record-histories record-messages chart licences lock
+.PHONY: help demo up test coverage mutation fuzz bench sizing soak image try-image try-chart check fmt contract release-api record-histories record-messages chart licences audit lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -73,6 +73,9 @@ chart: ## renew the Helm chart's README and schema, after a change of its values
 
 licences: ## renew THIRD_PARTY.md from what the installed packages say of their licences
 	@$(RUN) python -m tests.deploy.licences
+
+audit: ## ask whether a package that is pinned has a known weakness; needs a network, and fails where nobody answers
+	@$(RUN) python -m tests.deploy.audit
 
 lock: ## renew the hash-pinned requirements from pyproject.toml
 	@$(RUN) sh bin/lock

@@ -1,16 +1,11 @@
 """The peers' packages, apart from the project's own: made on first use in the cache folder, each held to its hash."""
 
-import hashlib
 import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
-
-from stack.paths import cache_dir
 from tests.helpers.node_packages import installed
+from tests.helpers.python_packages import python_with
 
 PEERS: Final = Path(__file__).parent
 _ARCHITECTURES: Final = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
@@ -22,19 +17,7 @@ def peers_python() -> Path:
     Raises:
         subprocess.SubprocessError: A package could not be installed; uv's own words are on stderr.
     """
-    requirements = PEERS / "requirements.txt"
-    digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    folder = cache_dir() / "peers" / digest
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    python = folder / "bin" / "python"
-    with FileLock(folder.with_suffix(".lock")):
-        if not (folder / ".complete").exists():
-            _run("uv", "venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-            _run(
-                "uv", "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(requirements)
-            )
-            (folder / ".complete").touch()
-    return python
+    return python_with(PEERS / "requirements.txt", kept_in="peers")
 
 
 def restate_server() -> Path:
@@ -49,7 +32,3 @@ def restate_server() -> Path:
     if not program.exists():
         raise LookupError(f"npm's @restatedev/restate-server has no program for this machine ({package})")
     return program
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True)  # noqa: S603 -- our own command lines

