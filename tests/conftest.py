@@ -4,9 +4,9 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -17,6 +17,10 @@ from stack.endpoints import Endpoints
 from stack.java import time_skipping_server as make_time_skipping_server
 from tests.helpers.progress import report_progress
 from tests.helpers.shares import ByFile, sort_by_weight
+
+if TYPE_CHECKING:
+    from tests.helpers.servers.secure.rooms import SecureServers
+    from tests.helpers.system.secured import SecuredSystem
 
 # Fixtures of tests that need what is downloaded or built once.
 _PREPARED_FIXTURES = {"endpoints", "time_skipping_server", "own_servers_only"}
@@ -154,6 +158,28 @@ def endpoints(
 def time_skipping_server(say: Callable[[str], None]) -> Path:
     """The launcher for ``WorkflowEnvironment.start_time_skipping(test_server_existing_path=...)``."""
     return make_time_skipping_server(say)
+
+
+@pytest.fixture(scope="module")
+async def tls_servers(
+    endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
+) -> AsyncIterator["SecureServers"]:
+    """Servers that demand TLS, for the files that ask for them."""
+    from tests.helpers.servers.secure.rooms import secure_servers  # noqa: PLC0415 - slow to import
+
+    async with secure_servers(tmp_path_factory.mktemp("secure"), endpoints, say) as running:
+        yield running
+
+
+@pytest.fixture
+async def secured(
+    tls_servers: "SecureServers", tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator["SecuredSystem"]:
+    """Processes of ours on them."""
+    from tests.helpers.system.secured import secured_system  # noqa: PLC0415 - likewise
+
+    async with secured_system(tls_servers, tmp_path_factory.mktemp("processes")) as system:
+        yield system
 
 
 _exit_status = pytest.StashKey[int]()

@@ -2,31 +2,14 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
 
-from stack import Endpoints
-from tests.helpers.servers.secure.rooms import SecureServers, secure_servers
-from tests.helpers.system.secured import SecuredSystem, secured_system
+from tests.helpers.system.secured import SecuredSystem
 from tests.helpers.system.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-async def servers(
-    endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
-) -> AsyncIterator[SecureServers]:
-    async with secure_servers(tmp_path_factory.mktemp("secure"), endpoints, say) as running:
-        yield running
-
-
-@pytest.fixture
-async def secured(servers: SecureServers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SecuredSystem]:
-    async with secured_system(servers, tmp_path_factory.mktemp("processes")) as system:
-        yield system
 
 
 async def complete_an_order(system: SecuredSystem) -> None:

@@ -3,36 +3,20 @@
 import json
 import secrets
 import shlex
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from orders.clients.mistakes import Mistake
 from orders.installation.kafka_acls import Role
-from stack import Endpoints
 from tests.helpers.servers.secure.kafka import PASSWORD, ROLES, Listener
-from tests.helpers.servers.secure.rooms import SecureServers, secure_servers
+from tests.helpers.servers.secure.rooms import SecureServers
 from tests.helpers.system.processes import OrdersProcess
-from tests.helpers.system.secured import SecuredSystem, secured_system
+from tests.helpers.system.secured import SecuredSystem
 from tests.helpers.system.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(600)
 """Some twenty starts of `kafka-acls.sh`, each a Java of its own: a minute when idle, four at a load of 14."""
-
-
-@pytest.fixture(scope="module")
-async def servers(
-    endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
-) -> AsyncIterator[SecureServers]:
-    async with secure_servers(tmp_path_factory.mktemp("secure"), endpoints, say) as running:
-        yield running
-
-
-@pytest.fixture
-async def secured(servers: SecureServers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SecuredSystem]:
-    async with secured_system(servers, tmp_path_factory.mktemp("processes")) as system:
-        yield system
 
 
 def as_user(servers: SecureServers, role: str) -> dict[str, Any]:

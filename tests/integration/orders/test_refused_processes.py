@@ -2,16 +2,15 @@
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from orders.clients.mistakes import TABLE, Mistake, Server
-from stack import Endpoints
 from tests.helpers.servers.secure.kafka import PASSWORD, STRANGER, Listener
-from tests.helpers.servers.secure.rooms import SecureServers, secure_servers
+from tests.helpers.servers.secure.rooms import SecureServers
 from tests.helpers.system.processes import OrdersProcess, free_port
 from tests.helpers.system.secured import SecuredSystem, secured_system
 from tests.helpers.system.waiting import assert_eventually
@@ -20,16 +19,8 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-async def servers(
-    endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory, say: Callable[[str], None]
-) -> AsyncIterator[SecureServers]:
-    async with secure_servers(tmp_path_factory.mktemp("secure"), endpoints, say) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-async def secured(servers: SecureServers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SecuredSystem]:
-    async with secured_system(servers, tmp_path_factory.mktemp("processes")) as system:
+async def secured(tls_servers: SecureServers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SecuredSystem]:
+    async with secured_system(tls_servers, tmp_path_factory.mktemp("processes")) as system:
         yield system
 
 
