@@ -57,7 +57,7 @@ class WorkOutages:
     def __init__(self, system: OrderSystem, gateway: RunningGateway, kafka: Proxy) -> None:
         self.system = system
         self.gateway = gateway
-        self._kafka = kafka
+        self.kafka = kafka
         self.injected: Counter[str] = Counter()
         system.confidential = (*system.confidential, CANARY)
 
@@ -77,7 +77,7 @@ class WorkOutages:
     def start_worker(self, task_queue: str, *, expect_end: bool = False, **settings: str) -> OrdersProcess:
         """Starts a worker of one task queue, behind the proxy."""
         arguments = ("worker", "--queue", task_queue)
-        behind = {"KAFKA_BOOTSTRAP_SERVERS": self._kafka.address, **settings}
+        behind = {"KAFKA_BOOTSTRAP_SERVERS": self.kafka.address, **settings}
         return self.system.start(f"worker-{task_queue}", *arguments, expect_end=expect_end, **behind)
 
     async def send_orders(self, count: int = 1, *, ships: bool = True) -> list[str]:
@@ -140,21 +140,21 @@ class WorkOutages:
 
     async def publishing_slow(self) -> None:
         """Each answer of the broker takes a while; events are published all the same."""
-        self._kafka.delay_seconds = SLOW_BROKER_SECONDS
+        self.kafka.delay_seconds = SLOW_BROKER_SECONDS
         try:
             await self.work_goes_on()
         finally:
-            self._kafka.delay_seconds = 0.0
+            self.kafka.delay_seconds = 0.0
         self.injected["publishing to a slow broker"] += 1
 
     async def acknowledgements_lost(self) -> None:
         """Kafka takes events, and its answers do not arrive."""
         before = self.failures("KafkaUnavailable")
-        self._kafka.mute()
+        self.kafka.mute()
         await self.send_orders()
         await self.until(lambda: self.failures("KafkaUnavailable") > before, "a worker misses Kafka's answers")
-        await self._kafka.drop()
-        self._kafka.flow()
+        await self.kafka.drop()
+        self.kafka.flow()
         await self.work_goes_on()
         self.injected["publishing without acknowledgements"] += 1
 

@@ -70,14 +70,17 @@ class PostgresTraffic(Proxy):
         return [one for one in self.transactions[number:] if not any(map(one.touches, left_out))]
 
     def _ways(self, here: tuple[Any, Any], there: tuple[Any, Any]) -> list[asyncio.Task[None]]:
-        conversation = _Conversation(self.transactions)
-        from_client: Any = _Tapped(here[0], conversation.told)
-        from_server: Any = _Tapped(there[0], conversation.answered)
+        from_client, from_server = self._tapped(here[0], there[0])
         return super()._ways((from_client, here[1]), (from_server, there[1]))
+
+    def _tapped(self, from_client: asyncio.StreamReader, from_server: asyncio.StreamReader) -> tuple[Any, Any]:
+        """The two streams of a new connection, read along with."""
+        conversation = Conversation(self.transactions)
+        return Tapped(from_client, conversation.told), Tapped(from_server, conversation.answered)
 
 
 @dataclass(slots=True)
-class _Tapped:
+class Tapped:
     """A stream that somebody reads along with."""
 
     source: asyncio.StreamReader
@@ -90,7 +93,7 @@ class _Tapped:
 
 
 @dataclass(slots=True)
-class _Conversation:
+class Conversation:
     """One connection, both ways."""
 
     ended: list[Transaction]
