@@ -83,7 +83,7 @@ def read_lock(jar_set: JarSet) -> tuple[LockedJar, ...]:
     return tuple(jars)
 
 
-def ensure_jars(jar_set: JarSet, progress: Progress) -> tuple[Path, ...]:
+def ensure_jars(jar_set: JarSet, progress: Progress, note: Progress | None = None) -> tuple[Path, ...]:
     """Gives the jars of a set, in class-path order, downloading what is missing (once; seconds to a minute).
 
     Blocks; may be called from several threads and processes at once.
@@ -101,12 +101,12 @@ def ensure_jars(jar_set: JarSet, progress: Progress) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not complete.exists():
-            _download_all(locked, folder, jar_set.name, progress)
+            _download_all(locked, folder, jar_set.name, progress, note or progress)
             complete.touch()
     return jars
 
 
-def _download_all(locked: tuple[LockedJar, ...], folder: Path, name: str, progress: Progress) -> None:
+def _download_all(locked: tuple[LockedJar, ...], folder: Path, name: str, progress: Progress, note: Progress) -> None:
     # A repository folder for each set: another set's download may move the same jar out of a shared one.
     context = _maven(folder / ".maven")
     progress(f"{name}: downloading {len(locked)} jars (once)")
@@ -116,7 +116,7 @@ def _download_all(locked: tuple[LockedJar, ...], folder: Path, name: str, progre
             for done, future in enumerate(futures, start=1):
                 future.result()
                 if done % 25 == 0 or done == len(futures):
-                    progress(f"{name}: {done} of {len(futures)} jars are here")
+                    note(f"{name}: {done} of {len(futures)} jars are here")
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

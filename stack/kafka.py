@@ -83,7 +83,11 @@ class KafkaService:
 
     def prepare(self, start: Start) -> None:
         """Downloads the jars once, writes the configuration, and formats the data folder once."""
-        self._jars = ensure_jars(KAFKA, lambda text: start.board.begin(self.name, text.removeprefix("kafka: ")))
+        self._jars = ensure_jars(
+            KAFKA,
+            lambda text: start.board.begin(self.name, text.removeprefix("kafka: ")),
+            lambda text: start.board.note(self.name, text.removeprefix("kafka: ")),
+        )
         self._folder.mkdir(parents=True, exist_ok=True)
         write_logging_configuration(self._folder / "log4j2.properties", level="info", target="SYSTEM_OUT")
         self._properties.write_text(

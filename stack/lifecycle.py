@@ -21,6 +21,7 @@ SOURCE_VARIABLE = "STACK_SOURCE"
 def up(
     *,
     progress: Progress | None = None,
+    status: Progress | None = None,
     name: str = "default",
     state_dir: Path | None = None,
     durable: bool = True,
@@ -31,8 +32,10 @@ def up(
     Interrupted or failed, it leaves nothing running that it started.
 
     Args:
-        progress: Called with a line, from any thread, whenever there is something to tell, and every 8 s at least;
-            None prints the lines to the standard error.
+        progress: Called with a line, from any thread, whenever there is something to tell, and every half minute at
+            least; None prints the lines to the standard error.
+        status: On a terminal, shows what is under way in the place of what it showed before; lines then say only what
+            has come to its end. None where there is no terminal.
         name: Tells stacks of one user apart.
         state_dir: The stack's folder; None means the one of that name in the user's state folder.
         durable: Whether the servers' data outlive ``down`` and a crash; if not, they are faster. Of no effect where the
@@ -55,7 +58,7 @@ def up(
         if found is not None:
             return RunningStack(folder, found, say, started_here=False)
         _end_remains(folder)
-        with ProgressBoard(say) as board:
+        with ProgressBoard(say, status) as board:
             backend = _start(folder, board, durable=durable)
     return RunningStack(folder, backend, say, started_here=True)
 

@@ -76,11 +76,11 @@ class NativeServers:
             raise
 
     def _start_one(self, service: Service, start: Start) -> None:
-        start.board.begin(service.name, "preparing")
+        start.board.note(service.name, "preparing")
         service.prepare(start)
         if start.abandoned.is_set():
             return
-        start.board.begin(service.name, "starting")
+        start.board.note(service.name, "starting")
         try:
             identity = processes.start(service.launch(), service.log_path)
         except OSError as error:
@@ -183,7 +183,7 @@ def prepare_programs(board: ProgressBoard, *, test_server: bool, temporal: bool)
 
     def ensure_all_jars() -> None:
         for jar_set in jar_sets:
-            ensure_jars(jar_set, lambda text: board.begin("jars", text))
+            ensure_jars(jar_set, lambda text: board.begin("jars", text), lambda text: board.note("jars", text))
         board.end("jars", "ready")
 
     def ensure_program() -> None:

@@ -7,20 +7,39 @@ from typing import Self
 
 Progress = Callable[[str], None]
 
-SILENCE_LIMIT_SECONDS = 8.0
+SILENCE_LIMIT_SECONDS = 30.0
+STATUS_EVERY_SECONDS = 0.5
 
 
 class ProgressBoard:
-    """What each task is doing now, printed when it changes, and again when nothing was printed for eight seconds.
+    """What each task is doing now, and how long each one took.
+
+    On a terminal one line, which is written anew again and again, says what is under way, and a line is added when a
+    task ends. Elsewhere a line is added whenever a task begins something else, and when nothing was said for long.
 
     Used as a context manager; the tasks may be on any thread, and lines are printed one at a time.
+
+    Args:
+        say: prints a line.
+        status: shows what is under way in the place of what it showed before, and nothing where that is empty; None
+            where nothing can be taken back.
+        silence_limit_seconds: how long nothing may be said without a status.
     """
 
-    def __init__(self, say: Progress, silence_limit_seconds: float = SILENCE_LIMIT_SECONDS) -> None:
+    def __init__(
+        self,
+        say: Progress,
+        status: Progress | None = None,
+        *,
+        silence_limit_seconds: float = SILENCE_LIMIT_SECONDS,
+    ) -> None:
         self._say = say
+        self._status = status
         self._silence_limit_seconds = silence_limit_seconds
         self._lock = threading.Lock()
         self._activities: dict[str, tuple[str, float]] = {}
+        self._begun_at: dict[str, float] = {}
+        """When each task that is under way began."""
         self._last_line_at = time.monotonic()
         self._closed = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
@@ -32,33 +51,54 @@ class ProgressBoard:
     def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._ticker.join()
+        if self._status is not None:
+            self._status("")
 
     def begin(self, task: str, activity: str) -> None:
-        """Prints what a task does from now on."""
+        """Says what a task does from now on."""
         with self._lock:
-            self._activities[task] = (activity, time.monotonic())
-            self._print(f"{task}: {activity}")
+            now = time.monotonic()
+            self._begun_at.setdefault(task, now)
+            self._activities[task] = (activity, now)
+            if self._status is None:
+                self._print(f"{task}: {activity}")
 
     def note(self, task: str, activity: str) -> None:
         """Changes what a task is said to be doing, without a line of its own; its time goes on."""
         with self._lock:
-            _, since = self._activities.get(task, ("", time.monotonic()))
+            now = time.monotonic()
+            self._begun_at.setdefault(task, now)
+            _, since = self._activities.get(task, ("", now))
             self._activities[task] = (activity, since)
 
     def end(self, task: str, outcome: str) -> None:
-        """Prints how a task ended."""
+        """Prints how a task ended, and after what time."""
         with self._lock:
             self._activities.pop(task, None)
-            self._print(f"{task}: {outcome}")
+            now = time.monotonic()
+            self._print(f"{task}: {outcome} ({describe_seconds(now - self._begun_at.pop(task, now))})")
 
     def _tick(self) -> None:
+        status = self._status
+        if status is not None:
+            while not self._closed.wait(STATUS_EVERY_SECONDS):
+                with self._lock:
+                    status("; ".join(self._under_way()))
+            return
         while not self._closed.wait(self._silence_limit_seconds / 8):
             with self._lock:
                 now = time.monotonic()
                 if now - self._last_line_at < self._silence_limit_seconds:
                     continue
-                for task, (activity, since) in sorted(self._activities.items()):
-                    self._print(f"{task}: {activity} ({describe_seconds(now - since)} so far)")
+                for line in self._under_way():
+                    self._print(line)
+
+    def _under_way(self) -> list[str]:
+        now = time.monotonic()
+        return [
+            f"{task}: {activity} ({describe_seconds(now - since)} so far)"
+            for task, (activity, since) in sorted(self._activities.items())
+        ]
 
     def _print(self, line: str) -> None:
         self._last_line_at = time.monotonic()

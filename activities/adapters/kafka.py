@@ -54,6 +54,8 @@ class KafkaEventPublisher(EventPublisher):
         self._starting = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._is_away = False
+        """Whether Kafka has not acknowledged, and nothing since."""
 
     async def publish(self, events: tuple[StoredEvent, ...]) -> None:
         """See the port. A cancelled call may still have its event published, as one that failed may."""
@@ -90,6 +92,9 @@ class KafkaEventPublisher(EventPublisher):
         except (KafkaError, TimeoutError, OSError) as error:
             self._let_go(producer)
             raise self._unavailable(error) from error
+        if self._is_away:
+            self._is_away = False
+            _log.info("worker.kafka.recovered")
 
     async def _started(self) -> AIOKafkaProducer:
         """The present producer; one caller makes it, the others wait."""
@@ -123,12 +128,21 @@ class KafkaEventPublisher(EventPublisher):
         """Closes a producer in the background. Whoever still awaits an acknowledgement of it may get it."""
         if producer is self._producer:
             self._producer = None
-            _log.info("publisher.producer.let_go")
+            _log.debug("publisher.producer.let_go")
         task = asyncio.create_task(_close(producer), name="close a Kafka producer")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     def _unavailable(self, error: Exception) -> KafkaUnavailableError:
+        """The error for the port, which is logged once for each outage."""
+        unavailable = self._told(error)
+        if not self._is_away:
+            self._is_away = True
+            action = "the orders wait, and their events are published once it takes them"
+            _log.warning("worker.kafka.lost", detail=str(unavailable), action=action)
+        return unavailable
+
+    def _told(self, error: Exception) -> KafkaUnavailableError:
         if isinstance(error, UnknownTopicOrPartitionError):
             return KafkaUnavailableError(f"Kafka has no topic {self._topic}; run `orders migrate`")
         if isinstance(error, TimeoutError):

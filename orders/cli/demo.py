@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,8 @@ from rich.table import Table
 from orders.cli.common import JsonOption, command_app, console, print_json, silence_logging
 from orders.cli.demo_console import show_console
 from orders.cli.rendering.event_lines import event_line
+from orders.cli.rendering.safe_markup import safe_markup
+from orders.cli.rendering.trouble_line import trouble_line
 from orders.clients.opened import open_clients
 from orders.clients.topic_stream import ReadRecord
 from orders.errors import OrdersError, StoppedError
@@ -21,6 +24,7 @@ from orders.local.console_producer import ConsoleProducer, example_messages
 from orders.local.demo.facts import Verdict
 from orders.local.demo.play import Show, play
 from orders.local.demo.scenarios import Step, scenarios
+from orders.local.demo.troubles import Troubles
 from orders.local.servers import LocalServers, local_servers, processes
 from orders.local.terminal import Terminal
 from orders.processes.running import stop_on_signals
@@ -62,17 +66,23 @@ def demo(
     out = console(stderr=as_json)
     terminal = Terminal(out)
     with local_servers(terminal) as servers:
-        verdicts = asyncio.run(_run(servers, terminal, began))
-        _conclude(verdicts, servers, terminal)
+        troubles = Troubles(
+            servers.settings,
+            lambda sentence, is_over: terminal.say(f"{_stamp(began)} {trouble_line(sentence, is_over=is_over)}"),
+        )
+        verdicts = asyncio.run(_run(servers, terminal, troubles, began))
+        _conclude(verdicts, troubles, servers, terminal)
     agree = all(verdict.agrees for verdict in verdicts)
     if as_json:
-        print_json({"agree": agree, "scenarios": [_as_json(verdict) for verdict in verdicts]})
+        told = {"agree": agree, "troubles": troubles.standing}
+        print_json({**told, "scenarios": [_as_json(verdict) for verdict in verdicts]})
     if not agree:
         count = sum(not verdict.agrees for verdict in verdicts)
-        raise OrdersError(f"{count} of {len(verdicts)} did not come out as expected; logs: {_log_dir(servers)}")
+        why = "".join(f"; {sentence}" for sentence in troubles.standing)
+        raise OrdersError(f"{count} of {len(verdicts)} did not come out as expected{why}; logs: {_log_dir(servers)}")
 
 
-async def _run(servers: LocalServers, terminal: Terminal, began: float) -> list[Verdict]:
+async def _run(servers: LocalServers, terminal: Terminal, troubles: Troubles, began: float) -> list[Verdict]:
     """Plays the scenarios beside the processes; whichever gives up first ends the other."""
     stop = asyncio.Event()
     supervisor = processes(
@@ -80,11 +90,12 @@ async def _run(servers: LocalServers, terminal: Terminal, began: float) -> list[
         terminal,
         log_dir=_log_dir(servers),
         quiet=True,
+        also=troubles.take_line,
         ORDER_APPROVAL_TIMEOUT_SECONDS=f"{APPROVAL_TIMEOUT_SECONDS:g}",
     )
     with stop_on_signals(stop, within_seconds=STOP_TIMEOUT_SECONDS):
         supervising = asyncio.create_task(supervisor.run(stop), name="supervisor")
-        playing = asyncio.create_task(_play(servers, terminal, began), name="scenarios")
+        playing = asyncio.create_task(_play(servers, terminal, troubles, began), name="scenarios")
         await asyncio.wait([supervising, playing], return_when=asyncio.FIRST_COMPLETED)
         interrupted = stop.is_set()
         stop.set()
@@ -97,13 +108,17 @@ async def _run(servers: LocalServers, terminal: Terminal, began: float) -> list[
         return _result(playing)
 
 
-async def _play(servers: LocalServers, terminal: Terminal, began: float) -> list[Verdict]:
+async def _play(servers: LocalServers, terminal: Terminal, troubles: Troubles, began: float) -> list[Verdict]:
     run = secrets.token_hex(3)
-    async with open_clients(servers.settings) as clients:
+
+    def note(sentence: str) -> None:
+        terminal.say(f"{_stamp(began)} [dim]{safe_markup(sentence)}[/dim]")
+
+    async with open_clients(servers.settings, note=note) as clients:
         return await play(
             clients,
             _console_producer(servers),
-            _show(terminal, began),
+            _show(terminal, troubles, began),
             scenarios(run),
             run=run,
             within_seconds=SCENARIOS_TIMEOUT_SECONDS,
@@ -111,34 +126,46 @@ async def _play(servers: LocalServers, terminal: Terminal, began: float) -> list
 
 
 def _result(playing: "asyncio.Task[list[Verdict]]") -> list[Verdict]:
-    try:
+    error = playing.exception()
+    if error is None:
         return playing.result()
-    except* OrdersError as errors:
-        raise errors.exceptions[0] from None
+    expected = next((one for one in _leaves(error) if isinstance(one, OrdersError)), None)
+    raise error if expected is None else expected from error
 
 
-def _show(terminal: Terminal, began: float) -> Show:
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors of a group, whose tasks may have had groups of their own."""
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for one in error.exceptions:
+        yield from _leaves(one)
+
+
+def _stamp(began: float) -> str:
+    return f"[dim]{time.monotonic() - began:5.1f} s[/dim]"
+
+
+def _show(terminal: Terminal, troubles: Troubles, began: float) -> Show:
     """Lines for a person, with the seconds since the command began."""
-
-    def stamp() -> str:
-        return f"[dim]{time.monotonic() - began:5.1f} s[/dim]"
 
     def sent(step: Step, order_id: str) -> None:
         how = "[bold]console producer[/bold]" if step.by_console else step.encoding.value
         what = "[red]malformed[/red]" if step.raw is not None else how
-        terminal.say(f"{stamp()} [dim]→ {step.event_type.value} {escape(order_id)}[/dim] ({what})")
+        terminal.say(f"{_stamp(began)} [dim]→ {step.event_type.value} {escape(order_id)}[/dim] ({what})")
 
     def event(event_type: str, body: dict[str, Any]) -> None:
-        terminal.say(f"{stamp()} {event_line(event_type, body)}")
+        terminal.say(f"{_stamp(began)} {event_line(event_type, body)}")
+        troubles.went_on(str(body.get("order_id")))
 
     def dead_letter(record: ReadRecord) -> None:
         code, message = record.header("dlq_error_code"), record.header("dlq_message")
-        terminal.say(f"{stamp()} [red]dead letter[/red] {escape(str(code))}: {escape(str(message))}")
+        terminal.say(f"{_stamp(began)} [red]dead letter[/red] {escape(str(code))}: {escape(str(message))}")
 
     return Show(sent, event, dead_letter)
 
 
-def _conclude(verdicts: list[Verdict], servers: LocalServers, terminal: Terminal) -> None:
+def _conclude(verdicts: list[Verdict], troubles: Troubles, servers: LocalServers, terminal: Terminal) -> None:
     """The table, what differs in full, and how to go on by hand."""
     table = Table("", "what was sent", "expected", "happened", box=SIMPLE_HEAD, pad_edge=False)
     for verdict in verdicts:
@@ -155,7 +182,9 @@ def _conclude(verdicts: list[Verdict], servers: LocalServers, terminal: Terminal
     )
     for verdict in verdicts:
         for difference in verdict.differences:
-            terminal.say(f"[red]✗ {escape(verdict.order_id)}[/red] {escape(difference)}")
+            terminal.say(f"[red]✗ {escape(verdict.order_id)}[/red] {safe_markup(difference)}")
+    for sentence in troubles.standing:
+        terminal.say(trouble_line(sentence, is_over=False))
     orders = orders_as_typed()
     terminal.say(
         f"\nSend more by hand: [bold]{orders} up[/bold] keeps all of this running and prints lines to paste, such as"

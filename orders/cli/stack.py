@@ -9,6 +9,7 @@ import typer
 import stack as servers
 from orders.cli.common import JsonOption, command_app, console, print_json
 from orders.errors import OrdersError
+from orders.local.terminal import Terminal
 
 app = command_app(
     no_args_is_help=True,
@@ -32,7 +33,8 @@ def up(*, name: Name = "default", as_json: JsonOption = False) -> None:
     Example: [bold]orders stack up[/bold]
     """
     try:
-        running = servers.up(name=name)
+        terminal = Terminal(console(stderr=True))
+        running = servers.up(name=name, progress=terminal.say_plain, status=terminal.status)
     except servers.StackError as error:
         raise OrdersError(str(error)) from error
     if as_json:

@@ -1,9 +1,11 @@
 """Reading a topic from its beginning to its end, or on and on: published events as they stand in Kafka."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -13,6 +15,8 @@ from orders.clients.opened import Clients
 from orders.errors import UnreachableError
 
 _POLL_MS = 250
+SILENCE_SECONDS: Final = 5.0
+"""Nothing has come for so long: Kafka is asked whether it is there. Its client waits for ever, without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,11 @@ async def topic_batches(
 
     The consumer is closed with the block and not with the loop, whose end would cancel the consumer's own tasks first.
 
+    Where Kafka goes away on the way, whoever follows waits for it: a note says so, another one that it is back, and
+    nothing is missed. Who does not follow is told by the error.
+
     Args:
-        clients: lead to Kafka.
+        clients: lead to Kafka, and take the notes.
         topic: what is read.
         follow: whether to go on with what comes later; then the batches never end by themselves, and an empty one says
             that nothing has come for a while.
@@ -60,16 +67,65 @@ async def topic_batches(
             starts = ends if from_end else await consumer.beginning_offsets(partitions)
             for partition, offset in starts.items():
                 consumer.seek(partition, offset)
-            yield _batches(consumer, ends, follow=follow)
+            yield _batches(consumer, ends, _Answering(consumer, clients, waits=follow), follow=follow)
         except (KafkaError, TimeoutError) as error:
             raise UnreachableError(f"{kafka_unreachable(clients.settings)} ({type(error).__name__})") from error
 
 
+class _Answering:
+    """Whether Kafka answers, asked while nothing comes.
+
+    Args:
+        consumer: whose connections are asked by.
+        clients: whose notes say that Kafka is away, and back.
+        waits: whether to wait for it.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, clients: Clients, *, waits: bool) -> None:
+        self._consumer = consumer
+        self._settings = clients.settings
+        self._note = clients.note
+        self._waits = waits
+        self._heard_at = time.monotonic()
+        self._is_away = False
+
+    async def look(self, *, came: bool) -> None:
+        """Looks once, after each poll.
+
+        Raises:
+            UnreachableError: Kafka does not answer, and is not waited for.
+        """
+        if not came:
+            if time.monotonic() - self._heard_at < SILENCE_SECONDS:
+                return
+            came = await self._answers()
+        self._heard_at = time.monotonic()
+        if came and self._is_away:
+            self._note(f"Kafka answers again at {self._settings.kafka_bootstrap_servers}")
+        elif not came and not self._waits:
+            raise UnreachableError(kafka_unreachable(self._settings))
+        elif not came and not self._is_away:
+            self._note(
+                f"Kafka does not answer any more at {self._settings.kafka_bootstrap_servers}: this waits for it, and "
+                "goes on where it was"
+            )
+        self._is_away = not came
+
+    async def _answers(self) -> bool:
+        try:
+            async with asyncio.timeout(self._settings.kafka_request_timeout_seconds):
+                await self._consumer.topics()
+        except (KafkaError, TimeoutError, OSError):
+            return False
+        return True
+
+
 async def _batches(
-    consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int], *, follow: bool
+    consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int], answering: _Answering, *, follow: bool
 ) -> AsyncIterator[list[ReadRecord]]:
     while follow or not await _is_read(consumer, ends):
         polled = await consumer.getmany(timeout_ms=_POLL_MS)
+        await answering.look(came=bool(polled))
         yield [
             _record(record)
             for partition, records in polled.items()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +99,7 @@ def local_servers(terminal: Terminal, *, with_api: bool = False) -> Iterator[Loc
         os.environ.update(_endpoint_variables(configured))
     with _interrupted_by(signal.SIGTERM, signal.SIGHUP), OwnPorts() as ports:
         try:
-            running = stack.up(progress=terminal.say_plain)
+            running = stack.up(progress=terminal.say_plain, status=terminal.status)
         except stack.StackError as error:
             raise OrdersError(str(error)) from error
         registration: Registration | None = None
@@ -199,6 +199,7 @@ def processes(
     log_dir: Path,
     quiet: bool = False,
     with_api: bool = False,
+    also: Callable[[str, str], None] = lambda _name, _line: None,
     **more: str,
 ) -> Supervisor:
     """The bridge and a worker for each task queue, to be kept running, and the API where it is wanted.
@@ -209,11 +210,13 @@ def processes(
         log_dir: for each one's whole output.
         quiet: whether their lines are not shown, only their fates.
         with_api: whether the API and the console run as well.
+        also: is called with a process's name and each line of its output.
         more: further settings of theirs.
     """
     missing = {BRIDGE, *WORKERS, *([API] if with_api else [])}
 
     def take_line(name: str, text: str) -> None:
+        also(name, text)
         if not quiet and (line := readable_line(text)) is not None:
             terminal.say_of(name, line)
         if name in missing and any(event in text for event in _READY_EVENTS):

@@ -1,8 +1,11 @@
 """Writing to a terminal that may be closed at any time."""
 
 import contextlib
+from collections.abc import Callable
 
 from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
 from rich.table import Table
 
 _COLOURS = ("cyan", "magenta", "blue", "green")
@@ -14,6 +17,27 @@ class Terminal:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._names: dict[str, str] = {}
+        self._status: Status | None = None
+
+    @property
+    def status(self) -> Callable[[str], None] | None:
+        """Shows what is under way on one line, in the place of what it showed before; nothing for an empty text.
+
+        None where the console is no terminal: what is written there cannot be taken back.
+        """
+        return self._show_status if self._console.is_terminal else None
+
+    def _show_status(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if not text:
+                if self._status is not None:
+                    self._status.stop()
+                self._status = None
+            elif self._status is None:
+                self._status = self._console.status(escape(text))
+                self._status.start()
+            else:
+                self._status.update(escape(text))
 
     def say(self, text: str = "") -> None:
         """A line of our own, in rich's markup."""

@@ -34,15 +34,43 @@ _QUIET_LOGGERS: Final = {
 _REPEATS_OF: Final = "aiokafka"
 REPEAT_SECONDS: Final = 600.0
 """How long a line of Kafka's client is not repeated. While a broker is away the client says so 90 times a second
-(measured 2026-11-23 on aiokafka 0.14); the bridge itself says it once, as `bridge.dependency.lost`."""
+(measured 2026-11-23 on aiokafka 0.14)."""
+_AWAY: Final = (
+    "Unable connect to",
+    "Unable to request metadata from",
+    "Unable to update metadata from",
+    "Error sending %s to node",
+    "Marking the coordinator dead",
+    "Group Coordinator Request failed",
+    "FindCoordinator Request failed",
+    "Heartbeat session expired",
+    "Heartbeat send request failed",
+    "Heartbeat failed for group %s: coordinator",
+    "Failed fetch messages from",
+    "Cannot send %r to",
+    "Could not send %r",
+    "Got error produce response",
+    "LeaveGroup request failed",
+    "OffsetCommit failed before join",
+    "Failed to commit on finallization",
+    "No broker metadata found",
+)
+"""How the lines begin by which Kafka's client says that a broker is away (all of aiokafka 0.14). Processes say it once,
+and that it is back: `bridge.dependency.lost`, `worker.kafka.lost`. So these are for LOG_LEVEL=debug alone."""
 
 
 class _Repeats(logging.Filter):
-    """Lets each kind of line of Kafka's client pass once in a while."""
+    """Lets each kind of line of Kafka's client pass once in a while, and those of an outage only where all is logged.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        clock: seconds; tests give another.
+        outages: whether lines pass that say that a broker is away.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, outages: bool = False) -> None:
         super().__init__()
         self._clock = clock
+        self._outages = outages
         self._passed: dict[tuple[str, str], float] = {}
         """When each kind was last let through. Bounded by how many there are in the client's source."""
 
@@ -52,6 +80,8 @@ class _Repeats(logging.Filter):
             return True
         # The text before its arguments are put in: one for each place in the source.
         kind, now = (record.name, str(record.msg)), self._clock()
+        if not self._outages and kind[1].startswith(_AWAY):
+            return False
         if now - self._passed.get(kind, -REPEAT_SECONDS) < REPEAT_SECONDS:
             return False
         self._passed[kind] = now
@@ -128,7 +158,7 @@ def configure_logging(
             ],
         )
     )
-    handler.addFilter(_Repeats())
+    handler.addFilter(_Repeats(outages=level == "debug"))
     handler.addFilter(_ActivityFailures())
     root = logging.getLogger()
     root.handlers[:] = [handler]

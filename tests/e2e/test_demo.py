@@ -7,6 +7,7 @@ import re
 import secrets
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,8 +18,9 @@ import pytest
 from orders.local.demo.scenarios import scenarios
 from stack.endpoints import Endpoints
 from tests.helpers.checker.checker import assert_no_violations
+from tests.helpers.servers.gateway_server import running_gateway
 from tests.helpers.system.processes import OrdersProcess, clean_environment, free_port, run_to_end
-from tests.helpers.system.system import OrderSystem, order_system
+from tests.helpers.system.system import PLANTED_SECRET, OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(300)
@@ -95,6 +97,57 @@ async def test_the_demo_says_what_did_not_come_out_as_expected(quiet_system: Ord
     assert len(differing) == len(told["scenarios"]) - 1, "all but the malformed one"
     assert any("REJECTED" in line for line in differing[0]["differences"])
     assert "did not come out as expected" in ended.stderr
+
+
+async def test_the_demo_names_a_provider_that_fails_and_says_when_it_answers_again(
+    quiet_system: OrderSystem, tmp_path: Path
+) -> None:
+    async with running_gateway(tmp_path, api_key=PLANTED_SECRET) as gateway:
+        await gateway.weather(1.0, "status:500")
+        demo = quiet_system.start("demo", "demo", expect_end=True, PAYMENT_GATEWAY_URL=gateway.url)
+        await demo.wait_until_logged(f"trouble: the payment provider ({gateway.url}) does not answer: ", 180)
+        assert "(500)" in demo.log
+        await gateway.weather(0.0)
+        await demo.wait_until_logged("over: the payment provider answers again", 120)
+        assert await demo.wait_until_ended(180) == 0, demo.log_tail
+        assert demo.log.count("trouble:") == 1
+
+
+SHORT_DEMO = """
+from orders.__main__ import main
+from orders.cli import demo
+
+demo.SCENARIOS_TIMEOUT_SECONDS = 25.0
+main()
+"""
+"""The demonstration with less patience for what does not happen: else the test would take two minutes."""
+
+
+async def test_the_demo_ends_with_the_name_of_whom_its_orders_wait_for(
+    quiet_system: OrderSystem, tmp_path: Path
+) -> None:
+    async with running_gateway(tmp_path, api_key="another-key") as gateway:
+        ended = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", SHORT_DEMO, "demo", "--json"],
+            cwd=tmp_path,
+            env=clean_environment({**quiet_system.settings, "CARRIER_GATEWAY_URL": gateway.url}),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+    assert ended.returncode == 1, ended.stderr
+    sentence = f"the carrier ({gateway.url}) cannot be asked: the provider refuses the key (401)"
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "did not come out as expected" in last
+    assert sentence in last
+    told = json.loads(ended.stdout)
+    assert len(told["troubles"]) == 1
+    assert told["troubles"][0].startswith(sentence)
+    (approved,) = [one for one in told["scenarios"] if one["scenario"] == "approved"]
+    assert any(line.startswith("waits for prepare_package") for line in approved["differences"]), approved
 
 
 async def test_up_runs_everything_survives_a_kill_and_ends_all_of_it_at_ctrl_c(quiet_system: OrderSystem) -> None:

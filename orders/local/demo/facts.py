@@ -19,6 +19,7 @@ from workflows.names import order_workflow_id, shipping_workflow_id
 _ATTEMPTS_MAX = 10
 _LISTED_WITHIN_SECONDS = 5.0
 """Temporal's list of runs lags behind the runs themselves."""
+_LISTED_AGAIN_SECONDS = 0.2
 
 
 ORDERLY: Final = {"runs": "1 COMPLETED", "sequence": "gapless", "audit": "equal"}
@@ -49,6 +50,8 @@ class Verdict:
     order_id: str
     expected: Facts
     happened: Facts
+    waits_for: tuple[str, ...] = ()
+    """What an order waits for that has not come to its end, as Temporal has it."""
 
     @property
     def agrees(self) -> bool:
@@ -57,7 +60,7 @@ class Verdict:
 
     @property
     def differences(self) -> list[str]:
-        """A line for each fact that differs."""
+        """A line for each fact that differs, and for what the order waits for."""
         lines = []
         if self.expected.events != self.happened.events:
             lines.append(f"events: expected {_arrows(self.expected.events)}; happened {_arrows(self.happened.events)}")
@@ -65,7 +68,7 @@ class Verdict:
             wanted, got = self.expected.further[about], self.happened.further.get(about, "not known")
             if wanted != got:
                 lines.append(f"{about}: expected {wanted}; happened {got}")
-        return lines
+        return [*lines, *(f"waits for {one}" for one in self.waits_for)]
 
 
 def expected_facts(scenario: Scenario) -> Facts:
@@ -95,7 +98,7 @@ async def observed_facts(scenario: Scenario, order_id: str, watch: Watch, client
     if scenario.address is not None:
         further["address"] = await _address(client, order_id)
     if scenario.shipping_attempts is not None:
-        further["shipping attempts"] = str(await _shipping_attempts(client, order_id))
+        further["shipping attempts"] = await _shipping_attempts(client, order_id)
     return Facts(tuple(watch.tokens_of(order_id)), further)
 
 
@@ -109,17 +112,23 @@ def _dead_letter_facts(scenario: Scenario, watch: Watch) -> Facts:
 async def _runs(client: Client, order_id: str) -> str:
     """Every run that the order ever had: more than one would be an order that ran twice."""
     query = f'WorkflowId = "{order_workflow_id(order_id)}"'
+    found: list[WorkflowExecutionStatus | None] | None = None
     try:
         async with asyncio.timeout(_LISTED_WITHIN_SECONDS):
-            while True:
+            while not found or any(status is WorkflowExecutionStatus.RUNNING for status in found):
                 found = [run.status async for run in client.list_workflows(query)]
-                if found and all(status is not WorkflowExecutionStatus.RUNNING for status in found):
-                    break
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(_LISTED_AGAIN_SECONDS)
+    except RPCError as error:
+        return _unknown(error)
     except TimeoutError:
-        found = [run.status async for run in client.list_workflows(query)]
+        if found is None:
+            return "not known: Temporal does not answer"
     names = sorted({status.name if status else "UNKNOWN" for status in found})
     return f"{len(found)} {' '.join(names)}".strip()
+
+
+def _unknown(error: RPCError) -> str:
+    return f"not known: Temporal does not answer ({error.status.name})"
 
 
 async def _audit(reader: OrderReader, order_id: str, payloads: Sequence[bytes]) -> str:
@@ -156,16 +165,14 @@ def _address_line(address: Address | None) -> str:
     return ", ".join(str(part) for part in address.model_dump(exclude_none=True).values()) if address else "none"
 
 
-async def _shipping_attempts(client: Client, order_id: str) -> int:
+async def _shipping_attempts(client: Client, order_id: str) -> str:
     """How many attempts have a workflow of their own in Temporal."""
     for attempt in range(1, _ATTEMPTS_MAX):
         try:
             await client.get_workflow_handle(shipping_workflow_id(order_id, attempt)).describe()
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return attempt - 1
-            raise
-    return _ATTEMPTS_MAX
+            return str(attempt - 1) if error.status is RPCStatusCode.NOT_FOUND else _unknown(error)
+    return str(_ATTEMPTS_MAX)
 
 
 def _arrows(events: Sequence[str]) -> str:

@@ -9,16 +9,19 @@ from typing import Any
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from orders.clients.kafka import kafka_unreachable
 from orders.clients.opened import Clients
 from orders.clients.topic_stream import ReadRecord
-from orders.errors import OrdersError
+from orders.errors import OrdersError, UnreachableError
 from orders.local.console_producer import ConsoleProducer, message_line
 from orders.local.demo.facts import Verdict, expected_facts, observed_facts
 from orders.local.demo.scenarios import HELD, Scenario, Step
 from orders.local.demo.watch import Watch
+from orders.operations.explain.temporal_side import look_in_temporal
 from orders.operations.messages import encode_message
 from orders.settings import Settings
 from schemas.states import FINAL_STATES
@@ -68,7 +71,7 @@ async def play(
         within_seconds: how long all of it may take; what has not happened by then counts as not happening.
 
     Raises:
-        OrdersError: a message could not be sent.
+        ExceptionGroup: of `OrdersError`: a message could not be sent, or a server does not answer at the beginning.
     """
     order_ids = {scenario.name: scenario.order_id(run) for scenario in scenarios}
     bad_values = [step.raw for scenario in scenarios for step in scenario.steps if step.raw is not None]
@@ -80,16 +83,28 @@ async def play(
             for scenario in scenarios:
                 order_id = order_ids[scenario.name]
                 tasks.create_task(_play_one(scenario, order_id, stage, within_seconds), name=scenario.name)
-        async with clients.order_reader() as reader:
-            return [
-                Verdict(
-                    scenario,
-                    order_ids[scenario.name],
-                    expected_facts(scenario),
-                    await observed_facts(scenario, order_ids[scenario.name], watch, stage.client, reader),
-                )
-                for scenario in scenarios
-            ]
+        judging = (_judged(scenario, order_ids[scenario.name], stage, clients) for scenario in scenarios)
+        return await asyncio.gather(*judging)
+
+
+async def _judged(scenario: Scenario, order_id: str, stage: _Stage, clients: Clients) -> Verdict:
+    """What was expected beside what happened, and what the order waits for where that differs."""
+    expected = expected_facts(scenario)
+    async with clients.order_reader() as reader:
+        happened = await observed_facts(scenario, order_id, stage.watch, stage.client, reader)
+    if happened == expected or scenario.dead_letter is not None:
+        return Verdict(scenario, order_id, expected, happened)
+    return Verdict(scenario, order_id, expected, happened, await _waits_for(order_id, clients))
+
+
+async def _waits_for(order_id: str, clients: Clients) -> tuple[str, ...]:
+    """Why an order goes no further, as far as Temporal knows."""
+    try:
+        runs = (await look_in_temporal(clients, order_id)).open_runs
+    except OrdersError as error:
+        return (str(error),)
+    held_up = [run.held_up_by for run in runs if run.held_up_by is not None]
+    return (*(sentence for run in runs for sentence in run.failed_activities), *held_up)
 
 
 @asynccontextmanager
@@ -174,7 +189,10 @@ async def _send_by_client(step: Step, fields: dict[str, Any], stage: _Stage) -> 
     value = message.value if step.raw is None else step.raw
     topic = stage.settings.inbound_topics[step.event_type]
     key = str(fields["order_id"]).encode()
-    await stage.producer.send_and_wait(topic, value, key=key, headers=list(message.headers))
+    try:
+        await stage.producer.send_and_wait(topic, value, key=key, headers=list(message.headers))
+    except KafkaError as error:
+        raise UnreachableError(f"{kafka_unreachable(stage.settings)} ({type(error).__name__})") from error
 
 
 async def _send_by_console(step: Step, fields: dict[str, Any], stage: _Stage) -> None:

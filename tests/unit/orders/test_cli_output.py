@@ -19,6 +19,7 @@ from orders.cli.status import _print
 from orders.errors import OrdersError
 from orders.local.demo.facts import Facts, Verdict, expected_facts
 from orders.local.demo.scenarios import scenarios
+from orders.local.demo.troubles import Troubles
 from orders.local.servers import LocalServers
 from orders.local.terminal import Terminal
 from orders.operations.dead_letters.purging import PartitionPurge, PurgePlan
@@ -193,19 +194,21 @@ def test_a_purge_asks_first_and_does_nothing_without_a_yes(monkeypatch: pytest.M
 # orders demo --------------------------------------------------------------------------------------------------------
 
 
-def conclusion_of(*verdicts: Verdict, folder: Path) -> str:
+def conclusion_of(*verdicts: Verdict, folder: Path, troubles: Troubles | None = None) -> str:
     """What the demonstration says at its end."""
     written = io.StringIO()
     producer = SimpleNamespace(tools=SimpleNamespace(kafka_console_producer=Path("/bin/kafka-console-producer")))
+    settings = Settings(_env_file=None)
     servers = LocalServers(
         producer,  # type: ignore[arg-type] # A stand-in.
-        Settings(_env_file=None),
+        settings,
         folder,
         {},
         {"bridge": 9464},
         None,  # type: ignore[arg-type] # It is of no concern here.
     )
-    demo._conclude(list(verdicts), servers, Terminal(Console(file=written, width=200)))
+    known = troubles or Troubles(settings, lambda _sentence, _is_over: None)
+    demo._conclude(list(verdicts), known, servers, Terminal(Console(file=written, width=200)))
     return written.getvalue()
 
 
@@ -222,9 +225,22 @@ def test_a_demonstration_that_did_not_come_out_as_expected_says_what_differs(tmp
     assert "✗ o-[2] runs: expected 1 COMPLETED; happened 2 [RUNNING]" in said
 
 
+def test_a_demonstration_ends_with_whom_its_orders_wait_for(tmp_path: Path) -> None:
+    scenario = next(iter(scenarios("r1")))
+    settings = Settings(_env_file=None, kafka_bootstrap_servers="kafka:9092")
+    troubles = Troubles(settings, lambda _sentence, _is_over: None)
+    troubles.take_line("worker", '{"event": "worker.kafka.lost", "detail": "no [answer]"}')
+    waits = "charge_payment, which has failed 6 times; the last time: [500]"
+    verdict = Verdict(scenario, "o-1", expected_facts(scenario), Facts(("RECEIVED",)), (waits,))
+    said = conclusion_of(verdict, folder=tmp_path, troubles=troubles)
+    assert f"✗ o-1 waits for {waits}" in said
+    assert "trouble: Kafka (kafka:9092) does not take what is published: no [answer]" in said
+
+
 async def test_of_several_failures_in_a_demonstration_the_first_is_told() -> None:
     async def play() -> list[Verdict]:
-        raise ExceptionGroup("scenarios", [OrdersError("no broker"), OrdersError("no broker either")])
+        inner = ExceptionGroup("one of them", [OrdersError("no broker"), OrdersError("no broker either")])
+        raise ExceptionGroup("scenarios", [inner, OrdersError("another")])
 
     playing = asyncio.create_task(play())
     await asyncio.wait([playing])

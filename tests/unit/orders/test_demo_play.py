@@ -198,7 +198,29 @@ async def test_a_bad_message_that_was_not_set_aside_is_seen() -> None:
 
 
 async def test_attempts_without_end_are_counted_up_to_a_bound_and_an_outage_is_no_count() -> None:
-    assert await facts._shipping_attempts(Temporal(shipments=99), "o-1") == facts._ATTEMPTS_MAX  # type: ignore[arg-type] # A stand-in.
+    endless: Any = Temporal(shipments=99)
+    assert await facts._shipping_attempts(endless, "o-1") == str(facts._ATTEMPTS_MAX)
     away: Any = Temporal(error=RPCError("away", RPCStatusCode.UNAVAILABLE, b""))
-    with pytest.raises(RPCError):
-        await facts._shipping_attempts(away, "o-1")
+    assert await facts._shipping_attempts(away, "o-1") == "not known: Temporal does not answer (UNAVAILABLE)"
+
+
+class SilentTemporal(Temporal):
+    """Temporal that refuses to list, or never answers."""
+
+    def __init__(self, error: RPCError | None = None) -> None:
+        super().__init__(error=error)
+
+    async def list_workflows(self, _: str) -> AsyncIterator[Any]:
+        if self._error is not None:
+            raise self._error
+        await asyncio.Event().wait()
+        yield
+
+
+@pytest.mark.parametrize("error", [RPCError("away", RPCStatusCode.UNAVAILABLE, b""), None])
+async def test_a_temporal_that_went_away_is_a_fact_and_no_failure_of_the_demonstration(
+    monkeypatch: pytest.MonkeyPatch, error: RPCError | None
+) -> None:
+    monkeypatch.setattr(facts, "_LISTED_WITHIN_SECONDS", 0.1)
+    silent: Any = SilentTemporal(error)
+    assert (await facts._runs(silent, "o-1")).startswith("not known: Temporal does not answer")

@@ -56,23 +56,38 @@ def test_a_library_that_would_log_secrets_stays_above_debug(log: io.StringIO) ->
     assert log.getvalue() == ""
 
 
-def test_what_kafka_s_client_says_again_and_again_is_said_once(log: io.StringIO) -> None:
-    for number in range(5):
+def say_what_kafka_s_client_says(times: int) -> None:
+    for number in range(times):
         logging.getLogger("aiokafka.conn").error("Unable connect to node with id %s: %s", number, "closed")
         logging.getLogger("aiokafka.cluster").error("Topic %s is not available", number)
         logging.getLogger("aiokafka.cluster").info("assigned %s", number)
         logging.getLogger("orders").error("Unable connect to node with id %s: %s", number, "closed")
-    events = [json.loads(line)["event"] for line in log.getvalue().splitlines()]
-    assert events.count("Unable connect to node with id 0: closed") == 2
-    assert len([event for event in events if event.startswith("Unable connect")]) == 1 + 5
-    assert len([event for event in events if event.startswith("Topic")]) == 1
-    assert len([event for event in events if event.startswith("assigned")]) == 5
+
+
+def how_often(log: io.StringIO, beginning: str) -> int:
+    return [json.loads(line)["event"].startswith(beginning) for line in log.getvalue().splitlines()].count(True)
+
+
+def test_what_kafka_s_client_says_again_and_again_is_said_once(log: io.StringIO) -> None:
+    say_what_kafka_s_client_says(5)
+    assert how_often(log, "Topic") == 1
+    assert how_often(log, "assigned") == 5
+
+
+def test_that_a_broker_is_away_is_left_to_the_process_unless_all_is_logged(log: io.StringIO) -> None:
+    say_what_kafka_s_client_says(5)
+    assert how_often(log, "Unable connect") == 5, "those that are no library's"
+    log.truncate(0)
+    log.seek(0)
+    configure_logging(level="debug", form="json", stream=log)
+    say_what_kafka_s_client_says(5)
+    assert how_often(log, "Unable connect") == 1 + 5
 
 
 def test_it_is_said_again_when_it_goes_on_for_long() -> None:
     now = [0.0]
     repeats = _Repeats(lambda: now[0])
-    line = logging.LogRecord("aiokafka", logging.ERROR, "", 0, "Unable connect", None, None)
+    line = logging.LogRecord("aiokafka", logging.ERROR, "", 0, "Topic %s is not available", None, None)
     passed = []
     for seconds in (0.0, REPEAT_SECONDS - 1, REPEAT_SECONDS, REPEAT_SECONDS + 1):
         now[0] = seconds

@@ -1,5 +1,6 @@
 """Endpoints, ports, the state file and the choice of a source: what needs no server."""
 
+import re
 import socket
 import stat
 import time
@@ -160,7 +161,23 @@ def test_long_work_is_told_again_and_again_with_its_latest_note() -> None:
         board.end("temporal", "ready")
     assert lines[0] == "temporal: building"
     assert lines[1].startswith("temporal: building: 7 packages (")
-    assert lines[-1] == "temporal: ready"
+    assert re.fullmatch(r"temporal: ready \(\d s\)", lines[-1])
+
+
+def test_on_a_terminal_one_line_says_what_is_under_way_and_others_what_has_ended() -> None:
+    lines: list[str] = []
+    shown: list[str] = []
+    with ProgressBoard(lines.append, shown.append) as board:
+        board.begin("temporal", "building")
+        board.note("kafka", "starting")
+        deadline = time.monotonic() + 30
+        while not shown and time.monotonic() < deadline:
+            time.sleep(0.01)
+        board.end("kafka", "ready")
+    assert re.fullmatch(r"kafka: starting \(\d s so far\); temporal: building \(\d s so far\)", shown[0])
+    assert shown[-1] == "", "the line is taken away at the end"
+    assert len(lines) == 1
+    assert lines[0].startswith("kafka: ready (")
 
 
 def test_durations_read_as_a_person_says_them() -> None:
