@@ -12,6 +12,7 @@ from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from bridge.config import BridgeConfig
 from bridge.engine.offsets import OffsetTracker, Partition, UnexpectedDeliveryError
 from bridge.kafka.clients import fetch_committed
+from bridge.kafka.ranges import ranges_of
 from bridge.record import moment_of
 
 log = structlog.get_logger("bridge")
@@ -98,18 +99,19 @@ class Beginnings:
         for partition in sorted(begins):
             by_topic[partition.topic].append(partition)
         for topic, partitions in by_topic.items():
+            held = [key for key in partitions if ends[key] > first[key]]
             times = [oldest[key].timestamp for key in partitions if oldest.get(key) is not None]
             log.info(
                 "bridge.topic.begins",
                 topic=topic,
-                partitions=[key.partition for key in partitions],
+                partitions=", ".join(ranges_of(key.partition for key in partitions)),
                 begin=str(self._begin),
                 records=sum(ends[key] - begins[key] for key in partitions),
                 records_passed_by=sum(begins[key] - first[key] for key in partitions),
-                offsets={key.partition: f"{begins[key]}..{ends[key]}" for key in partitions},
+                offsets={key.partition: f"{begins[key]}..{ends[key]}" for key in held} or None,
                 oldest_record=_text(min(times)) if times else None,
-                detail="the group has committed nothing here yet, so this is where it begins",
-                action=f"none; to begin elsewhere, set {self._setting} before a group's first start",
+                detail="the group has committed nothing here yet, so this is where it begins" if held else None,
+                action=f"none; to begin elsewhere, set {self._setting} before a group's first start" if held else None,
             )
 
     async def place(self, error: Exception) -> None:

@@ -19,6 +19,7 @@ from bridge.kafka.clients import fetch_committed, share_fetches
 from bridge.kafka.committer import CommitResult, Committer
 from bridge.kafka.membership import Membership
 from bridge.kafka.poller import log
+from bridge.kafka.ranges import in_ranges
 
 
 class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types.
@@ -102,8 +103,8 @@ class Rebalancer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         log.info(
             "bridge.partitions.assigned",
             epoch=epoch,
-            partitions=sorted(f"{partition.topic}:{partition.partition}" for partition in partitions),
-            settled_beyond=sorted(f"{partition.topic}:{partition.partition}" for partition in inherited),
+            partitions=in_ranges(partitions),
+            settled_beyond=in_ranges(inherited),
         )
         await self._membership.partitions_assigned()
 

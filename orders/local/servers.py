@@ -222,10 +222,9 @@ def processes(
         if name in missing and any(event in text for event in _READY_EVENTS):
             missing.discard(name)
             if not missing:
-                served = f", and the API answers at {servers.api_url}" if with_api else ""
-                terminal.say(
-                    f"[green]ready[/green]: the bridge has its partitions, and a worker serves each task queue{served}"
-                )
+                says = ["the bridge has its partitions", "a worker serves each task queue"]
+                says += [f"the API answers at {servers.api_url}"] if with_api else []
+                terminal.say(f"[green]ready[/green]: {', '.join(says[:-1])}, and {says[-1]}")
 
     return Supervisor(
         children=[

@@ -46,11 +46,19 @@ async def test_a_new_group_begins_where_it_is_told_and_says_what_it_reads(
     assert committable(tracker) == positions, "so that another start goes on from there"
     (said,) = logs
     assert said["event"] == "bridge.topic.begins"
-    assert (said["topic"], said["partitions"], said["records"]) == ("t", [0, 1], records)
+    assert (said["topic"], said["partitions"], said["records"]) == ("t", "0-1", records)
     assert said["records_passed_by"] == 65 - records
     assert said["offsets"] == {0: f"{positions[A]}..100", 1: f"{positions[B]}..5"}
     assert said["oldest_record"] == "1970-01-01T00:00:00+00:00"
     assert "BEGIN" in said["action"]
+
+
+async def test_a_topic_that_has_nothing_yet_is_told_in_a_few_words() -> None:
+    with capture_logs() as logs:
+        await make(RaisingConsumer({A: Log(0), B: Log(0)}), "earliest")[0].begin([A, B])
+    (said,) = logs
+    assert (said["partitions"], said["records"], said["records_passed_by"]) == ("0-1", 0, 0)
+    assert {said[name] for name in ("offsets", "oldest_record", "detail", "action")} == {None}
 
 
 async def test_a_partition_begins_once_whoever_asks_for_it() -> None:

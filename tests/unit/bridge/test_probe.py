@@ -109,9 +109,8 @@ async def test_what_a_held_partition_has_is_nothing_to_read(positions: tuple[int
     assert prober.is_lagging is is_lagging
 
 
-async def test_a_partition_without_a_leader_is_named_and_says_nothing_of_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_partition_without_a_leader_is_named_and_says_nothing_of_kafka() -> None:
     """One of a thousand; the watchdog is to see whether the others are read."""
-    monkeypatch.setattr("bridge.supervision.probe._PROBE_TIMEOUT_SECONDS", 0.2)
     away = TopicPartition("t", 700)
     positions = {TopicPartition("t", number): 8 for number in range(1_000)}
     consumer, health = Consumer(positions, leaderless={away}), Health()
@@ -128,8 +127,7 @@ async def test_a_partition_without_a_leader_is_named_and_says_nothing_of_kafka(m
     assert [entry["event"] for entry in logs] == ["bridge.partitions.leaderless", "bridge.partitions.led"], "said once"
 
 
-async def test_where_no_partition_has_a_leader_kafka_is_asked_for_its_topics(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.supervision.probe._PROBE_TIMEOUT_SECONDS", 0.2)
+async def test_where_no_partition_has_a_leader_kafka_is_asked_for_its_topics() -> None:
     consumer, health = Consumer({READABLE: 8}, leaderless={READABLE}), Health()
     prober = make(Namespace(), consumer, health)
     await prober._look_at_kafka()
