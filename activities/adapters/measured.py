@@ -25,6 +25,8 @@ from activities.ports import (
 from schemas.activity_io import Backlog, ChargePayment
 from schemas.event_types import EventType
 from schemas.order import Address
+from schemas.outbound import OutboundType
+from schemas.states import OrderState, ReasonCode
 
 _GATEWAY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _PUBLISH_BUCKETS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -65,6 +67,8 @@ _OUTCOMES: Final[dict[type[Exception], str]] = {
     GatewayContractError: "not_understood",
     ShipmentRefusedError: "refused",
 }
+_IN_VAIN: Final = ("unavailable", "not_asked", "not_understood")
+"""What any request may come to."""
 
 
 class _Request:
@@ -85,11 +89,20 @@ def _measured(gateway: str, operation: str) -> Iterator[_Request]:
         GATEWAY_SECONDS.labels(gateway, operation, request.outcome).observe(time.perf_counter() - begun_at)
 
 
+def _begin(gateway: str, operation: str, *outcomes: str) -> None:
+    """Begins to count at 0: else the first of a kind would be no increase to Prometheus, but a count that is there."""
+    for outcome in (*outcomes, *_IN_VAIN):
+        GATEWAY_SECONDS.labels(gateway, operation, outcome)
+
+
 class MeasuredPaymentGateway(PaymentGateway):
     """A payment provider whose requests are measured."""
 
     def __init__(self, gateway: PaymentGateway) -> None:
         self._gateway = gateway
+        _begin("payment", "charge", "charged", "declined")
+        _begin("payment", "refund", "refunded", "voided")
+        _begin("payment", "look_up", "unknown", "charged", "declined")
 
     async def charge(self, charge: ChargePayment) -> GatewayPayment:
         """See the port."""
@@ -118,6 +131,8 @@ class MeasuredCarrierGateway(CarrierGateway):
 
     def __init__(self, gateway: CarrierGateway) -> None:
         self._gateway = gateway
+        _begin("carrier", "prepare", "answered", "refused")
+        _begin("carrier", "dispatch", "answered", "refused")
 
     async def prepare(self, order_id: str, address: Address, attempt: int) -> str:
         """See the port."""
@@ -135,6 +150,10 @@ class MeasuredPublisher(EventPublisher):
 
     def __init__(self, publisher: EventPublisher) -> None:
         self._publisher = publisher
+        for state in OrderState:
+            # From 0 on: else the first of a kind would be no increase to Prometheus.
+            EVENTS_PUBLISHED.labels(OutboundType.STATE_CHANGED, state, "")
+        EVENTS_PUBLISHED.labels(OutboundType.STATE_CHANGED, OrderState.EXPIRED, ReasonCode.APPROVAL_TIMED_OUT)
 
     async def publish(self, events: tuple[StoredEvent, ...]) -> None:
         """See the port."""

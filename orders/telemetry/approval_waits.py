@@ -21,6 +21,7 @@ from temporalio.worker import (
 )
 
 from schemas.states import OrderState
+from workflows.life.steps import STEPS
 
 _HEADER: Final = "_orders-awaiting-since"
 _OBSERVE: Final = "__orders_approval_wait"
@@ -37,6 +38,11 @@ APPROVAL_WAIT_SECONDS: Final = Histogram(
 
 class ApprovalWaits(temporalio.worker.Interceptor):
     """The interceptor of a worker that runs orders' workflows."""
+
+    def __init__(self) -> None:
+        for state in {to for step in STEPS.values() for to in step.transitions.get(OrderState.VALIDATED, ())}:
+            # From 0 on: else the first of a kind would be no increase to Prometheus.
+            APPROVAL_WAIT_SECONDS.labels(state)
 
     def workflow_interceptor_class(
         self,

@@ -27,6 +27,17 @@ def panels(board: Path) -> Iterator[dict[str, Any]]:
     yield from json.loads(board.read_text())["panels"]
 
 
+def questions() -> Iterator[tuple[str, list[str]]]:
+    """Each question of docs/metrics.md with the expressions that answer it."""
+    rows = re.findall(r"^\| ([A-Z][^|]+\?) \| (.+) \|$", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
+    for question, answer in rows:
+        yield question, [code for code in re.findall(r"`([^`]+)`", answer) if "orders_" in code]
+
+
+QUESTIONS = dict(questions())
+"""What an operator asks, in the document's words."""
+
+
 def expressions() -> Iterator[tuple[str, str]]:
     """Each expression with where it stands."""
     for rule in [*rules("recording.yml"), *ALERTS]:
@@ -35,6 +46,13 @@ def expressions() -> Iterator[tuple[str, str]]:
         for panel in panels(board):
             for target in panel["targets"]:
                 yield f"{board.stem}: {panel['title']}", target["expr"]
+    for question, answers in QUESTIONS.items():
+        for answer in answers:
+            yield f"docs/metrics.md: {question}", answer
+    alarms = (ROOT / "docs/operating.md").read_text().partition("\n## Alarms\n")[2].partition("\n## ")[0]
+    for section in alarms.split("\n### ")[1:]:
+        for asked in re.findall(r"`([^`]*\borders_[a-z][^`]*)`", section):
+            yield f"docs/operating.md: {section.partition(chr(10))[0]}", asked
 
 
 EXPRESSIONS = list(expressions())

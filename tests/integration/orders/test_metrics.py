@@ -1,11 +1,11 @@
-"""An operator's questions, answered by the metrics of the real processes alone."""
+"""An operator's questions, answered by the metrics of the real processes alone: on their pages, and by Prometheus.
 
-import secrets
+Prometheus is asked in the words of docs/metrics.md (`QUESTIONS`).
+"""
+
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,118 +13,47 @@ import pytest_asyncio
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
-from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.event_types import EventType
 from stack.endpoints import Endpoints
+from tests.helpers.deployed_rules import EXPRESSIONS, QUESTIONS
 from tests.helpers.messages.kafka_io import Outgoing
-from tests.helpers.messages.messages import message_of
+from tests.helpers.servers.gateway_server import running_gateway
+from tests.helpers.servers.one_order_proxy import OneOrderProxy
+from tests.helpers.servers.prometheus import Answer, running_prometheus
 from tests.helpers.servers.proxy import Proxy
+from tests.helpers.system.pages import Page, Watched, new_order_id, total, value
 from tests.helpers.system.processes import free_port
-from tests.helpers.system.system import OrderSystem, order_system
+from tests.helpers.system.system import PLANTED_SECRET, order_system
 
 pytestmark = pytest.mark.timeout(300)
 
-Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A process's page of metrics."""
-
-    port: int
-    system: OrderSystem
-
-    async def read(self) -> Samples:
-        """Each sample by its name and labels."""
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            answer = await client.get(f"http://127.0.0.1:{self.port}/metrics")
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-        return {
-            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-            for family in text_string_to_metric_families(answer.text)
-            for sample in family.samples
-        }
-
-    async def until(self, what: str, condition: Callable[[Samples], bool]) -> Samples:
-        """Reads the page until the condition holds."""
-        seen: list[Samples] = [{}]
-
-        async def holds() -> bool:
-            try:
-                seen[0] = await self.read()
-            except httpx.TransportError:
-                return False  # The process has only just begun.
-            return condition(seen[0])
-
-        await self.system.wait_until(holds, 60, lambda: f"{what}, not {_of_ours(seen[0])}")
-        return seen[0]
-
-
-def _of_ours(samples: Samples) -> dict[str, float]:
-    return {
-        f"{name}{dict(labels)}": value
-        for (name, labels), value in samples.items()
-        if name.startswith("orders_") and "_bucket" not in name
-    }
-
-
-def value(samples: Samples, name: str, **labels: str) -> float | None:
-    """A sample's value; None where it is not there."""
-    return samples.get((name, tuple(sorted(labels.items()))))
-
-
-def total(samples: Samples, name: str, **labels: str) -> float:
-    """The sum of all samples of a name that have these labels."""
-    return sum(found for (one, its), found in samples.items() if one == name and labels.items() <= dict(its).items())
-
 
 @pytest_asyncio.fixture(scope="module")
-async def system(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OrderSystem]:
-    """Topics, tables and a namespace; each test starts what it looks at."""
+async def watched(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
+    """Topics, tables, a namespace and a Prometheus; each test starts what it looks at."""
     folder = tmp_path_factory.mktemp("metrics")
-    async with order_system(endpoints, folder, start=False, ORDER_APPROVAL_TIMEOUT_SECONDS="600") as opened:
-        yield opened
+    async with (
+        running_prometheus(tmp_path_factory.mktemp("prometheus")) as prometheus,
+        order_system(endpoints, folder, start=False, ORDER_APPROVAL_TIMEOUT_SECONDS="600") as system,
+    ):
+        yield Watched(system, prometheus)
 
 
-@asynccontextmanager
-async def bridge(system: OrderSystem, **settings: Any) -> AsyncIterator[Page]:
-    port = free_port()
-    process = system.start_bridge(BRIDGE_HEALTH_PORT=str(port), BRIDGE_PROBE_INTERVAL_SECONDS="1", **settings)
-    page = Page(port, system)
-    try:
-        await page.until("all partitions", lambda samples: value(samples, "orders_bridge_assigned_partitions") == 16)
-        yield page
-    finally:
-        await process.terminate()
+def by(label: str, topic: str, answers: list[Answer]) -> dict[str, float]:
+    """The values that are about a topic, by another label."""
+    return {one.labels[label]: one.value for one in answers if one.labels["topic"] == topic}
 
 
-@asynccontextmanager
-async def worker(system: OrderSystem, task_queue: str, **settings: str) -> AsyncIterator[Page]:
-    port = free_port()
-    process = system.start_worker(task_queue, WORKER_HEALTH_PORT=str(port), **settings)
-    page = Page(port, system)
-    try:
-        await page.until("the figures", lambda samples: value(samples, "orders_database_up") is not None)
-        yield page
-    finally:
-        await process.terminate()
+LAG, BEHIND_STUCK = QUESTIONS["Which partition lags, and why?"]
+AWAY, AWAY_SINCE, DATABASE_AWAY, DATABASE_AWAY_SINCE = QUESTIONS["Which dependency is away, and since when?"]
 
 
-async def send(system: OrderSystem, order_id: str, event_type: EventType, **body: Any) -> None:
-    message = message_of(event_type, {"order_id": order_id, **body})
-    await system.produce([Outgoing(system.topic_of(event_type), message.value, message.key, message.headers)])
-
-
-def new_order_id() -> str:
-    return f"metrics-{secrets.token_hex(6)}"
-
-
-async def test_which_partition_lags_why_by_how_much_and_which_dependency_is_away(system: OrderSystem) -> None:
+async def test_which_partition_lags_why_by_how_much_and_which_dependency_is_away(watched: Watched) -> None:
+    system, prometheus = watched.system, watched.prometheus
     async with (
         Proxy(system.endpoints.temporal_host) as temporal,
-        bridge(system, TEMPORAL_HOST=temporal.address) as page,
+        watched.bridge(TEMPORAL_HOST=temporal.address) as page,
     ):
         samples = await page.until(
             "Temporal answers", lambda now: value(now, "orders_bridge_dependency_up", dependency="temporal") == 1
@@ -133,8 +62,7 @@ async def test_which_partition_lags_why_by_how_much_and_which_dependency_is_away
         assert value(samples, "orders_bridge_dependency_lost_timestamp_seconds", dependency="temporal") is None
         lost_at = time.time()
         await temporal.refuse()
-        order_id = new_order_id()
-        await send(system, order_id, EventType.ORDER_APPROVED)
+        await watched.send(new_order_id(), EventType.ORDER_APPROVED)
         topic = system.topic_of(EventType.ORDER_APPROVED)
         samples = await page.until(
             "a record that is held, and Temporal away",
@@ -149,6 +77,13 @@ async def test_which_partition_lags_why_by_how_much_and_which_dependency_is_away
         assert lost_at <= since <= time.time()
         assert value(samples, "orders_bridge_dependency_up", dependency="kafka") == 1
         assert total(samples, "orders_bridge_call_duration_seconds_count", outcome="failed") >= 1
+        await prometheus.until(LAG, lambda found: by("state", topic, found) == {"held": 1})
+        (age,) = QUESTIONS["By how much time?"]
+        await prometheus.until(age, lambda found: max(by("partition", topic, found).values(), default=0) > 1)
+        await prometheus.until(AWAY, lambda found: [one.labels["dependency"] for one in found] == ["temporal"])
+        await prometheus.until(
+            AWAY_SINCE, lambda found: [one.value for one in found] == [pytest.approx(since, abs=0.01)]
+        )
         await temporal.serve()
         await page.until(
             "the record is settled",
@@ -160,29 +95,88 @@ async def test_which_partition_lags_why_by_how_much_and_which_dependency_is_away
                 and (value(now, "orders_bridge_commit_age_seconds") or 0) < 30
             ),
         )
+        (delay,) = QUESTIONS["How fast are records handed over?"]
+        await prometheus.until(delay, lambda found: len(found) == 1 and found[0].value > 1)
 
 
-async def test_whether_records_were_lost_to_retention(system: OrderSystem) -> None:
-    topic, servers = system.topic_of(EventType.ORDER_ADDRESS_UPDATED), system.endpoints.kafka_bootstrap_servers
+async def test_what_is_in_flight_and_what_is_unread_while_the_bridge_holds_all_that_it_may(watched: Watched) -> None:
+    """Temporal hangs, and one record is all that may be held."""
+    order_id, topic = new_order_id(), watched.system.topic_of(EventType.ORDER_CANCELLED)
+    async with (
+        Proxy(watched.system.endpoints.temporal_host) as temporal,
+        watched.bridge(TEMPORAL_HOST=temporal.address, BRIDGE_RECORDS_HELD_MAX="1") as page,
+    ):
+        temporal.stall()
+        for _ in range(3):
+            await watched.send(order_id, EventType.ORDER_CANCELLED)
+        await page.until(
+            "one in flight, and two that are not read",
+            lambda now: (
+                total(now, "orders_bridge_partition_records", topic=topic, state="held") == 1
+                and total(now, "orders_bridge_partition_records", topic=topic, state="unread") == 2
+                and total(now, "orders_bridge_partition_records", topic=topic, state="deferred") == 0
+                and value(now, "orders_bridge_calls_in_flight") == 1
+                and value(now, "orders_bridge_paused") == 1
+                and value(now, "orders_bridge_stuck_lanes") == 0
+            ),
+        )
+        await watched.prometheus.until(LAG, lambda found: by("state", topic, found) == {"held": 1, "unread": 2})
+        await watched.prometheus.until_it_alarms("OrdersBridgePaused")
+        temporal.flow()
+        await page.until("none is left", lambda now: total(now, "orders_bridge_partition_records", topic=topic) == 0)
+
+
+async def test_what_waits_behind_a_stuck_record_while_others_go_on(watched: Watched) -> None:
+    """Temporal refuses one order's calls for as long as it takes, and no other's."""
+    stuck, topic = new_order_id(), watched.system.topic_of(EventType.ORDER_CANCELLED)
+    async with (
+        OneOrderProxy(watched.system.endpoints.temporal_host) as temporal,
+        watched.bridge(TEMPORAL_HOST=temporal.address, BRIDGE_STUCK_AFTER_SECONDS="1") as page,
+    ):
+        temporal.stuck = f"order:{stuck}".encode()
+        for order_id in (stuck, stuck, stuck, new_order_id()):
+            await watched.send(order_id, EventType.ORDER_CANCELLED)
+        await page.until(
+            "one order is stuck, and the other through",
+            lambda now: (
+                value(now, "orders_bridge_stuck_lanes") == 1
+                and value(now, "orders_bridge_records_settled_total", topic=topic, outcome="delivered") == 1
+                and total(now, "orders_bridge_partition_behind_stuck_records", topic=topic) == 2
+            ),
+        )
+        await watched.prometheus.until(BEHIND_STUCK, lambda found: sum(by("partition", topic, found).values()) == 2)
+        await watched.prometheus.until(LAG, lambda found: by("state", topic, found) == {"held": 3})
+        await watched.prometheus.until_it_alarms("OrdersBridgeLaneStuck")
+        temporal.stuck = None
+        await page.until("none is left", lambda now: total(now, "orders_bridge_partition_records", topic=topic) == 0)
+
+
+async def test_whether_records_were_lost_to_retention(watched: Watched) -> None:
+    system, topic = watched.system, watched.system.topic_of(EventType.ORDER_ADDRESS_UPDATED)
     before, lost = (Outgoing(topic, b"{", b"k", partition=0) for _ in range(2))
     await system.produce([before])
-    async with bridge(system) as page:
+    async with watched.bridge() as page:
         await system.wait_until_drained()
         assert value(await page.read(), "orders_bridge_records_lost_total") == 0
     await system.produce([lost] * 5)
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=system.endpoints.kafka_bootstrap_servers)
     await admin.start()
     try:
         await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=4)})
     finally:
         await admin.close()
-    async with bridge(system) as page:
+    async with watched.bridge() as page:
         await page.until("the lost ones", lambda now: value(now, "orders_bridge_records_lost_total") == 3)
+        (question,) = QUESTIONS["Were records lost to Kafka's retention?"]
+        await watched.prometheus.until(question, lambda found: [one.value for one in found] == [3])
+        # Also where it is read for the first time after they were lost.
+        await watched.prometheus.until_it_alarms("OrdersRecordsLost")
 
 
-async def test_what_the_dead_letters_are(system: OrderSystem) -> None:
-    topic = system.topic_of(EventType.ORDER_CANCELLED)
-    async with bridge(system) as page:
+async def test_what_the_dead_letters_are(watched: Watched) -> None:
+    system, topic = watched.system, watched.system.topic_of(EventType.ORDER_CANCELLED)
+    async with watched.bridge() as page:
+        await watched.prometheus.until_it_has_read(page.port)
         await system.produce([Outgoing(topic, b"{", b"k"), Outgoing(topic, b"", b"k"), Outgoing(topic, b"{", b"k")])
         await page.until(
             "the codes",
@@ -192,16 +186,26 @@ async def test_what_the_dead_letters_are(system: OrderSystem) -> None:
                 and value(now, "orders_bridge_records_settled_total", topic=topic, outcome="dead_lettered") == 3
             ),
         )
+        (question,) = QUESTIONS["What are the dead letters?"]
+        await watched.prometheus.until(
+            question,
+            lambda found: (
+                {code: round(count) for code, count in by("code", topic, found).items() if count}
+                == {"json_truncated": 2, "value_empty": 1}
+            ),
+        )
+        await watched.prometheus.until_it_alarms("OrdersDeadLetters", topic=topic)
 
 
-async def test_how_long_approvals_wait_what_providers_do_and_what_became_of_orders(system: OrderSystem) -> None:
-    order_id = new_order_id()
+async def test_how_long_approvals_wait_what_providers_do_and_what_became_of_orders(watched: Watched) -> None:
+    order_id, prometheus = new_order_id(), watched.prometheus
     async with (
-        bridge(system) as at_bridge,
-        worker(system, "order-tq") as orders,
-        worker(system, "shipping-tq") as shipping,
+        watched.bridge() as at_bridge,
+        watched.worker("order-tq") as orders,
+        watched.worker("shipping-tq") as shipping,
     ):
-        await send(system, order_id, EventType.ORDER_CREATED, payment_id=f"pay-{order_id}")
+        await prometheus.until_it_has_read(orders.port)
+        await watched.send(order_id, EventType.ORDER_CREATED, payment_id=f"pay-{order_id}")
         await orders.until(
             "an order that waits",
             lambda now: (
@@ -210,7 +214,9 @@ async def test_how_long_approvals_wait_what_providers_do_and_what_became_of_orde
                 and total(now, "orders_events_published_total", state="VALIDATED") >= 1
             ),
         )
-        await send(system, order_id, EventType.ORDER_APPROVED)
+        (oldest,) = QUESTIONS["How long does the oldest approval wait?"]
+        await prometheus.until(oldest, lambda found: len(found) == 1 and found[0].value > 0)
+        await watched.send(order_id, EventType.ORDER_APPROVED)
         samples = await orders.until(
             "a completed order", lambda now: total(now, "orders_events_published_total", state="COMPLETED") >= 1
         )
@@ -229,13 +235,57 @@ async def test_how_long_approvals_wait_what_providers_do_and_what_became_of_orde
             now = await page.read()
             assert any(name.startswith("temporal_") for name, _ in now), "the SDK's own are on the same page"
             assert value(now, "process_start_time_seconds") is not None
+        (took,) = QUESTIONS["How long do approvals take?"]
+        await prometheus.until(
+            took, lambda found: any(one.labels["state"] == "APPROVED" and one.value > 0 for one in found)
+        )
+        became, _ = QUESTIONS["What becomes of orders, and what is refused?"]
+        await prometheus.until(
+            became, lambda found: round({one.labels["state"]: one.value for one in found}.get("COMPLETED", 0)) >= 1
+        )
+        for _, expression in EXPRESSIONS:
+            await prometheus.ask(expression)
 
 
-async def test_how_long_orders_that_expire_have_waited_and_whether_expiry_waits(system: OrderSystem) -> None:
-    order_id, later_id = new_order_id(), new_order_id()
-    async with worker(system, "order-tq") as orders:
-        async with bridge(system, ORDER_APPROVAL_TIMEOUT_SECONDS="2") as page:
-            await send(system, order_id, EventType.ORDER_CREATED, payment_id=f"pay-{order_id}")
+async def test_which_provider_is_slow(watched: Watched, tmp_path: Path) -> None:
+    """The payment provider takes two seconds for each charge, and the carrier moments."""
+    order_id = new_order_id()
+    async with running_gateway(tmp_path, api_key=PLANTED_SECRET) as gateway:
+        await gateway.misbehave("POST", "payments", "delay:2")
+        settings = {
+            "PAYMENT_GATEWAY_URL": gateway.url,
+            "CARRIER_GATEWAY_URL": gateway.url,
+            "CARRIER_GATEWAY_API_KEY": PLANTED_SECRET,
+        }
+        async with (
+            watched.bridge(),
+            watched.worker("order-tq", **settings) as orders,
+            watched.worker("shipping-tq", **settings) as shipping,
+        ):
+            for page in (orders, shipping):
+                await watched.prometheus.until_it_has_read(page.port)
+            await watched.send(order_id, EventType.ORDER_CREATED, payment_id=f"pay-{order_id}")
+            await watched.send(order_id, EventType.ORDER_APPROVED)
+            await orders.until(
+                "a completed order", lambda now: total(now, "orders_events_published_total", state="COMPLETED") >= 1
+            )
+            (question,) = QUESTIONS["Which provider is slow?"]
+
+            def says_so(found: list[Answer]) -> bool:
+                slow = {(one.labels["gateway"], one.labels["operation"]) for one in found if one.value > 1}
+                asked = {(one.labels["gateway"], one.labels["operation"]) for one in found if one.value > 0}
+                return slow == {("payment", "charge")} and ("carrier", "dispatch") in asked
+
+            await watched.prometheus.until(question, says_so)
+            await watched.prometheus.until_it_alarms("OrdersProviderSlow", gateway="payment", operation="charge")
+
+
+async def test_how_long_orders_that_expire_have_waited_and_whether_expiry_waits(watched: Watched) -> None:
+    order_id, later_id, system = new_order_id(), new_order_id(), watched.system
+    async with watched.worker("order-tq") as orders:
+        await watched.prometheus.until_it_has_read(orders.port)
+        async with watched.bridge(ORDER_APPROVAL_TIMEOUT_SECONDS="2") as page:
+            await watched.send(order_id, EventType.ORDER_CREATED, payment_id=f"pay-{order_id}")
             await orders.until(
                 "an expired order",
                 lambda now: (
@@ -244,29 +294,34 @@ async def test_how_long_orders_that_expire_have_waited_and_whether_expiry_waits(
                     and value(now, "orders_expiry_questions_total", outcome="nothing") == 1
                 ),
             )
-            await send(system, later_id, EventType.ORDER_CREATED, payment_id=f"pay-{later_id}")
+            await watched.send(later_id, EventType.ORDER_CREATED, payment_id=f"pay-{later_id}")
             topic = system.topic_of(EventType.ORDER_CREATED)
             await page.until(
                 "both orders handed over",
                 lambda now: value(now, "orders_bridge_records_settled_total", topic=topic, outcome="delivered") == 2,
             )
         # No bridge runs: what is sent now is not handed over when the order's time is over.
-        await send(system, later_id, EventType.ORDER_APPROVED)
+        await watched.send(later_id, EventType.ORDER_APPROVED)
         await orders.until(
             "an expiry that waits", lambda now: total(now, "orders_expiry_questions_total", outcome="something") >= 1
         )
-        async with bridge(system):
+        asked, _ = QUESTIONS["Does expiry wait for what is in Kafka?"]
+        await watched.prometheus.until(
+            asked, lambda found: any(one.labels["outcome"] == "something" and one.value > 0 for one in found)
+        )
+        await watched.prometheus.until_it_alarms("OrdersExpiriesWait")
+        async with watched.bridge():
             await orders.until(
                 "the order goes on", lambda now: total(now, "orders_approval_wait_seconds_count", state="APPROVED") >= 1
             )
 
 
-async def test_whether_published_events_lag_behind_recorded_ones(system: OrderSystem) -> None:
+async def test_whether_published_events_lag_behind_recorded_ones(watched: Watched) -> None:
     """The way out is shut: the topic of the events is none."""
     order_id = new_order_id()
-    nowhere = {"KAFKA_TOPIC_ORDER_EVENTS": f"nowhere-{system.tag}"}
-    async with bridge(system), worker(system, "order-tq", **nowhere) as orders:
-        await send(system, order_id, EventType.ORDER_CREATED, payment_id=f"pay-{order_id}")
+    nowhere = {"KAFKA_TOPIC_ORDER_EVENTS": f"nowhere-{watched.system.tag}"}
+    async with watched.bridge(), watched.worker("order-tq", **nowhere) as orders:
+        await watched.send(order_id, EventType.ORDER_CREATED, payment_id=f"pay-{order_id}")
         await orders.until(
             "events that are not published",
             lambda now: (
@@ -275,13 +330,16 @@ async def test_whether_published_events_lag_behind_recorded_ones(system: OrderSy
                 and total(now, "orders_event_publish_duration_seconds_count", outcome="unavailable") >= 1
             ),
         )
+        age, orders_behind = QUESTIONS["Do published events lag behind recorded ones?"]
+        await watched.prometheus.until(age, lambda found: len(found) == 1 and found[0].value > 1)
+        await watched.prometheus.until(orders_behind, lambda found: len(found) == 1 and found[0].value >= 1)
 
 
-async def test_whether_the_database_is_away_and_since_when(system: OrderSystem) -> None:
-    endpoints = system.endpoints
+async def test_whether_the_database_is_away_and_since_when(watched: Watched) -> None:
+    endpoints, prometheus = watched.system.endpoints, watched.prometheus
     async with Proxy(f"{endpoints.db_host}:{endpoints.db_port}") as postgres:
         host, _, port = postgres.address.partition(":")
-        async with worker(system, "order-tq", DB_HOST=host, DB_PORT=port) as orders:
+        async with watched.worker("order-tq", DB_HOST=host, DB_PORT=port) as orders:
             await orders.until("the database answers", lambda now: value(now, "orders_database_up") == 1)
             lost_at = time.time()
             await postgres.refuse()
@@ -290,12 +348,17 @@ async def test_whether_the_database_is_away_and_since_when(system: OrderSystem) 
             assert since is not None
             assert lost_at <= since <= time.time()
             assert value(samples, "orders_awaiting_approval") is None, "what is not known is not said"
+            await prometheus.until(DATABASE_AWAY, bool)
+            await prometheus.until(
+                DATABASE_AWAY_SINCE, lambda found: [one.value for one in found] == [pytest.approx(since, abs=0.01)]
+            )
+            await prometheus.until_it_alarms("OrdersDatabaseAway")
             await postgres.serve()
             await orders.until("it is back", lambda now: value(now, "orders_database_up") == 1)
 
 
-async def test_what_the_api_is_asked_and_how_long_it_takes(system: OrderSystem) -> None:
-    port, health = free_port(), free_port()
+async def test_what_the_api_is_asked_and_how_long_it_takes(watched: Watched) -> None:
+    port, health, system = free_port(), free_port(), watched.system
     process = system.start("api", "api", expect_end=False, API_PORT=str(port), API_HEALTH_PORT=str(health))
     await process.wait_until_logged('"api.started"')
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
@@ -314,4 +377,13 @@ async def test_what_the_api_is_asked_and_how_long_it_takes(system: OrderSystem) 
     assert value(samples, "orders_http_requests_in_progress") == 0
     routes = {dict(labels)["route"] for name, labels in samples if name == "orders_http_requests_total"}
     assert not any("nowhere" in one for one in routes)
+    watched.prometheus.read(health)
+    await watched.prometheus.until_it_has_read(health)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
+        await client.get(f"/orders/{new_order_id()}/status")
+    (question,) = QUESTIONS["How long do requests to the API take?"]
+    await watched.prometheus.until(
+        question, lambda found: any(one.labels["route"] == route and one.value > 0 for one in found)
+    )
+    watched.prometheus.leave(health)
     await process.terminate()

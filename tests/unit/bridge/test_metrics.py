@@ -1,6 +1,7 @@
 """What a bridge counts and reports, as a scrape sees it."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -61,6 +62,17 @@ def test_every_outcome_of_a_topic_is_counted_from_0_on(scraped: Scraped) -> None
         assert scraped.value("bridge_records_settled_total", topic="a", outcome=outcome) == 0
     scraped.metrics.settled("a", 0, Outcome.DEAD_LETTERED, RefusalCode.VALUE_EMPTY)
     assert scraped.value("bridge_records_settled_total", topic="a", outcome="dead_lettered") == 1
+
+
+def test_every_code_of_the_bridge_is_counted_from_0_on_and_one_of_a_mapping_s_own_from_its_first(
+    scraped: Scraped,
+) -> None:
+    scraped.metrics.begin(iter(["a", "b"]), Outcome)
+    name = "bridge_dead_letters_total"
+    counted = {(its["topic"], its["code"]): value for one, its, value in scraped.samples() if one == name}
+    assert counted == dict.fromkeys(product("ab", RefusalCode), 0)
+    scraped.metrics.settled("a", 0, Outcome.DEAD_LETTERED, "too_blue")
+    assert scraped.value("bridge_dead_letters_total", topic="a", code="too_blue") == 1
 
 
 def test_the_delay_of_a_record_is_its_age_and_one_without_a_timestamp_has_none(scraped: Scraped) -> None:

@@ -45,6 +45,7 @@ SPECIAL_FOR_A_STEP = {
     "workflows/order.py": "the one step whose run fails",
 }
 SPECIAL_FOR_AN_OUTBOUND_TYPE = {
+    "activities/adapters/measured.py": "the states that are counted from 0 on",
     "activities/adapters/postgres/archive.py": "the states that an archived order went through",
     "activities/adapters/postgres/orders.py": "the states that an order went through",
     "activities/journal.py": "a late event is refused without its order's run",
