@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from orders.errors import WrongSettingsError
 from orders.processes.health_server import HealthAnswer, HealthChecks, health_server
@@ -97,6 +97,48 @@ async def test_metrics_are_text_where_there_are_any_and_a_name_that_is_not_found
         assert b"\npython_info{" in body
         status, _, body = await ask(port, "GET / HTTP/1.1\r\n\r\n")
         assert (status, json.loads(body)["reasons"]) == (404, ["ask /livez or /readyz or /metrics"])
+
+
+async def test_a_scrape_that_is_under_way_at_the_end_of_its_process_is_answered_whole() -> None:
+    """The process's loop ends as soon as the scrape has begun; what is not handed over by then is lost."""
+    registry, port, told = CollectorRegistry(), free_port(), Told()
+    for number in range(2_000):  # 10 MB: more than the machine takes of an answer that is read slowly.
+        Gauge(f"orders_tested_{number}", "x" * 5_000, registry=registry)
+    here, listens = asyncio.get_running_loop(), asyncio.Event()
+
+    async def process() -> None:
+        is_asked = asyncio.Event()
+
+        async def refresh() -> None:
+            is_asked.set()
+
+        told.metrics = MetricsPage(registry, refresh=[refresh])
+        async with health_server("127.0.0.1", port, told.checks):
+            here.call_soon_threadsafe(listens.set)
+            await is_asked.wait()
+
+    ended = asyncio.create_task(asyncio.to_thread(asyncio.run, process()))
+    await listens.wait()
+    status, headers, body = await ask(port, "GET /metrics HTTP/1.1\r\n\r\n")
+    assert (status, int(headers["content-length"])) == (200, len(body))
+    await ended
+
+
+async def test_a_scrape_that_takes_for_ever_holds_no_end_up_and_gets_no_half_of_an_answer() -> None:
+    told, is_asked = Told(), asyncio.Event()
+
+    async def refresh() -> None:
+        is_asked.set()
+        await asyncio.Event().wait()
+
+    told.metrics = MetricsPage(refresh=[refresh])
+    async with asyncio.timeout(60):
+        async with served(told) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
+            await is_asked.wait()
+        assert await reader.read() == b""
+    writer.close()
 
 
 async def test_metrics_that_cannot_be_read_are_an_error_and_not_an_empty_page() -> None:
