@@ -67,7 +67,7 @@ async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
 
         async def refresh() -> None:
             if metrics is not None:
-                metrics.update(running.status())
+                metrics.update(await running.status_in_turns())
 
         return await _run(running, settings, stop, MetricsPage(registry, refresh=[refresh], sdk=sdk))
 

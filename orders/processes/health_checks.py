@@ -30,12 +30,12 @@ def bridge_checks(bridge: Bridge, metrics: MetricsPage | None = None) -> HealthC
     """
 
     def live() -> HealthAnswer:
-        status = bridge.status()
+        status = bridge.status(with_progress=False)
         reasons = () if status.live else ("the poll loop does not turn",)
         return HealthAnswer(status.live, reasons, {"partitions": status.partitions})
 
     async def ready() -> HealthAnswer:
-        status = bridge.status()
+        status = bridge.status(with_progress=False)
         details = {
             "partitions": status.partitions,
             "records_held": status.records_held,
