@@ -1,13 +1,13 @@
 """What every route and page needs: settings, clients of the servers, and whether the process is about to stop."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from fastapi import Depends
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from orders.clients.opened import Clients
 from orders.operations.reachability import Reachability
@@ -15,10 +15,13 @@ from orders.settings import Settings
 from orders.web.problems import Problem
 from orders.web.replays import ReplayDesk
 from orders.web.streams import LiveFeed
+from orders.web.waiting import while_wanted
 
 SCANS_MAX: Final = 3
 """Topics of Kafka are read from end to end by so many requests at once."""
 SCAN_WAIT_SECONDS: Final = 10.0
+
+Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
@@ -54,6 +57,27 @@ class WebContext:
             yield
         finally:
             self._scans.release()
+
+    async def scan(self, request: Request, look: Callable[[], Awaitable[Found]]) -> Found:
+        """Reads whole topics of Kafka for a client, when it is its turn; ends with the client, and with the process.
+
+        Args:
+            request: whose client waits; its body has been read.
+            look: reads.
+
+        Raises:
+            Problem: the others took too long, or the process stops.
+            ClientGoneError: the client went away first.
+        """
+
+        async def in_its_turn() -> Found:
+            async with self.scanning():
+                return await look()
+
+        found = await while_wanted(request, self.stopping, in_its_turn())
+        if found is None:
+            raise Problem("stopping", "Kafka's topics were not read to their end")
+        return found
 
 
 def context_of(connection: HTTPConnection) -> WebContext:

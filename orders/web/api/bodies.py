@@ -1,7 +1,6 @@
 """Bodies of requests: read within bounds, held to the message contract, and said what is wrong field by field."""
 
 import asyncio
-import re
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -10,9 +9,9 @@ from starlette.requests import ClientDisconnect, Request
 from bridge import ReadLimits, RefusedError
 from bridge.reading.json_text import parse_object
 from bridge.reading.models import what_is_wrong
-from orders.web.api.preferences import header_of
 from orders.web.context import WebContext
 from orders.web.handlers import json_pointer
+from orders.web.header_fields import header_of, media_type_of
 from orders.web.problems import FieldError, Problem
 from orders.web.waiting import ClientGoneError
 from schemas.event_types import INBOUND, EventType
@@ -26,7 +25,8 @@ _READ_TIMES: Final = 4
 something unread in it is reset, and its client may lose the answer that says why."""
 _ERRORS_MAX: Final = 50
 """Most mistakes that one answer lists."""
-_JSON: Final = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;\s*charset\s*=\s*\"?utf-?8\"?\s*)?", re.IGNORECASE)
+_JSON: Final = "application/json"
+_UTF_8: Final = frozenset({"utf-8", "utf8"})
 
 _OF_A_BODY: Final = frozenset({"content-length", "transfer-encoding"})
 """One of them tells that a request has a body (RFC 9112, section 6)."""
@@ -91,11 +91,24 @@ async def read_bytes(request: Request, web: WebContext, max_bytes: int) -> bytes
         await asyncio.gather(reading, ending, return_exceptions=True)
     if not body:
         return b""
-    if _JSON.fullmatch((header_of(headers, "content-type") or "").strip()) is None:
+    if not is_json(header_of(headers, "content-type") or ""):
         raise Problem("body_not_supported", "the body's Content-Type is not application/json in UTF-8")
     if (header_of(headers, "content-encoding") or "identity").strip().lower() != "identity":
         raise Problem("body_not_supported", "the body has a Content-Encoding; send it as it is")
     return body
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a body of this type is JSON in UTF-8; parameters that JSON does not have change nothing (RFC 8259)."""
+    if content_type == _JSON:
+        return True
+    media_type = media_type_of(content_type)
+    return (
+        media_type is not None
+        and media_type.type == "application"
+        and (media_type.subtype == "json" or media_type.subtype.endswith("+json"))
+        and media_type.parameters.get("charset", "utf-8").lower() in _UTF_8
+    )
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:

@@ -17,9 +17,10 @@ from orders.operations.dead_letters.selection import Place, Selection, parse_pla
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.bodies import json_body, read_json
 from orders.web.api.fields import MOST, Answer
-from orders.web.api.preferences import KeyHeader, PreferHeader, key_of, wait_of
+from orders.web.api.preferences import KeyHeader, PreferHeader, described, key_of, wait_of
 from orders.web.context import Web
 from orders.web.handlers import json_pointer
+from orders.web.header_fields import header_of
 from orders.web.identity import Identity, Role, requires
 from orders.web.problems import FieldError, Problem
 from orders.web.replays import Replay, ReplayRequest, ReplayState
@@ -72,8 +73,9 @@ Reasons = Annotated[list[Code] | None, Query(max_length=100, description="With o
 Topics = Annotated[list[Code] | None, Query(max_length=100, description="That came from one of these topics.")]
 
 
-@router.get("", summary="Dead letters", operation_id="listDeadLetters", responses=problems(*ALWAYS))
+@router.get("", summary="Dead letters", operation_id="listDeadLetters", responses=problems(*ALWAYS, "stopping"))
 async def dead_letters(
+    request: Request,
     web: Web,
     *,
     reason: Reasons = None,
@@ -87,8 +89,7 @@ async def dead_letters(
 ) -> DeadLetterList:
     """Reads the whole topic, as `orders dlq list` does: it may take seconds."""
     selection = Selection(frozenset(reason or ()), frozenset(topic or ()), order_id, since, until)
-    async with web.scanning():
-        listing = await list_letters(web.clients, selection, limit)
+    listing = await web.scan(request, lambda: list_letters(web.clients, selection, limit))
     return DeadLetterList(
         dead_letters=[DeadLetterSummary(**summary_json(one)) for one in listing.newest],
         matching=listing.matching,
@@ -227,21 +228,19 @@ class ReplayList(Answer):
             "idempotency_key_reused",
         ),
     },
-    openapi_extra=json_body("ReplayBody", required=True),
+    openapi_extra={
+        "parameters": described(KeyHeader, PreferHeader),
+        **json_body("ReplayBody", required=True),
+    },
 )
 async def start_replay(
-    request: Request,
-    web: Web,
-    identity: Annotated[Identity, Depends(requires(Role.OPERATOR))],
-    *,
-    idempotency_key: KeyHeader = None,
-    prefer: PreferHeader = None,
+    request: Request, web: Web, identity: Annotated[Identity, Depends(requires(Role.OPERATOR))]
 ) -> Response:
     """Only a dry run unless `dry_run` is false. Correct the cause first: what is still wrong is set aside again."""
-    key = key_of(idempotency_key)
+    key = key_of(header_of(request.headers, "Idempotency-Key"))
     body = _read_body(await read_json(request, web))
     begun = web.replays.begin(body.request(), by=identity.name, key=key.event_id(identity))
-    wait = wait_of(prefer, timedelta(0))
+    wait = wait_of(header_of(request.headers, "Prefer"), timedelta(0))
     if wait:
         await while_wanted(request, web.stopping, _ended(begun, wait))
     return _answer(begun, {"Location": f"/dead-letters/replays/{begun.id}", "Idempotency-Key": key.key})
@@ -307,9 +306,10 @@ async def get_replay(
     "/{place}",
     summary="A dead letter",
     operation_id="getDeadLetter",
-    responses=problems(*ALWAYS, "dead_letter_not_found"),
+    responses=problems(*ALWAYS, "dead_letter_not_found", "stopping"),
 )
 async def dead_letter(
+    request: Request,
     place: Annotated[str, Path(pattern=_PLACE, description="`partition:offset`.", examples=["3:17"])],
     web: Web,
     *,
@@ -317,8 +317,7 @@ async def dead_letter(
 ) -> dict[str, Any]:
     """All of it: headers, key and value, as text where they are UTF-8, else in base64."""
     try:
-        async with web.scanning():
-            shown = await show_letter(web.clients, parse_place(place))
+        shown = await web.scan(request, lambda: show_letter(web.clients, parse_place(place)))
     except NotFoundError as error:
         raise Problem("dead_letter_not_found", str(error)) from None
     return letter_json(shown, None if full else VALUE_BYTES_MAX)

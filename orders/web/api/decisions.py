@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
@@ -10,9 +10,10 @@ from urllib.parse import quote
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 
-from orders.errors import UnreachableError
+from orders.errors import NotFoundError, UnreachableError
 from orders.operations.decide import Outcome, OutcomeStatus, await_outcome, recorded_outcome
 from orders.operations.send import deliver_event, inbound_event
+from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.bodies import example_of, json_body, read_json, read_message
 from orders.web.api.decision_table import DECISIONS, Decision
@@ -20,15 +21,16 @@ from orders.web.api.fields import Answer, OrderId
 from orders.web.api.preferences import (
     IfMatchHeader,
     KeyHeader,
+    Precondition,
     PreferHeader,
     RequestKey,
     described,
-    expected_sequence_of,
-    header_of,
     key_of,
+    precondition_of,
     wait_of,
 )
 from orders.web.context import WebContext, context_of
+from orders.web.header_fields import header_of
 from orders.web.identity import Identity, Role, requires
 from orders.web.problems import PROBLEM_TYPES, Problem
 from orders.web.waiting import while_wanted
@@ -74,6 +76,7 @@ class _Asked:
     order_id: str
     key: RequestKey
     event: InboundEvent
+    precondition: Precondition | None
     wait: timedelta
 
     @property
@@ -99,6 +102,9 @@ async def _decide(web: WebContext, request: Request, identity: Identity, asked: 
         before = await recorded_outcome(web.clients, asked.order_id, event_id, event_type, asked.fingerprint)
         if before is not None:
             return _answer(asked, before, replayed=True)
+    if asked.precondition is not None:
+        expected = await _expected_sequence(web, asked, asked.precondition)
+        asked = replace(asked, event=asked.event.model_copy(update={"expected_sequence": expected}))
     await _deliver(web, asked)
     who = {"caller": identity.name, "via": identity.via}
     _log.info("api.event.delivered", order_id=asked.order_id, event_id=event_id, type=event_type.value, **who)
@@ -106,6 +112,32 @@ async def _decide(web: WebContext, request: Request, identity: Identity, asked: 
     if asked.wait:
         outcome = await while_wanted(request, web.stopping, _outcome(web, asked))
     return _answer(asked, outcome, replayed=False)
+
+
+async def _expected_sequence(web: WebContext, asked: _Asked, wanted: Precondition) -> int | None:
+    """The sequence at which the order's workflow is to decide the event; None where any will do.
+
+    Where several would do, it is the one that the order has now: the workflow compares with one, so that it cannot
+    race. An order that changes meanwhile to another one of them is refused all the same, and its client looks again.
+
+    Raises:
+        Problem: the order has none of them.
+        UnreachableError: whether it has cannot be told.
+    """
+    if len(wanted.sequences) == 1:
+        return next(iter(wanted.sequences))
+    headers = {"Idempotency-Key": asked.key.key}
+    if not wanted.sequences and not wanted.any_order:
+        raise Problem("order_changed", "no order can have any of If-Match's ETags: nothing was sent", headers=headers)
+    try:
+        now = (await view_order(web.clients, asked.order_id)).status.last_sequence
+    except NotFoundError:
+        raise Problem("order_changed", "there is no such order: nothing was sent", headers=headers) from None
+    if wanted.any_order:
+        return None
+    if now not in wanted.sequences:
+        raise Problem("order_changed", "the order has none of If-Match's ETags: nothing was sent", headers=headers)
+    return now
 
 
 async def _deliver(web: WebContext, asked: _Asked) -> None:
@@ -208,15 +240,18 @@ def _endpoint(decision: Decision) -> Callable[..., Awaitable[Response]]:
     async def endpoint(order_id: OrderId, request: Request, identity: _Approver) -> Response:
         web, headers = context_of(request), request.headers
         key = key_of(header_of(headers, "Idempotency-Key"))
-        expected = expected_sequence_of(header_of(headers, "If-Match"))
+        precondition = precondition_of(headers)
         fields = await read_json(request, web)
         message = read_message(decision.event_type, order_id, fields, by=identity.name, event_id=key.event_id(identity))
         asked = _Asked(
             decision=decision,
             order_id=order_id,
             key=key,
-            event=inbound_event(decision.event_type, message, expected_sequence=expected),
-            wait=wait_of(header_of(headers, "Prefer"), timedelta(0) if expected is None else _WAIT_OF_A_PRECONDITION),
+            event=inbound_event(decision.event_type, message),
+            precondition=precondition,
+            wait=wait_of(
+                header_of(headers, "Prefer"), timedelta(0) if precondition is None else _WAIT_OF_A_PRECONDITION
+            ),
         )
         return await _decide(web, request, identity, asked)
 

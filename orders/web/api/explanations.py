@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from orders.operations.explain.documents import as_json
 from orders.operations.explain.gathering import explain
@@ -39,16 +39,16 @@ class Explanation(Answer):
     summary="All that is known of an order",
     operation_id="explainOrder",
     response_model=Explanation,
-    responses=problems(*ALWAYS, "order_not_found"),
+    responses=problems(*ALWAYS, "order_not_found", "stopping"),
 )
 async def explanation(
     order_id: OrderId,
+    request: Request,
     web: Web,
     *,
     since: Annotated[Timestamp | None, Query(description="How far back Kafka's topics are read.")] = None,
     limit: Annotated[int, Query(ge=1, le=RECORDS_MAX, description="Most records that are read, the newest.")] = 50_000,
 ) -> Response:
     """Reads Kafka's topics, as `orders explain` does: it may take seconds."""
-    async with web.scanning():
-        known = await explain(web.clients, order_id, since=since, limit=limit)
+    known = await web.scan(request, lambda: explain(web.clients, order_id, since=since, limit=limit))
     return Response(orjson.dumps(as_json(known), default=str), media_type="application/json")

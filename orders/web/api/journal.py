@@ -1,7 +1,6 @@
 """What has happened to orders: an order's journal, and the live streams of one and of all."""
 
 import json
-import re
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Annotated, Any, Final
@@ -13,9 +12,10 @@ from orders.errors import NotFoundError
 from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import MOST, Answer, OrderId
-from orders.web.api.preferences import header_of
+from orders.web.api.preferences import described
 from orders.web.context import Web, WebContext
 from orders.web.event_stream import MEDIA_TYPE, EventStream
+from orders.web.header_fields import header_of, weight_of
 from orders.web.identity import Identity, Role, gate_of, requires
 from orders.web.problems import FieldError, Problem
 from schemas.outbound import OutboundEvent
@@ -26,8 +26,6 @@ Viewer = Annotated[Identity, Depends(requires(Role.VIEWER))]
 EVENTS_MAX: Final = 1_000
 _POSITION_MAX: Final = 2**63 - 1
 _SEQUENCE_MAX: Final = 2**31 - 1
-_NOT_WANTED: Final = re.compile(r";\s*q\s*=\s*0(\.0*)?\s*(;|$)")
-"""Of a form that Accept names to say that it is not wanted (RFC 9110, section 12.4.2)."""
 
 
 class Journal(Answer):
@@ -71,6 +69,7 @@ _PROBLEMS = problems(*ALWAYS, "not_acceptable")
     operation_id="getOrderEvents",
     response_model=Journal,
     responses={200: {"content": _STREAM}, **_PROBLEMS, **problems("order_not_found")},
+    openapi_extra={"parameters": described(LastEventId)},
 )
 async def order_events(
     order_id: OrderId,
@@ -80,11 +79,10 @@ async def order_events(
     *,
     after: After = None,
     limit: Annotated[int, Query(ge=1, le=EVENTS_MAX, description=MOST)] = EVENTS_MAX,
-    last_event_id: LastEventId = None,
 ) -> Any:
     """With `Accept: text/event-stream` a stream that begins at the order's first event, or behind `Last-Event-ID`."""
     if wants_stream(request):
-        return await _order_stream(request, web, viewer, order_id, _position(last_event_id, after, _SEQUENCE_MAX))
+        return await _order_stream(request, web, viewer, order_id, _position(request, after, _SEQUENCE_MAX))
     async with web.clients.order_reader() as reader:
         stored = await reader.events(order_id, after_sequence=after or 0, limit=limit)
         if not stored and await reader.journal(order_id) is None:
@@ -112,6 +110,7 @@ def _archived(record: OrderRecord | None, after: int) -> str:
     operation_id="streamEvents",
     response_class=Response,
     responses={200: {"description": "A stream", "content": _STREAM}, **_PROBLEMS, **problems("position_unknown")},
+    openapi_extra={"parameters": described(LastEventId)},
 )
 async def all_events(
     request: Request,
@@ -121,35 +120,36 @@ async def all_events(
     after: Annotated[
         int | None, Query(ge=0, le=_POSITION_MAX, description="As Last-Event-ID, which wins; 0 is before all.")
     ] = None,
-    last_event_id: LastEventId = None,
 ) -> Any:
     """Begins with what happens from now on, or behind `Last-Event-ID`."""
     if not wants_stream(request, unless_said=True):
         raise Problem("not_acceptable", f"this is a stream: accept {MEDIA_TYPE}")
-    following = web.feed.of_all(_position(last_event_id, after, _POSITION_MAX))
+    following = web.feed.of_all(_position(request, after, _POSITION_MAX))
     return await EventStream.open(following, web.stopping, refused=_refused(request, viewer))
 
 
 def wants_stream(request: Request, *, unless_said: bool = False) -> bool:
-    """Whether the client accepts a stream by name.
+    """Whether the client wants a stream: rather than JSON, or at all.
 
     Args:
         request: whose Accept is looked at.
-        unless_said: the answer where it accepts anything, or does not say.
+        unless_said: whether there is nothing else, so that who accepts anything, or does not say, has a stream.
     """
-    parts = (header_of(request.headers, "accept") or "*/*").lower().split(",")
-    accepted = [part.partition(";")[0].strip() for part in parts if _NOT_WANTED.search(part) is None]
-    if MEDIA_TYPE in accepted:
-        return True
-    return unless_said and ("*/*" in accepted or "text/*" in accepted)
+    accept = header_of(request.headers, "accept")
+    stream, exactness = weight_of(accept, *MEDIA_TYPE.split("/"))
+    if unless_said:
+        return stream > 0
+    # Of two forms that are wanted alike it is the one that is named more exactly, and JSON where neither is.
+    return (stream, exactness) > max(weight_of(accept, "application", "json"), (0.0, 3))
 
 
-def _position(last_event_id: str | None, after: int | None, most: int) -> int | None:
+def _position(request: Request, after: int | None, most: int) -> int | None:
     """Where a stream goes on.
 
     Raises:
         Problem: the id is none of ours.
     """
+    last_event_id = header_of(request.headers, "Last-Event-ID")
     if not last_event_id:
         return after
     is_number = last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) <= len(str(most))

@@ -12,6 +12,7 @@ from fastapi import Header
 from pydantic import TypeAdapter
 from starlette.datastructures import Headers
 
+from orders.web.header_fields import EntityTag, entity_tags, header_of, preferences
 from orders.web.identity import Identity
 from orders.web.problems import Problem
 
@@ -19,9 +20,15 @@ WAIT_MAX: Final = timedelta(seconds=30)
 """The longest wait; a request may ask for less."""
 KEY_MAX_CHARS: Final = 255
 _KEY: Final = re.compile(rf"[!-~]{{1,{KEY_MAX_CHARS}}}")
-_WAIT: Final = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?')
-_ETAG: Final = re.compile(r'"?([0-9]{1,9})"?')
+_BARE_KEY: Final = re.compile(r"[!#-~]+")
+_QUOTED_KEY: Final = re.compile(r'"((?:[!#-\[\]-~]|\\["\\])+)"')
+"""A string of RFC 9651, section 3.3.3, as the IETF's draft of this header has it."""
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_SEQUENCE: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 _SEQUENCE_MAX: Final = 2**31 - 1
+_PRECONDITIONS: Final = ("if-none-match", "if-unmodified-since")
+"""They forbid what they forbid, so a request that has one must not be done as if it had none; If-Modified-Since is of
+GET alone (RFC 9110, section 13.1.3)."""
 
 PreferHeader = Annotated[
     str | None,
@@ -35,9 +42,9 @@ IfMatchHeader = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        description="The order's ETag as it was looked at: decided only where the order has not changed since.",
+        description="The order's ETag as it was looked at: decided only where the order has not changed since. Of a "
+        "list one must be the order's (RFC 9110); `*` is any order that there is.",
         examples=['"2"'],
-        json_schema_extra={"pattern": r'^\s*(\*|"?[0-9]{1,9}"?)\s*$'},
     ),
 ]
 KeyHeader = Annotated[
@@ -47,6 +54,7 @@ KeyHeader = Annotated[
         description="Names the request: sent again with its key, it is done once. Up to 255 printable ASCII characters "
         "without blanks, with or without double quotes around them; made and returned where none is given.",
         examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+        # What it cannot be; a double quote may stand at both ends only, or behind a backslash between them.
         json_schema_extra={"pattern": r'^\s*([!-~]{1,255}|"[!-~]{1,255}")\s*$'},
     ),
 ]
@@ -69,16 +77,6 @@ def _described(header: Any, field: Any) -> dict[str, Any]:
     return {"name": field.alias, "in": "header", "required": False, "schema": schema, "description": field.description}
 
 
-def header_of(headers: Headers, name: str) -> str | None:
-    """A request's header; None where it has none.
-
-    One that is sent in several lines is the list of them (RFC 9110, section 5.3), so that what may be given once is
-    refused: a proxy in between may have taken another one of the lines than we would.
-    """
-    lines = headers.getlist(name)
-    return ", ".join(lines) if lines else None
-
-
 def wait_of(prefer: str | None, unless_given: timedelta) -> timedelta:
     """How long the client wants to wait.
 
@@ -86,28 +84,52 @@ def wait_of(prefer: str | None, unless_given: timedelta) -> timedelta:
         prefer: the header Prefer; what is malformed in it counts as not given (RFC 7240, section 2).
         unless_given: where it says nothing of it.
     """
-    for preference in (prefer or "").split(","):
-        name = preference.strip().lower()
+    for name, value in preferences(prefer):
         if name == "respond-async":
             return timedelta(0)
-        match = _WAIT.fullmatch(name)
-        if match is not None:
-            return min(timedelta(seconds=int(match[1])), WAIT_MAX)
+        if name == "wait" and _SECONDS.fullmatch(value) is not None:
+            return min(timedelta(seconds=int(value)), WAIT_MAX)
     return unless_given
 
 
-def expected_sequence_of(if_match: str | None) -> int | None:
-    """The sequence that the order must have; None where any will do.
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What If-Match asks of an order. Neither `any_order` nor a sequence: nothing that an order can be."""
+
+    sequences: frozenset[int] = frozenset()
+    """The order must have one of them."""
+    any_order: bool = False
+    """Whether any will do, as long as there is the order."""
+
+
+def precondition_of(headers: Headers) -> Precondition | None:
+    """What the request asks of the order; None where it asks nothing.
+
+    An ETag of ours is strong, and If-Match compares strongly: a weak one, or one that we never gave, is no order's
+    (RFC 9110, sections 8.8.3.2 and 13.1.1).
 
     Raises:
-        Problem: the header is no ETag of an order.
+        Problem: the header is no list of ETags, or the request has a precondition that is not looked at here.
     """
-    if if_match is None or if_match.strip() == "*":
+    for name in _PRECONDITIONS:
+        if name in headers:
+            raise Problem(
+                "precondition_invalid",
+                f"{name.title()} is not looked at here: send If-Match with the order's ETag, or no precondition",
+                title="The request has a precondition that is not looked at",
+            )
+    field = header_of(headers, "If-Match")
+    if field is None:
         return None
-    match = _ETAG.fullmatch(if_match.strip())
-    if match is None or int(match[1]) > _SEQUENCE_MAX:
-        raise Problem("precondition_invalid", "If-Match is one strong ETag of an order: a number in double quotes")
-    return int(match[1])
+    field = field.strip("\t ")
+    if field == "*":
+        return Precondition(any_order=True)
+    # Without its quotes it is no ETag, but what a person types; nothing else could be meant.
+    tags = [EntityTag(field)] if _SEQUENCE.fullmatch(field) else entity_tags(field)
+    if tags is None:
+        raise Problem("precondition_invalid", "If-Match is a list of ETags, each a number in double quotes, or *")
+    given = [int(tag.opaque) for tag in tags if not tag.is_weak and _SEQUENCE.fullmatch(tag.opaque)]
+    return Precondition(frozenset(sequence for sequence in given if sequence <= _SEQUENCE_MAX))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +160,20 @@ def key_of(header: str | None) -> RequestKey:
     """
     if header is None:
         return RequestKey(str(uuid4()), given=False)
-    key = header.strip()
-    if len(key) > 1 and key[0] == key[-1] == '"':  # A structured header's string, as the IETF's draft has it.
-        key = key[1:-1]
+    key = header.strip("\t ")
+    quoted = _QUOTED_KEY.fullmatch(key)
+    if quoted is not None:
+        key = re.sub(r"\\(.)", r"\1", quoted[1])
+    elif _BARE_KEY.fullmatch(key) is None:
+        raise _no_key()
     if _KEY.fullmatch(key) is None:
-        raise Problem(
-            "idempotency_key_invalid", f"Idempotency-Key is 1 to {KEY_MAX_CHARS} printable ASCII characters, no blanks"
-        )
+        raise _no_key()
     return RequestKey(key, given=True)
+
+
+def _no_key() -> Problem:
+    return Problem(
+        "idempotency_key_invalid",
+        f"Idempotency-Key is 1 to {KEY_MAX_CHARS} printable ASCII characters without blanks, without double quotes or "
+        "between two of them",
+    )

@@ -11,8 +11,9 @@ from orders.errors import NotFoundError
 from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import Answer, OrderId, Reason, State, etag
-from orders.web.api.preferences import WAIT_MAX, PreferHeader, wait_of
+from orders.web.api.preferences import WAIT_MAX, PreferHeader, described, wait_of
 from orders.web.context import Web, WebContext
+from orders.web.header_fields import header_of
 from orders.web.identity import Role, requires
 from orders.web.problems import Problem
 from orders.web.waiting import while_wanted
@@ -47,10 +48,11 @@ class OrderResult(Answer):
         **problems(*ALWAYS, "order_not_found"),
     },
     response_model=OrderResult,
+    openapi_extra={"parameters": described(PreferHeader)},
 )
-async def result(order_id: OrderId, request: Request, web: Web, *, prefer: PreferHeader = None) -> Response:
+async def result(order_id: OrderId, request: Request, web: Web) -> Response:
     """Waits until the order is over: for 30 s, or as long as `Prefer: wait=N` says, which may be 0."""
-    wait = wait_of(prefer, WAIT_MAX)
+    wait = wait_of(header_of(request.headers, "Prefer"), WAIT_MAX)
     record = await _record(web, order_id)
     if wait and not _is_over(record):
         record = await while_wanted(request, web.stopping, _when_over(web, order_id, wait)) or record

@@ -184,6 +184,22 @@ async def test_an_order_that_changed_since_it_was_looked_at_is_not_approved(api:
     assert (fresh.status_code, fresh.json()["status"]) == (200, "applied")
 
 
+@pytest.mark.parametrize("etags", ['"1", "2"', '"2", W/"9"', "*"])
+async def test_an_order_that_is_at_one_of_several_etags_is_approved(api: ApiRoom, etags: str) -> None:
+    order_id = await api.start_order()
+    none_of_them = await api.signal(order_id, "approve", If_Match='"1", "3", W/"2"')
+    problem_of(none_of_them, 412, "order_changed")
+    answer = await api.signal(order_id, "approve", If_Match=etags)
+    assert (answer.status_code, answer.json()["status"]) == (200, "applied")
+
+
+async def test_a_repeat_has_its_outcome_again_whatever_it_expects_now(api: ApiRoom) -> None:
+    order_id = await api.start_order()
+    first = await api.signal(order_id, "approve", Idempotency_Key="k", If_Match='"2"')
+    again = await api.signal(order_id, "approve", Idempotency_Key="k", If_Match='W/"2"')
+    assert (again.status_code, again.json()) == (200, first.json())
+
+
 @pytest.mark.parametrize(
     ("name", "body", "code"),
     [("update-address", ADDRESS, "already_shipping"), ("cancel", None, "already_charged")],

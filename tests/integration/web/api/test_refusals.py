@@ -134,23 +134,32 @@ async def test_a_body_that_never_comes_is_given_up(api: ApiRoom) -> None:
 @pytest.mark.parametrize(
     ("header", "value", "status", "code"),
     [
-        ("If-Match", 'W/"7"', 400, "precondition_invalid"),
-        ("If-Match", '"1", "2"', 400, "precondition_invalid"),
+        ("If-Match", '"2', 400, "precondition_invalid"),
+        ("If-Match", '"1" "2"', 400, "precondition_invalid"),
+        ("If-Match", 'W/"7"', 412, "order_changed"),
+        ("If-Match", '"x"', 412, "order_changed"),
+        ("If-Match", '"1", "2"', 412, "order_changed"),
+        ("If-Match", "*", 412, "order_changed"),
+        ("If-None-Match", "*", 400, "precondition_invalid"),
+        ("If-Unmodified-Since", "Thu, 26 Nov 2026 12:00:00 GMT", 400, "precondition_invalid"),
         ("Idempotency-Key", "a b", 400, "idempotency_key_invalid"),
+        ("Idempotency-Key", '"a', 400, "idempotency_key_invalid"),
         ("Idempotency-Key", "", 400, "idempotency_key_invalid"),
     ],
 )
 async def test_headers_that_make_no_sense_are_refused(
     api: ApiRoom, header: str, value: str, status: int, code: str
 ) -> None:
-    answer = await api.http.post("/orders/o-1/signals/approve", headers={header: value})
+    order_id = new_order_id()
+    answer = await api.http.post(f"/orders/{order_id}/signals/approve", headers={header: value})
     problem_of(answer, status, code)
+    problem_of(await api.http.get(f"/orders/{order_id}/status"), 404, "order_not_found")
 
 
 @pytest.mark.parametrize(
     ("header", "values", "status", "code"),
     [
-        ("If-Match", ('"1"', '"2"'), 400, "precondition_invalid"),
+        ("If-Match", ('"1"', "*"), 400, "precondition_invalid"),
         ("Idempotency-Key", ("a", "b"), 400, "idempotency_key_invalid"),
         ("Idempotency-Key", ("a", "a"), 400, "idempotency_key_invalid"),
         ("Content-Type", ("application/json", "text/plain"), 415, "body_not_supported"),
@@ -186,6 +195,25 @@ async def test_head_of_a_stream_ends_with_its_headers(api: ApiRoom) -> None:
 async def test_what_is_named_as_not_wanted_is_not_sent(api: ApiRoom) -> None:
     answer = await api.http.get("/events", headers={"Accept": "text/event-stream; q=0, application/json"})
     problem_of(answer, 406, "not_acceptable")
+
+
+async def test_a_replay_s_key_is_held_to_the_same(api: ApiRoom) -> None:
+    headers = [*JSON.items(), ("Idempotency-Key", "a"), ("Idempotency-Key", "a")]
+    answer = await api.http.post("/dead-letters/replays", content=b'{"all": true}', headers=headers)
+    problem_of(answer, 400, "idempotency_key_invalid")
+
+
+@pytest.mark.parametrize("place", ['"5"', "5, 6", "-1", "five"])
+async def test_a_place_in_a_stream_is_a_number_or_nothing(api: ApiRoom, place: str) -> None:
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": place}
+    problem_of(await api.http.get("/events", headers=headers), 422, "request_invalid")
+
+
+async def test_a_part_of_an_answer_is_not_served_and_the_whole_is_sent(api: ApiRoom) -> None:
+    """A server may pass over Range (RFC 9110, section 14.2); what it then sends must not be called a part."""
+    answer = await api.http.get("/openapi.json", headers={"Range": "bytes=0-9"})
+    assert (answer.status_code, "content-range" in answer.headers) == (200, False)
+    assert answer.json()["openapi"]
 
 
 async def test_an_id_that_no_database_can_hold_is_refused_by_its_page_too(api: ApiRoom) -> None:

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from starlette.datastructures import Headers
 
-from orders.web.api.preferences import expected_sequence_of, header_of, key_of, wait_of
+from orders.web.api.preferences import Precondition, key_of, precondition_of, wait_of
+from orders.web.header_fields import header_of
 from orders.web.identity import Identity, Role
 from orders.web.problems import Problem
 from schemas.base import EVENT_ID_MAX_CHARS
@@ -35,30 +36,100 @@ ADA = Identity("ada", frozenset({Role.APPROVER}), "token")
         ("wait=1.5", 7),
         ("wait", 7),
         ("wait=99999999999999999999", 7),
+        ('wait="5', 7),
+        ('wait=5"', 7),
+        ('note="a, wait=5"', 7),
+        ("wait=5; strict", 7),
+        ("wait=5; strict=yes", 5),
     ],
 )
 def test_a_client_waits_as_long_as_it_prefers_and_30_s_at_most(prefer: str | None, seconds: int) -> None:
     assert wait_of(prefer, UNLESS_GIVEN) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize(("header", "sequence"), [(None, None), ("*", None), ('"7"', 7), ("7", 7), ('"0"', 0)])
-def test_an_order_is_expected_at_its_etag(header: str | None, sequence: int | None) -> None:
-    assert expected_sequence_of(header) == sequence
+def asked_by(**headers: str) -> Precondition | None:
+    raw = [(name.replace("_", "-").lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return precondition_of(Headers(raw=raw))
 
 
-@pytest.mark.parametrize("header", ['W/"7"', '"7", "8"', '"x"', "", '"-1"', '"99999999999"', '"9999999999"', '"٣"'])
-def test_what_is_no_etag_of_an_order_is_refused(header: str) -> None:
+@pytest.mark.parametrize(
+    ("header", "sequences"),
+    [
+        ('"7"', {7}),
+        ("7", {7}),
+        ('"0"', {0}),
+        (' "7" ', {7}),
+        ('"7", "8"', {7, 8}),
+        ('"7",,"7"', {7}),
+        # What no order of ours can have: weak ones, as If-Match compares strongly, and what we never gave.
+        ('W/"7"', set()),
+        ('W/"7", "8"', {8}),
+        ('"x"', set()),
+        ('"07"', set()),
+        ('"-1"', set()),
+        ('"9999999999"', set()),
+        ('""', set()),
+        ('"\xe9"', set()),
+    ],
+)
+def test_an_order_is_expected_at_one_of_its_etags(header: str, sequences: set[int]) -> None:
+    assert asked_by(If_Match=header) == Precondition(frozenset(sequences))
+
+
+def test_any_order_is_expected_by_a_star_and_nothing_without_the_header() -> None:
+    assert asked_by(If_Match=" * ") == Precondition(any_order=True)
+    assert asked_by() is None
+
+
+@pytest.mark.parametrize("header", ['"2', '2"', "", "x", "07", "-1", '"1" "2"', '*, "1"', "\xb3", "1, 2", "7.0"])
+def test_what_is_no_list_of_etags_is_refused(header: str) -> None:
     with pytest.raises(Problem) as refused:
-        expected_sequence_of(header)
+        asked_by(If_Match=header)
     assert refused.value.code == "precondition_invalid"
 
 
-@pytest.mark.parametrize(("header", "key"), [("k-1", "k-1"), ('"k-1"', "k-1"), (" k ", "k"), ("x" * 255, "x" * 255)])
+@pytest.mark.parametrize("name", ["If_None_Match", "If_Unmodified_Since"])
+def test_a_precondition_that_is_not_looked_at_is_refused_and_not_passed_over(name: str) -> None:
+    with pytest.raises(Problem) as refused:
+        asked_by(**{name: "*", "If_Match": '"1"'})
+    assert (refused.value.code, name.replace("_", "-") in refused.value.detail) == ("precondition_invalid", True)
+
+
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [
+        ("k-1", "k-1"),
+        ('"k-1"', "k-1"),
+        (" k ", "k"),
+        ("x" * 255, "x" * 255),
+        (f'"{"x" * 255}"', "x" * 255),
+        (r'"a\"b\\c"', r'a"b\c'),
+        (r"a\b", r"a\b"),
+    ],
+)
 def test_a_key_is_taken_with_and_without_quotes(header: str, key: str) -> None:
     assert (key_of(header).key, key_of(header).given) == (key, True)
 
 
-@pytest.mark.parametrize("header", ["", '""', "a b", "x" * 256, "schlüssel", "a\tb"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        '""',
+        "a b",
+        "x" * 256,
+        f'"{"x" * 256}"',
+        "schlüssel",
+        "a\tb",
+        '"k',
+        'k"',
+        '"',
+        'a"b',
+        '"a"b"',
+        r'"a\b"',
+        r'"a\"',
+    ],
+)
 def test_what_can_be_no_key_is_refused(header: str) -> None:
     with pytest.raises(Problem) as refused:
         key_of(header)
