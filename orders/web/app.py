@@ -8,6 +8,7 @@ from orders.web import documentation
 from orders.web.api import ROUTERS
 from orders.web.api.openapi import describe_itself
 from orders.web.codec import answer_guests, install_codec
+from orders.web.console.pages.refusals import respond
 from orders.web.console.router import install_console
 from orders.web.console.static_files import static_url
 from orders.web.context import WebContext
@@ -40,17 +41,18 @@ def make_app(context: WebContext, gate: Gate, tracer: "Tracer | None" = None) ->
         redirect_slashes=False,
     )
     app.state.context = context
-    answer_errors_as_problems(app)
+    answer_errors_as_problems(app, respond)
     describe_itself(app)
     for router in (*ROUTERS, documentation.router):
         app.include_router(router)
     app.routes.append(documentation.assets())
     guests = install_codec(app, context.settings)
-    install(app, gate, stylesheet=static_url("console.css"), icon=static_url("icon.svg"), guests=guests)
+    looks = {"stylesheet": static_url("console.css"), "icon": static_url("icon.svg")}
+    install(app, gate, guests=guests, respond=respond, **looks)
     answer_guests(app, guests)
     install_console(app)
     app.add_middleware(HeadAnswered)
-    app.add_middleware(Guarded, requests_max=context.settings.api_requests_max)
+    app.add_middleware(Guarded, requests_max=context.settings.api_requests_max, respond=respond)
     if tracer is not None:
         from orders.web.tracing import TracedRequests  # noqa: PLC0415 -- brings OpenTelemetry along
 

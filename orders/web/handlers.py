@@ -1,6 +1,6 @@
 """What becomes of errors that a route raises: every one of them is answered as a problem."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from bridge.reading.models import what_is_wrong
 from orders.errors import NotFoundError, NotInTimeError, OrdersError, UnreachableError, UsageError
 from orders.hints import as_typed
-from orders.web.problems import FieldError, Problem
+from orders.web.problems import FieldError, Problem, Respond, as_document
 from orders.web.waiting import ClientGoneError
 
 _log = structlog.get_logger("orders.api")
@@ -31,12 +31,24 @@ _OF_KINDS: Final[dict[type[OrdersError], str]] = {
 """The code for each kind of error of the operations; whatever else they raise is ours to mend."""
 
 
-def answer_errors_as_problems(app: FastAPI) -> None:
-    """Has the application answer every error that it expects as a problem."""
-    app.add_exception_handler(Problem, _of_problem)
-    app.add_exception_handler(OrdersError, _of_operation)
-    app.add_exception_handler(RequestValidationError, _of_parameters)
-    app.add_exception_handler(HTTPException, _of_router)
+def answer_errors_as_problems(app: FastAPI, respond: Respond = as_document) -> None:
+    """Has the application answer every error that it expects as a problem.
+
+    Args:
+        app: the application.
+        respond: makes the answer that tells of it.
+    """
+
+    def of(made: Callable[[Any], Problem]) -> Callable[[Request, Any], Awaitable[Response]]:
+        async def answer(request: Request, error: Any) -> Response:
+            return await respond(request, made(error))
+
+        return answer
+
+    app.add_exception_handler(Problem, of(lambda problem: problem))
+    app.add_exception_handler(OrdersError, of(problem_of))
+    app.add_exception_handler(RequestValidationError, of(_of_parameters))
+    app.add_exception_handler(HTTPException, of(_of_router))
     app.add_exception_handler(ClientGoneError, _of_nobody)
 
 
@@ -55,18 +67,9 @@ def json_pointer(parts: Sequence[int | str]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-async def _of_problem(_request: Request, error: Any) -> Response:
-    problem: Problem = error
-    return problem.response()
-
-
-async def _of_operation(_request: Request, error: Any) -> Response:
-    return problem_of(error).response()
-
-
-async def _of_parameters(_request: Request, error: Any) -> Response:
+def _of_parameters(error: RequestValidationError) -> Problem:
     errors = [_parameter_error(detail) for detail in error.errors()]
-    return Problem("request_invalid", "; ".join(_said(one) for one in errors), errors=errors).response()
+    return Problem("request_invalid", "; ".join(_said(one) for one in errors), errors=errors)
 
 
 def _parameter_error(detail: Any) -> FieldError:
@@ -82,9 +85,9 @@ def _said(error: FieldError) -> str:
     return f"{error.parameter or error.pointer or 'the body'} {error.detail}"
 
 
-async def _of_router(_request: Request, error: Any) -> Response:
+def _of_router(error: HTTPException) -> Problem:
     code = _OF_THE_ROUTER.get(error.status_code, "internal_error")
-    return Problem(code, headers=_with_head(error.headers or {})).response()
+    return Problem(code, headers=_with_head(error.headers or {}))
 
 
 def _with_head(headers: Mapping[str, str]) -> dict[str, str]:

@@ -6,10 +6,12 @@ from typing import Final
 from uuid import uuid4
 
 import structlog
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orders.web.metrics import METHODS, REQUEST_SECONDS, REQUESTS, REQUESTS_IN_PROGRESS
-from orders.web.problems import Problem
+from orders.web.problems import Problem, Respond, as_document
 
 _log = structlog.get_logger("orders.api")
 
@@ -30,11 +32,13 @@ class Guarded:
     Args:
         app: what serves the requests.
         requests_max: most at once, streams and waits included; more are answered with 503 at once.
+        respond: makes the answer that tells of either.
     """
 
-    def __init__(self, app: ASGIApp, *, requests_max: int) -> None:
+    def __init__(self, app: ASGIApp, *, requests_max: int, respond: Respond = as_document) -> None:
         self._app = app
         self._requests_max = requests_max
+        self._respond = respond
         self._requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +52,8 @@ class Guarded:
         try:
             if self._requests > self._requests_max:
                 detail = f"{self._requests_max} requests are being served"
-                await Problem("overloaded", detail).response()(scope, receive, answer.send)
+                refusal = await self._response(scope, receive, Problem("overloaded", detail))
+                await refusal(scope, receive, answer.send)
                 return
             await self._app(scope, receive, answer.send)
         except Exception:
@@ -57,12 +62,20 @@ class Guarded:
             _log.exception("api.request.failed", instance=instance, method=scope["method"], route=_route_of(scope))
             if answer.status is not None:
                 raise  # It has begun: the server closes the connection, so that nobody takes it for whole.
-            await Problem("internal_error", instance=instance).response()(scope, receive, answer.send)
+            failure = await self._response(scope, receive, Problem("internal_error", instance=instance))
+            await failure(scope, receive, answer.send)
         finally:
             self._requests -= 1
             REQUESTS_IN_PROGRESS.dec()
             answer.count(scope)
             answer.log(scope)
+
+    async def _response(self, scope: Scope, receive: Receive, problem: Problem) -> Response:
+        try:
+            return await self._respond(Request(scope, receive), problem)
+        except Exception:  # noqa: BLE001 - what failed may be what makes pages; the document needs nothing
+            _log.exception("api.answer.failed", code=problem.code)
+            return problem.response()
 
 
 class _Answer:

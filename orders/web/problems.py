@@ -4,12 +4,13 @@ A code is a row of `PROBLEM_TYPES`. The page docs/rest-api.md lists the rows, an
 under the address that a problem document has as its ``type``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
+from starlette.requests import Request
 from starlette.responses import Response
 
 from schemas.states import ReasonCode
@@ -188,6 +189,8 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         self.pointer = pointer
         self.what_to_do = what_to_do or kind.what_to_do
         self.headers = dict(headers or {})
+        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
         self.errors = tuple(errors) or (() if pointer is None else (FieldError(detail, pointer=pointer),))
         self.instance = instance
 
@@ -209,8 +212,14 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
 
     def response(self) -> Response:
         """The answer."""
-        headers = dict(self.headers)
-        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
-        headers.setdefault("Cache-Control", "no-store")
+        headers = {"Cache-Control": "no-store", **self.headers}
         return Response(orjson.dumps(self.document()), status_code=self.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+Respond = Callable[[Request, Problem], Awaitable[Response]]
+"""Makes the answer that tells of a problem: its document, or for a person a page."""
+
+
+async def as_document(_request: Request, problem: Problem) -> Response:
+    """The problem's document, for whoever asks."""
+    return problem.response()

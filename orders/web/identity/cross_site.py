@@ -10,11 +10,12 @@ from typing import Final
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orders.web.identity import refusals
 from orders.web.identity.site import Site, is_local, origin_of
-from orders.web.problems import Problem
+from orders.web.problems import Problem, Respond, as_document
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """They change nothing (RFC 9110, 9.2.1), and what they answer other sites' pages cannot read."""
@@ -33,10 +34,20 @@ class CrossSiteGuard:
         local_only: whether a request must name this machine as its host. Where nobody has to sign in, a page of another
             site could otherwise have its own name lead here (DNS rebinding), and would count as ours.
         guests: paths that pages of another origin may use too, by that origin. Nothing under them changes anything.
+        respond: makes the answer that tells of a refusal.
     """
 
-    def __init__(self, app: ASGIApp, *, site: Site, local_only: bool, guests: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        site: Site,
+        local_only: bool,
+        guests: Mapping[str, str] | None = None,
+        respond: Respond = as_document,
+    ) -> None:
         self._app = app
+        self._respond = respond
         self._guests = dict(guests or {})
         self._site = site
         self._local_only = local_only
@@ -48,7 +59,8 @@ class CrossSiteGuard:
             await self._app(scope, receive, send)
             return
         _log.warning("identity.request.refused", code=refusal.code, method=scope["method"])
-        await refusal.response()(scope, receive, send)
+        response = await self._respond(Request(scope, receive), refusal)
+        await response(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)

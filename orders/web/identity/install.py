@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from orders.web.identity import sign_in
 from orders.web.identity.cross_site import CrossSiteGuard
 from orders.web.identity.gate import Gate
+from orders.web.problems import Respond, as_document
 
 
 def install(
@@ -16,6 +17,7 @@ def install(
     stylesheet: str | None = None,
     icon: str | None = None,
     guests: Mapping[str, str] | None = None,
+    respond: Respond = as_document,
 ) -> None:
     """Has the application ask the gate who sends a request, refuse other sites' pages, and sign browsers in.
 
@@ -25,8 +27,9 @@ def install(
         stylesheet: path of the one that the page to sign in uses; None for none.
         icon: path of the picture that a browser shows beside that page's title; None for none.
         guests: for each path that another origin's pages may use, that origin; see `CrossSiteGuard`.
+        respond: makes the answer that tells a page of another site that it is refused.
     """
     app.state.sign_in_looks = {"stylesheet": stylesheet, "icon": icon}
     app.state.gate = gate
     app.include_router(sign_in.router)
-    app.add_middleware(CrossSiteGuard, site=gate.site, local_only=gate.is_open, guests=guests)
+    app.add_middleware(CrossSiteGuard, site=gate.site, local_only=gate.is_open, guests=guests, respond=respond)

@@ -20,7 +20,7 @@ from orders.operations.overview import (
     WorkerOverview,
     WorkersOverview,
 )
-from orders.web.console.pages.answers import Person
+from orders.web.console.pages.answers import NOBODY, UNKNOWN, Person
 from orders.web.console.pages.order import Run, choices
 from orders.web.console.rendering.templates import render
 from orders.web.console.views.dead_letters import SPANS, Filter, LetterPage, LetterRow, LettersPage, PlanPage, PlanRow
@@ -300,7 +300,21 @@ def system_away() -> str:
 
 def message() -> str:
     sentence = "Postgres did not answer at 127.0.0.1:5432; start the servers with `orders up`"
-    return _page("message.html", title="A server does not answer", sentence=sentence, try_again="/console/")
+    return _page(
+        "message.html", title="A server does not answer", sentence=sentence, try_again="/console/", sign_in=None
+    )
+
+
+def message_to_nobody() -> str:
+    sentence = "Nothing is at this address. It may be mistyped, or from an earlier version of the console."
+    values = {"title": "There is no such page", "sentence": sentence, "try_again": None}
+    return render("message.html", now=NOW, caller=NOBODY, here="", sign_in="/console/sign-in?next=x", **values)
+
+
+def message_to_somebody_unknown() -> str:
+    sentence = "More was asked for than one may ask for in a minute. Nothing was done. Wait 12 s, then try again."
+    values = {"title": "Too many requests", "sentence": sentence, "try_again": "/console/"}
+    return render("message.html", now=NOW, caller=UNKNOWN, here="", sign_in=None, **values)
 
 
 GALLERY: dict[str, Callable[[], str]] = {
@@ -308,7 +322,8 @@ GALLERY: dict[str, Callable[[], str]] = {
     for one in (
         waiting, waiting_for_a_viewer, nothing_waits, decided, hostile_orders, an_order_that_waits,
         an_order_with_everything, an_order_in_trouble, orders, orders_of_a_customer, no_orders, dead_letters,
-        no_dead_letters, dead_letter, plan, system, system_away, message,
+        no_dead_letters, dead_letter, plan, system, system_away, message, message_to_nobody,
+        message_to_somebody_unknown,
     )
 }  # fmt: skip
 """Every page, by name."""

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from uuid import uuid4
 
 from fastapi import APIRouter, Form, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
 from orders.clients.opened import Clients
@@ -15,7 +16,8 @@ from orders.operations.dead_letters.prospects import Prospect, prospects
 from orders.operations.dead_letters.replay_plan import REPLAYS_MAX_DEFAULT
 from orders.operations.dead_letters.replaying import replay
 from orders.operations.dead_letters.selection import Place, Selection, parse_place
-from orders.web.console.pages.answers import ConsoleRoute, Operator, Viewer, page
+from orders.web.console.pages.answers import Operator, Viewer, page
+from orders.web.console.pages.refusals import ConsoleRoute
 from orders.web.console.views.dead_letters import (
     SPAN_LENGTHS,
     SPANS,
@@ -40,6 +42,7 @@ _REPLAYS: Final = "/console/dead-letters/replays"
 
 @router.get("/console/dead-letters")
 async def dead_letters(
+    request: Request,
     web: Web,
     who: Viewer,
     *,
@@ -50,8 +53,8 @@ async def dead_letters(
 ) -> Response:
     """The list, the newest first."""
     chosen = Filter(order.strip(), reason, topic, since)
-    async with web.scanning():
-        listing = await list_letters(web.clients, _selection(chosen), SHOWN_MAX)
+    selection = _selection(chosen)
+    listing = await web.scan(request, lambda: list_letters(web.clients, selection, SHOWN_MAX))
     replays = [replay_page(one, ()) for one in web.replays.newest()[:REPLAYS_SHOWN] if not one.request.dry_run]
     shown = LettersPage.of(listing, web.settings.inbound_topics.values())
     may_replay = Role.OPERATOR in who.roles

@@ -11,7 +11,8 @@ from orders.errors import UsageError
 from orders.operations.decide import recorded_outcome
 from orders.web.console.deciding import Chosen, decide, event_id_of, event_type_of, line_of
 from orders.web.console.pages.address_form import AddressForm, Batch
-from orders.web.console.pages.answers import Approver, ConsoleRoute, go_to, is_partial, page, part
+from orders.web.console.pages.answers import Approver, go_to, is_partial, page, part
+from orders.web.console.pages.refusals import ConsoleRoute
 from orders.web.console.pages.waiting import PAGE_ORDERS
 from orders.web.console.views.decisions import Choice, OutcomeLine, Outcomes, Standing
 from orders.web.console.views.waiting import Shown

@@ -31,7 +31,8 @@ from orders.web.console.live import (
     until_refused,
     wait_for,
 )
-from orders.web.console.pages.answers import ConsoleRoute, Viewer, page
+from orders.web.console.pages.answers import Viewer, page
+from orders.web.console.pages.refusals import ConsoleRoute
 from orders.web.console.rendering.templates import render
 from orders.web.console.views.decisions import Choice
 from orders.web.console.views.order import OrderPage, address_lines, order_page

@@ -13,7 +13,8 @@ from activities.adapters.postgres.reader import OrderRecord
 from orders.clients.opened import Clients
 from orders.errors import UsageError
 from orders.operations.pages import page_of_orders
-from orders.web.console.pages.answers import ConsoleRoute, Viewer, go_to, page
+from orders.web.console.pages.answers import Viewer, go_to, page
+from orders.web.console.pages.refusals import ConsoleRoute
 from orders.web.console.views.orders import AGES, SORTS, Group, OrderRow, OrdersPage
 from orders.web.console.views.orders import Query as Search
 from orders.web.context import Web

@@ -12,8 +12,9 @@ from orders.errors import NotFoundError
 from orders.operations.dead_letters.finding import dead_letter_scan, read_letters
 from orders.operations.dead_letters.prospects import Effect, Prospect
 from orders.operations.dead_letters.selection import Selection
-from orders.web.console.pages.answers import ConsoleRoute, Operator, Viewer, go_to, is_partial, page, part
+from orders.web.console.pages.answers import Operator, Viewer, go_to, is_partial, page, part
 from orders.web.console.pages.dead_letters import places_of, plan_of
+from orders.web.console.pages.refusals import ConsoleRoute
 from orders.web.console.state import ConsoleState, State
 from orders.web.console.views.dead_letters import PlanRow
 from orders.web.console.views.replay import ReplayPage, replay_page

@@ -14,7 +14,8 @@ from orders.clients.opened import Clients
 from orders.errors import OrdersError
 from orders.operations.overview import bridges_overview, workers_overview
 from orders.web.console.live import PageStream, Pieces, until_refused
-from orders.web.console.pages.answers import ConsoleRoute, Viewer, page
+from orders.web.console.pages.answers import Viewer, page
+from orders.web.console.pages.refusals import ConsoleRoute
 from orders.web.console.rendering.templates import render
 from orders.web.console.state import ConsoleState, State
 from orders.web.console.views.system import SystemPage, system_page

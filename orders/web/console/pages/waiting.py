@@ -15,7 +15,8 @@ from activities.adapters.postgres.order_pages import COUNT_MAX, OrderFilter, Ord
 from orders.clients.opened import Clients
 from orders.operations.pages import page_of_orders, read_cursor
 from orders.web.console.live import LOST, RETRY_SECONDS, PageStream, Pieces, news, trouble, until_refused
-from orders.web.console.pages.answers import ConsoleRoute, Viewer, go_to, page
+from orders.web.console.pages.answers import Viewer, go_to, page
+from orders.web.console.pages.refusals import ConsoleRoute
 from orders.web.console.rendering.templates import render
 from orders.web.console.views.waiting import GoneOrder, WaitingPage, waiting_order, with_gone
 from orders.web.context import Web, WebContext

@@ -1,0 +1,160 @@
+"""What a browser is told whose request came to nothing, and what a program is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from orders.errors import UnreachableError
+from orders.settings import Settings
+from orders.web.console.pages.refusals import respond
+from orders.web.contract import unconnected_app
+from orders.web.middleware import Guarded
+from orders.web.problems import PROBLEM_TYPES, Problem
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+"""As Chromium and Firefox send it where a person opens an address."""
+LOCAL = "http://localhost"
+
+
+async def ask(
+    app: Any, path: str, *, method: str = "GET", accept: str | None = BROWSER, url: str = LOCAL, **headers: str
+) -> httpx.Response:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    sent = {} if accept is None else {"Accept": accept}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    async with httpx.AsyncClient(transport=transport, base_url=url) as http:
+        return await http.request(method, path, headers=sent)
+
+
+def assert_page(answer: httpx.Response, status: int, title: str) -> None:
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8"), answer.text
+    assert f"<h1>{title}</h1>" in answer.text
+    assert 'href="/console/"' in answer.text, "a way back"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str) -> None:
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    assert answer.json()["code"] == code
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    return unconnected_app()
+
+
+@pytest.mark.parametrize(
+    "path", ["/console/nothing", "/console/orders/a/b/c", "/nothing", "/favicon.ico/x", "/orders/"]
+)
+async def test_an_address_of_nothing_is_a_page_to_a_browser_and_a_problem_to_a_program(app: FastAPI, path: str) -> None:
+    assert_page(await ask(app, path), 404, "There is no such page")
+    for accept in ("application/json", "application/problem+json", "application/json, text/html;q=0.5"):
+        assert_problem(await ask(app, path, accept=accept), 404, "path_not_found")
+
+
+@pytest.mark.parametrize("accept", [None, "*/*"])
+async def test_who_does_not_say_what_they_read_has_pages_at_the_console_and_problems_elsewhere(
+    app: FastAPI, accept: str | None
+) -> None:
+    assert_page(await ask(app, "/console/nothing", accept=accept), 404, "There is no such page")
+    assert_problem(await ask(app, "/nothing", accept=accept), 404, "path_not_found")
+
+
+async def test_an_address_that_only_forms_send_to_says_so(app: FastAPI) -> None:
+    answer = await ask(app, "/console/decisions")
+    assert_page(answer, 405, "This address is no page")
+    assert answer.headers["allow"] == "POST"
+    assert_page(await ask(app, "/console/sign-in", method="PUT"), 405, "This address is no page")
+
+
+async def test_at_the_api_s_addresses_a_browser_too_reads_what_programs_read(app: FastAPI) -> None:
+    assert_problem(await ask(app, "/orders/o-1/start"), 405, "method_not_allowed")
+    assert_problem(await ask(app, "/problems/none"), 404, "path_not_found")
+    assert_problem(await ask(app, "/orders?limit=0"), 422, "request_invalid")
+
+
+async def test_a_page_of_another_site_and_a_foreign_host_are_told_by_a_page(app: FastAPI) -> None:
+    form = await ask(app, "/console/decisions", method="POST", Sec_Fetch_Site="cross-site")
+    assert_page(form, 403, PROBLEM_TYPES["cross_site_request"].title)
+    assert_page(await ask(app, "/console/", url="http://elsewhere"), 421, PROBLEM_TYPES["host_not_local"].title)
+    assert_problem(await ask(app, "/orders", url="http://elsewhere"), 421, "host_not_local")
+
+
+def broken(error: Callable[[], Exception]) -> FastAPI:
+    app = unconnected_app()
+
+    async def fail() -> None:
+        raise error()
+
+    app.add_api_route("/console/broken", fail)
+    app.add_api_route("/broken", fail)
+    return app
+
+
+async def test_what_nobody_foresaw_is_a_page_that_an_operator_can_find_the_cause_by() -> None:
+    app = broken(lambda: RuntimeError("a secret of 7d21"))
+    answer = await ask(app, "/console/broken")
+    assert_page(answer, 500, "That did not work")
+    assert "in the server&#39;s log, by " in answer.text
+    assert "Try again" in answer.text
+    assert "7d21" not in answer.text
+    assert_problem(await ask(app, "/broken"), 500, "internal_error")
+    assert_problem(await ask(app, "/console/broken", accept="application/json"), 500, "internal_error")
+
+
+async def test_a_server_that_is_away_is_a_page_with_a_way_to_try_again() -> None:
+    app = broken(lambda: UnreachableError("Postgres does not answer at 127.0.0.1:1"))
+    answer = await ask(app, "/console/broken")
+    assert_page(answer, 503, "A server does not answer")
+    assert "Postgres does not answer at 127.0.0.1:1" in answer.text
+    assert 'href="/console/broken">Try again' in answer.text
+    assert answer.headers["retry-after"]
+
+
+async def test_too_many_requests_are_a_page_that_says_how_long_to_wait() -> None:
+    app = broken(lambda: Problem("too_many_requests", "this caller", headers={"Retry-After": "12"}))
+    answer = await ask(app, "/console/broken")
+    assert_page(answer, 429, "Too many requests")
+    assert "Wait 12 s, then try again." in answer.text
+    assert answer.headers["retry-after"] == "12"
+
+
+async def serves_nobody(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise AssertionError("it was served")
+
+
+async def test_a_server_with_too_much_to_do_says_so_without_asking_who_it_is() -> None:
+    guard = Guarded(serves_nobody, requests_max=0, respond=respond)
+    answer = await ask(guard, "/console/")
+    assert_page(answer, 503, "The server has too much to do")
+    assert answer.headers["retry-after"]
+    assert "not signed in" not in answer.text, "it is not known who looks"
+    assert_problem(await ask(guard, "/orders"), 503, "overloaded")
+
+
+async def test_where_no_page_can_be_made_there_is_the_problem_s_document() -> None:
+    async def fails(_request: Request, _problem: Problem) -> Response:
+        raise RuntimeError("no template")
+
+    assert_problem(await ask(Guarded(serves_nobody, requests_max=0, respond=fails), "/console/"), 503, "overloaded")
+
+
+async def test_who_is_not_signed_in_is_led_to_sign_in_and_back_to_what_they_asked_for() -> None:
+    app = unconnected_app(Settings(_env_file=None, api_identity="required"))
+    answer = await ask(app, "/console/orders?state=PAID&q=c-1")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/console/sign-in?next=%2Fconsole%2Forders%3Fstate%3DPAID%26q%3Dc-1"
+    nowhere = await ask(app, "/console/nothing")
+    assert_page(nowhere, 404, "There is no such page")
+    assert 'href="/console/sign-in?next=%2Fconsole%2Fnothing"' in nowhere.text
+    assert_problem(await ask(app, "/console/orders", accept="application/json"), 401, "not_signed_in")
+    sent = await ask(app, "/console/decisions", method="POST", Sec_Fetch_Site="same-origin")
+    assert_page(sent, 401, PROBLEM_TYPES["not_signed_in"].title)
+    assert "Nothing was done." in sent.text
