@@ -5,12 +5,14 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query
 
 from activities.adapters.postgres.order_pages import OrderFilter, OrderSort
+from orders.errors import UsageError
 from orders.operations.pages import page_of_orders
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import MOST, Answer
 from orders.web.api.orders import Order
 from orders.web.context import Web
 from orders.web.identity import Role, requires
+from orders.web.problems import FieldError, Problem
 from schemas.base import IDENTIFIER_PATTERN, TEXT_MAX_CHARS, Timestamp
 from schemas.states import OrderState
 
@@ -63,5 +65,9 @@ async def orders(
         until=unchanged_since,
         since=created_since,
     )
-    page = await page_of_orders(web.clients, which, sort, cursor=cursor, limit=limit)
+    try:
+        page = await page_of_orders(web.clients, which, sort, cursor=cursor, limit=limit)
+    except UsageError as error:
+        wrong = FieldError(str(error).removeprefix("cursor "), parameter="cursor")
+        raise Problem("request_invalid", str(error), errors=[wrong]) from None
     return OrderList(orders=[Order.of(record) for record in page.orders], next_cursor=page.next_cursor)

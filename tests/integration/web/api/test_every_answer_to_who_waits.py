@@ -1,0 +1,190 @@
+"""Every request that may take long: its client goes, or the API is stopped, while its servers say nothing."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from stack.endpoints import Endpoints
+from tests.helpers.answers.asking import answer_of, ask, assert_answered, every_row
+from tests.helpers.answers.cases import Case
+from tests.helpers.answers.table import WAIT, Named, Row, rows_of
+from tests.helpers.servers.kafka_proxy import KafkaProxy
+from tests.helpers.servers.proxy import Proxy
+from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api
+from tests.helpers.system.event_streams import Listener
+from tests.helpers.system.processes import free_port
+from tests.helpers.system.system import OrderSystem
+from tests.helpers.system.waiting import assert_eventually
+
+pytestmark = pytest.mark.timeout(300)
+
+STOP_SECONDS = 5.0
+"""What the API promises."""
+GOES_AFTER_SECONDS = 3.0
+IN_PROGRESS = "orders_http_requests_in_progress "
+
+
+@dataclass(slots=True)
+class Room:
+    """An API whose Postgres and Kafka can be struck dumb, so that nothing is answered and nothing refused."""
+
+    api: ApiRoom
+    health: str
+    silent: Sequence[Proxy]
+    waits: Named
+    orders: list[str]
+    """More that wait for approval, one for each request that decides something."""
+
+    def named(self, row: Row) -> Named:
+        """What a request names."""
+        if not row.operation.startswith("POST /orders/"):
+            return self.waits
+        return Named(new_order_id() if row.operation.endswith("/start") else self.orders.pop())
+
+    async def in_progress(self) -> int:
+        """How many requests are being served."""
+        async with httpx.AsyncClient() as http:
+            lines = (await http.get(f"{self.health}/metrics")).text.splitlines()
+        return next(int(float(line.removeprefix(IN_PROGRESS))) for line in lines if line.startswith(IN_PROGRESS))
+
+    async def wait_until_served(self, requests: int) -> None:
+        """Waits until so many are under way."""
+
+        async def are() -> bool:
+            return await self.in_progress() == requests
+
+        await assert_eventually(are, 60, lambda: f"{requests} requests\n{self.api.process.log_tail}")
+
+    def mute(self) -> None:
+        """Postgres and Kafka say nothing any more."""
+        for proxy in self.silent:
+            proxy.mute()
+
+    def flow(self) -> None:
+        """They speak again."""
+        for proxy in self.silent:
+            proxy.flow()
+
+
+@pytest.fixture(scope="module")
+async def room(system: OrderSystem, endpoints: Endpoints) -> AsyncIterator[Room]:
+    async with (
+        Proxy(f"{endpoints.db_host}:{endpoints.db_port}") as postgres,
+        KafkaProxy(endpoints.kafka_bootstrap_servers) as kafka,
+    ):
+        host, _, port = postgres.address.rpartition(":")
+        health = str(free_port())
+        settings = {
+            "DB_HOST": host,
+            "DB_PORT": port,
+            "KAFKA_BOOTSTRAP_SERVERS": kafka.address,
+            "API_HEALTH_PORT": health,
+            "LOG_LEVEL": "debug",
+        }
+        async with open_api(system, **settings) as api:
+            waits, *orders = await asyncio.gather(*(api.start_order() for _ in range(7)))
+            yield Room(api, f"http://127.0.0.1:{health}", (postgres, kafka), Named(waits), orders)
+
+
+def is_followed(row: Row) -> bool:
+    """Whether the request begins with what Postgres says, and then waits for what happens."""
+    return row.operation.endswith("/result")
+
+
+# Clients that go -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+async def left(room: Room) -> list[dict[str, object]]:
+    """What the API has said of requests whose clients have gone: all are asked at once, as each takes a while."""
+
+    async def go(row: Row) -> None:
+        if row.is_stream:
+            await ask(room.api.http, row, room.named(row))
+            return
+        with pytest.raises(httpx.ReadTimeout):
+            await ask(room.api.http, row, room.named(row), headers=WAIT, timeout=GOES_AFTER_SECONDS)
+
+    rows = rows_of(Case.CLIENT_GONE)
+    first = [row for row in rows if is_followed(row)]
+    begun = [asyncio.create_task(go(row)) for row in first]
+    await room.wait_until_served(len(first))
+    await asyncio.gather(*(go(row) for row in rows if row.is_stream))
+    room.mute()
+    await asyncio.gather(*begun, *(go(row) for row in rows if not row.is_stream and row not in first))
+    await room.wait_until_served(0)
+    room.flow()
+    lines = map(json.loads, room.api.process.log.splitlines())
+    return [line for line in lines if line.get("event") == "api.request.answered"]
+
+
+@every_row(Case.CLIENT_GONE)
+async def test_the_work_of_a_client_that_has_gone_ends(row: Row, left: list[dict[str, object]]) -> None:
+    path = row.operation.partition(" ")[2]
+    wanted = 200 if row.is_stream else 499
+    said = [line["status"] for line in left if line["method"] == row.method and path in str(line["route"])]
+    assert wanted in said, f"{path}: {said}"
+
+
+# The API is stopped --------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Stopped:
+    """How an API ended that many waited for."""
+
+    answers: dict[str, httpx.Response]
+    streams: dict[str, Listener]
+    exit_status: int
+    took_seconds: float
+    log: str
+
+
+@pytest.fixture(scope="module")
+async def stopped(room: Room, left: list[dict[str, object]]) -> Stopped:
+    assert left, "those that have gone went first"
+    http, rows = room.api.http, rows_of(Case.STOP_IN_WAIT)
+    streams = {row.name: Listener(http, row.path(room.waits)) for row in rows_of(Case.STOP_IN_STREAM)}
+    waiting = {row.name: asyncio.create_task(_wait(room, row)) for row in rows if is_followed(row)}
+    await room.wait_until_served(len(waiting))
+    async with AsyncExitStack() as reading:
+        # Each has begun once it is entered, and what was asked before it has its first answer of Postgres.
+        for one in streams.values():
+            await reading.enter_async_context(one.listening())
+        room.mute()
+        waiting |= {row.name: asyncio.create_task(_wait(room, row)) for row in rows if not is_followed(row)}
+        await room.wait_until_served(len(streams) + len(waiting))
+        began = time.monotonic()
+        room.api.process.send(signal.SIGTERM)
+        got = await asyncio.gather(*waiting.values())
+        status = await room.api.process.wait_until_ended(60)
+        took = time.monotonic() - began
+        await assert_eventually(lambda: all(one.ended for one in streams.values()), 30, "the streams end whole")
+    return Stopped(dict(zip(waiting, got, strict=True)), streams, status, took, room.api.process.log)
+
+
+async def _wait(room: Room, row: Row) -> httpx.Response:
+    return await ask(room.api.http, row, room.named(row), headers=WAIT)
+
+
+@every_row(Case.STOP_IN_WAIT)
+async def test_who_waits_is_told_how_things_are_when_the_api_is_stopped(row: Row, stopped: Stopped) -> None:
+    assert_answered(stopped.answers[row.name], answer_of(row, Case.STOP_IN_WAIT))
+
+
+@every_row(Case.STOP_IN_STREAM)
+async def test_a_stream_ends_whole_when_the_api_is_stopped(row: Row, stopped: Stopped) -> None:
+    assert (stopped.streams[row.name].status, stopped.streams[row.name].ended) == (200, True)
+
+
+async def test_it_ends_in_time_and_without_an_error_whoever_waits(stopped: Stopped) -> None:
+    assert stopped.exit_status == 0, stopped.log
+    assert stopped.took_seconds < STOP_SECONDS
+    assert "Traceback" not in stopped.log
