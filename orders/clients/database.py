@@ -31,19 +31,27 @@ def postgres_url(settings: Settings) -> URL:
     )
 
 
+CONNECTIONS: Final = 10
+"""Most that a process holds which is no worker, unless DB_POOL_SIZE says otherwise: a bridge looks repeats up by one or
+two, and the API keeps four of them for streams (`orders.web.subscriptions`)."""
+
+
 @asynccontextmanager
-async def database_engine(settings: Settings, *, application_name: str) -> AsyncIterator[AsyncEngine]:
+async def database_engine(
+    settings: Settings, *, application_name: str, connections: int = CONNECTIONS
+) -> AsyncIterator[AsyncEngine]:
     """The engine, closed at the end; no connection is opened before the first use.
 
     Args:
         settings: where, and with which bounds.
         application_name: how the process shows itself in ``pg_stat_activity``.
+        connections: most that it holds at once, where DB_POOL_SIZE is not set.
     """
     engine = create_engine(
         postgres_url(settings),
         EngineOptions(
             application_name=application_name,
-            pool_size=settings.db_pool_size,
+            pool_size=settings.db_pool_size or connections,
             connect_timeout=timedelta(seconds=settings.db_connect_timeout_seconds),
             statement_timeout=timedelta(seconds=settings.db_statement_timeout_seconds),
             lock_timeout=timedelta(seconds=settings.db_lock_timeout_seconds),

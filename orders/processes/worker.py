@@ -38,7 +38,7 @@ from orders.processes.health_checks import WorkerHealth
 from orders.processes.health_server import health_server
 from orders.processes.server_watch import ServerWatch, kafka_watched, postgres_watched, temporal_watched
 from orders.processes.versioning import deployment_config
-from orders.processes.worker_size import worker_size
+from orders.processes.worker_size import worker_connections, worker_size
 from orders.processes.workflow_threads import OneTurnAtATime, never_interrupt_turns
 from orders.settings import Settings
 from orders.telemetry.approval_waits import ApprovalWaits
@@ -106,9 +106,10 @@ async def run_worker(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) 
     whose retries wait for them.
     """
     sdk = sdk_metrics() if settings.worker_health_port else None
+    connections = worker_connections(settings, queues=len(duty.queues) if duty.runs_activities else 0)
     async with (
         process_spans(settings.traces_endpoint, "worker") as spans,
-        database_engine(settings, application_name="orders worker") as engine,
+        database_engine(settings, application_name="orders worker", connections=connections) as engine,
     ):
         registry = CollectorRegistry()
         figures = DatabaseFigures(engine, registry)

@@ -1,5 +1,6 @@
 """How much a worker process takes on at once, and how much of what it has seen it keeps."""
 
+import math
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,24 @@ and for whatever else runs beside it."""
 _CACHED_RUNS_MIN: Final = 500
 _GROUP_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux tells a container its limit (control groups of version 2, then 1)."""
+
+
+ACTIVITIES_A_CONNECTION: Final = 5
+"""How many activities at once share a connection. Each holds one for a statement, which takes a few milliseconds, and
+waits for Kafka's acknowledgements or for a provider otherwise. With a connection each, workers would have all that a
+server takes as soon as one table is locked: PostgreSQL's `max_connections` is 100 unless set."""
+CONNECTIONS_MIN: Final = 2
+"""So that the figures of `/metrics` are read though a record waits for a lock; all that a worker of workflows needs."""
+
+
+def worker_connections(settings: Settings, *, queues: int) -> int:
+    """Most connections to Postgres that a worker process holds, unless DB_POOL_SIZE says otherwise.
+
+    Args:
+        settings: How many activities run at once on each task queue.
+        queues: On how many it runs activities; 0 for a worker of workflows alone.
+    """
+    return max(CONNECTIONS_MIN, math.ceil(settings.worker_concurrent_activities * queues / ACTIVITIES_A_CONNECTION))
 
 
 def worker_size(settings: Settings, *, queues: int) -> dict[str, Any]:

@@ -53,7 +53,12 @@ class DatabaseSettings(BaseModel):
     db_role_api: Name | None = Field(None, description="The same for the API.")
     db_role_reader: Name | None = Field(None, description="The same for bridges, and commands that only look.")
     db_role_keeper: Name | None = Field(None, description="The same for `orders archive` and `orders forget`.")
-    db_pool_size: Count = Field(10, description="Most connections that one process holds.")
+    db_pool_size: Count | None = Field(
+        None,
+        description="Most connections that one process holds; there are none beyond. Unset, a worker holds one for "
+        "each five of its activities at once (WORKER_CONCURRENT_ACTIVITIES, on each of its task queues), and any "
+        "other process 10.",
+    )
     db_connect_timeout_seconds: Seconds = Field(
         2, description="How long to try to connect, or to wait for a free connection, before Postgres counts as down."
     )

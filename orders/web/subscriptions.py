@@ -18,7 +18,7 @@ from orders.errors import UnreachableError
 
 PAGE_EVENTS: Final = 500
 READS_AT_ONCE: Final = 4
-"""Of the database's connections (`DB_POOL_SIZE`, 10)."""
+"""Of the database's connections: 10, unless `DB_POOL_SIZE` says otherwise."""
 TURN_WAIT_SECONDS: Final = 15.0
 OFFERS_MAX: Final = 1_000
 """Most events that wait for one stream's client."""

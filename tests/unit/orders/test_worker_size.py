@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy.pool import QueuePool
 from temporalio.worker import PollerBehaviorAutoscaling
 
+from orders.clients.database import database_engine
 from orders.processes.worker_size import (
     CACHED_RUN_BYTES,
     SANDBOXED_RUN_BYTES,
     cached_runs,
     memory_bytes,
+    worker_connections,
     worker_size,
 )
 from orders.settings import Settings
@@ -53,6 +56,27 @@ def test_two_queues_of_one_process_share_its_memory_unless_their_caches_are_set(
     alone = worker_size(settings_of(), queues=1)["max_cached_workflows"]
     assert worker_size(settings_of(), queues=2)["max_cached_workflows"] == alone // 2
     assert worker_size(settings_of(worker_cached_workflows=70), queues=2)["max_cached_workflows"] == 70
+
+
+@pytest.mark.parametrize(
+    ("activities", "queues", "connections"),
+    [(50, 1, 10), (50, 2, 20), (200, 1, 40), (51, 1, 11), (3, 1, 2), (50, 0, 2)],
+)
+def test_connections_follow_the_activities_that_run_at_once(activities: int, queues: int, connections: int) -> None:
+    settings = settings_of(worker_concurrent_activities=activities)
+    assert worker_connections(settings, queues=queues) == connections
+
+
+@pytest.mark.parametrize(("set_to", "connections"), [(None, 7), (3, 3), (90, 90)])
+async def test_a_process_holds_no_more_connections_than_set_or_than_follow(
+    set_to: int | None, connections: int
+) -> None:
+    async with database_engine(
+        settings_of(db_pool_size=set_to), application_name="orders test", connections=7
+    ) as engine:
+        pool = engine.pool
+        assert isinstance(pool, QueuePool)
+        assert (pool.size(), pool._max_overflow) == (connections, 0)
 
 
 def test_calls_for_work_begin_and_end_as_set() -> None:
