@@ -36,6 +36,7 @@ from orders.processes.exit_status import ExitStatus
 from orders.processes.figures import DatabaseFigures
 from orders.processes.health_checks import WorkerHealth
 from orders.processes.health_server import health_server
+from orders.processes.sdk_warnings import let_late_cancels_pass
 from orders.processes.server_watch import ServerWatch, kafka_watched, postgres_watched, temporal_watched
 from orders.processes.versioning import deployment_config
 from orders.processes.worker_size import worker_connections, worker_size
@@ -105,6 +106,7 @@ async def run_worker(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) 
     Waits for Temporal as long as it takes. Kafka, Postgres and the gateways are reached by each activity for itself,
     whose retries wait for them.
     """
+    let_late_cancels_pass()
     sdk = sdk_metrics() if settings.worker_health_port else None
     connections = worker_connections(settings, queues=len(duty.queues) if duty.runs_activities else 0)
     async with (
