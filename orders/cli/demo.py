@@ -160,7 +160,7 @@ def _show(terminal: Terminal, troubles: Troubles, began: float) -> Show:
 
     def dead_letter(record: ReadRecord) -> None:
         code, message = record.header("dlq_error_code"), record.header("dlq_message")
-        terminal.say(f"{_stamp(began)} [red]dead letter[/red] {escape(str(code))}: {escape(str(message))}")
+        terminal.say(f"{_stamp(began)} [red]dead letter[/red] {safe_markup(code)}: {safe_markup(message)}")
 
     return Show(sent, event, dead_letter)
 

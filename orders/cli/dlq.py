@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
-from orders.cli.rendering.dead_letters import SUMMARY_HEADER, letter_lines, summary_line
+from orders.cli.rendering.dead_letters import letter_lines, summary_lines
 from orders.cli.rendering.safe_markup import safe_markup
 from orders.cli.times import parse_time
 from orders.clients.opened import Clients
@@ -116,13 +116,11 @@ def list_(
     selection = _selection(reason, topic, order, since, until)
     listing = run_on_servers(settings, lambda clients: list_letters(clients, selection, limit))
     out, notes = console(), console(stderr=True)
-    if listing.newest and not as_json:
-        out.print(SUMMARY_HEADER)
-    for summary in listing.newest:
-        if as_json:
+    if as_json:
+        for summary in listing.newest:
             print_json(summary_json(summary))
-        else:
-            out.print(summary_line(summary))
+    for line in () if as_json else summary_lines(listing.newest, titled=True):
+        out.print(line)
     if listing.cut:
         notes.print(f"[yellow]cut:[/yellow] {listing.cut} older ones match and are not shown; --limit shows more")
     if not as_json:

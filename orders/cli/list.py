@@ -62,7 +62,7 @@ def list_(
     if len(found) > limit:
         notes.print(f"and more: --limit shows more than {limit}")
     elif not shown and not as_json:
-        notes.print("no order is like that")
+        notes.print("no order is like that" if states or until else "no order is open")
 
 
 def _table(found: Sequence[ListedOrder]) -> Table:

@@ -17,7 +17,7 @@ from bridge.dead_letters.replay_headers import replay_headers
 from bridge.dead_letters.signature import Signed
 from bridge.engine.translation import translate
 from bridge.kafka.lenient_records import LenientRecords
-from orders.cli.rendering.dead_letters import letter_lines, summary_line
+from orders.cli.rendering.dead_letters import letter_lines, summary_lines
 from orders.mapping import OrderMapping
 from orders.operations.dead_letters.documents import letter_json, summary_json
 from orders.operations.dead_letters.finding import Shown, Summary
@@ -113,7 +113,9 @@ def read_letter(data: bytes) -> None:
     headers, key = taken.headers(LETTER_NAMES), taken.part()
     letter = Letter.from_record(Record(LETTERS_TOPIC, 0, 3, taken.number() - 1, key, taken.rest() or None, headers))
     summary, shown = Summary.of(letter), Shown(letter, letter.record)
-    _check_shown(summary_line(summary), *(text for line in letter_lines(shown, 4_096) for text in line))
+    _check_shown(
+        *summary_lines([summary], titled=True), *(text for line in letter_lines(shown, 4_096) for text in line)
+    )
     json.dumps([summary_json(summary), letter_json(shown, 4_096)])
     page = letter_page(shown, full=True)
     _check_shown(*page.lines, page.key or "", *(text for header in page.headers for text in header[1:]))

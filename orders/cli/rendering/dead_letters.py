@@ -1,35 +1,62 @@
 """Dead letters as text for a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from rich.markup import escape
+from rich.cells import cell_len
 
 from orders.cli.rendering.moments import timestamp_text
+from orders.cli.rendering.safe_markup import safe_markup
 from orders.operations.dead_letters.finding import Shown, Summary
 from orders.safe_text import safe_bytes, safe_text, value_lines
 
 _KEY_CHARS_MAX: Final = 40
 _TEXT_CHARS_MAX: Final = 300
 _HEADER_CHARS_MAX: Final = 500
-TIME_WIDTH: Final = 25
-"""Of a time with its offset."""
+_COLUMNS: Final = ("place", "set aside at", "came from", "reason", "key", "what to do")
+_STYLES: Final = ("", "dim", "", "red", "", "")
 
 
-SUMMARY_HEADER: Final = f"[bold]{'place':<8} {'set aside at':<{TIME_WIDTH}}  came from  reason  key  what to do[/bold]"
-"""Above the lines of a list."""
+def summary_lines(summaries: Sequence[Summary], *, titled: bool = False) -> Iterator[str]:
+    """Dead letters, one on a line, in columns, in rich's markup.
+
+    Args:
+        summaries: What is shown; all of them make the columns' widths.
+        titled: Whether a line of the columns' names stands above them.
+    """
+    rows = [_cells(one) for one in summaries]
+    if not rows:
+        return
+    columns = zip(*rows, strict=True)
+    least = _COLUMNS if titled else ("",) * len(_COLUMNS)
+    widths = [max(map(cell_len, (name, *texts))) for name, texts in zip(least, columns, strict=True)]
+    widths[-1] = 0  # The last column ends the line, however long it is.
+    if titled:
+        yield f"[bold]{_joined(_COLUMNS, widths)}[/bold]"
+    for summary, row in zip(summaries, rows, strict=True):
+        pointer = "  [dim](pointer)[/dim]" if summary.is_pointer else ""
+        again = f"  [yellow]after {summary.replay_count} replays[/yellow]" if summary.replay_count else ""
+        yield f"{_joined(row, widths, _STYLES)}{pointer}{again}"
 
 
-def summary_line(summary: Summary) -> str:
-    """One dead letter on a line, in rich's markup."""
-    extra = f"  [yellow]after {summary.replay_count} replays[/yellow]" if summary.replay_count else ""
-    pointer = "  [dim](pointer)[/dim]" if summary.is_pointer else ""
-    when = f"{timestamp_text(summary.timestamp_ms):<{TIME_WIDTH}}"
+def _cells(summary: Summary) -> tuple[str, ...]:
+    """Plain text, and safe."""
     return (
-        f"{summary.at:<8} [dim]{when}[/dim]  {_one_line(summary.origin or '-')}  "
-        f"[red]{_one_line(summary.error_code)}[/red]  {escape(safe_bytes(summary.key, chars_max=_KEY_CHARS_MAX))}  "
-        f"{_one_line(summary.message)}{pointer}{extra}"
+        summary.at,
+        timestamp_text(summary.timestamp_ms),
+        _one_line(summary.origin or "-"),
+        _one_line(summary.error_code),
+        safe_bytes(summary.key, chars_max=_KEY_CHARS_MAX),
+        _one_line(summary.message),
     )
+
+
+def _joined(texts: Sequence[str], widths: Sequence[int], styles: Sequence[str] = ("",) * len(_COLUMNS)) -> str:
+    cells = []
+    for text, width, style in zip(texts, widths, styles, strict=True):
+        shown = f"[{style}]{safe_markup(text)}[/{style}]" if style else safe_markup(text)
+        cells.append(shown + " " * max(0, width - cell_len(text)))
+    return "  ".join(cells)
 
 
 def letter_lines(shown: Shown, value_bytes_max: int | None) -> Iterator[tuple[str, str]]:
@@ -72,4 +99,4 @@ def _value_lines(value: bytes | None, bytes_max: int | None) -> Iterator[tuple[s
 
 def _one_line(text: str) -> str:
     shown = safe_text(text)
-    return escape(shown if len(shown) <= _TEXT_CHARS_MAX else f"{shown[:_TEXT_CHARS_MAX]}…")
+    return shown if len(shown) <= _TEXT_CHARS_MAX else f"{shown[:_TEXT_CHARS_MAX]}…"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from orders.cli.rendering.dead_letters import summary_line
+from orders.cli.rendering.dead_letters import summary_lines
 from orders.cli.rendering.event_lines import event_line
 from orders.cli.rendering.moments import moment_text, timestamp_text
 from orders.cli.rendering.safe_markup import safe_markup
@@ -57,8 +57,8 @@ def _kafka_lines(known: Explanation, kafka: KafkaSide) -> Iterator[str]:
             "[yellow]behind a producer's open transaction: cannot be read yet[/yellow]"
         )
     yield _heading("Dead letters", len(kafka.letters))
-    for letter in kafka.letters:
-        yield f"  {summary_line(letter)}"
+    for line in summary_lines(kafka.letters):
+        yield f"  {line}"
     if kafka.skipped:
         yield (
             f"  [yellow]cut:[/yellow] {kafka.scanned} records of the topics were read, the newest; {kafka.skipped} "

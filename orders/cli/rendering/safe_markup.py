@@ -1,6 +1,8 @@
 """What strangers wrote, on a terminal: the one way for it to get there."""
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
@@ -8,10 +10,18 @@ from rich.segment import Segment
 
 from orders.safe_text import safe_lines, safe_text
 
+_OPEN_TAG: Final = re.compile(r"\[[a-z#/@][^][]*$")
+_FENCE: Final = "[not dim][/not dim]"
+"""Nothing, in rich's markup: a tag that was begun before it can be ended by nothing behind it."""
+
 
 def safe_markup(text: object) -> str:
-    """A text as rich's markup shows it: on one line, as it stands, with escapes for what a terminal would obey."""
-    return escape(safe_text(str(text)))
+    """A text as rich's markup shows it: on one line, as it stands, with escapes for what a terminal would obey.
+
+    Rich's own `escape` leaves a tag that a text begins and does not end, for the next text on the line to end.
+    """
+    safe = safe_text(str(text))
+    return escape(safe) + (_FENCE if _OPEN_TAG.search(safe) else "")
 
 
 class SafeConsole(Console):

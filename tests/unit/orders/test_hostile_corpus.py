@@ -14,7 +14,7 @@ from bridge.dead_letters.headers import make_dead_letter
 from bridge.dead_letters.letter import Letter
 from bridge.engine.translation import translate
 from bridge.kafka.lenient_records import LenientRecords
-from orders.cli.rendering.dead_letters import letter_lines, summary_line
+from orders.cli.rendering.dead_letters import letter_lines, summary_lines
 from orders.mapping import OrderMapping
 from orders.operations.dead_letters.finding import Shown, Summary
 from orders.operations.dead_letters.proof import doubt_of
@@ -79,7 +79,7 @@ def test_a_hostile_record_is_answered_and_its_dead_letter_gives_it_back_whole(na
     assert str(letter.origin) == record.coordinates
     assert doubt_of(letter, record, None, None) is None or "repeats" in str(doubt_of(letter, record, None, None))
     lines = letter_lines(Shown(letter, record), 99)
-    for text in (summary_line(Summary.of(letter)), *(one for line in lines for one in line)):
+    for text in (*summary_lines([Summary.of(letter)], titled=True), *(one for line in lines for one in line)):
         assert not obeyed(text)
 
 
@@ -87,7 +87,10 @@ def test_a_hostile_record_is_answered_and_its_dead_letter_gives_it_back_whole(na
 def test_a_forged_letter_is_shown_obeyed_by_nobody_and_not_believed(name: str) -> None:
     letter = Letter.from_record(LETTERS[name])
     shown = Shown(letter, letter.record)
-    for text in (summary_line(Summary.of(letter)), *(one for line in letter_lines(shown, None) for one in line)):
+    for text in (
+        *summary_lines([Summary.of(letter)], titled=True),
+        *(one for line in letter_lines(shown, None) for one in line),
+    ):
         assert not obeyed(text)
     plan = ReplayPlan(TOPICS, replays_max=3, limit=10)
     plan.add(letter)
