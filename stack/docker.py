@@ -24,7 +24,7 @@ from stack.ports import HOST
 from stack.progress import ProgressBoard
 from stack.service import SERVICES, ServiceName
 from stack.state import StackState
-from stack.temporal import GARBAGE, LIMITS, TUNING
+from stack.temporal import GARBAGE, LIMITS, TUNING, codec_options
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 TEMPORAL_IMAGE = "temporalio/temporal:1.9.1"
@@ -106,18 +106,21 @@ class DockerServers:
         self._writing = threading.Lock()
 
     @classmethod
-    def start(cls, folder: StackFolder, board: ProgressBoard, *, durable: bool) -> "DockerServers":
+    def start(
+        cls, folder: StackFolder, board: ProgressBoard, *, durable: bool, codec_endpoint: str | None = None
+    ) -> "DockerServers":
         """Starts all three side by side, and returns when all answer. If one fails, none is left running.
 
         Raises:
             StackError: An image cannot be had, or a server does not answer.
         """
         ports, endpoints = choose_addresses(folder)
-        servers = cls(folder, StackState("docker", durable=durable, endpoints=endpoints))
+        state = StackState("docker", durable=durable, endpoints=endpoints, codec_endpoint=codec_endpoint)
+        servers = cls(folder, state)
         servers._write(servers._state)
         makers: dict[ServiceName, Callable[[], Any]] = {
             "kafka": lambda: kafka_container(ports["kafka"]),
-            "temporal": lambda: temporal_container(ports["temporal"], ports["temporal_ui"]),
+            "temporal": lambda: temporal_container(ports["temporal"], ports["temporal_ui"], codec_endpoint),
             "postgres": lambda: postgres_container(ports["postgres"]),
         }
         try:
@@ -186,6 +189,11 @@ class DockerServers:
     def endpoints(self) -> Endpoints:
         """Where they answer."""
         return self._state.endpoints
+
+    @property
+    def codec_endpoint(self) -> str | None:
+        """Where Temporal's UI has payloads decrypted."""
+        return self._state.codec_endpoint
 
     @property
     def pids(self) -> dict[ServiceName, int]:
@@ -274,7 +282,7 @@ def kafka_container(port: int) -> Any:
     )
 
 
-def temporal_container(port: int, ui_port: int) -> Any:
+def temporal_container(port: int, ui_port: int, codec_endpoint: str | None = None) -> Any:
     """Temporal's development server, as the native one, in memory.
 
     testcontainers waits for nothing: it logs no line to wait for, and its port would be asked of the engine's bridge
@@ -285,6 +293,8 @@ def temporal_container(port: int, ui_port: int) -> Any:
     command = ["server", "start-dev", "--ip", "0.0.0.0", "--port", "7233", "--ui-port", "8233", "--log-level", "warn"]  # noqa: S104
     for name, value in (*LIMITS.items(), *TUNING.items()):
         command += ["--dynamic-config-value", f"{name}={value}"]
+    # The browser asks there, and not the container.
+    command += codec_options(codec_endpoint)
     container = _bound(DockerContainer(TEMPORAL_IMAGE), {7233: port, 8233: ui_port})
     return container.with_command(command).with_envs(**GARBAGE)
 

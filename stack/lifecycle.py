@@ -25,6 +25,7 @@ def up(
     name: str = "default",
     state_dir: Path | None = None,
     durable: bool = True,
+    codec_endpoint: str | None = None,
 ) -> RunningStack:
     """Gives running servers: those that the environment names, those of an earlier ``up``, or new ones.
 
@@ -40,6 +41,8 @@ def up(
         state_dir: The stack's folder; None means the one of that name in the user's state folder.
         durable: Whether the servers' data outlive ``down`` and a crash; if not, they are faster. Of no effect where the
             servers are running already.
+        codec_endpoint: Where Temporal's UI has payloads decrypted (https://docs.temporal.io/codec-server), as browsers
+            reach it; None for nowhere. Of no effect where the servers are running already.
 
     Returns:
         The servers; ``started_here`` says whether the caller should end them.
@@ -59,7 +62,7 @@ def up(
             return RunningStack(folder, found, say, started_here=False)
         _end_remains(folder)
         with ProgressBoard(say, status) as board:
-            backend = _start(folder, board, durable=durable)
+            backend = _start(folder, board, durable=durable, codec_endpoint=codec_endpoint)
     return RunningStack(folder, backend, say, started_here=True)
 
 
@@ -127,10 +130,10 @@ def choose_source(wanted: str | None, *, docker_answers: bool) -> Source:
     return "docker" if docker_answers and wanted != "native" else "native"
 
 
-def _start(folder: StackFolder, board: ProgressBoard, *, durable: bool) -> Backend:
+def _start(folder: StackFolder, board: ProgressBoard, *, durable: bool, codec_endpoint: str | None) -> Backend:
     if _choose_source() == "docker":
-        return docker.DockerServers.start(folder, board, durable=durable)
-    return NativeServers.start(folder, board, durable=durable)
+        return docker.DockerServers.start(folder, board, durable=durable, codec_endpoint=codec_endpoint)
+    return NativeServers.start(folder, board, durable=durable, codec_endpoint=codec_endpoint)
 
 
 def _choose_source() -> Source:

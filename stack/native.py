@@ -36,14 +36,17 @@ class NativeServers:
         self._failures: list[Exception] = []
 
     @classmethod
-    def start(cls, folder: StackFolder, board: ProgressBoard, *, durable: bool) -> "NativeServers":
+    def start(
+        cls, folder: StackFolder, board: ProgressBoard, *, durable: bool, codec_endpoint: str | None = None
+    ) -> "NativeServers":
         """Starts all three side by side, and returns when all answer. If one fails, none is left running.
 
         Raises:
             StackError: One does not start; the message names its log.
         """
         _, endpoints = choose_addresses(folder)
-        servers = cls(folder, StackState("native", durable=durable, endpoints=endpoints))
+        state = StackState("native", durable=durable, endpoints=endpoints, codec_endpoint=codec_endpoint)
+        servers = cls(folder, state)
         servers._write(servers._state)
         try:
             servers._start_all(board)
@@ -107,6 +110,11 @@ class NativeServers:
     def endpoints(self) -> Endpoints:
         """Where they answer."""
         return self._state.endpoints
+
+    @property
+    def codec_endpoint(self) -> str | None:
+        """Where Temporal's UI has payloads decrypted."""
+        return self._state.codec_endpoint
 
     @property
     def pids(self) -> dict[ServiceName, int]:
@@ -207,7 +215,7 @@ def _services(folder: StackFolder, state: StackState) -> dict[ServiceName, Servi
     path, endpoints, ports = folder.path, state.endpoints, folder.read_ports()
     return {
         "kafka": KafkaService(path, ports["kafka"], ports["kafka_controller"], endpoints),
-        "temporal": TemporalService(path, ports["temporal"], ports["temporal_ui"], endpoints),
+        "temporal": TemporalService(path, ports["temporal"], ports["temporal_ui"], endpoints, state.codec_endpoint),
         "postgres": PostgresService(path, ports["postgres"], endpoints, durable=state.durable),
     }
 

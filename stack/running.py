@@ -20,6 +20,10 @@ class Backend(Protocol):
         """Where they answer."""
 
     @property
+    def codec_endpoint(self) -> str | None:
+        """Where Temporal's UI has payloads decrypted; None where that is nowhere, or is not known."""
+
+    @property
     def pids(self) -> dict[ServiceName, int]:
         """The pids of their main processes on this machine, of those that run and have one."""
 
@@ -50,6 +54,7 @@ class ForeignServers:
     """Servers that the environment names. They are somebody else's: nothing here ends or disturbs them."""
 
     is_complete = True
+    codec_endpoint: str | None = None
 
     def __init__(self, endpoints: Endpoints) -> None:
         self.endpoints = endpoints
@@ -82,6 +87,7 @@ class RunningStack:
     Attributes:
         endpoints: Where they answer.
         started_here: Whether this call started them, and ``down`` is ours to call; False if they were found.
+        codec_endpoint: Where Temporal's UI has payloads decrypted; None where that is nowhere, or is not known.
     """
 
     def __init__(self, folder: StackFolder, backend: Backend, progress: Progress, *, started_here: bool) -> None:
@@ -90,6 +96,7 @@ class RunningStack:
         self._progress = progress
         self.started_here = started_here
         self.endpoints = backend.endpoints
+        self.codec_endpoint = backend.codec_endpoint
 
     @cached_property
     def tools(self) -> Tools:

@@ -22,6 +22,7 @@ class StackState:
         durable: Whether their data outlives ``down``.
         endpoints: Where they answer, once all do.
         ready: Whether the start was completed.
+        codec_endpoint: Where Temporal's UI has payloads decrypted; None for nowhere.
         processes: By service, for native ones.
         containers: Container ids by service, for Docker.
     """
@@ -30,6 +31,7 @@ class StackState:
     durable: bool
     endpoints: Endpoints
     ready: bool = False
+    codec_endpoint: str | None = None
     processes: dict[str, ProcessIdentity] = field(default_factory=dict)
     containers: dict[str, str] = field(default_factory=dict)
 

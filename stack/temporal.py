@@ -44,6 +44,11 @@ FEATURES = {"system.enableDeploymentVersions": "true"}
 does, so containers are not told."""
 
 
+def codec_options(endpoint: str | None) -> list[str]:
+    """How the server tells its UI where payloads are decrypted; nothing where that is nowhere."""
+    return [] if endpoint is None else ["--ui-codec-endpoint", endpoint]
+
+
 class TemporalService:
     """See ``stack.service.Service``."""
 
@@ -52,11 +57,14 @@ class TemporalService:
     start_patience_seconds = 60.0
     stop_patience_seconds = 10.0
 
-    def __init__(self, folder: Path, port: int, ui_port: int, endpoints: Endpoints) -> None:
+    def __init__(
+        self, folder: Path, port: int, ui_port: int, endpoints: Endpoints, codec_endpoint: str | None = None
+    ) -> None:
         self._folder = folder / "temporal"
         self._port = port
         self._ui_port = ui_port
         self._endpoints = endpoints
+        self._codec_endpoint = codec_endpoint
         self._program: Path | None = None
 
     @property
@@ -89,6 +97,7 @@ class TemporalService:
         """The server's process."""
         command = [str(self._program), "server", "start-dev", "--ip", HOST, "--port", str(self._port)]
         command += ["--ui-port", str(self._ui_port), "--log-level", "warn", "--color", "never"]
+        command += codec_options(self._codec_endpoint)
         for name, value in (*LIMITS.items(), *TUNING.items(), *FEATURES.items()):
             command += ["--dynamic-config-value", f"{name}={value}"]
         # Never in memory: there a server on a busy machine may lose all its tables at once, and answers "no such table:

@@ -21,11 +21,19 @@ app = command_app(
     ),
 )
 
+CodecEndpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--codec-endpoint",
+        metavar="URL",
+        help="Where Temporal's UI has payloads decrypted: /codec of an `orders api`. Of no effect on servers that run.",
+    ),
+]
 Name = Annotated[str, typer.Option("--name", help="Which stack; the commands of this application use `default`.")]
 
 
 @app.command()
-def up(*, name: Name = "default", as_json: JsonOption = False) -> None:
+def up(*, name: Name = "default", codec_endpoint: CodecEndpoint = None, as_json: JsonOption = False) -> None:
     """Start the servers, or find them running; they run on until `orders stack down`.
 
     The first time on a machine it downloads and builds them, and says so; that takes minutes.
@@ -34,7 +42,9 @@ def up(*, name: Name = "default", as_json: JsonOption = False) -> None:
     """
     try:
         terminal = Terminal(console(stderr=True))
-        running = servers.up(name=name, progress=terminal.say_plain, status=terminal.status)
+        running = servers.up(
+            name=name, codec_endpoint=codec_endpoint, progress=terminal.say_plain, status=terminal.status
+        )
     except servers.StackError as error:
         raise OrdersError(str(error)) from error
     if as_json:

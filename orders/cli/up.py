@@ -67,7 +67,7 @@ def _introduce(servers: LocalServers, terminal: Terminal) -> None:
         "REST API": f"{servers.api_url}  documentation {servers.api_url}/docs",
         "Kafka": settings.kafka_bootstrap_servers,
         "Temporal": f"{settings.temporal_host}  namespace {settings.temporal_namespace}",
-        "Temporal UI": settings.temporal_ui_url,
+        "Temporal UI": servers.temporal_ui,
         "Postgres": f"{settings.db_host}:{settings.db_port}  database {settings.db_name}, user {settings.db_user}",
         "psql": str(servers.running.tools.psql),
         "Kafka tools": str(servers.running.tools.kafka_consumer_groups.parent),

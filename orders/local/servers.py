@@ -16,6 +16,7 @@ import stack
 from orders.errors import OrdersError, UnreachableError
 from orders.hints import as_typed
 from orders.installation.migrate import migrate_all
+from orders.local.codec import codec_endpoint, decrypted_where, ui_origin
 from orders.local.endpoints import with_endpoints
 from orders.local.instance import bridge_instance_id
 from orders.local.log_lines import readable_line
@@ -62,6 +63,13 @@ class LocalServers:
         """Where the API and the console are, for a browser on this machine."""
         return _api_url(self.settings, self.defaults)
 
+    @property
+    def temporal_ui(self) -> str | None:
+        """Where Temporal's UI is, and by whom it shows what is encrypted; None where that is not known."""
+        decrypted = decrypted_where(codec_endpoint(self.settings, self.api_url), self.running.codec_endpoint)
+        said = (self.settings.temporal_ui_url, decrypted)
+        return "  ".join(part for part in said if part) or None
+
     def metrics_url(self, process: str) -> str:
         """Where a process of ours has its metrics, for a browser on this machine."""
         host = _EVERY_ADDRESS.get(self.settings.health_bind_address, self.settings.health_bind_address)
@@ -98,14 +106,17 @@ def local_servers(terminal: Terminal, *, with_api: bool = False) -> Iterator[Loc
         # Also those of .env, which the servers' part does not read.
         os.environ.update(_endpoint_variables(configured))
     with _interrupted_by(signal.SIGTERM, signal.SIGHUP), OwnPorts() as ports:
+        defaults = _defaults(configured, ports)
+        endpoint = codec_endpoint(configured, _api_url(configured, defaults)) if with_api else None
         try:
-            running = stack.up(progress=terminal.say_plain, status=terminal.status)
+            running = stack.up(progress=terminal.say_plain, status=terminal.status, codec_endpoint=endpoint)
         except stack.StackError as error:
             raise OrdersError(str(error)) from error
         registration: Registration | None = None
         try:
             with bridge_instance_id(stack_dir("default")) as instance_id:
-                servers = _described(configured, running, instance_id, ports, with_api=with_api)
+                defaults |= _defaults_here(configured, running, instance_id)
+                servers = _described(configured, running, defaults, ports, with_api=with_api)
                 registration = servers.registration
                 _say_of_others(registration, terminal)
                 asyncio.run(migrate_all(servers.settings))
@@ -115,12 +126,12 @@ def local_servers(terminal: Terminal, *, with_api: bool = False) -> Iterator[Loc
 
 
 def _described(
-    configured: Settings, running: stack.RunningStack, instance_id: str, own: OwnPorts, *, with_api: bool
+    configured: Settings, running: stack.RunningStack, defaults: Mapping[str, str], own: OwnPorts, *, with_api: bool
 ) -> LocalServers:
     """The servers, and what our processes here are told; from now on other commands find this one."""
     settings = with_endpoints(configured, running.endpoints.as_environment())
     folder = stack_dir("default")
-    defaults, ports = _defaults(configured, instance_id, own), _health_ports(configured, own)
+    ports = _health_ports(configured, own)
     host = _EVERY_ADDRESS.get(settings.health_bind_address, settings.health_bind_address)
     registration = register(
         folder,
@@ -252,21 +263,30 @@ def _environment(servers: LocalServers, more: Mapping[str, str]) -> dict[str, st
     return {**servers.defaults, **os.environ, **endpoints, "LOG_FORMAT": "json", **more}
 
 
-def _defaults(settings: Settings, instance_id: str, own: OwnPorts) -> dict[str, str]:
+def _defaults(settings: Settings, own: OwnPorts) -> dict[str, str]:
     """What our own processes are told here where the person has set nothing else.
 
-    A bridge that is killed takes up its place again under its name. Where a bridge does go for good, nobody on one
-    machine waits half a minute for its partitions.
+    Where a bridge goes for good, nobody on one machine waits half a minute for its partitions.
     """
     defaults = {}
-    if "bridge_instance_id" not in settings.model_fields_set:
-        defaults["BRIDGE_INSTANCE_ID"] = instance_id
     if not settings.model_fields_set & {"bridge_session_timeout_seconds", "bridge_heartbeat_interval_seconds"}:
         defaults["BRIDGE_SESSION_TIMEOUT_SECONDS"] = "10"
     if "bridge_log_settled" not in settings.model_fields_set:
         defaults["BRIDGE_LOG_SETTLED"] = "true"  # Whoever sends a message by hand sees it arrive.
     if "api_port" not in settings.model_fields_set:
         defaults["API_PORT"] = str(own.first_free(settings.api_host, settings.api_port))
+    return defaults
+
+
+def _defaults_here(settings: Settings, running: stack.RunningStack, instance_id: str) -> dict[str, str]:
+    """The same of what is known once the servers run.
+
+    A bridge that is killed takes up its place again under its name.
+    """
+    ours = not settings.names_endpoints
+    defaults = ui_origin(settings, running.endpoints.temporal_ui_url) if ours else {}
+    if "bridge_instance_id" not in settings.model_fields_set:
+        defaults["BRIDGE_INSTANCE_ID"] = instance_id
     return defaults
 
 

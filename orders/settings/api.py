@@ -1,10 +1,14 @@
 """Settings of the API's process."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from pydantic import BaseModel, Field
 
 from orders.settings.types import Count, Name, OptionalPort, WebAddress
+
+CODEC_PATH: Final = "/codec"
+"""Where the API decrypts what Temporal's UI and command line show."""
 
 
 class ApiSettings(BaseModel):

@@ -19,9 +19,11 @@ from temporalio.api.common.v1 import Payload, Payloads
 from orders.clients.temporal import temporal_codec
 from orders.roles import Role
 from orders.settings import Settings
+from orders.settings.api import CODEC_PATH
 from orders.web.api.bodies import read_bytes
 from orders.web.context import Web
 from orders.web.identity.dependencies import requires
+from orders.web.identity.site import names_of
 from orders.web.identity.who import Identity
 from orders.web.problems import Problem
 from workflows.converter import UnreadablePayloadError
@@ -29,7 +31,6 @@ from workflows.converter import UnreadablePayloadError
 if TYPE_CHECKING:
     from orders.clients.payload_codec import AesGcmCodec
 
-CODEC_PATH: Final = "/codec"
 _PATHS: Final = (f"{CODEC_PATH}/decode", f"{CODEC_PATH}/encode")
 BODY_MAX_BYTES: Final = 4 * 1024 * 1024
 """Temporal keeps no payload above 2 MiB, which base64 makes a third longer."""
@@ -43,35 +44,36 @@ Viewer = Annotated[Identity, Depends(requires(Role.VIEWER))]
 _log = structlog.get_logger("orders.codec")
 
 
-def install_codec(app: FastAPI, settings: Settings) -> Mapping[str, str]:
+def install_codec(app: FastAPI, settings: Settings) -> Mapping[str, frozenset[str]]:
     """Serves the protocol where there are keys.
 
     Returns:
-        For each of its paths the origin whose pages may use it; none where that is not set.
+        For each of its paths the origins whose pages may use it; none where that is not set.
     """
     codec = temporal_codec(settings)
     if codec is None:
         return {}
     app.include_router(_router(codec))
     origin = settings.api_codec_ui_origin
-    return {} if origin is None else dict.fromkeys(_PATHS, origin)
+    return {} if origin is None else dict.fromkeys(_PATHS, names_of(origin))
 
 
-def answer_guests(app: FastAPI, guests: Mapping[str, str]) -> None:
-    """Has browsers let the pages of another origin read what these paths answer, with what shows who they are."""
-    for origin in sorted(set(guests.values())):
-        app.add_middleware(_ForPaths, paths=frozenset(guests), origin=origin)
+def answer_guests(app: FastAPI, guests: Mapping[str, frozenset[str]]) -> None:
+    """Has browsers let the pages of other origins read what these paths answer, with what shows who they are."""
+    for origins in set(guests.values()):
+        paths = frozenset(path for path, may in guests.items() if may == origins)
+        app.add_middleware(_ForPaths, paths=paths, origins=origins)
 
 
 class _ForPaths:
     """Starlette's CORS for some paths only: for all others a browser goes on to keep other sites out."""
 
-    def __init__(self, app: ASGIApp, *, paths: frozenset[str], origin: str) -> None:
+    def __init__(self, app: ASGIApp, *, paths: frozenset[str], origins: frozenset[str]) -> None:
         self._app = app
         self._paths = paths
         self._open = CORSMiddleware(
             app,
-            allow_origins=(origin,),
+            allow_origins=sorted(origins),
             allow_methods=("POST",),
             allow_headers=_HEADERS,
             allow_credentials=True,

@@ -6,10 +6,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 import stack
 from stack.endpoints import REQUIRED_VARIABLES
+from tests.helpers.system.encrypted import new_keys
 from tests.helpers.system.processes import OrdersProcess, run_to_end
 
 pytestmark = pytest.mark.timeout(300)
@@ -27,6 +29,7 @@ def own_servers_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         "STACK_SOURCE": "native",
         # The approval is sent once all servers are back, which a busy machine takes over the default's 30 s for.
         "ORDER_APPROVAL_TIMEOUT_SECONDS": "600",
+        "TEMPORAL_CODEC_KEYS": new_keys(),
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -49,6 +52,8 @@ async def test_up_starts_its_servers_again_when_they_are_killed(
             os.kill(pid, signal.SIGKILL)
             await up.wait_until_logged(f"{name} is back", BACK_WITHIN_SECONDS)
 
+        assert servers.endpoints.temporal_ui_url is not None
+        await shows_payloads_by_the_api(servers.endpoints.temporal_ui_url, up)
         await run(["produce", "approved", order_id], own_servers_only, tmp_path)
         waited = await run(["wait", order_id, "--timeout", "90"], own_servers_only, tmp_path)
         assert "COMPLETED" in waited, up.log_tail
@@ -57,6 +62,18 @@ async def test_up_starts_its_servers_again_when_they_are_killed(
         assert stack.find() is None, "its servers were left behind"
     finally:
         up.close()
+
+
+async def shows_payloads_by_the_api(ui_url: str, up: OrdersProcess) -> None:
+    """Temporal's UI is told where the API is, and the API lets its pages ask."""
+    async with httpx.AsyncClient(timeout=60) as http:
+        told = (await http.get(f"{ui_url}/api/v1/settings")).json()["Codec"]["Endpoint"]
+        assert f"shows payloads decrypted by {told}" in " ".join(up.log.split()), up.log_tail
+        asked = {"payloads": [{"metadata": {"encoding": ""}, "data": ""}]}
+        headers = {"Origin": ui_url, "Sec-Fetch-Site": "same-site"}
+        answer = await http.post(f"{told}/decode", json=asked, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["access-control-allow-origin"] == ui_url
 
 
 async def run(command: list[str], settings: dict[str, str], folder: Path) -> str:

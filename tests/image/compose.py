@@ -1,6 +1,7 @@
 """docker-compose.yml's services, as what Docker's client takes: tests run what stands there, with its restrictions."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -27,7 +28,7 @@ def container_options(service: dict[str, Any], environment: dict[str, str]) -> d
         service: of docker-compose.yml.
         environment: variables over the service's own: where the servers are, on this machine's network.
     """
-    said = {name: _unless_set(value) for name, value in service["environment"].items()}
+    said = {name: interpolated(value, {}) for name, value in service["environment"].items()}
     return {
         "command": service["command"],
         "environment": {**said, **environment},
@@ -41,9 +42,20 @@ def container_options(service: dict[str, Any], environment: dict[str, str]) -> d
     }
 
 
-def _unless_set(value: str) -> str:
-    """What compose makes of `${NAME:-default}` where the variable is not set."""
-    return re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", value)
+def interpolated(text: str, variables: Mapping[str, str]) -> str:
+    """What compose makes of `${NAME:-where unset}` and `${NAME:+where set}`.
+
+    Args:
+        text: a value of docker-compose.yml.
+        variables: those of whoever runs compose.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        name, sign, other = found.groups()
+        there = variables.get(name, "")
+        return (there or other) if sign == "-" else (other if there else "")
+
+    return re.sub(r"\$\{([A-Z_]+):([-+])([^}]*)\}", value, text)
 
 
 def stop_seconds(service: dict[str, Any]) -> int:

@@ -33,7 +33,7 @@ class CrossSiteGuard:
         site: which addresses are ours.
         local_only: whether a request must name this machine as its host. Where nobody has to sign in, a page of another
             site could otherwise have its own name lead here (DNS rebinding), and would count as ours.
-        guests: paths that pages of another origin may use too, by that origin. Nothing under them changes anything.
+        guests: paths that pages of other origins may use too, with those. Nothing under them changes anything.
         respond: makes the answer that tells of a refusal.
     """
 
@@ -43,7 +43,7 @@ class CrossSiteGuard:
         *,
         site: Site,
         local_only: bool,
-        guests: Mapping[str, str] | None = None,
+        guests: Mapping[str, frozenset[str]] | None = None,
         respond: Respond = as_document,
     ) -> None:
         self._app = app
@@ -71,8 +71,8 @@ class CrossSiteGuard:
         return refusals.cross_site(self._site.origins(scope))
 
     def _is_guest(self, scope: Scope, headers: Headers) -> bool:
-        guest = self._guests.get(scope["path"])
-        return guest is not None and [origin_of(one) for one in headers.getlist("origin")] == [origin_of(guest)]
+        named = headers.getlist("origin")
+        return len(named) == 1 and origin_of(named[0]) in self._guests.get(scope["path"], frozenset())
 
     def _is_ours(self, scope: Scope, headers: Headers) -> bool:
         fetched_for = headers.getlist("sec-fetch-site")

@@ -16,7 +16,7 @@ def install(
     *,
     stylesheet: str | None = None,
     icon: str | None = None,
-    guests: Mapping[str, str] | None = None,
+    guests: Mapping[str, frozenset[str]] | None = None,
     respond: Respond = as_document,
 ) -> None:
     """Has the application ask the gate who sends a request, refuse other sites' pages, and sign browsers in.
@@ -26,7 +26,7 @@ def install(
         gate: open for as long as the application serves.
         stylesheet: path of the one that the page to sign in uses; None for none.
         icon: path of the picture that a browser shows beside that page's title; None for none.
-        guests: for each path that another origin's pages may use, that origin; see `CrossSiteGuard`.
+        guests: for each path that other origins' pages may use, those; see `CrossSiteGuard`.
         respond: makes the answer that tells a page of another site that it is refused.
     """
     app.state.sign_in_looks = {"stylesheet": stylesheet, "icon": icon}

@@ -77,6 +77,15 @@ def origin_of(address: str) -> str | None:
     return f"{parts.scheme}://{host}" + ("" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}")
 
 
+def names_of(origin: str) -> frozenset[str]:
+    """The origin as browsers send it; of one on this machine both of its names, as a browser sends what was typed."""
+    parts = urlsplit(origin)
+    hosts = ("127.0.0.1", "localhost") if is_loopback(parts.hostname or "") else ()
+    port = f":{parts.port}" if parts.port else ""
+    spelt = (origin, *(f"{parts.scheme}://{host}{port}" for host in hosts))
+    return frozenset(named for one in spelt if (named := origin_of(one)) is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Cookie:
     """A cookie of ours: for this host alone, not for scripts, not for requests that other sites' pages make."""

@@ -13,6 +13,7 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 from orders.settings import Settings
 from stack import docker
 from stack.temporal import GARBAGE, TUNING
+from tests.image.compose import interpolated
 
 ROOT = Path(__file__).parents[3]
 OURS = ("migrate", "bridge", "worker-order", "worker-shipping", "api")
@@ -90,9 +91,28 @@ def test_the_composed_temporal_is_tuned_as_the_native_one_and_the_single_contain
     monkeypatch.setattr(testcontainer, "DockerClient", lambda **_: None)
     container = docker.temporal_container(21002, 21003)
     command = container._command
+    assert "--ui-codec-endpoint" not in command
+    told = docker.temporal_container(21002, 21003, "http://127.0.0.1:8000/codec")._command
+    assert told[-2:] == ["--ui-codec-endpoint", "http://127.0.0.1:8000/codec"]
     assert container.env.items() >= GARBAGE.items()
     assert {name: services["temporal"]["environment"][name] for name in GARBAGE} == GARBAGE
     assert [f"{key}={value}" for key, value in TUNING.items() if f"{key}={value}" not in command] == []
+
+
+def test_where_payloads_are_encrypted_the_composed_ui_and_the_api_are_told_of_each_other(
+    services: dict[str, Any],
+) -> None:
+    names = ("TEMPORAL_CODEC_KEYS", "API_CODEC_UI_ORIGIN", "TEMPORAL_CODEC_ENDPOINT")
+
+    def told(service: str, keys: str) -> list[str]:
+        environment = services[service]["environment"]
+        return [interpolated(environment.get(name, ""), {"TEMPORAL_CODEC_KEYS": keys}) for name in names]
+
+    assert told("api", "one:key") == ["one:key", "http://localhost:8080", ""]
+    assert told("temporal-ui", "one:key") == ["", "", "http://localhost:8000/codec"]
+    assert told("bridge", "one:key") == told("worker-order", "one:key") == ["one:key", "", ""]
+    assert {value for name in (*OURS, "temporal-ui") for value in told(name, "")} == {""}
+    assert services["api"]["environment"]["TEMPORAL_UI_URL"] == "http://localhost:8080"
 
 
 def test_one_service_builds_the_image_and_the_others_take_it(services: dict[str, Any]) -> None:

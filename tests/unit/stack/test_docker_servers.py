@@ -71,13 +71,14 @@ def test_an_engine_is_not_used_where_its_client_is_not_installed(monkeypatch: py
 
 
 def test_servers_in_containers_are_started_found_disturbed_and_removed(engine: DockerEngine, tmp_path: Path) -> None:
-    running = stack.up(state_dir=tmp_path, progress=quiet)
+    running = stack.up(state_dir=tmp_path, progress=quiet, codec_endpoint="http://127.0.0.1:8000/codec")
     assert running.started_here
     assert {container.image for container in engine.containers.values()} == IMAGES
     assert running.pids == {}
     again = stack.up(state_dir=tmp_path, progress=quiet)
     assert not again.started_here
     assert again.endpoints == running.endpoints
+    assert again.codec_endpoint == running.codec_endpoint == "http://127.0.0.1:8000/codec"
 
     assert running.log_path("kafka").read_text().startswith(docker.KAFKA_IMAGE)
     again.pause("temporal")

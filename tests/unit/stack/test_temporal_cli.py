@@ -166,6 +166,13 @@ def test_a_program_says_which_server_is_in_it(tmp_path: Path, said: str, server:
     assert server_of(script(tmp_path / "temporal", f"echo '{said}'")) == server
 
 
+def test_the_server_s_ui_is_told_where_payloads_are_decrypted(tmp_path: Path) -> None:
+    endpoint = "http://127.0.0.1:8000/codec"
+    command = TemporalService(tmp_path, 1, 2, ENDPOINTS, endpoint).launch().command
+    assert command[command.index("--ui-codec-endpoint") + 1] == endpoint
+    assert "--ui-codec-endpoint" not in TemporalService(tmp_path, 1, 2, ENDPOINTS).launch().command
+
+
 def test_data_of_another_server_are_refused_and_its_own_are_taken(
     tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def test_the_state_file_gives_back_what_was_written_and_is_for_its_owner_only(tm
         durable=True,
         endpoints=ENDPOINTS,
         ready=True,
+        codec_endpoint="http://127.0.0.1:8000/codec",
         processes={"kafka": ProcessIdentity(7, "boot x, tick 1")},
     )
     path = tmp_path / "state.json"

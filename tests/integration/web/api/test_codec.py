@@ -14,31 +14,31 @@ import httpx
 import pytest
 from google.protobuf import json_format
 from temporalio.api.common.v1 import Payload, Payloads
-from temporalio.client import Client
 
-from orders.clients.payload_codec import PLACE_FIELD, AesGcmCodec
-from orders.settings.codec_keys import parse_codec_keys
+from orders.clients.payload_codec import PLACE_FIELD
 from stack.endpoints import Endpoints
 from stack.progress import ProgressBoard
 from stack.service import Start
 from stack.temporal_cli import ensure_temporal
+from tests.helpers.servers.openid_server import OpenIdServer, openid_server
 from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api, problem_of
 from tests.helpers.system.command_line import run_in_process
+from tests.helpers.system.encrypted import encrypted_run, new_keys
 from tests.helpers.system.system import OrderSystem
-from workflows.converter import ENCRYPTED, encrypting
-from workflows.names import order_workflow_id
+from workflows.converter import ENCRYPTED
 
 CANARY = "canary of 7d21"
-KEYS = f"one:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+KEYS = new_keys()
 UI = "http://127.0.0.1:8233"
 CLI_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Room:
-    """An API with keys, a viewer's API key, and a workflow whose input is encrypted."""
+    """An API with keys, its OpenID provider, a viewer's API key, and a workflow whose input is encrypted."""
 
     api: ApiRoom
+    provider: OpenIdServer
     endpoints: Endpoints
     viewer: str
     workflow_id: str
@@ -50,32 +50,32 @@ class Room:
         return self.api.system.settings["TEMPORAL_NAMESPACE"]
 
     async def decode(self, *payloads: Payload, **headers: str) -> httpx.Response:
-        """Asks as the UI does."""
-        sent = {"Content-Type": "application/json", "Authorization": f"Bearer {self.viewer}"}
-        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        body = json_format.MessageToJson(Payloads(payloads=payloads))
-        return await self.api.http.post("/codec/decode", content=body, headers=sent)
+        """Asks as the UI does, with the viewer's key."""
+        return await decode(self.api.http, *payloads, Authorization=f"Bearer {self.viewer}", **headers)
 
 
 @pytest.fixture(scope="module")
 async def room(system: OrderSystem, endpoints: Endpoints) -> AsyncIterator[Room]:
-    codec = AesGcmCodec(parse_codec_keys(KEYS))
-    client = await Client.connect(
-        endpoints.temporal_host, namespace=system.settings["TEMPORAL_NAMESPACE"], data_converter=encrypting(codec)
-    )
-    workflow_id = order_workflow_id(new_order_id())
-    # No worker looks there: what matters is how the input is kept.
-    run = await client.start_workflow("NobodyRunsThis", CANARY, id=workflow_id, task_queue=f"none-{workflow_id}")
-    first = (await run.fetch_history()).events[0]
-    kept = first.workflow_execution_started_event_attributes.input.payloads[0]
     made = await run_in_process(
         ["api-keys", "create", f"codec {secrets.token_hex(6)}", "--role", "viewer"], system.settings
     )
     assert made.returncode == 0, made.stderr
     settings = {"TEMPORAL_CODEC_KEYS": KEYS, "API_CODEC_UI_ORIGIN": UI, "API_IDENTITY": "required"}
-    async with open_api(system, **settings) as api:
-        yield Room(api, endpoints, made.stdout.strip(), workflow_id, kept)
-    await run.terminate()
+    namespace = system.settings["TEMPORAL_NAMESPACE"]
+    async with (
+        openid_server() as provider,
+        encrypted_run(endpoints.temporal_host, namespace, KEYS, new_order_id(), CANARY) as run,
+        open_api(system, **settings, **{name.upper(): str(value) for name, value in provider.settings.items()}) as api,
+    ):
+        yield Room(api, provider, endpoints, made.stdout.strip(), run.workflow_id, run.payload)
+
+
+async def decode(http: httpx.AsyncClient, *payloads: Payload, **headers: str) -> httpx.Response:
+    """Asks as the UI does."""
+    sent = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return await http.post(
+        "/codec/decode", content=json_format.MessageToJson(Payloads(payloads=payloads)), headers=sent
+    )
 
 
 def decoded(answer: httpx.Response) -> list[Payload]:
@@ -130,7 +130,43 @@ async def test_another_namespace_is_refused(room: Room) -> None:
 
 
 async def test_nobody_reads_without_showing_who_he_is(room: Room) -> None:
-    problem_of(await room.api.http.post("/codec/decode", json={"payloads": []}), 401, "not_signed_in")
+    refused = await decode(room.api.http, room.payload, Origin=UI)
+    problem_of(refused, 401, "not_signed_in")
+    assert refused.headers["access-control-allow-origin"] == UI, "else the page hears of no reason"
+
+
+async def test_a_token_that_the_ui_passes_on_is_read_for_and_one_without_a_role_is_not(room: Room) -> None:
+    """In the UI: "Pass the user access token"; beside it comes an ID token, which is not looked at."""
+    sent = {"Origin": UI, "Authorization_Extras": "an.id.token"}
+    viewer = await room.provider.access_token("job-viewer")
+    (shown,) = decoded(await decode(room.api.http, room.payload, Authorization=f"Bearer {viewer}", **sent))
+    assert json.loads(shown.data) == CANARY
+    nobody = await room.provider.access_token("job-nobody")
+    refused = await decode(room.api.http, room.payload, Authorization=f"Bearer {nobody}", **sent)
+    problem_of(refused, 403, "not_allowed")
+    for wrong in ("", "Bearer", f"Bearer {viewer[:-2]}", "Bearer undefined"):
+        # The UI sends the last one where nobody is signed in to it.
+        problem_of(await decode(room.api.http, room.payload, Authorization=wrong, **sent), 401, "not_signed_in")
+
+
+async def test_who_is_signed_in_to_the_console_reads_in_the_ui_of_the_same_site_only(room: Room) -> None:
+    """In the UI: "Include cross-origin credentials"; what is between the two is for the browser to say."""
+    async with httpx.AsyncClient(base_url=room.api.http.base_url, timeout=60) as browser:
+        form = {"api_key": room.viewer, "next": "/console/"}
+        signed_in = await browser.post("/console/sign-in", data=form, headers={"Sec-Fetch-Site": "same-origin"})
+        assert signed_in.status_code == 303, signed_in.text
+        assert "samesite=lax" in signed_in.headers["set-cookie"].lower(), "a browser sends it to the same site only"
+        answer = await decode(browser, room.payload, Origin=UI, Sec_Fetch_Site="same-site")
+        (shown,) = decoded(answer)
+        assert json.loads(shown.data) == CANARY
+        assert answer.headers["access-control-allow-credentials"] == "true"
+        for origin in ("https://evil.example", "null", UI.replace("8233", "8234")):
+            refused = await decode(browser, room.payload, Origin=origin, Sec_Fetch_Site="cross-site")
+            problem_of(refused, 403, "cross_site_request")
+            assert "access-control-allow-origin" not in refused.headers
+        # Signed out in the console is signed out here.
+        await browser.post("/console/sign-out", headers={"Sec-Fetch-Site": "same-origin"})
+        problem_of(await decode(browser, room.payload, Origin=UI, Sec_Fetch_Site="same-site"), 401, "not_signed_in")
 
 
 async def test_nothing_is_encrypted_for_anybody(room: Room) -> None:
@@ -152,6 +188,8 @@ async def test_pages_of_the_ui_s_origin_may_ask_and_no_others(room: Room) -> Non
     allowed = await preflight(UI)
     assert allowed["access-control-allow-origin"] == UI
     assert allowed["access-control-allow-credentials"] == "true"
+    by_name = UI.replace("127.0.0.1", "localhost")
+    assert (await preflight(by_name))["access-control-allow-origin"] == by_name, "what was typed is as good"
     for headers in (await preflight("http://127.0.0.1:9999"), await preflight(UI, "/orders")):
         assert "access-control-allow-origin" not in headers
     answer = await room.decode(room.payload, Origin=UI, Sec_Fetch_Site="same-site")

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orders.web.identity.site import SESSION_COOKIE, Site, is_local, origin_of, safe_next
+from orders.web.identity.site import SESSION_COOKIE, Site, is_local, names_of, origin_of, safe_next
 
 PUBLIC = Site("https://orders.example", is_production=True)
 
@@ -146,3 +146,16 @@ def test_a_session_s_cookie_is_for_this_host_and_no_script_s() -> None:
     everywhere = ["httponly", "max-age=60", "path=/", "samesite=lax"]
     assert written(secure=True) == sorted([*everywhere, "__host-orders-session=value", "secure"])
     assert written(secure=False) == sorted([*everywhere, "orders-session=value"])
+
+
+@pytest.mark.parametrize(
+    ("origin", "names"),
+    [
+        ("http://127.0.0.1:8233", {"http://127.0.0.1:8233", "http://localhost:8233"}),
+        ("http://localhost:8080", {"http://127.0.0.1:8080", "http://localhost:8080"}),
+        ("https://Temporal.example:443", {"https://temporal.example"}),
+        ("https://temporal.example:8443", {"https://temporal.example:8443"}),
+    ],
+)
+def test_an_origin_on_this_machine_has_two_names_and_any_other_has_one(origin: str, names: set[str]) -> None:
+    assert names_of(origin) == names
