@@ -19,6 +19,8 @@ from bridge.refusal import RefusalCode
 _CALL_BUCKETS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _DELAY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0)
 _PARTITION: Final = ("topic", "partition")
+_CODES_MAX: Final = 1_000
+"""The most counts of dead letters that begin before there is one: codes times topics, each a line of every scrape."""
 
 
 class BridgeMetrics:
@@ -70,18 +72,20 @@ class BridgeMetrics:
     def begin(self, topics: Iterable[str], outcomes: Iterable[str]) -> None:
         """Begins to count at 0: else the first of a kind would be no increase to Prometheus, but a count that is there.
 
-        Codes of a mapping's own are not known here, so each of them begins with its first dead letter.
+        Codes of a mapping's own are not known here, so each of them begins with its first dead letter. With more than
+        some 17 topics all codes do.
 
         Args:
             topics: That the bridge reads.
             outcomes: What may become of a record.
         """
-        topics = tuple(topics)
-        for topic, outcome in product(topics, tuple(outcomes)):
-            self._counts[topic, outcome] = self._settled.labels(topic, outcome)
+        topics, outcomes = tuple(topics), tuple(outcomes)
         for topic in topics:
             self._delays[topic] = self._delay_seconds.labels(topic)
-            for code in RefusalCode:
+            for outcome in outcomes:
+                self._counts[topic, outcome] = self._settled.labels(topic, outcome)
+        if len(topics) * len(RefusalCode) <= _CODES_MAX:
+            for topic, code in product(topics, RefusalCode):
                 self._dead_letters.labels(topic, code)
 
     def settled(self, topic: str, timestamp_ms: int, outcome: str, error_code: str | None) -> None:

@@ -75,6 +75,13 @@ def test_every_code_of_the_bridge_is_counted_from_0_on_and_one_of_a_mapping_s_ow
     assert scraped.value("bridge_dead_letters_total", topic="a", code="too_blue") == 1
 
 
+def test_with_very_many_topics_a_code_is_counted_from_its_first_dead_letter_on(scraped: Scraped) -> None:
+    scraped.metrics.begin([f"t-{number}" for number in range(1_000)], Outcome)
+    assert not scraped.has("bridge_dead_letters_total")
+    scraped.metrics.settled("t-7", 0, Outcome.DEAD_LETTERED, RefusalCode.VALUE_EMPTY)
+    assert scraped.value("bridge_dead_letters_total", topic="t-7", code="value_empty") == 1
+
+
 def test_the_delay_of_a_record_is_its_age_and_one_without_a_timestamp_has_none(scraped: Scraped) -> None:
     scraped.metrics.settled("a", 0, Outcome.DELIVERED, None)
     scraped.metrics.settled("a", -1, Outcome.DELIVERED, None)
