@@ -11,7 +11,21 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy/prometheus"
 BOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
-WORDS = {"sum", "max", "min", "by", "rate", "increase", "absent", "time", "histogram_quantile", "and", "or", "unless"}
+WORDS = {
+    "sum",
+    "max",
+    "min",
+    "by",
+    "rate",
+    "increase",
+    "changes",
+    "absent",
+    "time",
+    "histogram_quantile",
+    "and",
+    "or",
+    "unless",
+}
 
 
 def rules(name: str) -> list[dict[str, Any]]:
