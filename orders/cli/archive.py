@@ -1,5 +1,6 @@
 """``orders archive``."""
 
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +8,10 @@ from typing import Annotated
 import typer
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.progress import progress
 from orders.cli.rendering.safe_markup import safe_markup
 from orders.cli.times import parse_time
+from orders.clients.opened import Clients
 from orders.errors import UsageError
 from orders.local.endpoints import server_settings
 from orders.operations.archive.archiving import Archived, archive, archived_json
@@ -51,9 +54,20 @@ def archive_(
     if to is None and settings.archive_folder is None:
         raise UsageError("say where the archive is: --to FOLDER, or ARCHIVE_FOLDER")
     folder = to or Path(settings.archive_folder or "")
-    done = run_on_servers(
-        settings, lambda clients: archive(clients, until=until, folder=folder, limit=limit, dry_run=dry_run)
-    )  # fmt: skip
+    with progress("looking for old orders", lines=not as_json) as step:
+
+        def run(clients: Clients) -> Awaitable[Archived]:
+            return archive(
+                clients,
+                until=until,
+                folder=folder,
+                limit=limit,
+                dry_run=dry_run,
+                progress=lambda count: step(doing, count, None),
+            )
+
+        doing = "orders counted:" if dry_run else "orders archived:"
+        done = run_on_servers(settings, run)
     if as_json:
         print_json(archived_json(done, dry_run=dry_run))
     else:

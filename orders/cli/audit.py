@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.progress import progress
 from orders.cli.rendering.safe_markup import safe_markup
 from orders.cli.times import parse_time
 from orders.hints import as_typed
@@ -61,7 +62,8 @@ def verify_(
         folder=archive or (Path(settings.archive_folder) if settings.archive_folder else None),
         checkpoint=checkpoint,
     )
-    audit = run_on_servers(settings, lambda clients: verify(clients, scope))
+    with progress("looking", lines=not as_json) as step:
+        audit = run_on_servers(settings, lambda clients: verify(clients, scope, step))
     if as_json:
         print_json(audit_json(audit))
     else:
@@ -109,7 +111,8 @@ def checkpoint_(
 
     Example: [bold]orders audit checkpoint --to orders-2026-11-26.jsonl[/bold]
     """
-    made = run_on_servers(server_settings(), lambda clients: write_checkpoint(clients, to))
+    with progress("writing down how far each order is", lines=not as_json):
+        made = run_on_servers(server_settings(), lambda clients: write_checkpoint(clients, to))
     if as_json:
         print_json(
             {"file": str(to), "orders": made.orders, "sha256": made.sha256, "taken_at": made.taken_at.isoformat()}

@@ -1,14 +1,12 @@
 """``orders bench``."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.bench_page import bench_page
+from orders.cli.rendering.progress import progress
 from orders.errors import UsageError
 from orders.local.endpoints import server_settings
 from orders.operations.bench.report import BenchReport, report_json
@@ -46,7 +44,7 @@ def bench_(
     plan = Plan(orders, open_max, within)
     if plan.orders - plan.alone < open_max:
         raise UsageError(f"--open {open_max} is more than the {orders - plan.alone} orders that run together")
-    with _progress() as note:
+    with progress("orders", lines=not as_json) as note:
         report = run_on_servers(settings, lambda clients: bench(clients, plan, note))
     _show(report, as_json=as_json)
     if not report.is_whole:
@@ -60,13 +58,3 @@ def _show(report: BenchReport, *, as_json: bool) -> None:
     out = console()
     for part in bench_page(report):
         out.print(part)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, beside the result and not in it."""
-    notes = console(stderr=True)
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
-        task = bar.add_task("orders", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)

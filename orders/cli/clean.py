@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json
+from orders.cli.rendering.progress import progress
 from orders.cli.rendering.safe_markup import safe_markup
 from orders.errors import OrdersError
 from orders.hints import as_typed
@@ -41,8 +41,7 @@ def clean(
     """
     chosen = {Kind.LEFTOVER, *_also(environments, downloads, state, everything=everything)}
     notes = console(stderr=True)
-    with Progress(console=notes, transient=True, disable=not notes.is_terminal) as bar:
-        bar.add_task("looking", total=None)
+    with progress("looking", lines=not as_json):
         pieces = find_pieces()
     going = [piece for piece in pieces if piece.kind in chosen and piece.used_by is None]
     if not as_json:
@@ -68,10 +67,16 @@ def _also(environments: bool, downloads: bool, state: bool, *, everything: bool)
 
 
 def _delete(going: list[Piece]) -> list[str]:
-    notes = console(stderr=True)
-    with Progress(console=notes, transient=True, disable=not notes.is_terminal) as bar:
-        task = bar.add_task("deleting", total=sum(piece.bytes_on_disk for piece in going))
-        return list(delete_pieces(going, lambda piece: bar.advance(task, piece.bytes_on_disk)))
+    done = 0
+
+    def deleted(piece: Piece) -> None:
+        nonlocal done
+        done += piece.bytes_on_disk
+        step("deleting, MB:", done // 1_000_000, total // 1_000_000)
+
+    total = sum(piece.bytes_on_disk for piece in going)
+    with progress("deleting") as step:
+        return list(delete_pieces(going, deleted))
 
 
 def _table(pieces: Sequence[Piece], going: Sequence[Piece]) -> Table:

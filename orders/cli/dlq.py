@@ -1,17 +1,15 @@
 """``orders dlq``."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.dead_letters import letter_lines, summary_lines
+from orders.cli.rendering.progress import progress
 from orders.cli.rendering.safe_markup import safe_markup
 from orders.cli.times import parse_time
 from orders.clients.opened import Clients
@@ -114,7 +112,8 @@ def list_(
     """
     settings = server_settings()
     selection = _selection(reason, topic, order, since, until)
-    listing = run_on_servers(settings, lambda clients: list_letters(clients, selection, limit))
+    with progress("reading the dead letters", lines=not as_json):
+        listing = run_on_servers(settings, lambda clients: list_letters(clients, selection, limit))
     out, notes = console(), console(stderr=True)
     if as_json:
         for summary in listing.newest:
@@ -218,30 +217,21 @@ def replay_(
     replays_max = None if force else max_replays
 
     async def replayed(clients: Clients) -> ReplayOutcome:
-        with _progress() as progress:
-            return await replay(
-                clients,
-                which,
-                replays_max=replays_max,
-                limit=limit,
-                dry_run=dry_run,
-                trust=trust,
-                progress=progress,
-            )
+        return await replay(
+            clients,
+            which,
+            replays_max=replays_max,
+            limit=limit,
+            dry_run=dry_run,
+            trust=trust,
+            progress=lambda done, total: step("dead letters replayed:", done, total),
+        )
 
-    outcome = run_on_servers(settings, replayed)
+    with progress("reading the dead letters", lines=not as_json) as step:
+        outcome = run_on_servers(settings, replayed)
     _report_replay(outcome, dry_run=dry_run, as_json=as_json)
     if outcome.refused_count:
         raise typer.Exit(int(ExitStatus.FAILURE))
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal that appears with the first step."""
-    notes = console(stderr=True)
-    with Progress(console=notes, transient=True, disable=not notes.is_terminal) as bar:
-        task = bar.add_task("replaying", total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
 _LINES_MAX = 20
@@ -299,7 +289,8 @@ def purge_(
     selection = _selection(reason, topic, order, since, until)
     if selection.is_everything and not everything:
         raise UsageError("give filters, as --until 14d, or --all")
-    plan = run_on_servers(settings, lambda clients: plan_purge(clients, selection))
+    with progress("reading the dead letters", lines=not as_json):
+        plan = run_on_servers(settings, lambda clients: plan_purge(clients, selection))
     asked = not dry_run and not yes and plan.deleted > 0
     if asked and not typer.confirm(f"Delete {plan.deleted} dead letters for good?", default=False, err=True):
         raise OrdersError("nothing was deleted")

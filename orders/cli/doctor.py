@@ -7,11 +7,11 @@ from importlib.metadata import version
 from typing import Any
 
 import typer
-from rich.progress import Progress
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.findings import finding_lines
 from orders.cli.rendering.moments import moment_text
+from orders.cli.rendering.progress import progress
 from orders.cli.rendering.safe_markup import safe_markup
 from orders.clients.opened import Clients
 from orders.errors import OrdersError
@@ -56,9 +56,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
 
     Example: [bold]orders doctor --json | jq .first[/bold]
     """
-    notes = console(stderr=True)
-    with Progress(console=notes, transient=True, disable=not notes.is_terminal) as bar:
-        bar.add_task("looking", total=None)
+    with progress("looking", lines=not as_json):
         report = _report()
     if as_json:
         print_json(_json(report))

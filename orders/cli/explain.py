@@ -7,6 +7,7 @@ import typer
 
 from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.explain_page import page
+from orders.cli.rendering.progress import progress
 from orders.cli.times import parse_time
 from orders.local.endpoints import server_settings
 from orders.operations.explain.documents import as_json as json_page
@@ -40,7 +41,8 @@ def explain(
     """
     settings = server_settings()
     begin = None if since is None else parse_time(since, "--since", datetime.now(UTC))
-    known = run_on_servers(settings, lambda clients: gather(clients, order_id, since=begin, limit=limit))
+    with progress("asking Kafka, Temporal and Postgres", lines=not as_json):
+        known = run_on_servers(settings, lambda clients: gather(clients, order_id, since=begin, limit=limit))
     if as_json:
         print_json(json_page(known))
         return

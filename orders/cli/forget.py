@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.progress import progress
 from orders.cli.rendering.safe_markup import safe_markup
 from orders.errors import OrdersError
 from orders.hints import as_typed
@@ -45,7 +46,10 @@ def forget_(
     folder = archive or (Path(settings.archive_folder) if settings.archive_folder else None)
 
     def run(*, dry_run: bool) -> Forgotten:
-        return run_on_servers(settings, lambda clients: forget(clients, customer_id, folder=folder, dry_run=dry_run))
+        with progress("looking for the customer's orders", lines=not as_json) as step:
+            return run_on_servers(
+                settings, lambda clients: forget(clients, customer_id, folder=folder, dry_run=dry_run, progress=step)
+            )
 
     done = run(dry_run=True)
     if not dry_run and (done.orders or done.archived):

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_command
+from orders.cli.rendering.progress import progress
 from orders.cli.rendering.safe_markup import safe_markup
 from orders.errors import UsageError
 from orders.installation.kafka_acls import acl_json, acl_lines, kafka_acls, principals_of
@@ -13,6 +14,9 @@ from orders.local.endpoints import server_settings
 from orders.settings import Settings, load_settings
 
 app = command_app()
+
+_PARTS = 3
+"""Tables, topics and search attributes."""
 
 
 @app.command()
@@ -52,7 +56,12 @@ def migrate(
     if principal or consumer_group:
         raise UsageError("--principal and --consumer-group belong to --print-acls")
     settings = server_settings()
-    migration, topics, attributes = run_command(migrate_all(settings))
+    with progress("looking", lines=not as_json) as step:
+
+        def show(under_way: tuple[str, ...]) -> None:
+            step(f"at work on {', '.join(under_way)}; done:", _PARTS - len(under_way), _PARTS)
+
+        migration, topics, attributes = run_command(migrate_all(settings, show))
     if as_json:
         print_json(
             {

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.findings import finding_lines
+from orders.cli.rendering.progress import progress
 from orders.errors import UsageError
 from orders.installation.connections.findings import Verdict, finding_json, is_usable
 from orders.installation.connections.trying import try_connections
@@ -85,7 +86,8 @@ def settings(
 
 def _try_connections(*, as_json: bool) -> None:
     """Says what each server answers, and ends with 1 where something is missing."""
-    found = run_on_servers(server_settings(), try_connections)
+    with progress("trying each server", lines=not as_json):
+        found = run_on_servers(server_settings(), try_connections)
     usable = is_usable(found)
     if as_json:
         print_json({"usable": usable, "findings": [finding_json(one) for one in found]})

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.progress import progress
 from orders.local.endpoints import server_settings
 from orders.operations.wait import wait_for_state
 from schemas.states import OrderState
@@ -33,7 +34,10 @@ def wait(
     Example: [bold]orders wait o-1 --state COMPLETED --timeout 90[/bold]
     """
     within = timedelta(seconds=timeout)
-    reached = run_on_servers(server_settings(), lambda clients: wait_for_state(clients, order_id, state, within=within))
+    with progress(f"waiting until {order_id} is {'over' if state is None else state.value}", lines=not as_json):
+        reached = run_on_servers(
+            server_settings(), lambda clients: wait_for_state(clients, order_id, state, within=within)
+        )
     if as_json:
         print_json({"order_id": order_id, "state": reached.value})
         return

@@ -1,6 +1,7 @@
 """Forgets a customer: erases personal data of their orders here, and says where else it may still be."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,9 @@ from schemas.outbound import OUTBOUND_EVENT
 from schemas.states import OrderState
 
 _PAGE: Final = 500
+
+Progress = Callable[[str, int, int | None], None]
+"""Is told what is being done, how much of it is done, and of how much; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,14 @@ class Forgotten:
     """Where personal data may still be, and until when; a sentence each."""
 
 
-async def forget(clients: Clients, customer_id: str, *, folder: Path | None, dry_run: bool) -> Forgotten:
+async def forget(
+    clients: Clients,
+    customer_id: str,
+    *,
+    folder: Path | None,
+    dry_run: bool,
+    progress: Progress = lambda _what, _done, _total: None,
+) -> Forgotten:
     """Erases what names the customer.
 
     The archive comes first: afterwards the database does not know any more whose the orders were. Orders that are not
@@ -50,6 +61,7 @@ async def forget(clients: Clients, customer_id: str, *, folder: Path | None, dry
         customer_id: as orders name them.
         folder: of the archive; None where its files are left alone.
         dry_run: whether to look only.
+        progress: told how far it is; it may block.
 
     Raises:
         UsageError: there is no such folder.
@@ -63,13 +75,13 @@ async def forget(clients: Clients, customer_id: str, *, folder: Path | None, dry
     files: set[str] = set()
     async with clients.database() as engine:
         store = ForgettingStore(engine)
-        found = await _orders_of(store, customer_id)
+        found = await _orders_of(store, customer_id, progress)
         files = {name for one in found for name in one.archived_in}
         if folder is not None:
-            done.archived = _erase_archive(
-                folder, customer_id, {one.order_id for one in found if one.may_be_forgotten}, dry_run=dry_run
-            )
-        for one in found:
+            ended = {one.order_id for one in found if one.may_be_forgotten}
+            done.archived = await _erase_archive(folder, customer_id, ended, progress, dry_run=dry_run)
+        for number, one in enumerate(found):
+            progress("orders looked at:" if dry_run else "orders erased:", number, len(found))
             changed = 0 if dry_run and one.may_be_forgotten else None
             if one.may_be_forgotten and not dry_run:
                 changed = await store.erase(one.order_id)
@@ -82,11 +94,12 @@ async def forget(clients: Clients, customer_id: str, *, folder: Path | None, dry
     return done
 
 
-async def _orders_of(store: ForgettingStore, customer_id: str) -> list[CustomerOrder]:
+async def _orders_of(store: ForgettingStore, customer_id: str, progress: Progress) -> list[CustomerOrder]:
     found: list[CustomerOrder] = []
     while True:
         page = await store.orders_of(customer_id, found[-1] if found else None, _PAGE)
         found += page
+        progress("orders found:", len(found), None)
         if len(page) < _PAGE:
             return found
 
@@ -101,7 +114,9 @@ def _staying(order: CustomerOrder) -> Staying:
     )
 
 
-def _erase_archive(folder: Path, customer_id: str, order_ids: set[str], *, dry_run: bool) -> int:
+async def _erase_archive(
+    folder: Path, customer_id: str, order_ids: set[str], progress: Progress, *, dry_run: bool
+) -> int:
     """Erases the customer's orders in every file; one may stand in several, where an archiving was interrupted."""
 
     def erased(document: dict[str, Any]) -> dict[str, Any] | None:
@@ -110,9 +125,16 @@ def _erase_archive(folder: Path, customer_id: str, order_ids: set[str], *, dry_r
         without = _document_without_person(document)
         return without if without != document else None
 
-    if dry_run:
-        return sum(erased(one) is not None for path in archive_files(folder) for one in read_file(path))
-    return sum(rewrite_file(path, erased) for path in archive_files(folder))
+    def erase_in(path: Path) -> int:
+        if dry_run:
+            return sum(erased(one) is not None for one in read_file(path))
+        return rewrite_file(path, erased)
+
+    count, files = 0, archive_files(folder)
+    for number, path in enumerate(files):
+        progress("files of the archive read:", number, len(files))
+        count += await asyncio.to_thread(erase_in, path)
+    return count
 
 
 def _document_without_person(document: dict[str, Any]) -> dict[str, Any]:

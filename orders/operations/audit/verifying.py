@@ -1,6 +1,7 @@
 """Verifies what is recorded of orders: each event by its hash, each journal by its numbers. It changes nothing."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,8 +34,17 @@ class Scope:
     """What the database is compared with."""
 
 
-async def verify(clients: Clients, scope: Scope) -> Audit:
+Progress = Callable[[str, int, int | None], None]
+"""Is told what is being done, how much of it is done, and of how much; None where nobody knows."""
+
+
+async def verify(clients: Clients, scope: Scope, progress: Progress = lambda _what, _done, _total: None) -> Audit:
     """Reads and compares.
+
+    Args:
+        clients: lead to the database.
+        scope: what is verified.
+        progress: told how far it is.
 
     Raises:
         NotFoundError: there is no such order, and no checkpoint that names it.
@@ -51,9 +61,10 @@ async def verify(clients: Clients, scope: Scope) -> Audit:
         store = AuditStore(engine)
         if scope.checkpoint is not None:
             noted = await compare_with(audit, store, scope.checkpoint, scope.order_id)
-        files = await _check_tables(audit, store, scope)
+        files = await _check_tables(audit, store, scope, progress)
         if scope.folder is not None and scope.since is None:
             audit.archived_unseen = 0
+            progress("reading the archive", 0, None)
             await ArchiveCheck(audit, store, scope.folder, noted).check(files, scope.order_id)
             for order_id, (sequence, _) in noted.items():
                 audit.note(order_id, sequence, Kind.MISSING, "the checkpoint has it, and the archive does not")
@@ -62,7 +73,7 @@ async def verify(clients: Clients, scope: Scope) -> Audit:
     return audit
 
 
-async def _check_tables(audit: Audit, store: AuditStore, scope: Scope) -> Counter[str]:
+async def _check_tables(audit: Audit, store: AuditStore, scope: Scope, progress: Progress) -> Counter[str]:
     """Checks what is in the database; returns how many orders are said to be in which file of the archive."""
     files: Counter[str] = Counter()
     if scope.order_id is not None:
@@ -78,6 +89,7 @@ async def _check_tables(audit: Audit, store: AuditStore, scope: Scope) -> Counte
         for journal in page.journals:
             _check_journal(audit, journal, files)
         after = page.last_id
+        progress("orders verified:", audit.orders, None)
     return files
 
 

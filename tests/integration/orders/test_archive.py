@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import OrderReader, PostgresOrderStore
 from activities.adapters.postgres.archive import ArchiveMismatchError, ArchiveStore
+from orders.cli import archive as archive_command
 from orders.operations.archive import archiving
 from orders.operations.archive.files import write_file
 from orders.processes.exit_status import ExitStatus
@@ -21,6 +22,7 @@ from schemas.event_types import EventType
 from schemas.outbound import OUTBOUND_EVENT
 from schemas.states import InboundOutcome, OrderState, ReasonCode
 from tests.helpers.messages.journal_entries import NOON, batch, ended, late, reached
+from tests.helpers.steps import recorded_steps
 from tests.helpers.system.command_line import run_in_process
 
 DAYS_AGO = "UPDATE orders SET updated_at = now() - interval '100 days' WHERE id = ANY(:ids)"
@@ -200,6 +202,7 @@ async def test_it_goes_on_where_it_was_stopped_in_files_of_bounded_size(
 ) -> None:  # fmt: skip
     ids = await old_orders(engine, store, 7)
     monkeypatch.setattr(archiving, "EVENTS_MAX", 6)
+    shown = recorded_steps(monkeypatch, archive_command)
 
     dry = await archived(settings, tmp_path, "--dry-run")
     first = await archived(settings, tmp_path, "--limit", "3")
@@ -209,6 +212,10 @@ async def test_it_goes_on_where_it_was_stopped_in_files_of_bounded_size(
     assert (first["orders"], len(first["files"]), first["more"]) == (3, 2, True)
     assert (second["orders"], len(second["files"]), second["more"]) == (4, 2, False)
     assert sorted(line["order_id"] for line in lines_of(tmp_path)) == sorted(ids)
+    assert shown == [
+        *(("orders counted:", done, None) for done in (2, 4, 6, 7)),
+        *(("orders archived:", done, None) for done in (2, 3, 2, 4)),
+    ]
 
 
 async def test_two_that_archive_at_once_remove_each_event_once(engine: AsyncEngine, store: PostgresOrderStore) -> None:

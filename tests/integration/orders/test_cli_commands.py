@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from orders.cli import migrate as migrate_command
 from orders.processes.exit_status import ExitStatus
 from stack.endpoints import Endpoints
+from tests.helpers.steps import recorded_steps
+from tests.helpers.system.command_line import run_in_process
 from tests.helpers.system.processes import run_to_end
 from tests.helpers.system.system import OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
@@ -294,6 +297,14 @@ async def test_migrating_again_changes_nothing(system: OrderSystem) -> None:
     assert [(one["name"], one["created"]) for one in again["search_attributes"]] == [
         (key.name, False) for key in SEARCH_ATTRIBUTES
     ]
+
+
+async def test_migrating_shows_how_far_it_is(system: OrderSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = recorded_steps(monkeypatch, migrate_command)
+    ended = await run_in_process(["migrate"], system.settings)
+    assert ended.returncode == 0, ended.stderr
+    assert [(done, total) for _, done, total in shown] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert "tables, topics, search attributes" in shown[0][0]
 
 
 async def test_a_missing_inbound_topic_gets_as_many_partitions_as_the_others(system: OrderSystem) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import OrderReader, PostgresOrderStore
 from activities.adapters.postgres.schema import metadata
+from orders.cli import forget as forget_command
 from orders.operations.archive.files import DamagedArchiveError, read_file, write_file
 from orders.processes.exit_status import ExitStatus
 from schemas.activity_io import EventOutcome, OrderProjection, PublishEvents
@@ -21,6 +22,7 @@ from schemas.order import Address, Adjustment, OrderDetails
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderAddressChanged, OrderStateChanged
 from schemas.states import InboundOutcome, OrderState
 from tests.helpers.messages.journal_entries import NOON
+from tests.helpers.steps import recorded_steps
 from tests.helpers.system.command_line import run_in_process
 
 CUSTOMER = "Zoë O'Brien"
@@ -203,18 +205,22 @@ async def test_an_archive_is_erased_too_and_named_where_its_folder_is_not_given(
 
 
 async def test_files_of_the_archive_are_found_by_the_customer_after_the_database_has_forgotten(
-    engine: AsyncEngine, store: PostgresOrderStore, settings: dict[str, str], tmp_path: Path
-) -> None:
+    engine: AsyncEngine, store: PostgresOrderStore, settings: dict[str, str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     await an_order(store)
     await an_order(store, state=OrderState.PAID)
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE orders SET updated_at = now() - interval '100 days'"))
     await run_in_process(["archive", "--to", str(tmp_path)], settings)
+    shown = recorded_steps(monkeypatch, forget_command)
     await forgotten(settings, status=ExitStatus.FAILURE)
+    assert shown[-3:] == [("orders found:", 2, None), ("orders erased:", 0, 2), ("orders erased:", 1, 2)]
 
     done = await forgotten(settings, "--archive", str(tmp_path), status=ExitStatus.FAILURE)
 
     assert (done["orders"], done["archived_orders"]) == ([], 1)
+    assert ("files of the archive read:", 0, 1) in shown
     assert secrets_in(archive_text(tmp_path)) == set()
 
 

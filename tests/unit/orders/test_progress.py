@@ -1,54 +1,71 @@
-"""How far the bridges are: what a commit says, and what it leaves open."""
+"""What is shown while something takes long: a bar on a terminal, and elsewhere a line now and then."""
 
-from aiokafka.structs import OffsetAndMetadata
-from hypothesis import given
-from hypothesis import strategies as st
+import io
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from bridge.engine.settled_beyond import METADATA_CHARS_MAX, encode, settled_beyond
-from bridge.record import FINGERPRINT_BYTES
-from orders.clients.progress import NO_PROGRESS, OffsetRange, Progress
+import pytest
 
-MARK = b"\x01" * FINGERPRINT_BYTES
-
-
-def committed(*unsettled: int, end: int) -> OffsetAndMetadata:
-    """A commit that says which offsets are not settled, of those below the end."""
-    beyond = settled_beyond([(offset, offset + 1) for offset in unsettled], end, MARK)
-    assert beyond is not None
-    return OffsetAndMetadata(beyond.offset, encode(beyond, chars_max=METADATA_CHARS_MAX))
+from orders.cli.rendering import progress as module
+from orders.cli.rendering.progress import progress
+from tests.helpers.system.waiting import assert_eventually
 
 
-def test_without_a_commit_nothing_is_settled() -> None:
-    assert Progress.of(None) == Progress.of(OffsetAndMetadata(-1, "")) == NO_PROGRESS
-    assert NO_PROGRESS.unsettled(3, 7) == [OffsetRange(3, 7)]
+class Terminal(io.StringIO):
+    """Standard error, where a person looks at it."""
+
+    def isatty(self) -> bool:
+        return True
 
 
-def test_everything_below_the_offset_is_settled() -> None:
-    progress = Progress.of(OffsetAndMetadata(5, ""))
-
-    assert progress.unsettled(0, 5) == []
-    assert progress.unsettled(0, 8) == [OffsetRange(5, 8)]
-    assert progress.unsettled(6, 8) == [OffsetRange(6, 8)]
-
-
-def test_metadata_of_somebody_else_says_nothing() -> None:
-    assert Progress.of(OffsetAndMetadata(5, "mine!")) == Progress(5)
+@contextmanager
+def standard_error(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        patch.setenv("TERM", "xterm")
+        yield stream
 
 
-def test_beyond_a_stuck_order_only_what_is_named_is_open_and_what_comes_after_the_end() -> None:
-    progress = Progress.of(committed(5, 9, end=20))
-
-    assert progress.unsettled(0, 30) == [OffsetRange(5, 6), OffsetRange(9, 10), OffsetRange(20, 30)]
-    assert progress.unsettled(0, 9) == [OffsetRange(5, 6)]
-    assert progress.unsettled(0, 20) == [OffsetRange(5, 6), OffsetRange(9, 10)]
+def test_what_is_soon_done_says_nothing_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    with standard_error(io.StringIO(), monkeypatch) as error, progress("looking") as step:
+        step("orders:", 1, 2)
+    assert error.getvalue() == ""
 
 
-@given(
-    st.sets(st.integers(0, 60), min_size=1, max_size=20), st.integers(1, 40), st.integers(0, 120), st.integers(0, 120)
-)
-def test_what_is_open_is_what_is_not_known_to_be_settled(unsettled: set[int], more: int, begin: int, end: int) -> None:
-    progress = Progress.of(committed(*sorted(unsettled), end=max(unsettled) + 1 + more))
+async def test_what_takes_long_says_now_and_then_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINE_EVERY_SECONDS", 0.02)
+    with standard_error(io.StringIO(), monkeypatch) as error:
+        with progress("looking") as step:
+            await assert_eventually(lambda: "looking (0 s)\n" in error.getvalue(), 30)
+            step("orders archived:", 1_500, None)
+            await assert_eventually(lambda: "orders archived: 1,500 (" in error.getvalue(), 30)
+            step("files read:", 2, 3)
+            await assert_eventually(lambda: "files read: 2 of 3 (" in error.getvalue(), 30)
+        said = error.getvalue()
+    assert all(re.fullmatch(r"[a-z :0-9,]+ \(\d+ s\)", line) for line in said.splitlines()), said
 
-    opened = [offset for part in progress.unsettled(begin, end) for offset in range(part.start, part.end)]
 
-    assert opened == [offset for offset in range(begin, end) if not progress.has_settled(offset)]
+def test_a_terminal_has_a_bar_that_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    with standard_error(Terminal(), monkeypatch) as error:
+        with progress("looking") as step:
+            step("orders archived:", 1_500, 3_000)
+        said = error.getvalue()
+    assert "1,500 of 3,000" in said
+    assert said.endswith("\x1b[2K"), "the bar's line is cleared"
+    assert "\n" not in said.rstrip("\n") or said.count("\n") <= 2
+
+
+def test_what_a_stranger_wrote_is_shown_and_not_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with standard_error(Terminal(), monkeypatch) as error:
+        with progress("waiting until [red]\x1b[31mo-1 is over"):
+            pass
+        said = error.getvalue()
+    assert "[red]\\x1b[31mo-1 is over" in said
+
+
+def test_an_error_ends_the_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINE_EVERY_SECONDS", 0.01)
+    with standard_error(io.StringIO(), monkeypatch), pytest.raises(ValueError, match="broken"), progress("looking"):
+        raise ValueError("broken")
