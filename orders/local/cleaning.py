@@ -161,7 +161,7 @@ def _newest_of_each(clones: dict[Path, Path | None]) -> set[Path]:
 
 def _being_made(environment: Path) -> str | None:
     """Who makes the environment now, as `bin/in-env` holds its lock meanwhile."""
-    if (environment / ".complete").exists():
+    if any((environment / name).exists() for name in (".complete", ".complete-local")):
         return None
     try:
         with FileLock(environment.with_suffix(".lock")).acquire(blocking=False):

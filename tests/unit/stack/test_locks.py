@@ -81,7 +81,7 @@ def test_what_is_installed_is_what_is_pinned() -> None:
     assert installed == {name: str(pin.specifier).removeprefix("==") for name, pin in read_pins("dev.txt").items()}
 
 
-@pytest.mark.parametrize("lock", ["bootstrap.txt", "image.txt", "app.txt", "local.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", ["bootstrap.txt", "build.txt", "image.txt", "app.txt", "local.txt", "dev.txt"])
 def test_every_pin_has_a_hash_and_no_lock_names_a_registry(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     entries = re.split(r"\n(?=[A-Za-z0-9])", text)
