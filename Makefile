@@ -4,7 +4,7 @@ RUN := bin/in-env
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage mutation fuzz bench sizing soak image try-image try-chart check fmt contract release-api record-histories record-messages chart licences audit lock
+.PHONY: help demo up test coverage mutation fuzz bench sizing soak image try-image try-chart check fmt contract release-api release-check record-histories record-messages chart licences audit lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -61,6 +61,9 @@ contract: ## renew docs/contract from the models
 
 release-api: ## record the REST API as released: programs count on it from then on, and what breaks them fails `make check`
 	@$(RUN) python -m tests.contract.openapi_changes --release
+
+release-check: ## whether all agree about the version that is about to be tagged, and what to type then
+	@$(RUN) python -m tests.deploy.release
 
 record-histories: ## renew the recorded workflow histories, after a change that is meant
 	@$(RUN) python -m tests.replay.record
