@@ -83,21 +83,22 @@ class ProgressBoard:
         if status is not None:
             while not self._closed.wait(STATUS_EVERY_SECONDS):
                 with self._lock:
-                    status("; ".join(self._under_way()))
+                    # Short, as a terminal may have 80 columns; what takes longest comes first.
+                    status("; ".join(self._under_way("")))
             return
         while not self._closed.wait(self._silence_limit_seconds / 8):
             with self._lock:
                 now = time.monotonic()
                 if now - self._last_line_at < self._silence_limit_seconds:
                     continue
-                for line in self._under_way():
+                for line in self._under_way(" so far"):
                     self._print(line)
 
-    def _under_way(self) -> list[str]:
+    def _under_way(self, ending: str) -> list[str]:
         now = time.monotonic()
+        oldest_first = sorted(self._activities.items(), key=lambda one: one[1][1])
         return [
-            f"{task}: {activity} ({describe_seconds(now - since)} so far)"
-            for task, (activity, since) in sorted(self._activities.items())
+            f"{task}: {activity} ({describe_seconds(now - since)}{ending})" for task, (activity, since) in oldest_first
         ]
 
     def _print(self, line: str) -> None:

@@ -149,7 +149,7 @@ def _await_build(build: subprocess.Popen[bytes], log_path: Path, start: Start) -
         with contextlib.suppress(subprocess.TimeoutExpired):
             build.wait(1)
             return
-        start.board.note(TASK, f"building its server {VERSION} from source, once: {counter.describe()}")
+        start.board.note(TASK, f"building from source, once: {counter.describe()}")
     raise StackError(f"building Temporal took longer than {BUILD_TIMEOUT_SECONDS // 60} minutes; its log: {log_path}")
 
 
@@ -171,7 +171,7 @@ class _LineCounter:
         downloads = sum(line.startswith(b"go: downloading") for line in lines[:-1])
         self._modules += downloads
         self._packages += sum(bool(line) and not line.startswith(b"go: ") for line in lines[:-1])
-        return f"{self._modules} modules downloaded, {self._packages} packages compiled"
+        return f"{self._modules} modules, {self._packages} packages compiled"
 
 
 def find_go() -> Path:

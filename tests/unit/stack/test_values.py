@@ -175,7 +175,7 @@ def test_on_a_terminal_one_line_says_what_is_under_way_and_others_what_has_ended
         while not shown and time.monotonic() < deadline:
             time.sleep(0.01)
         board.end("kafka", "ready")
-    assert re.fullmatch(r"kafka: starting \(\d s so far\); temporal: building \(\d s so far\)", shown[0])
+    assert re.fullmatch(r"temporal: building \(\d s\); kafka: starting \(\d s\)", shown[0])
     assert shown[-1] == "", "the line is taken away at the end"
     assert len(lines) == 1
     assert lines[0].startswith("kafka: ready (")
