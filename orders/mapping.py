@@ -7,7 +7,7 @@ and `orders explain` reads records with it.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge import (
     Call,
@@ -22,9 +22,10 @@ from bridge import (
     read_event,
     read_model,
 )
+from orders.signatures.contents import Said
 from schemas.base import parse_rfc_3339
 from schemas.event_types import INBOUND, EventType
-from schemas.inbound import InboundBody, InboundEvent
+from schemas.inbound import InboundBody, InboundEvent, verified_by_key
 from schemas.order import OrderPolicy
 from schemas.workflow_io import LateEventInput, OrderWorkflowInput
 from workflows.names import (
@@ -34,6 +35,9 @@ from workflows.names import (
     late_workflow_id,
     order_workflow_id,
 )
+
+if TYPE_CHECKING:
+    from orders.signatures.signature import Signatures
 
 _DEFAULT_LIMITS: Final = ReadLimits()
 _ORDER_ID: Final = "order_id"
@@ -50,6 +54,8 @@ class DecodedRecord(NamedTuple):
     body: InboundBody
     traceparent: str | None = None
     """The sender's trace, where only the value has it."""
+    own_id: str | None = None
+    """The event's id as its sender gave it, beside a signature; None where it is made of something else."""
 
 
 class OrderMapping:
@@ -61,6 +67,7 @@ class OrderMapping:
         run_timeout: The longest run of an order's workflow; None for no limit.
         task_queue: Where the workers of `OrderWorkflow` and `LateEventWorkflow` listen.
         limits: How much of one record is read.
+        signatures: Checks who vouches for a record; None where nobody is asked.
     """
 
     def __init__(
@@ -71,12 +78,14 @@ class OrderMapping:
         run_timeout: timedelta | None = None,
         task_queue: str = ORDER_TASK_QUEUE,
         limits: ReadLimits = _DEFAULT_LIMITS,
+        signatures: "Signatures | None" = None,
     ) -> None:
         self._routes = dict(routes)
         self._policy = policy or OrderPolicy()
         self._run_timeout = run_timeout
         self._task_queue = task_queue
         self._limits = limits
+        self._signatures = signatures
         # Made once: only the order id differs from record to record.
         self._details = {event_type: _details(event_type, self._policy) for event_type in EventType}
 
@@ -99,7 +108,9 @@ class OrderMapping:
         return self.call_for(decoded.order_id, decoded.event_type, decoded.event, traceparent=decoded.traceparent)
 
     def read(self, record: Record) -> DecodedRecord:
-        """Reads a record by the message contract. Pure: the same record always gives the same event.
+        """Reads a record by the message contract.
+
+        Pure: the same record always gives the same event, while the keys of signatures are the same.
 
         Raises:
             RefusedError: The record breaks the message contract.
@@ -109,14 +120,20 @@ class OrderMapping:
         _check_event_type(event, event_type)
         body = read_model(INBOUND[event_type].body, event.fields)
         check_key(record, body.order_id, name=_ORDER_ID)
+        own_id = event.id if event.has_own_id else body.event_id
+        own_time = _event_time(event) or body.occurred_at
+        signed = None
+        if self._signatures is not None:
+            signed = self._signatures.check(record, Said(body.order_id, event_type, own_id, own_time))
         envelope = InboundEvent(
-            event_id=event.id if event.has_own_id else body.event_id or event.id,
+            event_id=own_id or (event.id if signed is None else signed.event_id),
             type=event_type.value,
-            occurred_at=_event_time(event) or body.occurred_at or record.produced_at,
+            occurred_at=own_time or (record.produced_at if signed is None else signed.occurred_at),
             # Without the fields that are not given: the models fill them in again, and what is small is stored 3 times.
             body=body.model_dump(mode="json", exclude_none=True),
+            verified_by=None if signed is None else verified_by_key(signed.key_id),
         )
-        return DecodedRecord(body.order_id, event_type, envelope, body, event.traceparent)
+        return DecodedRecord(body.order_id, event_type, envelope, body, event.traceparent, own_id)
 
     def call_for(
         self, order_id: str, event_type: EventType, event: InboundEvent, *, traceparent: str | None = None

@@ -1,6 +1,6 @@
 """What upstream systems publish: the bodies of the four topics, and the envelope that Temporal carries."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import FailFast, Field, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
@@ -150,6 +150,16 @@ class OrderAddressUpdated(InboundBody):
     address: AddressUpdate
 
 
+VERIFIED_BY_API: Final = "api"
+"""The REST API or the console knew its caller, and named them."""
+_SIGNATURE: Final = "signature"
+
+
+def verified_by_key(key_id: str) -> str:
+    """`InboundEvent.verified_by` of an event that was signed with the key of this id."""
+    return f"{_SIGNATURE}:{key_id}"
+
+
 class InboundEvent(Model):
     """An event on its way to a workflow: the argument of every signal.
 
@@ -170,9 +180,17 @@ class InboundEvent(Model):
     """The message's body, of the model that `schemas.event_types.INBOUND` names for the type."""
     malformed: bool = False
     """Whether the payload was not an envelope at all; it is then answered as invalid."""
+    verified_by: Annotated[Text, Field(max_length=128)] | None = None
+    """What vouches for who decided: `VERIFIED_BY_API`, or `verified_by_key`; None where nobody checked it."""
     expected_sequence: Annotated[int, Field(ge=0)] | None = None
     """The order's last sequence as its sender saw it: where the order has another by the time that the event would be
     applied, it is refused as ``order_changed``. None where the sender takes the order as it is."""
+
+    @property
+    def signed_with(self) -> str | None:
+        """The id of the key that the event was signed with; None where it was not."""
+        kind, found, key_id = (self.verified_by or "").partition(":")
+        return key_id if found and kind == _SIGNATURE else None
 
     @model_validator(mode="wrap")
     @classmethod

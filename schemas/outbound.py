@@ -34,17 +34,28 @@ def outbound_event_id(order_id: str, sequence: int) -> str:
     return str(uuid5(_EVENT_NAMESPACE, f"{order_id}:{sequence}"))
 
 
+def _without_what_came_later(schema: dict[str, Any]) -> None:
+    """Takes from the required fields those that events of an earlier version 1 lack: topics still hold such events."""
+    schema["required"] = [name for name in schema["required"] if name != "verified_by"]
+
+
 class Cause(Model):
     """The inbound event that led to an outbound one."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        json_schema_serialization_defaults_required=True, json_schema_extra=_without_what_came_later
+    )
 
     event_id: str
     type: str
     by: str | None = None
-    """Who decided, as the event says it: `approved_by` of an approval, `cancelled_by` of a cancel."""
+    """Who decided, as the event says it: `approved_by` of an approval, `cancelled_by` of a cancel; where it says
+    nothing and is signed, the id of the key."""
     note: str | None = None
     """What was said beside it: `note` of an approval, `reason` of a cancel."""
+    verified_by: str | None = None
+    """What vouches for `by`: `signature:` and the id of the key that the message was signed with, or `api`, which knew
+    its caller. Null where nobody checked."""
 
     @classmethod
     def of(cls, event: InboundEvent, body: InboundBody | None) -> "Cause":
@@ -55,7 +66,8 @@ class Cause(Model):
             body: its body; None where that cannot be read, so that nobody is named.
         """
         by, note = (body.decided_by, body.remark) if body is not None else (None, None)
-        return cls(event_id=event.event_id, type=event.type, by=by, note=note)
+        by = by or event.signed_with
+        return cls(event_id=event.event_id, type=event.type, by=by, note=note, verified_by=event.verified_by)
 
 
 class OutboundBody(Model):
@@ -144,6 +156,7 @@ OUTBOUND: Final[Mapping[OutboundType, OutboundRow]] = {
                 "type": "order.approved",
                 "by": "ops-7",
                 "note": None,
+                "verified_by": "signature:desk-1",
             },
             "reason": None,
             "type": "order.state_changed",
@@ -171,6 +184,7 @@ OUTBOUND: Final[Mapping[OutboundType, OutboundRow]] = {
                 "type": "order.address_updated",
                 "by": None,
                 "note": None,
+                "verified_by": None,
             },
             "reason": None,
             "type": "order.address_changed",
@@ -196,6 +210,7 @@ OUTBOUND: Final[Mapping[OutboundType, OutboundRow]] = {
                 "type": "order.cancelled",
                 "by": "c-42",
                 "note": "ordered twice",
+                "verified_by": None,
             },
             "reason": "order_closed",
             "type": "order.event_rejected",

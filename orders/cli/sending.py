@@ -33,6 +33,19 @@ Key = Annotated[
     str | None, typer.Option("--key", rich_help_panel=_RECORD, help="The record's key; the order_id unless given.")
 ]
 NoKey = Annotated[bool, typer.Option("--no-key", rich_help_panel=_RECORD, help="Send it without a key.")]
+SignWith = Annotated[
+    Path | None,
+    typer.Option(
+        "--sign-with",
+        metavar="KEY",
+        rich_help_panel=_RECORD,
+        help="Sign it with this private key: a PEM file, or a JWK. Its id: the JWK's, or the file's name without .pem.",
+    ),
+]
+SignAs = Annotated[
+    str | None,
+    typer.Option("--sign-as", metavar="KEY_ID", rich_help_panel=_RECORD, help="The key's id, where it is another."),
+]
 EncodingOption = Annotated[
     Encoding,
     typer.Option(
@@ -108,6 +121,8 @@ def produce_message(
     file: File = None,
     key: Key = None,
     no_key: NoKey = False,
+    sign_with: SignWith = None,
+    sign_as: SignAs = None,
     as_json: JsonOption = False,
 ) -> None:
     """Checks the message, unless it comes from a file, sends it to its topic, and says where it is now."""
@@ -115,16 +130,25 @@ def produce_message(
 
     if key is not None and no_key:
         raise UsageError("--key and --no-key contradict each other: give one of them")
+    if sign_as is not None and sign_with is None:
+        raise UsageError("--sign-as goes with --sign-with")
     given = {"order_id": order_id, **fields, "event_id": event_id, "occurred_at": occurred_at}
     message, named = _written(event_type, given, encoding) if file is None else _read(file, given, encoding)
     chosen = None if no_key else key if key is not None else named
     raw_key = None if chosen is None else chosen.encode()
-    sent = run_on_servers(server_settings(), lambda clients: produce(clients, event_type, message, raw_key))
+    settings = server_settings()
+    if sign_with is not None:
+        from orders.operations.signing import signed_message  # noqa: PLC0415 - see above
+
+        message = signed_message(settings, event_type, message, sign_with, sign_as)
+    sent = run_on_servers(settings, lambda clients: produce(clients, event_type, message, raw_key))
     if as_json:
         print_json({"topic": sent.topic, "partition": sent.partition, "offset": sent.offset, "key": chosen})
         return
     keyed = "no key" if chosen is None else f"key {chosen}"
-    console().print(f"sent to {sent.topic}, partition {sent.partition}, offset {sent.offset}, {keyed}", markup=False)
+    signed = "" if sign_with is None else ", signed"
+    where = f"sent to {sent.topic}, partition {sent.partition}, offset {sent.offset}, {keyed}{signed}"
+    console().print(where, markup=False)
 
 
 def _written(event_type: EventType, given: Fields, encoding: Encoding) -> tuple[Message, str | None]:

@@ -85,6 +85,7 @@ async def send_and_wait(
     body: InboundBody,
     *,
     expected_sequence: int | None = None,
+    verified_by: str | None = None,
     wait: timedelta,
 ) -> Decision:
     """Hands an event to its order's workflow, and waits for what becomes of it.
@@ -98,6 +99,7 @@ async def send_and_wait(
         body: the message; an event id or a time that it lacks is a new id, and the present time.
         expected_sequence: the order's last sequence as the sender saw it; the event is refused as ``order_changed``
             where the order has another by the time that it would be applied. None: the order is taken as it is.
+        verified_by: what vouches for who decided; None where nobody checked it.
         wait: how long, at most, once Temporal has the event.
 
     Raises:
@@ -105,7 +107,7 @@ async def send_and_wait(
         UnreachableError: Temporal did not answer; the event may have been delivered.
         OrdersError: Temporal refused the event.
     """
-    event = inbound_event(event_type, body, expected_sequence=expected_sequence)
+    event = inbound_event(event_type, body, expected_sequence=expected_sequence, verified_by=verified_by)
     delivery = await deliver_event(clients, body.order_id, event_type, event)
     fingerprint = fingerprint_of(event, body.order_id)
     try:

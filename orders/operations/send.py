@@ -49,13 +49,20 @@ async def deliver(
     return Delivered(event.event_id, await deliver_event(clients, body.order_id, event_type, event))
 
 
-def inbound_event(event_type: EventType, body: InboundBody, *, expected_sequence: int | None = None) -> InboundEvent:
+def inbound_event(
+    event_type: EventType,
+    body: InboundBody,
+    *,
+    expected_sequence: int | None = None,
+    verified_by: str | None = None,
+) -> InboundEvent:
     """The message as Temporal carries it.
 
     Args:
         event_type: what happened.
         body: the message; an event id or a time that it lacks is a new id, and the present time.
         expected_sequence: the order's last sequence as the sender saw it; None where the order is taken as it is.
+        verified_by: what vouches for who decided; None where nobody checked it.
     """
     return InboundEvent(
         event_id=body.event_id or f"cli:{uuid4()}",
@@ -63,6 +70,7 @@ def inbound_event(event_type: EventType, body: InboundBody, *, expected_sequence
         occurred_at=body.occurred_at or datetime.now(UTC),
         body=body_fields(body),
         expected_sequence=expected_sequence,
+        verified_by=verified_by,
     )
 
 

@@ -20,6 +20,7 @@ from orders.settings import (
     order,
     production,
     secret_files,
+    signatures,
     temporal,
     worker,
 )
@@ -33,6 +34,7 @@ from orders.settings.identity import IdentitySettings
 from orders.settings.kafka import KafkaSettings
 from orders.settings.order import OrderSettings
 from orders.settings.retention import RetentionSettings
+from orders.settings.signatures import SignatureSettings
 from orders.settings.telemetry import TelemetrySettings
 from orders.settings.temporal import TemporalSettings
 from orders.settings.worker import WorkerSettings
@@ -53,6 +55,7 @@ GROUPS = (
     DatabaseSettings,
     BridgeSettings,
     OrderSettings,
+    SignatureSettings,
     GatewaySettings,
     WorkerSettings,
     ApiSettings,
@@ -70,6 +73,7 @@ class Settings(
     DatabaseSettings,
     BridgeSettings,
     OrderSettings,
+    SignatureSettings,
     GatewaySettings,
     WorkerSettings,
     ApiSettings,
@@ -90,7 +94,11 @@ class Settings(
     )
 
     def order_mapping(self) -> "OrderMapping":
-        """What the records of the inbound topics mean, and the calls that events become."""
+        """What the records of the inbound topics mean, and the calls that events become.
+
+        Raises:
+            WrongSettingsError: the keys of signatures cannot be used by now.
+        """
         from orders.mapping import OrderMapping  # noqa: PLC0415 -- brings Temporal's client along: half a second
 
         return OrderMapping(
@@ -98,6 +106,7 @@ class Settings(
             self.order_policy(search_attributes=self.temporal_search_attributes),
             run_timeout=self.order_run_timeout,
             limits=self.read_limits,
+            signatures=self.signatures(),
         )
 
     @property
@@ -155,6 +164,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     yield from too_short(settings, _NOT_LONGER)
     yield from _longer_than_a_stop(settings)
     yield from kafka.contradictions(settings)
+    yield from signatures.contradictions(settings)
     yield from temporal.contradictions(settings)
     yield from worker.contradictions(settings)
     yield from api.contradictions(

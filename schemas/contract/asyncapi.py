@@ -51,6 +51,15 @@ def asyncapi_document(messages: list[ContractMessage]) -> dict[str, Any]:
     }
 
 
+_SIGNATURE: Final[dict[str, Any]] = {
+    "order_signature": {
+        "type": "string",
+        "description": "A signed JWT that says which event the record is, and of which value: docs/security.md. An "
+        "installation may require it.",
+    }
+}
+
+
 def _inbound_messages(message: ContractMessage) -> dict[str, Any]:
     """A message without and with the CloudEvents envelope in its value."""
     payload = EXAMPLES[message.event_type]
@@ -70,7 +79,10 @@ def _inbound_messages(message: ContractMessage) -> dict[str, Any]:
         "description": "CloudEvents in structured mode: the body in `data`; `data_base64` is read too.",
         "headers": {
             "type": "object",
-            "properties": {"content-type": {"type": "string", "pattern": "^application/cloudevents\\+json(;.*)?$"}},
+            "properties": {
+                "content-type": {"type": "string", "pattern": "^application/cloudevents\\+json(;.*)?$"},
+                **_SIGNATURE,
+            },
         },
         "payload": _envelope(message),
         "examples": [
@@ -118,7 +130,7 @@ def _attributes(event_type: str) -> dict[str, Any]:
 
 def _binary_headers(event_type: str) -> dict[str, Any]:
     properties = {f"ce_{name}": schema for name, schema in _attributes(event_type).items()}
-    return {"type": "object", "properties": properties | {"content-type": {"type": "string"}}}
+    return {"type": "object", "properties": properties | {"content-type": {"type": "string"}, **_SIGNATURE}}
 
 
 def _envelope(message: ContractMessage) -> dict[str, Any]:

@@ -124,6 +124,7 @@ async def decided_by(console: Console, order_id: str) -> str:
     (approved,) = [
         event for event in await console.journal(order_id) if event["state"] == "APPROVED" and event["cause"]
     ]
+    assert approved["cause"]["verified_by"] == "api"
     return str(approved["cause"]["by"])
 
 

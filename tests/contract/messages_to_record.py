@@ -159,11 +159,16 @@ def _particular_orders() -> dict[str, Message]:
     }
 
 
+def _vouched_for(at: datetime) -> OrderStateChanged:
+    cause = Cause(event_id="e-1", type=EventType.ORDER_APPROVED.value, by="Zoë", verified_by="signature:desk-1")
+    return OrderStateChanged(order_id="o-1", sequence=3, state=OrderState.APPROVED, occurred_at=at, cause=cause)
+
+
 def outbound_events() -> dict[str, OutboundEvent]:
     """Events by what is particular about them."""
     at = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
     cause = Cause(event_id=f"{SOURCE}|e-1", type=EventType.ORDER_CREATED.value)
-    made: dict[str, OutboundEvent] = {}
+    made: dict[str, OutboundEvent] = {"who vouches for who decided": _vouched_for(at)}
     for number, state in enumerate(OrderState, 1):
         made[f"{state}, least"] = OrderStateChanged(order_id="o-1", sequence=number, state=state, occurred_at=at)
     for number, reason in enumerate(ReasonCode, 1):

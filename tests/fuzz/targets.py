@@ -23,12 +23,14 @@ from orders.operations.dead_letters.documents import letter_json, summary_json
 from orders.operations.dead_letters.finding import Shown, Summary
 from orders.operations.dead_letters.proof import claimed_place, doubt_of
 from orders.operations.dead_letters.replay_plan import ReplayPlan, ReplayRecord, TooManyError, chunks, waves
+from orders.signatures.signature import SIGNATURE_HEADER, Signatures
 from orders.web.console.views.dead_letters import letter_page
 from schemas.event_types import INBOUND, EventType
 from tests.fuzz.taken import Taken
 from tests.helpers.messages.hostile import obeyed
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.messages.raw_batches import encode_batch
+from tests.helpers.messages.signing import KnownKeys, public_of, signing_key
 
 TOPICS: Final = tuple(one.topic for one in INBOUND.values())
 LETTERS_TOPIC: Final = "order.dead_letters"
@@ -37,6 +39,7 @@ UNFOLDED_MAX: Final = 1 << 20
 ENVELOPE_NAMES: Final = (
     *("ce_id", "ce_source", "ce_type", "ce_specversion", "ce_time", "ce_subject", "ce-id", "CE_TYPE"),
     *("content-type", "Content-Type", "ce_datacontenttype", "dlq_replay_of", "traceparent", ""),
+    SIGNATURE_HEADER,
 )
 LETTER_NAMES: Final = (
     *("dlq_version", "dlq_source_topic", "dlq_source_partition", "dlq_source_offset", "dlq_source_timestamp_ms"),
@@ -50,7 +53,9 @@ _REFUSAL: Final = Refusal(Stage.JSON, "json_truncated", "look for what cut it of
 
 @cache
 def _mapping() -> OrderMapping:
-    return OrderMapping({one.topic: event_type for event_type, one in INBOUND.items()})
+    keys = KnownKeys({"k": public_of(signing_key("k"))})
+    topics = {one.topic: event_type for event_type, one in INBOUND.items()}
+    return OrderMapping(topics, signatures=Signatures(keys))
 
 
 def read_batch(data: bytes) -> None:
@@ -101,6 +106,7 @@ def _check_answer(answer: Call | Refusal, record: Record) -> None:
         assert answer.code != RefusalCode.DECODER_FAILED, f"a mistake of the bridge: {answer.message}"
         assert not obeyed(answer.message), "a refusal's message holds what a terminal obeys"
         return
+    assert answer.signal_argument.verified_by is None, "nobody has the key"
     # What is called is written by pydantic and by protobuf: neither may refuse it.
     json.dumps(answer.signal_argument.model_dump(mode="json"), allow_nan=False).encode()
     assert answer.workflow_id.isascii()

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from orders.cli.rendering.moments import clock_text
 from orders.cli.rendering.safe_markup import safe_markup
+from orders.signatures.contents import vouched_words
 from schemas.base import parse_rfc_3339
 from schemas.outbound import OutboundType
 from schemas.states import OrderState
@@ -57,7 +58,8 @@ def _what(event_type: str, body: dict[str, Any]) -> str:
 def _why(body: dict[str, Any]) -> str:
     """The reason, else the inbound event that led to it; and who decided."""
     cause = body.get("cause") or {}
-    by = f" by {safe_markup(cause['by'])}" if cause.get("by") else ""
+    vouched = vouched_words(cause.get("verified_by"))
+    by = f" by {safe_markup(cause['by'])}, {safe_markup(vouched)}" if cause.get("by") else ""
     if body.get("reason"):
         return f" [dim]({safe_markup(body['reason'])}{by})[/dim]"
     return f" [dim]← {safe_markup(cause['type'])}{by}[/dim]" if cause else ""

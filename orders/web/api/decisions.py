@@ -247,7 +247,7 @@ def _endpoint(decision: Decision) -> Callable[..., Awaitable[Response]]:
             decision=decision,
             order_id=order_id,
             key=key,
-            event=inbound_event(decision.event_type, message),
+            event=inbound_event(decision.event_type, message, verified_by=identity.verified_by),
             precondition=precondition,
             wait=wait_of(
                 header_of(headers, "Prefer"), timedelta(0) if precondition is None else _WAIT_OF_A_PRECONDITION

@@ -106,7 +106,14 @@ async def _decide_one(clients: Clients, identity: Identity, chosen: Chosen, show
     event_type, event_id = event_type_of(choice), event_id_of(identity, chosen.name, choice, shown)
     try:
         body = build_body(event_type, {"order_id": shown.order_id, "event_id": event_id, **chosen.fields(identity)})
-        decided = await send_and_wait(clients, event_type, body, expected_sequence=shown.sequence, wait=WAIT)
+        decided = await send_and_wait(
+            clients,
+            event_type,
+            body,
+            expected_sequence=shown.sequence,
+            verified_by=identity.verified_by,
+            wait=WAIT,
+        )
         line = line_of(shown.order_id, choice, decided.outcome)
     except OutcomeUnreachableError:  # Temporal has it all the same.
         line = OutcomeLine(shown.order_id, choice, Standing.UNDECIDED, "Postgres, which does not answer")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orders.roles import Role
+from schemas.inbound import VERIFIED_BY_API
 
 Via = Literal["development", "api_key", "token", "session"]
 """How somebody showed who he is."""
@@ -25,6 +26,11 @@ class Identity:
     def __post_init__(self) -> None:
         if not self.caller_id:
             object.__setattr__(self, "caller_id", f"{self.via}:{self.name}")
+
+    @property
+    def verified_by(self) -> str | None:
+        """What vouches for the name in the journal; None where nobody had to show who he is."""
+        return None if self.via == "development" else VERIFIED_BY_API
 
     @property
     def role(self) -> Role | None:

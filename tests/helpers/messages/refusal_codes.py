@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Final
 
 from bridge import RefusalCode
+from orders.signatures.signature import SignatureCode
 
 _SCHEMAS: Final = Path(__file__).parents[3] / "schemas"
 
 
 def contract_codes() -> set[str]:
     """The codes. A model's own is the type of its `PydanticCustomError`, wherever in schemas/ that stands."""
-    return {code.value for code in RefusalCode} | {code for file in _SCHEMAS.rglob("*.py") for code in _codes_in(file)}
+    named = {code.value for codes in (RefusalCode, SignatureCode) for code in codes}
+    return named | {code for file in _SCHEMAS.rglob("*.py") for code in _codes_in(file)}
 
 
 def _codes_in(file: Path) -> set[str]:

@@ -189,7 +189,7 @@ def test_a_message_has_the_same_options_to_kafka_and_straight_to_temporal(produc
     def options_of(*command: str) -> set[str]:
         return set(re.findall(r"--[a-z][a-z-]+", runner.invoke(cli.app, [*command, "--help"]).output))
 
-    of_records = {"--encoding", "--file", "--key", "--no-key"}
+    of_records = {"--encoding", "--file", "--key", "--no-key", "--sign-with", "--sign-as"}
     straight = options_of(sent)
     assert options_of("produce", produced) - straight == of_records
     assert {"--event-id", "--occurred-at", "--json"} < straight

@@ -13,6 +13,7 @@ from bridge import Header, ReadLimits, Record, Refusal, RefusalCode, RefusedErro
 from bridge.dead_letters.headers import make_pointer
 from bridge.engine.translation import translate
 from orders.mapping import OrderMapping
+from orders.signatures.signature import SignatureCode
 from schemas.event_types import EventType
 from tests.helpers.messages.refusal_codes import contract_codes
 
@@ -226,6 +227,7 @@ UNREACHABLE = {
     Code.FIELD_TOO_SHORT,  # None of the orders' fields has a least length.
     Code.FIELD_INVALID,  # For a validation that a later model may add and the table of codes forget.
     Code.REFUSED_BY_TEMPORAL,  # Long after it was read.
+    *SignatureCode,  # Only where keys are set: test_signatures.py has a case for each.
 }
 
 

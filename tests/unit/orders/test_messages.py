@@ -113,5 +113,8 @@ def test_events_are_told_with_their_reason_or_their_cause() -> None:
     refused = event_line("order.event_rejected", {**common, "cause": cause, "reason": "order_closed"})
     assert "order.cancelled refused" in refused
     assert "(order_closed)" in refused
+    for verified_by, words in ((None, "unverified"), ("api", "signed in"), ("signature:desk-1", "signed with desk-1")):
+        decided = {**common, "state": "APPROVED", "cause": cause | {"by": "ada", "verified_by": verified_by}}
+        assert f"by ada, {words}[/dim]" in event_line("order.state_changed", decided)
     moved = event_line("order.address_changed", {**common, "address": {"city": "[porto]", "street": None}})
     assert "to \\[porto]" in moved

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from activities.adapters.postgres.reader import OrderRecord
 from activities.ports import PaymentClaim, StoredEvent
 from orders.operations.explain.database_side import DatabaseSide
+from orders.signatures.contents import vouched_words
 from orders.web.console.rendering.money import money
 from orders.web.console.rendering.words import PAYMENTS, STATES, event_words, reason_words
 from orders.web.console.views.waiting import address_line
@@ -69,6 +70,8 @@ class JournalLine:
     """The inbound event that led to it, in words; None where time or our own work did."""
     cause_id: str | None
     by: str | None
+    vouched: str
+    """What vouches for that, in words."""
     note: str | None
 
 
@@ -239,6 +242,7 @@ def _journal_line(event: StoredEvent) -> JournalLine:
         cause=event_words(cause["type"]) if cause else None,
         cause_id=cause.get("event_id"),
         by=cause.get("by"),
+        vouched=vouched_words(cause.get("verified_by")),
         note=cause.get("note"),
     )
 

@@ -110,6 +110,7 @@ async def test_who_decided_is_who_is_signed_in_and_is_in_the_journal(api: ApiRoo
     assert (row["state"], row["decided_by"]) == ("CANCELLED", "development")
     events = (await api.http.get(f"/orders/{order_id}/events")).json()["events"]
     assert (events[-1]["cause"]["by"], events[-1]["cause"]["note"]) == ("development", "no longer wanted")
+    assert events[-1]["cause"]["verified_by"] is None, "everybody may do everything, so nobody was asked"
 
 
 async def test_the_same_key_and_body_is_done_once_and_answered_alike(api: ApiRoom) -> None:

@@ -198,11 +198,8 @@ def test_the_journal_says_who_decided_and_what_they_said() -> None:
     record = an_order(state=OrderState.CANCELLED)
     states = (OrderState.RECEIVED, OrderState.VALIDATED, OrderState.CANCELLED)
     page = order_page(record.order_id, known_of(record, journal(record.order_id, *states)))
-    assert (page.journal[-1].cause, page.journal[-1].by, page.journal[-1].note) == (
-        "cancellation",
-        "bob",
-        "ordered twice",
-    )
+    last = page.journal[-1]
+    assert (last.cause, last.by, last.vouched, last.note) == ("cancellation", "bob", "unverified", "ordered twice")
 
 
 def test_what_can_be_done_is_what_the_workflow_s_rules_apply() -> None:

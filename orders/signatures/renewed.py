@@ -1,0 +1,67 @@
+"""The keys that signatures are checked with, read again when they are renewed."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from orders.signatures.keys import PEM, KeysError, NamedKey, read_public_keys
+
+_LOOK_AGAIN_SECONDS: Final = 1.0
+"""How long a key that was taken away may still count. For a key that is not known its place is looked at each time."""
+
+_log = structlog.get_logger("orders.signatures")
+
+Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+class RenewedKeys:
+    """The keys that signatures are checked with, as they are in their place by now.
+
+    Keys that cannot be used, as when a file is half written, change nothing: the former ones count until all can.
+
+    Args:
+        path: as `read_public_keys` has it.
+        clock: seconds that never go back.
+
+    Raises:
+        KeysError: there are none at first.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._clock = path, clock
+        self._seen = self._refused = _stamp(path)
+        self._keys = read_public_keys(path)
+        self._looked_at = clock()
+
+    def find(self, key_id: str) -> NamedKey | None:
+        """The key of an id; None where there is none."""
+        if key_id not in self._keys or self._clock() - self._looked_at >= _LOOK_AGAIN_SECONDS:
+            self._look()
+        return self._keys.get(key_id)
+
+    def _look(self) -> None:
+        self._looked_at = self._clock()
+        seen = _stamp(self._path)
+        if seen in (self._seen, self._refused):
+            return
+        try:
+            self._keys = read_public_keys(self._path)
+            self._seen = self._refused = seen
+            _log.info("signatures.keys.renewed", key_ids=sorted(self._keys))
+        except KeysError as error:
+            self._refused = seen
+            action = "correct it; the former keys count until then"
+            _log.error("signatures.keys.unusable", setting="ORDER_SIGNATURE_KEYS", detail=str(error), action=action)
+
+
+def _stamp(path: Path) -> Stamp:
+    """What changes when a key is written, or another file stands under its name; also through a mount's links."""
+    try:
+        places = [path, *sorted(path.glob(f"*{PEM}"))] if path.is_dir() else [path]
+        found = [(one.name, one.stat()) for one in places]
+    except OSError:
+        return ()
+    return tuple((name, status.st_ino, status.st_size, status.st_mtime_ns) for name, status in found)
