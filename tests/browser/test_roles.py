@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -111,13 +112,52 @@ async def test_an_approver_signs_in_decides_and_signs_out_by_keyboard_alone(
     await page.keyboard.press("Enter")
     await expect(page.locator("#outcomes")).to_contain_text(f"Order {order_id} is approved.", timeout=SOON)
     assert await decided_by(console, order_id) == "ada"
-    await page.evaluate("document.activeElement.blur()")
-    await page.get_by_role("link", name="System").focus()
-    await tab_to(page, "Sign out")
+    await tab_to(page, "Sign out", by="Shift+Tab")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("status")).to_have_text("You are signed out.")
     await page.goto(guarded.page())
     assert "/console/sign-in" in page.url
+
+
+async def test_what_is_not_there_or_not_allowed_is_a_page_with_a_way_back(
+    ada: Window, guarded: Console, pictures: Path | None
+) -> None:
+    page = ada.page
+    ada.expected += ["401", "403", "404", "405", "429", "503"]
+    await sign_in(ada, guarded, await key_of(guarded, "otto", "viewer"))
+    for path, title in (("/nothing", "There is no such page"), ("/decisions", "This address is no page")):
+        await page.goto(guarded.page(path))
+        await expect(page.get_by_role("heading", level=1)).to_have_text(title)
+        await expect(page.locator(".who")).to_contain_text("otto viewer")
+        await assert_good_in_every_form(page, f"live-{path[1:]}", pictures)
+        await page.get_by_role("link", name="To the waiting orders").click()
+        await expect(page.get_by_role("heading", name="Waiting for approval")).to_be_visible(timeout=SOON)
+    await page.goto(f"{guarded.url}/nothing-at-all")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page")
+    await ada.context.clear_cookies()
+    await page.goto(guarded.page("/nothing"))
+    await page.get_by_role("link", name="Sign in").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in to the orders console")
+
+
+async def test_a_server_with_too_much_to_do_says_so_on_a_page(ada: Window, console: Console) -> None:
+    page = ada.page
+    # The page's own files are refused as the page is.
+    ada.expected += ["503", "MIME type"]
+    async with console_before(console.system, API_REQUESTS_MAX="8") as small:
+        async with AsyncExitStack() as streams:
+            for _ in range(8):
+                await streams.enter_async_context(small.client.stream("GET", "/events"))
+            await page.goto(small.page())
+            await expect(page.get_by_role("heading", level=1)).to_have_text("The server has too much to do")
+        again = page.get_by_role("link", name="Try again")
+        for _ in range(20):  # Until the server knows that the stream's client has gone.
+            await again.click()
+            await page.wait_for_load_state()
+            if await again.count() == 0:
+                break
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for approval")
+        await page.goto("about:blank")  # It is to hear nothing of the server's end.
 
 
 async def decided_by(console: Console, order_id: str) -> str:

@@ -1,6 +1,6 @@
 """What a person does in the list of waiting orders."""
 
-from typing import Final
+from typing import Any, Final
 
 from playwright.async_api import Locator, Page, expect
 
@@ -14,22 +14,38 @@ SOON: Final = 30_000
 _TABS_MAX: Final = 400
 
 
-async def tab_to(page: Page, name: str) -> None:
-    """Goes on with the tabulator until the focus is on the element of this name, and sees that it can be seen."""
-    for _ in range(_TABS_MAX):
-        await page.keyboard.press("Tab")
-        here = await page.evaluate(
-            """() => { const at = document.activeElement;
+async def tab_to(page: Page, name: str, *, by: str = "Tab", at_most: int = _TABS_MAX) -> None:
+    """Goes on with the tabulator until the focus is on the element of this name, and sees that it can be seen.
+
+    Args:
+        page: which page.
+        name: the element's text, label or name.
+        by: which key; ``Shift+Tab`` to go back.
+        at_most: how many steps.
+    """
+    for _ in range(at_most):
+        await page.keyboard.press(by)
+        here = await focused(page)
+        if here is None:
+            continue  # Beyond the last element, and before the first one.
+        assert here[1], f"the focus on {here[0]!r} cannot be seen"
+        assert here[2], f"{here[0]!r} has the focus and is outside of the window"
+        if name in (here[0], here[3]):
+            return
+    raise AssertionError(f"{name!r} cannot be reached in {at_most} steps")
+
+
+async def focused(page: Page) -> tuple[str, bool, bool, str] | None:
+    """What has the focus: its name, whether that can be seen, whether it is in the window, and its label."""
+    here: list[Any] | None = await page.evaluate(
+        """() => { const at = document.activeElement;
+            if (!at || at === document.body) return null;
             const style = getComputedStyle(at); const box = at.getBoundingClientRect();
             return [at.textContent.replace(/\\s+/g, ' ').trim() || at.getAttribute('aria-label') || at.name || '',
                     style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
-                    box.bottom > 0 && box.top < innerHeight]; }"""
-        )
-        assert here[1], f"the focus on {here[0]!r} cannot be seen"
-        assert here[2], f"{here[0]!r} has the focus and is outside of the window"
-        if here[0] == name:
-            return
-    raise AssertionError(f"{name!r} cannot be reached")
+                    box.bottom > 0 && box.top < innerHeight, at.labels?.[0]?.textContent.trim() || '']; }"""
+    )
+    return None if here is None else (here[0], here[1], here[2], here[3])
 
 
 async def enter(page: Page) -> None:

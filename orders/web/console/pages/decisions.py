@@ -36,12 +36,14 @@ async def decisions(
     who: Approver,
     *,
     batch: Annotated[Batch, Form()],
-    choice: Annotated[Choice, Form()],
+    choice: Annotated[Choice | None, Form()] = None,
     order: Annotated[list[str] | None, Form()] = None,
     note: Annotated[str, Form(max_length=1_000)] = "",
 ) -> Response:
     """Approves or cancels the orders that the form names, and no others, and answers with what became of each."""
     orders = _orders(order)
+    if choice is None:  # Enter in a field of the form.
+        raise UsageError("Say what is to be done: approve or cancel, by its button. Nothing was done.")
     if choice is Choice.READDRESS:
         raise UsageError("The form gives no address: load the order's page again. Nothing was sent.")
     if choice is Choice.CANCEL and not note.strip():

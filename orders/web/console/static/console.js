@@ -131,6 +131,11 @@
       stop(event);
       return;
     }
+    if (form.id === "many" && !choice) {
+      say("Say what is to be done with them: by its button.", 4000);
+      stop(event);
+      return;
+    }
     const question = form.dataset.confirm || `${choice} ${picked} ${picked === 1 ? "order" : "orders"}?`;
     if ((form.dataset.confirm || picked > 1) && !window.confirm(question)) stop(event);
   }
@@ -142,23 +147,43 @@
 
   // The keyboard stays where it was -----------------------------------------------------------------------------------------
 
-  let at = null; // Where in the list the keyboard was, before a button was disabled or its row went.
+  let at = null; // Where the keyboard was, before a button was disabled, or its row or its place in the page went.
   let placed = new Map();
 
   function noteFocus() {
+    const element = document.activeElement;
+    if (!element || element === document.body) return;
     const rows = [...document.querySelectorAll("#waiting > li")];
-    const index = rows.findIndex((row) => row.contains(document.activeElement));
-    if (index >= 0) at = index;
-    else if (document.activeElement && document.activeElement !== document.body) at = null;
+    const index = rows.findIndex((row) => row.contains(element));
+    at = { element, index, row: index >= 0 ? rows[index].id : null, link: element.getAttribute("href") };
   }
 
+  // What it goes to next does nothing by Enter: a second press that was meant for what is gone must not decide another.
   function keepFocus() {
     if (at === null || (document.activeElement && document.activeElement !== document.body)) return;
+    if (at.element.isConnected && at.element.checkVisibility()) {
+      if (!at.element.disabled) at.element.focus();
+      return; // Of one that is disabled the request is under way: once that is over, it is asked again.
+    }
     const rows = [...document.querySelectorAll("#waiting > li")];
-    const near = [...rows.slice(at + 1), ...rows.slice(0, at + 1).reverse()];
-    const next = near.map((row) => row.querySelector("button:not(:disabled)")).find(Boolean);
-    (next || document.getElementById("outcomes") || document.getElementById("main")).focus();
+    const place = rows.find((row) => row.id === at.row) || (at.row === null ? null : rows[at.index] || rows.at(-1));
+    const link = at.link && [...document.querySelectorAll("main a[href]")].find((one) => one.getAttribute("href") === at.link);
+    const outcomes = document.querySelector("#outcomes:not(:empty)");
+    (place || link || outcomes || document.getElementById("main")).focus();
+    noteFocus();
   }
+
+  // Who points somewhere has left the place where the keyboard was.
+  document.addEventListener("pointerdown", () => { at = null; }, true);
+
+  // Escape folds what a person has unfolded, and goes back to what unfolded it.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.defaultPrevented) return;
+    const open = event.target.closest("main details[open]");
+    if (!open) return;
+    open.open = false;
+    open.querySelector("summary").focus();
+  });
 
   document.addEventListener("htmx:before:request", noteFocus);
 
@@ -185,6 +210,9 @@
   document.addEventListener("htmx:after:request", (event) => {
     if (event.detail.ctx.sourceElement.closest(".actions")) setTimeout(foldForms);
   });
+
+  // Behind it htmx enables the buttons again.
+  document.addEventListener("htmx:finally:request", () => setTimeout(keepFocus));
 
   // What is said of the connection -------------------------------------------------------------------------------------------
 
