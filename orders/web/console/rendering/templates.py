@@ -37,6 +37,7 @@ def _environment() -> Environment:
         epoch_ms=moments.epoch_ms,
         reason=words.reason_words,
         typed=as_typed,
+        told=told,
     )
     environment.globals.update(
         static=static_url,
@@ -57,6 +58,16 @@ def _obeyed_by_nobody(value: object) -> object:
 def printable(text: object) -> str:
     """A text that cannot act: control characters, and marks that turn the direction, are written as escapes."""
     return safe_text(str(text))
+
+
+def told(sentence: object) -> Markup:
+    """A sentence of ours with each command in it as it is typed here, and as commands look; all else in it is text."""
+    text, command = Markup("{}"), Markup("<code>{}</code>")
+    parts = printable(as_typed(str(sentence))).split("`")
+    # What stands between two of them; a last one that stands alone is a character as any other.
+    whole = len(parts) if len(parts) % 2 else len(parts) - 2
+    told = [(command if number % 2 else text).format(part) for number, part in enumerate(parts[:whole])]
+    return Markup("").join([*told, text.format("`".join(parts[whole:]))])
 
 
 def render(template: str, **values: Any) -> str:

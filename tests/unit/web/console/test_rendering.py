@@ -6,6 +6,7 @@ import pytest
 
 from orders.web.console.rendering.moments import ago, countdown, duration, moment
 from orders.web.console.rendering.money import money
+from orders.web.console.rendering.templates import told
 from orders.web.console.rendering.words import (
     EVENTS,
     PAYMENTS,
@@ -86,3 +87,22 @@ def test_one_is_singular() -> None:
     assert [counted(1, "order"), counted(1_000, "order"), counted(2, "entry", "entries")] == [
         "1 order", "1,000 orders", "2 entries",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sentence", "markup"),
+    [
+        ("start it with `orders up`, or wait", "start it with <code>bin/orders up</code>, or wait"),
+        ("`a` and `b`", "<code>a</code> and <code>b</code>"),
+        ("one ` alone", "one ` alone"),
+        ("`a` and ` alone", "<code>a</code> and ` alone"),
+        ("<b>`<i>`", "&lt;b&gt;<code>&lt;i&gt;</code>"),
+        ("bell\x07 {} %s", "bell\\x07 {} %s"),
+        ("", ""),
+    ],
+)
+def test_a_command_in_a_sentence_looks_like_one_and_all_else_is_text(
+    monkeypatch: pytest.MonkeyPatch, sentence: str, markup: str
+) -> None:
+    monkeypatch.setenv("ORDERS_COMMAND", "bin/orders")
+    assert told(sentence) == markup
