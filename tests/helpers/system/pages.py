@@ -27,14 +27,19 @@ class Watched:
     prometheus: Prometheus
 
     @asynccontextmanager
-    async def bridge(self, **settings: Any) -> AsyncIterator["Page"]:
-        """A bridge that has all partitions, until the block ends."""
+    async def bridge(self, *, is_read: bool = True, **settings: Any) -> AsyncIterator["Page"]:
+        """A bridge that has all partitions, until the block ends.
+
+        Args:
+            is_read: Whether Prometheus reads its page from the beginning.
+            settings: Of the bridge.
+        """
         port = free_port()
         process = self.system.start_bridge(
             BRIDGE_HEALTH_PORT=str(port), BRIDGE_PROBE_INTERVAL_SECONDS="1", **settings
         )  # fmt: skip
         partitions = PARTITIONS * len(EventType)
-        async with self._read(port, process) as page:
+        async with self._read(port, process, is_read=is_read) as page:
             await page.until(
                 "all partitions", lambda samples: value(samples, "orders_bridge_assigned_partitions") == partitions
             )
@@ -50,8 +55,9 @@ class Watched:
             yield page
 
     @asynccontextmanager
-    async def _read(self, port: int, process: OrdersProcess) -> AsyncIterator["Page"]:
-        self.prometheus.read(port)
+    async def _read(self, port: int, process: OrdersProcess, *, is_read: bool = True) -> AsyncIterator["Page"]:
+        if is_read:
+            self.prometheus.read(port)
         try:
             yield Page(port, self.system)
         finally:
