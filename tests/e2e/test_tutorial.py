@@ -87,6 +87,7 @@ class Reader:
 
     def run(self, commands: str) -> tuple[int, str]:
         commands = commands.replace("localhost:8000", f"localhost:{self.port}")
+        commands = commands.replace("127.0.0.1:9464", self.bridge_figures) if "127.0.0.1:9464" in commands else commands
         commands = re.sub(r"^PID=\d+$", lambda _: f"PID={self.worker}", commands, flags=re.MULTILINE)
         ended = subprocess.run(
             ["/bin/bash", "-euc", commands],
@@ -103,6 +104,12 @@ class Reader:
     @property
     def seen_first(self) -> str:
         return self.first_terminal.read_text(errors="replace")
+
+    @property
+    def bridge_figures(self) -> str:
+        found = re.search(r"^metrics +bridge http://(127\.0\.0\.1:\d+)/metrics", self.seen_first, re.MULTILINE)
+        assert found, self.seen_first
+        return found[1]
 
     @property
     def worker(self) -> int:
