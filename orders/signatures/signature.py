@@ -223,9 +223,11 @@ def _check_time(claims: Claims, produced_at: datetime | None) -> None:
         return
     leeway = LEEWAY.total_seconds()
     sent = None if produced_at is None else produced_at.timestamp()
-    is_late = sent is None or (claims.exp is not None and sent > claims.exp + leeway)
-    is_early = sent is None or (claims.nbf is not None and sent < claims.nbf - leeway)
-    if is_late or is_early:
+    if (
+        sent is None
+        or (claims.exp is not None and sent > claims.exp + leeway)
+        or (claims.nbf is not None and sent < claims.nbf - leeway)
+    ):
         raise _refused(
             SignatureCode.OUT_OF_TIME,
             "was sent after its signature's exp, or before its nbf, by the record's own time: sign it anew, and send "
