@@ -34,8 +34,8 @@ from schemas.states import ReasonCode
 PUBLISHED_AT_ONCE_MAX: Final = 20
 """Events published between two notes of how far the publishing came.
 
-Each event waits for its acknowledgement. So many fit into an attempt's 4 s even where one takes 100 ms, so that a long
-backlog gets shorter with every attempt.
+So many fit into an attempt's 4 s even where each waits for an acknowledgement of its own, as large ones do, and one
+takes 100 ms; so a long backlog gets shorter with every attempt.
 """
 
 

@@ -1,21 +1,21 @@
 """The way out to ``order.events``, by an idempotent producer that is replaced when it fails."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
 from activities.ports import EventPublisher, KafkaUnavailableError, StoredEvent
 from activities.tracing import sending
 from schemas.outbound import OUTBOUND_EVENT, cloudevents_headers
 
 ACKNOWLEDGEMENT_TIMEOUT: Final = timedelta(seconds=2.5)
-"""For one event, and for connecting. An activity's attempt has 4 s, and the database needs its part of them."""
+"""For one request, and for connecting. An activity's attempt has 4 s, and the database needs its part of them."""
 REQUEST_TIMEOUT: Final = timedelta(seconds=2)
 """For one answer of a broker, and for learning about the topic. Below `ACKNOWLEDGEMENT_TIMEOUT`, so that the error can
 say why."""
@@ -28,8 +28,10 @@ _log = structlog.get_logger("activities.kafka")
 class KafkaEventPublisher(EventPublisher):
     """Produces events keyed by their order, in CloudEvents binary mode; the value is the stored payload to the byte.
 
-    The publisher connects at its first use. Of one order each event is awaited before the next is sent: were two under
-    way at once, the first could fail and the second arrive. Events of several orders travel in the same requests.
+    The publisher connects at its first use. Events of one order that are published together travel as one batch of
+    Kafka's, which the broker takes whole or not at all. What does not fit into it (16 KiB) is sent once it is
+    acknowledged: were two batches under way at once, the first could fail and the second arrive. Under load each event
+    of an order is awaited before the next is sent, and events of several orders travel in the same requests.
 
     An idempotent producer repeats a request for ever, and after a fatal error refuses everything (seen in aiokafka
     0.14). So a producer that fails, or does not answer in time, is replaced. Another producer's repeat may double an
@@ -58,8 +60,11 @@ class KafkaEventPublisher(EventPublisher):
         """Whether Kafka has not acknowledged, and nothing since."""
 
     async def publish(self, events: tuple[StoredEvent, ...]) -> None:
-        """See the port. A cancelled call may still have its event published, as one that failed may."""
-        for event in events:
+        """See the port. A cancelled call may still have its events published, as one that failed may."""
+        left = events
+        while len(left) > 1 and (taken := await self._publish_together(left)):
+            left = left[taken:]
+        for event in left:
             await self._publish_one(event)
 
     async def close(self) -> None:
@@ -71,24 +76,56 @@ class KafkaEventPublisher(EventPublisher):
         if self._closing:
             await asyncio.wait(self._closing)
 
+    async def _publish_together(self, events: tuple[StoredEvent, ...]) -> int:
+        """Publishes as many of an order's events as one batch holds; returns how many, or 0 where each has to go alone.
+
+        They do where others wait for the partition's next request: single events go along with it, and a batch would
+        wait for it. Of many orders at a slow broker, each would wait for all others.
+        """
+        try:
+            with ExitStack() as traces:
+                async with self._acknowledged() as producer:
+                    key, taken = events[0].order_id.encode(), 0
+                    await producer.partitions_for(self._topic)
+                    # As the producer chooses it for single events: an order's events are in one partition.
+                    partition = producer._partition(self._topic, None, None, None, key, None)  # noqa: SLF001
+                    queued = producer._message_accumulator._batches  # noqa: SLF001 -- nothing else tells
+                    if queued.get(TopicPartition(self._topic, partition)):
+                        return 0
+                    batch = producer.create_batch()
+                    for event in events:
+                        value, headers = event.payload_json.encode(), self._headers(event)
+                        if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                            break
+                        traces.enter_context(sending(self._topic, event.traceparent))
+                        taken += 1
+                    await (await producer.send_batch(batch, self._topic, partition=partition))
+        except KafkaUnavailableError as error:
+            if isinstance(error.__cause__, MessageSizeTooLargeError):
+                return 0  # The topic takes less at once than a batch holds (`max.message.bytes`).
+            raise
+        return taken
+
     async def _publish_one(self, event: StoredEvent) -> None:
+        key, value = event.order_id.encode(), event.payload_json.encode()
+        with sending(self._topic, event.traceparent):
+            async with self._acknowledged() as producer:
+                await producer.send_and_wait(self._topic, key=key, value=value, headers=self._headers(event))
+
+    def _headers(self, event: StoredEvent) -> list[tuple[str, bytes]]:
         body = OUTBOUND_EVENT.validate_json(event.payload_json)
         headers = cloudevents_headers(body, event_type=event.type, source=self._source)
         if event.traceparent is not None:
             headers["traceparent"] = event.traceparent
-        with sending(self._topic, event.traceparent):
-            await self._send(event, [(name, value.encode()) for name, value in headers.items()])
+        return [(name, value.encode()) for name, value in headers.items()]
 
-    async def _send(self, event: StoredEvent, headers: list[tuple[str, bytes]]) -> None:
+    @asynccontextmanager
+    async def _acknowledged(self) -> AsyncIterator[AIOKafkaProducer]:
+        """The present producer, for one request that is awaited in the block; one that fails is replaced."""
         producer = await self._started()
         try:
             async with asyncio.timeout(ACKNOWLEDGEMENT_TIMEOUT.total_seconds()):
-                await producer.send_and_wait(
-                    self._topic,
-                    key=event.order_id.encode(),
-                    value=event.payload_json.encode(),
-                    headers=headers,
-                )
+                yield producer
         except (KafkaError, TimeoutError, OSError) as error:
             self._let_go(producer)
             raise self._unavailable(error) from error

@@ -15,8 +15,9 @@ from aiokafka.cluster import ClusterMetadata
 from activities import journal
 from activities.adapters.kafka import KafkaEventPublisher
 from activities.ports import KafkaUnavailableError, StoredEvent
+from schemas.event_types import EventType
 from schemas.order import Address
-from schemas.outbound import OrderAddressChanged, OrderStateChanged, outbound_event_id
+from schemas.outbound import Cause, OrderAddressChanged, OrderStateChanged, outbound_event_id
 from schemas.states import OrderState
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import delete_topics, read_topic
@@ -215,10 +216,77 @@ async def test_a_record_that_the_broker_refuses_does_not_stop_the_others(proxy: 
         with pytest.raises(KafkaUnavailableError):
             await publisher.publish((large,))
         await publisher.publish(events("o-1", sequence, sequence))
+    # Together these are more than the topic takes at once, and each by itself is not.
+    await publisher.publish(events("o-1", 4, 13))
 
-    assert await sequences(endpoints, name, "o-1") == [1, 2, 3]
+    assert await sequences(endpoints, name, "o-1") == list(range(1, 14))
     await publisher.close()
     await delete_topics(endpoints.kafka_bootstrap_servers, [name])
+
+
+async def test_an_orders_events_travel_together_to_the_partition_of_its_single_ones(
+    publisher: KafkaEventPublisher, proxy: Proxy, endpoints: Endpoints, topic: str
+) -> None:
+    """Each of the broker's answers takes half a second: ten events in requests of their own would take five."""
+    orders = [f"o-{number}" for number in range(10)]
+    for order in orders:
+        await publisher.publish(events(order, 1, 1))
+    proxy.delay_seconds = 0.5
+    begun = time.monotonic()
+
+    await publisher.publish(events(orders[0], 2, 11))
+
+    assert time.monotonic() - begun < ATTEMPT_SECONDS
+    proxy.delay_seconds = 0.0
+    for order in orders[1:]:
+        await publisher.publish(events(order, 2, 11))
+    records = await read_topic(endpoints.kafka_bootstrap_servers, topic)
+    partitions = {order: {record.partition for record in records if record.key == order.encode()} for order in orders}
+    assert {len(found) for found in partitions.values()} == {1}
+    assert len(set().union(*partitions.values())) > 1, "all in one partition: nothing was tested"
+    assert [await sequences(endpoints, topic, order) for order in orders] == [list(range(1, 12))] * len(orders)
+
+
+async def test_orders_of_one_partition_do_not_wait_for_each_other_at_a_slow_broker(
+    proxy: Proxy, endpoints: Endpoints
+) -> None:
+    """Each answer takes a fifth of a second: forty batches, one after the other, would take eight."""
+    name, orders = f"order.events.{secrets.token_hex(4)}", [f"o-{number}" for number in range(40)]
+    async with topics_made(endpoints.kafka_bootstrap_servers, {name: 1}):
+        publisher = KafkaEventPublisher(bootstrap_servers=proxy.address, topic=name, source="/orders")
+        await publisher.publish(events("o-0", 1, 1))
+        proxy.delay_seconds = 0.2
+
+        await asyncio.gather(*(publisher.publish(events(order, 1, 4)) for order in orders))
+
+        proxy.delay_seconds = 0.0
+        for order in orders[1:]:
+            assert await sequences(endpoints, name, order) == [1, 2, 3, 4]
+        await publisher.close()
+
+
+@pytest.mark.parametrize("count", [3, 20])
+async def test_events_that_do_not_fit_into_a_batch_follow_in_order(
+    publisher: KafkaEventPublisher, endpoints: Endpoints, topic: str, count: int
+) -> None:
+    """Of 9 and of 40 KiB: two fit into none, and one alone is larger than a batch."""
+    address = Address(street="x" * 900, city="y" * 900, state="z" * 900)
+    many = tuple(
+        journal.stored(
+            OrderAddressChanged(
+                order_id="o-1",
+                sequence=sequence,
+                occurred_at=NOON,
+                address=address,
+                cause=Cause(event_id="e" * 128, type=EventType.ORDER_ADDRESS_UPDATED, by="b" * 128, note="n" * 900),
+            )
+        )
+        for sequence in range(1, count + 1)
+    )
+
+    await publisher.publish(many)
+
+    assert await sequences(endpoints, topic, "o-1") == list(range(1, count + 1))
 
 
 async def test_closing_is_bounded_while_the_broker_hangs_and_leaves_no_task(
