@@ -129,12 +129,16 @@ class OrderRig:
                 start_new_session=True,
             )
 
-    def cpu_seconds(self) -> dict[str, float]:
-        """What each process has used of the processor so far, by name; servers with the processes they have made."""
+    def by_name(self) -> dict[str, psutil.Process]:
+        """The servers' processes and ours, without those that stand idle."""
         state = json.loads((self.folder / "stack" / "state.json").read_text())
         servers = {name: psutil.Process(each["pid"]) for name, each in state["processes"].items()}
         everything = {**servers, **self.processes}
-        return {name: cpu_of(process) for name, process in everything.items() if name not in self.unused}
+        return {name: process for name, process in everything.items() if name not in self.unused}
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """What each process has used of the processor so far, by name; servers with the processes they have made."""
+        return {name: cpu_of(process) for name, process in self.by_name().items()}
 
     def log_tails(self) -> str:
         """The end of each process's log, for whoever looks why an order did not end."""

@@ -11,7 +11,8 @@ from tests.deploy.audit import ROOT, Question, ask, npm_files, python_files
 def test_every_file_of_pins_is_asked_about() -> None:
     named = {path.relative_to(ROOT).as_posix() for path in (*python_files(), *npm_files())}
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "requirements").glob("*.txt")} <= named
-    assert {"benchmarks/peers/requirements.txt", "tests/fuzz/requirements.txt"} <= named
+    apart = {"benchmarks/peers/requirements.txt", "benchmarks/profiles/requirements.txt", "tests/fuzz/requirements.txt"}
+    assert apart <= named
     assert "tests/helpers/servers/openid_provider/package-lock.json" in named
 
 
