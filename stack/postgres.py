@@ -26,7 +26,7 @@ from stack.ports import HOST
 from stack.processes import Account, Launch
 from stack.service import ServiceName, Start
 
-INITDB_TIMEOUT_SECONDS = 120
+INITDB_TIMEOUT_SECONDS = 180
 MAX_CONNECTIONS = 300
 # Every database server has this one.
 MAINTENANCE_DATABASE = "postgres"

@@ -27,7 +27,7 @@ VERSION = "v1.3.0"
 PACKAGE = "github.com/temporalio/cli/cmd/temporal"
 LOCK_DIR = Path(__file__).parent / "locks" / "temporal"
 BUILD_TIMEOUT_SECONDS = 1800
-PROBE_TIMEOUT_SECONDS = 10
+PROBE_TIMEOUT_SECONDS = 60
 TASK = "temporal"
 
 
