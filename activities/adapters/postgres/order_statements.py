@@ -88,8 +88,9 @@ _HEAD = """
     UNION ALL SELECT archived_link FROM orders WHERE id = :order_id AND archived_sequence = :before AND :before > 0
     LIMIT 1
 """
-"""The link of the journal's last event, which may be in the archive. No row where it cannot be seen: where another
-writer has only just committed it, a statement that waited for that one does not see it. Then it must not write."""
+"""The link of the journal's last event, which may be in the archive. No row where the statement does not see it, as
+where somebody took it away: then it must not write. An event that another writer has only just committed is not met so:
+the journal's number, which that statement saw before, keeps it from moving the journal at all."""
 
 _RECORD = """
 WITH RECURSIVE head AS ({head}),

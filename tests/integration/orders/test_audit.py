@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import PostgresOrderStore
+from activities.adapters.postgres.audit import AuditedJournal, AuditStore
 from activities.audit_chain import entry, link, sealed
 from orders.operations.archive.files import rewrite_file
 from orders.processes.exit_status import ExitStatus
@@ -18,6 +20,7 @@ from schemas.outbound import Cause, OrderStateChanged
 from schemas.states import OrderState
 from tests.helpers.messages.journal_entries import NOON, batch, ended, late, reached, received_and_validated
 from tests.helpers.system.command_line import run_in_process
+from tests.helpers.system.processes import run_to_end
 
 BY_EVE = """payload_json = CAST(replace(CAST(payload_json AS text), '"by":"ops-7"', '"by":"eve"') AS json)"""
 NO_HASHES = "UPDATE events SET salt = NULL, payload_digest = NULL, link = NULL WHERE order_id = :id"
@@ -217,6 +220,41 @@ async def test_archived_events_are_held_by_the_last_one_s_hash_and_go_on_behind_
     assert {one[2] for one in places(await verified(settings, "--archive", str(tmp_path), whole=False))} == {"changed"}
     path.unlink()
     assert {one[2] for one in places(await verified(settings, "--archive", str(tmp_path), whole=False))} == {"missing"}
+
+
+async def test_what_is_archived_while_it_is_verified_is_not_taken_for_missing(
+    engine: AsyncEngine,
+    store: PostgresOrderStore,
+    settings: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order_id = await an_order(store)
+    await ended(store, "o-newest")
+    await archived(engine, settings, tmp_path)
+    await store.answer_late(order_id, (late("e-later"),), NOON)
+    await store.mark_published(order_id, 6)
+    await store.close()
+    await ended(store, "o-newest-now")
+    await tamper(engine, "UPDATE orders SET updated_at = now() - interval '100 days' WHERE id = :id", id=order_id)
+    ask, runs = AuditStore.archived, list[str]()
+
+    async def ask_once_more_was_archived(of: AuditStore, order_ids: Sequence[str]) -> Mapping[str, AuditedJournal]:
+        if not runs:
+            runs.append(await archive_by_another_process(settings, tmp_path))
+        return await ask(of, order_ids)
+
+    monkeypatch.setattr(AuditStore, "archived", ask_once_more_was_archived)
+    await verified(settings, "--archive", str(tmp_path))
+    assert (tmp_path / runs[0]).is_file()
+
+
+async def archive_by_another_process(settings: dict[str, str], folder: Path) -> str:
+    """Moves what may be moved; returns the file's name."""
+    run = await run_to_end(["archive", "--to", str(folder), "--json"], settings, folder)
+    assert run.returncode == 0, run.stderr
+    (name,) = json.loads(run.stdout)["files"]
+    return str(name)
 
 
 async def test_a_forgotten_customers_archived_events_are_whole_without_them(
