@@ -1,7 +1,10 @@
 # The service: `orders migrate`, `orders bridge`, `orders worker --queue ...`, `orders api`. Local servers and tests are not in it.
 # `make image` builds it, with labels that say what it was made of; so does `docker compose up --build`, without them.
 
-FROM python:3.13.16-slim-bookworm AS packages
+# `make digests` puts the digest beside the version.
+ARG BASE=python:3.13.16-slim-bookworm
+
+FROM ${BASE} AS packages
 # Bytecode is made here, for all of it: where it runs, nothing may be written.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
@@ -35,7 +38,7 @@ RUN uv pip install --python /opt/orders/bin/python --prefix /opt/service --no-de
     && /opt/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
         --output-file /opt/service/sbom.cdx.json /opt/orders/bin/python
 
-FROM python:3.13.16-slim-bookworm
+FROM ${BASE}
 RUN groupadd --system --gid 10001 orders \
     && useradd --system --uid 10001 --gid orders --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin orders
 # The packages first, which are large and change seldom; then our own code, a layer of six megabytes.

@@ -4,7 +4,7 @@ RUN := bin/in-env
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage mutation fuzz bench sizing soak image try-image try-chart check fmt contract release-api release-check record-histories record-messages chart licences audit lock
+.PHONY: help demo up test coverage mutation fuzz bench sizing soak image try-image try-chart check fmt contract release-api release-check record-histories record-messages chart licences audit digests lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -79,6 +79,9 @@ licences: ## renew THIRD_PARTY.md from what the installed packages say of their 
 
 audit: ## ask whether a package that is pinned has a known weakness; needs a network, and fails where nobody answers
 	@$(RUN) python -m tests.deploy.audit
+
+digests: ## write the digest beside each image of others; needs a Docker engine with a network. CHECK=1 says which have none
+	@$(RUN) python -m tests.deploy.digests $(if $(CHECK),--check)
 
 lock: ## renew the hash-pinned requirements from pyproject.toml
 	@$(RUN) sh bin/lock

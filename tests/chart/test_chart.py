@@ -185,6 +185,7 @@ def test_the_worker_controller_s_build_is_the_image_s_tag_and_its_name_for_the_d
         ("workerController.replicas=1", "replicas"),
         ("pods.terminationGracePeriodSeconds=20", "terminationGracePeriodSeconds"),
         ("image.pullPolicy=Sometimes", "pullPolicy"),
+        ("image.tag=latest", "tag"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(given: str, said: str) -> None:

@@ -48,6 +48,8 @@ _BOUNDS: Final[dict[str, dict[str, Any]]] = {
     "bridge.autoscaling.recordsPerBridge": {"minimum": 1},
     "bridge.replicas": {"minimum": 1},
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
+    # Not what is meant to become another image.
+    "image.tag": {"not": {"enum": ["latest"]}},
     "image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "networkPolicy.kafka.ports": {"minItems": 1},
     "networkPolicy.postgres.ports": {"minItems": 1},

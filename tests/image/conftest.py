@@ -15,7 +15,7 @@ import stack
 from stack.endpoints import REQUIRED_VARIABLES
 from tests.helpers.servers.guarded_stack import guarded_stack
 from tests.image.engine import Engine, engine_for_tests
-from tests.image.stand_in import ROOT
+from tests.image.stand_in import ROOT, base_name
 
 BUILD_SECONDS = 900
 RUN_SECONDS = 300
@@ -60,9 +60,10 @@ def image(engine: Engine, say: Callable[[str], None]) -> Iterator[Image]:
     """The image, built by the project's own script under a name of this run's."""
     name = f"temporal-order-orchestrator:try-{secrets.token_hex(4)}"
     say("building the image")
+    of_stand_in = ["--network", "host", "--build-arg", f"BASE={base_name()}"]
     built = subprocess.run(
         # An engine of our own has no network but this machine's.
-        [ROOT / "bin" / "image", *(["--network", "host"] if engine.has_stand_in else [])],
+        [ROOT / "bin" / "image", *(of_stand_in if engine.has_stand_in else [])],
         env={**engine.environment, "IMAGE": name},
         capture_output=True,
         text=True,

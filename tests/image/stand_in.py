@@ -6,7 +6,6 @@ the image that stands in the Dockerfile.
 """
 
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from stack.paths import cache_dir
+from tests.deploy.digests import named_in
 
 ROOT = Path(__file__).parents[2]
 _SUITE = "trixie"
@@ -32,15 +32,15 @@ class NoBaseError(Exception):
 
 
 def base_name() -> str:
-    """The image that ours is built on.
+    """The image that ours is built on, without the digest, which no stand-in has.
 
     Raises:
-        NoBaseError: the Dockerfile names several, or it has another Python than the stand-in.
+        NoBaseError: it has another Python than the stand-in.
     """
-    names = set(re.findall(r"^FROM (\S+:\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
-    if len(names) != 1 or not re.match(_PYTHON.replace("python", "python:") + r"[.]\d", next(iter(names))):
-        raise NoBaseError(f"the Dockerfile builds on {sorted(names)}; the stand-in is for one image, of {_PYTHON}")
-    return str(next(iter(names)))
+    ((name, tag, _),) = named_in((ROOT / "Dockerfile").read_text())
+    if not f"{name}{tag}".startswith(f"{_PYTHON}."):
+        raise NoBaseError(f"the Dockerfile builds on {name}:{tag}; the stand-in is for one image, of {_PYTHON}")
+    return f"{name}:{tag}"
 
 
 def import_stand_in(environment: Mapping[str, str], say: Callable[[str], None]) -> None:

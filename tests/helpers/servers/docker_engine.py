@@ -52,6 +52,8 @@ class DockerEngine:
     address: str
     """For DOCKER_HOST."""
     images: set[str] = field(default_factory=set)
+    digests: dict[str, str] = field(default_factory=dict)
+    """What registries have under the names of images."""
     containers: dict[str, Container] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
     """What containers were told after their start: image and verb."""
@@ -129,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 500, {"message": "the engine is ill"}
         if path == "/version":
             return 200, {"ApiVersion": API_VERSION, "MinAPIVersion": API_VERSION, "Version": "28"}
-        if path.startswith("/images/"):
+        if path.startswith(("/images/", "/distribution/")):
             return self._answer_about_images(path, query)
         if path == "/containers/create":
             identifier = f"{len(self.engine.containers):064x}"
@@ -147,7 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return 500, {"message": f"no route to {image}"}
             self.engine.images.add(image)
             return 200, b'{"status": "done"}\n'
-        image = path.removeprefix("/images/").removesuffix("/json")
+        image = path.split("/", 2)[2].removesuffix("/json")
+        if path.startswith("/distribution/") and image in self.engine.digests:
+            digest = self.engine.digests[image]
+            return 200, {"Descriptor": {"digest": digest, "mediaType": "", "size": 0}, "Platforms": []}
         if image not in self.engine.images:
             return 404, {"message": "no such image"}
         return 200, {"Id": f"sha256:{image}", "RepoTags": [image]}
