@@ -5,11 +5,10 @@ from stack.folder import StackFolder
 from stack.ports import HOST, choose_ports
 
 USER = DATABASE = "orders"
-PASSWORD = "orders"  # noqa: S105 -- of a development server on the loopback address
 
 
 def choose_addresses(folder: StackFolder) -> tuple[dict[str, int], Endpoints]:
-    """Chooses the stack's ports and keeps them in its folder, for the next start.
+    """Chooses the stack's ports and its database's password, and keeps them in its folder, for the next start.
 
     Returns:
         The ports by name, and the endpoints on them.
@@ -23,7 +22,7 @@ def choose_addresses(folder: StackFolder) -> tuple[dict[str, int], Endpoints]:
         db_host=HOST,
         db_port=ports["postgres"],
         db_user=USER,
-        db_password=PASSWORD,
+        db_password=folder.password(),
         db_name=DATABASE,
     )
     return ports, endpoints

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stack import readiness
-from stack.addresses import DATABASE, PASSWORD, USER, choose_addresses
+from stack.addresses import DATABASE, USER, choose_addresses
 from stack.endpoints import Endpoints
 from stack.errors import StackError
 from stack.folder import StackFolder
@@ -121,7 +121,7 @@ class DockerServers:
         makers: dict[ServiceName, Callable[[], Any]] = {
             "kafka": lambda: kafka_container(ports["kafka"]),
             "temporal": lambda: temporal_container(ports["temporal"], ports["temporal_ui"], codec_endpoint),
-            "postgres": lambda: postgres_container(ports["postgres"]),
+            "postgres": lambda: postgres_container(ports["postgres"], endpoints.db_password),
         }
         try:
             with ThreadPoolExecutor(len(makers), thread_name_prefix="start") as pool:
@@ -299,14 +299,14 @@ def temporal_container(port: int, ui_port: int, codec_endpoint: str | None = Non
     return container.with_command(command).with_envs(**GARBAGE)
 
 
-def postgres_container(port: int) -> Any:
+def postgres_container(port: int, password: str) -> Any:
     """PostgreSQL with the application's role and database."""
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy  # noqa: PLC0415
 
     return (
         _bound(DockerContainer(POSTGRES_IMAGE), {5432: port})
-        .with_envs(POSTGRES_USER=USER, POSTGRES_PASSWORD=PASSWORD, POSTGRES_DB=DATABASE)
+        .with_envs(POSTGRES_USER=USER, POSTGRES_PASSWORD=password, POSTGRES_DB=DATABASE)
         .waiting_for(
             LogMessageWaitStrategy("database system is ready to accept connections", times=2).with_startup_timeout(
                 START_TIMEOUT

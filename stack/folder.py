@@ -1,7 +1,8 @@
-"""A stack's folder: its lock, its state file, its remembered ports."""
+"""A stack's folder: its lock, its state file, its remembered ports, its database's password."""
 
 import contextlib
 import json
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from stack.state import StackState, read_ports
 # The first start compiles Temporal, for minutes; whoever waits for it says so.
 LOCK_PATIENCE_SECONDS = 1800
 LOCK_NOTICE_SECONDS = 8
+_PASSWORD_BYTES = 16
 
 
 class StackFolder:
@@ -67,6 +69,16 @@ class StackFolder:
     def write_ports(self, ports: dict[str, int]) -> None:
         """Remembers the ports, also beyond the servers' end."""
         write_atomically(self._ports_path, json.dumps(ports, indent=2))
+
+    def password(self) -> str:
+        """The password of this stack's database: random, made when it is first asked for, and for its owner only."""
+        path = self.path / "db-password"
+        with contextlib.suppress(FileNotFoundError):
+            if known := path.read_text().strip():
+                return known
+        made = secrets.token_hex(_PASSWORD_BYTES)
+        write_atomically(path, made)
+        return made
 
     @property
     def _state_path(self) -> Path:

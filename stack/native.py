@@ -21,7 +21,6 @@ from stack.state import StackState
 from stack.temporal import TemporalService
 from stack.temporal_cli import ensure_temporal
 
-# The application's own defaults. Only this machine can connect, and only with the password.
 LOG_TAIL_LINES = 1
 
 

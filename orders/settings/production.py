@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from orders.settings.database import DatabaseTls
+from orders.settings.secret_files import secret_names
 from orders.settings.types import is_loopback, words_of
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ def contradictions(settings: "Settings") -> Iterator[str]:
     if not settings.is_production:
         return
     yield from _sandbox(settings)
+    yield from _known_secrets(settings)
     excepted = words_of(settings.orders_unprotected)
     for server, sentence in (*_servers(settings), *_addresses(settings)):
         if server not in excepted:
@@ -32,6 +36,25 @@ def _sandbox(settings: "Settings") -> Iterator[str]:
         if getattr(settings, name) is None:
             yield (
                 f"{_BEGIN} needs {name.upper()}: the embedded sandbox that stands in for it neither charges nor ships"
+            )
+
+
+_KNOWN: Final = frozenset(
+    {"admin", "changeme", "guest", "orders", "pass", "password", "postgres", "secret", "temporal", "test"}
+)
+"""What docker-compose.yml has, and what is tried first by whoever tries passwords. In lower case."""
+_USERS: Final = {"db_password": "db_user", "kafka_sasl_password": "kafka_sasl_username"}
+
+
+def _known_secrets(settings: "Settings") -> Iterator[str]:
+    """The secrets that are none, by which anybody who reaches the server could come in."""
+    for name in secret_names(type(settings)):
+        secret: SecretStr | None = getattr(settings, name)
+        user = getattr(settings, _USERS[name]) if name in _USERS else None
+        if secret is not None and secret.get_secret_value().lower() in {*_KNOWN, user and user.lower()}:
+            yield (
+                f"{_BEGIN} refuses a {name.upper()} that everybody knows: make one, as by openssl rand -hex 24, and "
+                "give it to the server too"
             )
 
 

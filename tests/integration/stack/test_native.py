@@ -70,6 +70,17 @@ async def query(endpoints: stack.Endpoints, statement: str) -> object:
         await connection.close()
 
 
+async def test_data_of_an_earlier_version_get_a_password_that_not_everybody_knows(running: stack.RunningStack) -> None:
+    own = running.endpoints
+    former = replace(own, db_password="orders")  # noqa: S106 -- that of earlier versions
+    await query(own, "ALTER ROLE orders PASSWORD 'orders'")
+    assert await query(former, "SELECT 1") == 1
+    await asyncio.to_thread(running.restart, "postgres")
+    assert await query(own, "SELECT 1") == 1
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await query(former, "SELECT 1")
+
+
 def test_a_second_up_finds_the_first_and_starts_nothing(running: stack.RunningStack, folder: Path) -> None:
     again = stack.up(state_dir=folder, progress=lambda _: None)
     assert running.started_here

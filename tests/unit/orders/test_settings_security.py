@@ -212,6 +212,41 @@ def test_production_with_protected_ways_is_right(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("DB_PASSWORD", {"DB_PASSWORD": "orders"}),
+        ("DB_PASSWORD", {"DB_PASSWORD": "Postgres"}),
+        ("DB_PASSWORD", {"DB_USER": "shop-7", "DB_PASSWORD": "SHOP-7"}),
+        ("PAYMENT_GATEWAY_API_KEY", {"PAYMENT_GATEWAY_API_KEY": "changeme"}),
+        (
+            "KAFKA_SASL_PASSWORD",
+            {
+                "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                "KAFKA_SASL_MECHANISM": "PLAIN",
+                "KAFKA_SASL_USERNAME": "me-7",
+                "KAFKA_SASL_PASSWORD": "me-7",
+            },
+        ),
+    ],
+)
+def test_production_refuses_a_secret_that_everybody_knows_and_development_takes_it(
+    name: str, others: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (line,) = refusals_of(monkeypatch, **{**PRODUCTION, **AWAY, **SAFE, **others})
+    assert f"refuses a {name} that everybody knows" in line
+    assert others[name] not in line
+    monkeypatch.setenv("ORDERS_ENVIRONMENT", "development")
+    load_settings()
+
+
+def test_production_refuses_such_a_secret_in_a_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "password").write_text("orders\n")
+    others = {"DB_PASSWORD_FILE": str(tmp_path / "password")}
+    (line,) = refusals_of(monkeypatch, **{**PRODUCTION, **AWAY, **SAFE, **others})
+    assert "refuses a DB_PASSWORD that everybody knows" in line
+
+
+@pytest.mark.parametrize(
     ("change", "server", "names"),
     [
         ({"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}, "kafka", ("KAFKA_SECURITY_PROTOCOL=PLAINTEXT",)),

@@ -169,7 +169,8 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_containers_are_bound_to_this_machine_only_and_awaited() -> None:
     kafka = docker.kafka_container(21001)
     temporal = docker.temporal_container(21002, 21003)
-    postgres = docker.postgres_container(21004)
+    postgres = docker.postgres_container(21004, "its own")
+    assert postgres.env["POSTGRES_PASSWORD"] == "its own"  # noqa: S105 -- a test's
     assert kafka.ports == {"21001/tcp": ("127.0.0.1", 21001)}
     assert temporal.ports == {"7233/tcp": ("127.0.0.1", 21002), "8233/tcp": ("127.0.0.1", 21003)}
     assert postgres.ports == {"5432/tcp": ("127.0.0.1", 21004)}

@@ -11,6 +11,7 @@ import pytest
 from stack import docker
 from stack.endpoints import REQUIRED_VARIABLES, Endpoints
 from stack.errors import StackError
+from stack.folder import StackFolder
 from stack.lifecycle import choose_source
 from stack.paths import cache_dir, stack_dir
 from stack.ports import FIRST_PORT, HOST, LAST_PORT, VARIABLES, choose_ports
@@ -90,6 +91,16 @@ def test_the_state_file_gives_back_what_was_written_and_is_for_its_owner_only(tm
     state.write(path)
     assert StackState.read(path) == state
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_each_stack_has_a_password_of_its_own_which_stays_and_is_for_its_owner_only(tmp_path: Path) -> None:
+    one, other = StackFolder(tmp_path / "one"), StackFolder(tmp_path / "other")
+    password = one.password()
+    assert len(password) == 32
+    assert one.password() == StackFolder(tmp_path / "one").password() == password
+    assert other.password() != password
+    (file,) = [path for path in (tmp_path / "one").iterdir() if path.read_text() == password]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"version": 2}', '{"version": 1, "source": "native"}', "7"])
