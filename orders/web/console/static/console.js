@@ -100,6 +100,15 @@
     settling = setTimeout(() => { delete document.getElementById("waiting")?.dataset.settling; }, GUARD_MS);
   }
 
+  // A decided order is as tall as it was, so that those below it stay where they are until its place goes.
+  let tall = new Map();
+
+  function keepHeights() {
+    for (const row of document.querySelectorAll("#waiting > .gone")) {
+      if (tall.has(row.id)) row.style.minHeight = `${tall.get(row.id)}px`;
+    }
+  }
+
   function haveMoved(before, after) {
     return [...before].some(([id, place]) => after.has(id) && after.get(id) !== place);
   }
@@ -190,9 +199,11 @@
   document.addEventListener("htmx:before:swap", () => {
     noteFocus();
     placed = positions();
+    tall = new Map([...document.querySelectorAll("#waiting > .order")].map((row) => [row.id, row.offsetHeight]));
   });
 
   document.addEventListener("htmx:after:swap", () => {
+    keepHeights();
     if (haveMoved(placed, positions())) settle();
     takeClock(document.getElementById("waiting"));
     tick();
