@@ -43,9 +43,7 @@ async def test_an_order_approved_in_one_window_disappears_in_the_other(
     await console.wait_until_state(order_id, "COMPLETED")
 
 
-async def test_a_decided_order_leaves_those_below_it_where_they_are_until_its_place_goes(
-    ada: Window, console: Console
-) -> None:
+async def test_a_decided_order_leaves_those_below_it_where_they_are(ada: Window, console: Console) -> None:
     first, below = await console.place(items=[{"sku": "mug", "quantity": 1, "unit_amount": 1}]), await console.place()
     page = await open_list(ada, console, first, below)
     place = "row => row.offsetTop - row.parentElement.offsetTop"
@@ -53,8 +51,6 @@ async def test_a_decided_order_leaves_those_below_it_where_they_are_until_its_pl
     await console.send(EventType.ORDER_APPROVED, first)
     await expect(row(page, first)).to_have_class("gone", timeout=SOON)
     assert await row(page, below).evaluate(place) == before
-    await expect(row(page, first)).to_have_count(0, timeout=2 * SOON)
-    assert await row(page, below).evaluate(place) < before
 
 
 async def test_approved_is_said_only_once_the_workflow_has_applied_it(ada: Window, console: Console) -> None:
