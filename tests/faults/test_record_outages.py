@@ -21,6 +21,7 @@ IN_POSTGRES = {
     "APPROVED is committed and not answered": MidRecord(OrderState.APPROVED, Moment.NOT_ANSWERED),
     "PAID is repeated, and not committed": MidRecord(OrderState.PAID, Moment.BEFORE_COMMIT),
     "the last record is on its way": MidRecord(OrderState.COMPLETED, Moment.ON_ITS_WAY),
+    "the last record is committed and not answered": MidRecord(OrderState.COMPLETED, Moment.NOT_ANSWERED),
 }
 BEFORE_KAFKA = [OrderState.VALIDATED, OrderState.APPROVED, OrderState.COMPLETED]
 """The records between which and Kafka something happens."""
@@ -54,6 +55,8 @@ async def test_kafka_goes_away_between_a_record_and_its_events(room: RecordOutag
     order_id = await room.stopped_order(MidRecord(state, Moment.NOT_ANSWERED), room.kafka.refuse)
     known = await room.waits_in_plain_sight(order_id, KAFKA_IS_AWAY)
     assert state in [event["state"] for event in known["database"]["events"]], "it is recorded"
+    charged = order_id in room.charged_orders()
+    assert charged == (state is OrderState.COMPLETED), "nothing is charged before what led to it is published"
     await room.takes_what_it_is_told(order_id)
     published = (await room.system.evidence()).states_of(order_id)
     assert published == [*COMPLETED_PATH[: len(published)]], "what is published is a beginning of its life"

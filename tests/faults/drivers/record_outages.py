@@ -156,6 +156,11 @@ class RecordOutages:
         assert [run["failing"] for run in known["temporal"]["open_runs"] if run["failing"]] == []
         return known
 
+    def charged_orders(self) -> set[str]:
+        """The orders that the provider has charged, by its own book."""
+        assert self.system.gateway is not None
+        return {entry.payment_id.removeprefix("p-") for entry in self.system.gateway.ledger()}
+
     def has_failed(self, activity: str, error: str) -> bool:
         """Whether the worker that runs now has logged such a failure."""
         lines = [json.loads(line) for line in self.worker.log.splitlines() if '"activity.failed"' in line]
