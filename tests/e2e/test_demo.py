@@ -19,6 +19,7 @@ from orders.local.demo.scenarios import scenarios
 from stack.endpoints import Endpoints
 from tests.helpers.checker.checker import assert_no_violations
 from tests.helpers.servers.gateway_server import running_gateway
+from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.processes import OrdersProcess, clean_environment, free_port, run_to_end
 from tests.helpers.system.system import PLANTED_SECRET, OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
@@ -148,6 +149,38 @@ async def test_the_demo_ends_with_the_name_of_whom_its_orders_wait_for(
     assert told["troubles"][0].startswith(sentence)
     (approved,) = [one for one in told["scenarios"] if one["scenario"] == "approved"]
     assert any(line.startswith("waits for prepare_package") for line in approved["differences"]), approved
+
+
+async def test_the_demo_names_a_server_that_goes_away_and_ends_without_a_traceback(
+    quiet_system: OrderSystem, tmp_path: Path
+) -> None:
+    log = tmp_path / "demo.log"
+    async with Proxy(quiet_system.endpoints.temporal_host) as temporal:
+        with log.open("wb") as output:
+            demo = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                SHORT_DEMO,
+                "demo",
+                cwd=tmp_path,
+                env=clean_environment({**quiet_system.settings, "TEMPORAL_HOST": temporal.address}),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            await assert_eventually(lambda: "RECEIVED" in log.read_text(), 180, log.read_text)
+            await temporal.refuse()
+            async with asyncio.timeout(240):
+                assert await demo.wait() == 1, log.read_text()
+        finally:
+            if demo.returncode is None:
+                demo.kill()
+    said = log.read_text()
+    assert f"trouble: Temporal ({temporal.address}) does not answer" in said, said
+    assert "Traceback" not in said, said
+    assert said.splitlines()[-1].startswith("error: "), said
+    assert f"Temporal ({temporal.address}) does not answer" in said.splitlines()[-1]
 
 
 async def test_up_runs_everything_survives_a_kill_and_ends_all_of_it_at_ctrl_c(quiet_system: OrderSystem) -> None:
