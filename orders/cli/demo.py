@@ -62,10 +62,10 @@ def demo(
     if with_console:
         show_console()
         return
-    began = time.monotonic()
     out = console(stderr=as_json)
     terminal = Terminal(out)
     with local_servers(terminal) as servers:
+        began = time.monotonic()
         troubles = Troubles(
             servers.settings,
             lambda sentence, is_over: terminal.say(f"{_stamp(began)} {trouble_line(sentence, is_over=is_over)}"),
@@ -147,7 +147,7 @@ def _stamp(began: float) -> str:
 
 
 def _show(terminal: Terminal, troubles: Troubles, began: float) -> Show:
-    """Lines for a person, with the seconds since the command began."""
+    """Lines for a person, with the seconds since the servers were there."""
 
     def sent(step: Step, order_id: str) -> None:
         how = "[bold]console producer[/bold]" if step.by_console else step.encoding.value
