@@ -10,11 +10,11 @@ from orders.settings.secret_files import present_secret
 def kafka_security(settings: Settings) -> dict[str, Any]:
     """The options for encryption and credentials, the same for every Kafka client.
 
-    Certificates are read again for each connection, once they have changed, and tokens are renewed. A password counts
-    for as long as the client lives.
+    Certificates, and passwords in files, are read again for each connection, once they have changed, and tokens are
+    renewed.
 
     Raises:
-        WrongSettingsError: a certificate cannot be read.
+        WrongSettingsError: a certificate or a password cannot be read.
     """
     options: dict[str, Any] = {"security_protocol": settings.kafka_security_protocol}
     if settings.kafka_sasl_mechanism == "OAUTHBEARER":
@@ -29,8 +29,17 @@ def kafka_security(settings: Settings) -> dict[str, Any]:
         options |= {
             "sasl_mechanism": settings.kafka_sasl_mechanism,
             "sasl_plain_username": settings.kafka_sasl_username,
-            "sasl_plain_password": present_secret(settings, "kafka_sasl_password"),
+            "sasl_plain_password": _password(settings),
         }
     if settings.kafka_security_protocol.endswith("SSL"):
         options["ssl_context"] = RenewedContext(settings, KAFKA)
     return options
+
+
+def _password(settings: Settings) -> Any:
+    if settings.kafka_sasl_password_file is None:
+        return present_secret(settings, "kafka_sasl_password")
+    from orders.clients.kafka_passwords import RenewedPassword, read_passwords_anew  # noqa: PLC0415 - as tokens
+
+    read_passwords_anew()
+    return RenewedPassword(settings)

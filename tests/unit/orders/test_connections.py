@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
@@ -89,6 +90,33 @@ def test_a_password_for_kafka_goes_to_every_client_with_its_mechanism() -> None:
         "sasl_plain_password": "hush",
     }
     assert kafka_security(SETTINGS) == {"security_protocol": "PLAINTEXT"}
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+async def test_a_password_in_a_file_is_read_again_for_each_connection_to_kafka(mechanism: str, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("first\n")
+    settings = changed(
+        kafka_security_protocol="SASL_PLAINTEXT",
+        kafka_sasl_mechanism=mechanism,
+        kafka_sasl_username="me",
+        kafka_sasl_password_file=file,
+    )
+    options = kafka_security(settings)
+    assert "first" not in repr(options)
+
+    def said() -> bytes | str:
+        connection = AIOKafkaConnection("127.0.0.1", 1, **options)
+        scram = mechanism.startswith("SCRAM")
+        authenticator = connection.authenticator_scram() if scram else connection.authenticator_plain()
+        password: bytes | str = authenticator._sasl_plain_password
+        return password.decode() if isinstance(password, bytes) else password
+
+    assert said() == "first"
+    file.write_text("second\n")
+    assert said() == "second"
+    file.unlink()
+    assert said() == "second", "the former one, until there is one that can be read"
 
 
 def test_certificates_for_kafka_that_are_none_are_told(tmp_path: Path) -> None:

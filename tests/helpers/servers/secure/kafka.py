@@ -88,6 +88,7 @@ class SecureKafka:
             allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={issuer}/jwks"
             self._service.jvm_options = (*JVM_OPTIONS, allowed)
         self._process: processes.ProcessIdentity | None = None
+        self._plain = dict.fromkeys((USER, STRANGER, *ROLES), PASSWORD)
 
     def address(self, listener: Listener) -> str:
         """``host:port`` of a door."""
@@ -95,7 +96,21 @@ class SecureKafka:
 
     async def change_rights(self, *arguments: str) -> None:
         """Runs ``kafka-acls.sh`` with these arguments, as one who may do everything."""
-        command = java_command(ensure_jars(KAFKA, lambda _: None), "org.apache.kafka.tools.AclCommand", *_TOOL_OPTIONS)
+        await self._run("org.apache.kafka.tools.AclCommand", *arguments)
+
+    async def change_password(self, user: str, password: str) -> None:
+        """Gives a user a password, in place of any former one, for PLAIN and SCRAM-SHA-512.
+
+        For SCRAM it counts at once, for PLAIN from the broker's next start. Connections that are open stay open.
+        """
+        self._plain[user] = password
+        # Kafka takes one mechanism of a user in a request.
+        scram = f"SCRAM-SHA-512=[iterations=4096,password={password}]"
+        what = ("--alter", "--entity-type", "users", "--entity-name", user, "--add-config", scram)
+        await self._run("kafka.admin.ConfigCommand", *what)
+
+    async def _run(self, tool: str, *arguments: str) -> None:
+        command = java_command(ensure_jars(KAFKA, lambda _: None), tool, *_TOOL_OPTIONS)
         where = ("--bootstrap-server", self.endpoints.kafka_bootstrap_servers)
         process = await asyncio.create_subprocess_exec(
             *command, *where, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -161,7 +176,7 @@ class SecureKafka:
 
     def _sasl(self, begin: str) -> list[str]:
         offered = (*_MECHANISMS, *(["OAUTHBEARER"] if self._issuer else []))
-        known = " ".join(f'user_{name}="{PASSWORD}"' for name in (USER, STRANGER, *ROLES))
+        known = " ".join(f'user_{name}="{password}"' for name, password in self._plain.items())
         lines = [
             f"{begin}sasl.enabled.mechanisms={','.join(offered)}",
             f"{begin}plain.sasl.jaas.config={_LOGIN}.plain.PlainLoginModule required {known};",
