@@ -12,6 +12,7 @@ from tests.helpers.console.acting import SOON, approve, open_list, open_order, r
 from tests.helpers.console.running import Console, console_before
 from tests.helpers.console.shown import assert_good_in_every_form
 from tests.helpers.servers.kafka_proxy import KafkaProxy
+from tests.helpers.servers.proxies import proxies_before
 from tests.helpers.servers.proxy import Proxy
 
 pytestmark = pytest.mark.timeout(420)
@@ -34,19 +35,10 @@ class Servers:
 async def all_servers(endpoints: Endpoints, console: Console) -> AsyncIterator[Servers]:
     """A second console before the same system, whose servers can be taken from it."""
     async with (
-        Proxy(endpoints.temporal_host) as temporal,
-        Proxy(f"{endpoints.db_host}:{endpoints.db_port}") as postgres,
-        KafkaProxy(endpoints.kafka_bootstrap_servers) as kafka,
+        proxies_before(endpoints) as proxies,
+        console_before(console.system, **proxies.settings) as cut_off,
     ):
-        host, _, port = postgres.address.rpartition(":")
-        settings = {
-            "TEMPORAL_HOST": temporal.address,
-            "DB_HOST": host,
-            "DB_PORT": port,
-            "KAFKA_BOOTSTRAP_SERVERS": kafka.address,
-        }
-        async with console_before(console.system, **settings) as cut_off:
-            yield Servers(temporal, postgres, kafka, cut_off)
+        yield Servers(proxies.temporal, proxies.postgres, proxies.kafka, cut_off)
 
 
 @pytest.fixture

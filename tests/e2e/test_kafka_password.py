@@ -1,6 +1,5 @@
 """Kafka's password is renewed while a bridge and a worker run: by each mechanism, whichever side comes first."""
 
-import json
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -60,27 +59,17 @@ async def user(secured: SecuredSystem, tmp_path: Path) -> AsyncIterator[Renewed]
     await kafka.change_rights("--remove", "--force", *allowed)
 
 
-async def complete_an_order(system: SecuredSystem) -> None:
-    """From the message that places it to what is published of its end."""
-    order_id = f"o-{secrets.token_hex(6)}"
-    await system.run("produce", "created", order_id, "--payment-id", f"p-{order_id}")
-    await system.run("produce", "approved", order_id)
-    await system.run("wait", order_id, "--state", "COMPLETED", "--timeout", "90")
-    events = [json.loads(line) for line in (await system.run("events", order_id, "--json")).splitlines()]
-    assert [event["sequence"] for event in events] == list(range(1, 9)), events
-
-
 async def test_a_password_is_renewed_without_a_restart_whichever_side_comes_first(
     secured: SecuredSystem, user: Renewed, tmp_path: Path
 ) -> None:
     bridge = secured.start("bridge", "bridge", **user.settings("SCRAM-SHA-512"))
     worker = secured.start("worker", "worker", **user.settings("PLAIN"))
-    await complete_an_order(secured)
+    await secured.complete_an_order()
 
     # The file first: both are read before anybody is refused.
     user.write("second")
     await user.revoke("second")
-    await complete_an_order(secured)
+    await secured.complete_an_order()
     for process in (bridge, worker):
         assert "kafka.password.renewed" in process.log
 
@@ -88,7 +77,7 @@ async def test_a_password_is_renewed_without_a_restart_whichever_side_comes_firs
     await user.revoke("third")
     await bridge.wait_until_logged("credentials_refused", SOON_SECONDS)
     user.write("third")
-    await complete_an_order(secured)
+    await secured.complete_an_order()
 
     former = tmp_path / "former"
     former.write_text("second")

@@ -1,8 +1,5 @@
 """Orders on servers that demand TLS and client certificates, while all certificates are replaced."""
 
-import json
-import secrets
-
 import httpx
 import pytest
 
@@ -10,16 +7,6 @@ from tests.helpers.system.secured import SecuredSystem
 from tests.helpers.system.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(300)
-
-
-async def complete_an_order(system: SecuredSystem) -> None:
-    """From the message that places it to the end, as upstream and an approver send them."""
-    order_id = f"o-{secrets.token_hex(6)}"
-    await system.run("produce", "created", order_id, "--payment-id", f"p-{order_id}")
-    await system.run("produce", "approved", order_id)
-    await system.run("wait", order_id, "--state", "COMPLETED", "--timeout", "90")
-    events = [json.loads(line) for line in (await system.run("events", order_id, "--json")).splitlines()]
-    assert [event["sequence"] for event in events] == list(range(1, 9)), events
 
 
 async def renew_all(system: SecuredSystem) -> None:
@@ -36,9 +23,9 @@ async def renew_all(system: SecuredSystem) -> None:
 
 async def test_orders_run_by_tls_and_go_on_while_all_certificates_are_replaced(secured: SecuredSystem) -> None:
     bridge, worker, api = (secured.start(name, name) for name in ("bridge", "worker", "api"))
-    await complete_an_order(secured)
+    await secured.complete_an_order()
     await renew_all(secured)
-    await complete_an_order(secured)
+    await secured.complete_an_order()
 
     async def ready() -> bool:
         async with httpx.AsyncClient() as http:

@@ -1,5 +1,6 @@
 """Our processes on servers that demand TLS, with a namespace, a consumer group and a database of a test's own."""
 
+import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,6 +42,15 @@ class SecuredSystem:
         told = f"{arguments} left with {ended.returncode}\n{ended.stdout}{ended.stderr}\n{self.log_tails}"
         assert ended.returncode == status, told
         return ended.stdout if status == 0 else ended.stderr
+
+    async def complete_an_order(self) -> None:
+        """From the message that places it to what is published of its end, as upstream and an approver send them."""
+        order_id = f"o-{secrets.token_hex(6)}"
+        await self.run("produce", "created", order_id, "--payment-id", f"p-{order_id}")
+        await self.run("produce", "approved", order_id)
+        await self.run("wait", order_id, "--state", "COMPLETED", "--timeout", "90")
+        events = [json.loads(line) for line in (await self.run("events", order_id, "--json")).splitlines()]
+        assert [event["sequence"] for event in events] == list(range(1, 9)), events
 
     @property
     def log_tails(self) -> str:

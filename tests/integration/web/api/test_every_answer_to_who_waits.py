@@ -16,6 +16,7 @@ from tests.helpers.answers.asking import answer_of, ask, assert_answered, every_
 from tests.helpers.answers.cases import Case
 from tests.helpers.answers.table import WAIT, Named, Row, rows_of
 from tests.helpers.servers.kafka_proxy import KafkaProxy
+from tests.helpers.servers.proxies import db_settings
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api
 from tests.helpers.system.event_streams import Listener
@@ -79,11 +80,9 @@ async def room(system: OrderSystem, endpoints: Endpoints) -> AsyncIterator[Room]
         Proxy(f"{endpoints.db_host}:{endpoints.db_port}") as postgres,
         KafkaProxy(endpoints.kafka_bootstrap_servers) as kafka,
     ):
-        host, _, port = postgres.address.rpartition(":")
         health = str(free_port())
         settings = {
-            "DB_HOST": host,
-            "DB_PORT": port,
+            **db_settings(postgres),
             "KAFKA_BOOTSTRAP_SERVERS": kafka.address,
             "API_HEALTH_PORT": health,
             "LOG_LEVEL": "debug",

@@ -12,7 +12,7 @@ from tests.helpers.answers.asking import answer_of, ask, assert_answered, every_
 from tests.helpers.answers.cases import Case
 from tests.helpers.answers.preparing import all_named
 from tests.helpers.answers.table import WAIT, Named, Row, rows_of
-from tests.helpers.servers.kafka_proxy import KafkaProxy
+from tests.helpers.servers.proxies import proxies_before
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api
 from tests.helpers.system.system import OrderSystem
@@ -58,24 +58,14 @@ class Room:
 
 @pytest.fixture(scope="module")
 async def room(system: OrderSystem, endpoints: Endpoints) -> AsyncIterator[Room]:
-    async with (
-        Proxy(endpoints.temporal_host) as temporal,
-        Proxy(f"{endpoints.db_host}:{endpoints.db_port}") as postgres,
-        KafkaProxy(endpoints.kafka_bootstrap_servers) as kafka,
-    ):
-        host, _, port = postgres.address.rpartition(":")
-        settings = {
-            "TEMPORAL_HOST": temporal.address,
-            "DB_HOST": host,
-            "DB_PORT": port,
-            "KAFKA_BOOTSTRAP_SERVERS": kafka.address,
+    async with proxies_before(endpoints) as proxies, open_api(system, **proxies.settings) as api:
+        waits, *others = await asyncio.gather(*(api.start_order() for _ in range(4)))
+        of_case: dict[Case, Proxy] = {
+            Case.NO_TEMPORAL: proxies.temporal,
+            Case.NO_POSTGRES: proxies.postgres,
+            Case.NO_KAFKA: proxies.kafka,
         }
-        async with open_api(system, **settings) as api:
-            waits, *others = await asyncio.gather(*(api.start_order() for _ in range(4)))
-            proxies: dict[Case, Proxy] = {
-                Case.NO_TEMPORAL: temporal, Case.NO_POSTGRES: postgres, Case.NO_KAFKA: kafka,
-            }  # fmt: skip
-            yield Room(api, proxies, others, await all_named(api, waits))
+        yield Room(api, of_case, others, await all_named(api, waits))
 
 
 async def assert_as_the_table_says(room: Room, row: Row, case: Case) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from stack.endpoints import Endpoints
+from tests.helpers.servers.proxies import db_settings
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api, problem_of
 from tests.helpers.system.system import OrderSystem
@@ -11,11 +12,6 @@ from tests.helpers.system.waiting import assert_eventually
 
 SOON_SECONDS = 15.0
 """An answer comes by then, whatever a server does."""
-
-
-def db_settings(proxy: Proxy) -> dict[str, str]:
-    host, _, port = proxy.address.rpartition(":")
-    return {"DB_HOST": host, "DB_PORT": port}
 
 
 async def health_of(api: ApiRoom) -> tuple[str, bool, bool]:
