@@ -76,7 +76,7 @@ INBOUND: Final[Mapping[EventType, InboundType]] = {
         body=OrderAddressUpdated,
         signal="update_address",
         topic="order.address_updated",
-        example={"order_id": "o-1001", "address": {"street": "2 Example Street"}},
+        example={"order_id": "o-1001", "address": {"street": "2 Example Street"}, "updated_by": "c-42"},
     ),
 }
 """Every inbound event type: models, signals, topics and the contract's examples are read from here alone."""

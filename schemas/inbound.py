@@ -148,6 +148,12 @@ class OrderAddressUpdated(InboundBody):
     """The order goes elsewhere."""
 
     address: AddressUpdate
+    updated_by: OptionalText = None
+
+    @property
+    def decided_by(self) -> str | None:
+        """Who sent it elsewhere."""
+        return self.updated_by
 
 
 VERIFIED_BY_API: Final = "api"

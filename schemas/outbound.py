@@ -49,8 +49,8 @@ class Cause(Model):
     event_id: str
     type: str
     by: str | None = None
-    """Who decided, as the event says it: `approved_by` of an approval, `cancelled_by` of a cancel; where it says
-    nothing and is signed, the id of the key."""
+    """Who decided, as the event says it: `approved_by` of an approval, `cancelled_by` of a cancel, `updated_by` of an
+    address; where it says nothing and is signed, the id of the key."""
     note: str | None = None
     """What was said beside it: `note` of an approval, `reason` of a cancel."""
     verified_by: str | None = None

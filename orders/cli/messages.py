@@ -73,8 +73,10 @@ def _address_updated(
     state: options.State = None,
     zip_code: options.ZipCode = None,
     country: options.Country = None,
+    updated_by: options.UpdatedBy = None,
 ) -> Fields:
-    return {"address": options.address_fields(street, city, state, zip_code, country) or {}}
+    address = options.address_fields(street, city, state, zip_code, country) or {}
+    return {"address": address, "updated_by": updated_by}
 
 
 def _commands(

@@ -45,6 +45,7 @@ Country = Annotated[str | None, typer.Option("--country", rich_help_panel=_ADDRE
 ApprovedBy = Annotated[str | None, typer.Option("--approved-by", help="Who approved.")]
 Note = Annotated[str | None, typer.Option("--note", help="Any remark.")]
 CancelledBy = Annotated[str | None, typer.Option("--cancelled-by", help="Who cancelled.")]
+UpdatedBy = Annotated[str | None, typer.Option("--updated-by", help="Who sends it elsewhere.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why.")]
 EventId = Annotated[
     str | None,

@@ -10,7 +10,7 @@ from schemas.event_types import INBOUND
 from schemas.outbound import OUTBOUND
 from schemas.states import OrderState, ReasonCode
 
-CONTRACT_VERSION: Final = "1.1.0"
+CONTRACT_VERSION: Final = "1.2.0"
 ORDER_EVENTS_TOPIC: Final = "order.events"
 
 _OPEN_ENUMERATIONS: Final = (OrderState, ReasonCode)

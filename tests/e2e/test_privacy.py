@@ -38,7 +38,10 @@ MARK = f"canary{secrets.token_hex(4)}"
 """Part of everything personal that this test sends."""
 PERSONAL = {
     name: f"{MARK} {name}"
-    for name in ("street", "city", "state", "zip_code", "country", "note", "reason", "approved_by", "cancelled_by")
+    for name in (
+        *("street", "city", "state", "zip_code", "country", "note", "reason"),
+        *("approved_by", "cancelled_by", "updated_by"),
+    )
 }
 ADDRESS = {name: PERSONAL[name] for name in ("street", "city", "state", "zip_code", "country")}
 CUSTOMER = f"{MARK}@example.org"
@@ -152,7 +155,11 @@ async def play(system: OrderSystem, reader: Client, plain: Client) -> list[str]:
     completed, cancelled, orphan = (f"{name}-{system.tag}" for name in ("completed", "cancelled", "orphan"))
     await send(system, EventType.ORDER_CREATED, created(completed))
     await send(system, EventType.ORDER_CREATED, created(cancelled))
-    await send(system, EventType.ORDER_ADDRESS_UPDATED, {"order_id": completed, "address": ADDRESS})
+    await send(
+        system,
+        EventType.ORDER_ADDRESS_UPDATED,
+        {"order_id": completed, "address": ADDRESS, "updated_by": PERSONAL["updated_by"]},
+    )
     await send(system, EventType.ORDER_APPROVED, {"order_id": orphan, "approved_by": PERSONAL["approved_by"]})
     for order_id in (completed, cancelled):
         await system.wait_until_states(order_id, "RECEIVED", "VALIDATED", within_seconds=30)

@@ -32,7 +32,7 @@ _OF_A_BODY: Final = frozenset({"content-length", "transfer-encoding"})
 """One of them tells that a request has a body (RFC 9112, section 6)."""
 
 ADDRESS: Final = "address"
-BY: Final = frozenset({"approved_by", "cancelled_by"})
+BY: Final = frozenset({"approved_by", "cancelled_by", "updated_by"})
 NOT_IN_A_BODY: Final = {
     "event_id": "has no place here: send it as the header Idempotency-Key",
     **dict.fromkeys(sorted(BY), "has no place here: it is who you are signed in as"),

@@ -66,7 +66,7 @@ class Chosen:
             case Choice.CANCEL:
                 return {"cancelled_by": identity.name, "reason": self.note or None}
             case Choice.READDRESS:
-                return {"address": dict(self.address)}
+                return {"address": dict(self.address), "updated_by": identity.name}
 
 
 def event_id_of(identity: Identity, name: str, choice: Choice, shown: Shown) -> str:

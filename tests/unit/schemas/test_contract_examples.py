@@ -95,7 +95,7 @@ def test_the_examples_hold_nothing_of_a_real_person() -> None:
     of_people: set[str] = set()
     for body in EXAMPLES.values():
         address = body.get("address") or body.get("shipping_address") or {}
-        people = (body.get(name) for name in ("customer_id", "approved_by", "cancelled_by", "note"))
+        people = (body.get(name) for name in ("customer_id", "approved_by", "cancelled_by", "updated_by", "note"))
         of_people |= {text for text in (*address.values(), *people) if text is not None}
     assert of_people == {"1 Example Street", "2 Example Street", "Utrecht", "3511 AA", "NL", "c-42", "ops-7"}
     assert not re.search(r"[\w.]+@[\w.]+|\d{8,}", json.dumps(EXAMPLES)), "a mail address, or a telephone number"

@@ -105,10 +105,12 @@ async def test_a_client_that_does_not_wait_finds_the_outcome_at_its_location(api
 
 async def test_who_decided_is_who_is_signed_in_and_is_in_the_journal(api: ApiRoom) -> None:
     order_id = await api.start_order()
+    await api.signal(order_id, "update-address", ADDRESS)
     await api.signal(order_id, "cancel", {"reason": "no longer wanted"})
     row = (await api.http.get(f"/orders/{order_id}")).json()
     assert (row["state"], row["decided_by"]) == ("CANCELLED", "development")
     events = (await api.http.get(f"/orders/{order_id}/events")).json()["events"]
+    assert (events[-2]["type"], events[-2]["cause"]["by"]) == ("order.address_changed", "development")
     assert (events[-1]["cause"]["by"], events[-1]["cause"]["note"]) == ("development", "no longer wanted")
     assert events[-1]["cause"]["verified_by"] is None, "everybody may do everything, so nobody was asked"
 

@@ -104,7 +104,7 @@ def test_the_bodies_of_requests_are_described_and_their_examples_follow_the_desc
     validator = Draft202012Validator({**content["schema"], **registry})
     for example in content["examples"].values():
         assert list(validator.iter_errors(example["value"])) == []
-    for name in ("approved_by", "cancelled_by", "event_id", "order_id"):
+    for name in ("approved_by", "cancelled_by", "updated_by", "event_id", "order_id"):
         with_it = {**decision_example(content), name: "x"}
         assert list(validator.iter_errors(with_it)) != [], f"{name} is said by the request otherwise"
 
