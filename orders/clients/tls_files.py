@@ -12,10 +12,11 @@ import structlog
 from orders.errors import WrongSettingsError
 from orders.settings import Settings
 from orders.settings.secret_files import SUFFIX, present_secret
+from orders.small_files import Stamp, stamp_of
 
 _log = structlog.get_logger("orders.tls")
 
-Fingerprint = tuple[tuple[int, int, int] | None, ...]
+Fingerprint = tuple[Stamp | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,7 @@ POSTGRES: Final = TlsNames("db_tls_ca_file", "db_tls_cert_file", "db_tls_key_fil
 
 def fingerprint(paths: Iterable[Path | None]) -> Fingerprint:
     """What tells that a file was written, or that another one stands under its name."""
-    return tuple(None if path is None else _stamp(path) for path in paths)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        # Through links: a mounted secret is renewed by a link that leads elsewhere.
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return tuple(None if path is None else stamp_of(path) for path in paths)
 
 
 def make_context(

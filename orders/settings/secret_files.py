@@ -7,10 +7,10 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, SecretStr
 
 from orders.errors import WrongSettingsError
+from orders.small_files import read_small_file
 
 SUFFIX: Final = "_file"
 _MAX_BYTES: Final = 64 * 1024
-"""Far above any secret; a wrong path may lead to a file of any size."""
 
 
 def secret_names(model: type[BaseModel]) -> tuple[str, ...]:
@@ -24,13 +24,7 @@ def read_secret_file(path: Path) -> str:
     Raises:
         ValueError: there is none; a sentence without a subject, and with nothing of the file's content.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
-    if len(content) > _MAX_BYTES:
-        raise ValueError(f"is longer than {_MAX_BYTES} bytes: it is no file of a secret")
+    content = read_small_file(path, bytes_max=_MAX_BYTES, kind="a secret")
     try:
         text = content.decode()
     except UnicodeDecodeError:

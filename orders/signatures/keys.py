@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey, RSAKey
 
+from orders.small_files import read_small_file
+
 _RSA_BITS_MIN: Final = 2_048
 _FILE_BYTES_MAX: Final = 256 * 1024
-"""Far above any set of keys; a wrong path may lead to a file of any size."""
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _KEY_ID_FORM: Final = "up to 64 of letters, digits and . _ -"
 PEM: Final = ".pem"
@@ -85,10 +86,7 @@ def read_private_key(path: Path, key_id: str | None) -> NamedKey:
     Raises:
         KeysError: it cannot be used.
     """
-    try:
-        content = _content_of(path)
-    except OSError as error:
-        raise KeysError(f"cannot be read: {error.strerror}") from None
+    content = _content_of(path)
     entry = _json_of(content) if content.lstrip()[:1] == b"{" else None
     name = key_id or (path.name.removesuffix(PEM) if entry is None else entry.get("kid"))
     if not isinstance(name, str) or not is_key_id(name):
@@ -137,11 +135,10 @@ def _keys_of_set(path: Path) -> Iterator[NamedKey]:
 
 
 def _content_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(_FILE_BYTES_MAX + 1)
-    if len(content) > _FILE_BYTES_MAX:
-        raise KeysError(f"is longer than {_FILE_BYTES_MAX} bytes: it is no file of keys")
-    return content
+    try:
+        return read_small_file(path, bytes_max=_FILE_BYTES_MAX, kind="keys")
+    except ValueError as error:
+        raise KeysError(str(error)) from None
 
 
 def _json_of(content: bytes) -> dict[str, Any]:

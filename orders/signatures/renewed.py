@@ -8,13 +8,12 @@ from typing import Final
 import structlog
 
 from orders.signatures.keys import PEM, KeysError, NamedKey, read_public_keys
+from orders.small_files import Stamp, stamp_of
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
 """How long a key that was taken away may still count. For a key that is not known its place is looked at each time."""
 
 _log = structlog.get_logger("orders.signatures")
-
-Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 class RenewedKeys:
@@ -32,7 +31,7 @@ class RenewedKeys:
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._path, self._clock = path, clock
-        self._seen = self._refused = _stamp(path)
+        self._seen = self._refused = _seen_at(path)
         self._keys = read_public_keys(path)
         self._looked_at = clock()
 
@@ -44,7 +43,7 @@ class RenewedKeys:
 
     def _look(self) -> None:
         self._looked_at = self._clock()
-        seen = _stamp(self._path)
+        seen = _seen_at(self._path)
         if seen in (self._seen, self._refused):
             return
         try:
@@ -57,11 +56,10 @@ class RenewedKeys:
             _log.error("signatures.keys.unusable", setting="ORDER_SIGNATURE_KEYS", detail=str(error), action=action)
 
 
-def _stamp(path: Path) -> Stamp:
-    """What changes when a key is written, or another file stands under its name; also through a mount's links."""
+def _seen_at(path: Path) -> tuple[tuple[str, Stamp | None], ...]:
+    """What changes when a key is written, or another file stands under its name."""
     try:
         places = [path, *sorted(path.glob(f"*{PEM}"))] if path.is_dir() else [path]
-        found = [(one.name, one.stat()) for one in places]
     except OSError:
         return ()
-    return tuple((name, status.st_ino, status.st_size, status.st_mtime_ns) for name, status in found)
+    return tuple((one.name, stamp_of(one)) for one in places)

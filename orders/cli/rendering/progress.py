@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Final
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from orders.cli.common import console
+from orders.cli.rendering.safe_markup import safe_markup
 from orders.safe_text import safe_text
 
 LINE_EVERY_SECONDS: Final = 10.0
@@ -41,9 +41,9 @@ def progress(what: str, *, lines: bool = True) -> Iterator[Step]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=notes, transient=True) as bar:
-        task = bar.add_task(_shown(what), total=None, count="")
+        task = bar.add_task(safe_markup(what), total=None, count="")
         yield lambda what, done, total: bar.update(
-            task, description=_shown(what), completed=done, total=total, count=_count(done, total)
+            task, description=safe_markup(what), completed=done, total=total, count=_count(done, total)
         )
 
 
@@ -68,10 +68,6 @@ def _lines(notes: Console, what: str, *, every_seconds: float | None) -> Iterato
     finally:
         ended.set()
         telling.join()
-
-
-def _shown(what: str) -> str:
-    return escape(safe_text(what))
 
 
 def _count(done: int, total: int | None) -> str:

@@ -2,10 +2,11 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.helpers.servers.secure.certificates import tls_settings
 from tests.helpers.servers.secure.kafka import Listener
@@ -43,13 +44,22 @@ class SecuredSystem:
         assert ended.returncode == status, told
         return ended.stdout if status == 0 else ended.stderr
 
-    async def complete_an_order(self) -> None:
-        """From the message that places it to what is published of its end, as upstream and an approver send them."""
+    async def complete_an_order(
+        self, *, upstream: Mapping[str, Any] | None = None, downstream: Mapping[str, Any] | None = None
+    ) -> None:
+        """From the message that places it to what is published of its end, as upstream and an approver send them.
+
+        Args:
+            upstream: changes of the settings for who sends.
+            downstream: the same for who reads what is published.
+        """
+        sends, reads = dict(upstream or {}), dict(downstream or {})
         order_id = f"o-{secrets.token_hex(6)}"
-        await self.run("produce", "created", order_id, "--payment-id", f"p-{order_id}")
-        await self.run("produce", "approved", order_id)
+        await self.run("produce", "created", order_id, "--payment-id", f"p-{order_id}", **sends)
+        await self.run("produce", "approved", order_id, **sends)
         await self.run("wait", order_id, "--state", "COMPLETED", "--timeout", "90")
-        events = [json.loads(line) for line in (await self.run("events", order_id, "--json")).splitlines()]
+        printed = await self.run("events", order_id, "--json", **reads)
+        events = [json.loads(line) for line in printed.splitlines()]
         assert [event["sequence"] for event in events] == list(range(1, 9)), events
 
     @property

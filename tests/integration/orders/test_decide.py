@@ -26,6 +26,7 @@ from orders.settings import Settings
 from schemas.event_types import EventType, fingerprint_of
 from schemas.states import ReasonCode
 from stack.endpoints import Endpoints
+from tests.helpers.servers.proxies import db_settings
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.system import OrderSystem, order_system
 
@@ -183,8 +184,7 @@ async def test_where_postgres_is_away_it_says_that_the_event_was_delivered(
 async def test_a_database_that_comes_back_within_the_wait_is_asked_again(system: OrderSystem, order_id: str) -> None:
     host, port = system.settings["DB_HOST"], system.settings["DB_PORT"]
     async with Proxy(f"{host}:{port}") as proxy:
-        own_host, _, own_port = proxy.address.rpartition(":")
-        settings = settings_of(system, DB_HOST=own_host, DB_PORT=own_port, DB_CONNECT_TIMEOUT_SECONDS="1")
+        settings = settings_of(system, **db_settings(proxy), DB_CONNECT_TIMEOUT_SECONDS="1")
         async with open_clients(settings) as clients:
             await started(clients, order_id)
             await proxy.refuse()

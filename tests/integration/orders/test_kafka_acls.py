@@ -1,7 +1,6 @@
 """``orders migrate --print-acls``: an order runs with exactly these rights, and one that is missing is named."""
 
 import json
-import secrets
 import shlex
 from typing import Any
 
@@ -51,16 +50,6 @@ def alarm_names(process: OrdersProcess, topic: str) -> bool:
     )
 
 
-async def complete_an_order(system: SecuredSystem) -> None:
-    servers, order_id = system.servers, f"o-{secrets.token_hex(6)}"
-    upstream = as_user(servers, Role.UPSTREAM)
-    await system.run("produce", "created", order_id, "--payment-id", f"p-{order_id}", **upstream)
-    await system.run("produce", "approved", order_id, **upstream)
-    await system.run("wait", order_id, "--state", "COMPLETED", "--timeout", "90")
-    printed = await system.run("events", order_id, "--json", **as_user(servers, Role.DOWNSTREAM))
-    assert [json.loads(line)["sequence"] for line in printed.splitlines()] == list(range(1, 9))
-
-
 async def test_an_order_runs_with_exactly_these_rights_and_one_that_is_taken_is_named(secured: SecuredSystem) -> None:
     kafka = secured.servers.kafka
     await granted(secured)
@@ -68,7 +57,9 @@ async def test_an_order_runs_with_exactly_these_rights_and_one_that_is_taken_is_
     worker = secured.start("worker", "worker", **as_user(secured.servers, Role.WORKER))
     api = secured.start("api", "api", **as_user(secured.servers, Role.API))
     await api.wait_until_logged("api.started", 90.0)
-    await complete_an_order(secured)
+    await secured.complete_an_order(
+        upstream=as_user(secured.servers, Role.UPSTREAM), downstream=as_user(secured.servers, Role.DOWNSTREAM)
+    )
     operator = as_user(secured.servers, Role.OPERATOR)
     await secured.run("migrate", **operator)
     assert await secured.run("dlq", "list", "--json", **operator) is not None
