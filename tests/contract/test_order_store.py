@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.helpers.messages.journal_entries import (
     reached,
     received_and_validated,
 )
+from tests.helpers.patience import patiently
 from tests.helpers.system.waiting import assert_eventually
 
 
@@ -277,7 +279,7 @@ async def test_overlapping_batches_at_once_leave_each_event_once(store: OrderSto
     events = [reached(order_id, sequence, OrderState.RECEIVED) for sequence in range(1, 8)]
     batches = [batch(order_id, *events[:length], outcomes=(outcome_of("e-1"),)) for length in range(1, 8)] * 3
 
-    outcomes = await asyncio.gather(*(store.record(one) for one in batches[:20]))
+    outcomes = await asyncio.gather(*(patiently(partial(store.record, one)) for one in batches[:20]))
 
     stored = await store.record(PublishEvents(order_id=order_id))
     assert [event.sequence for event in stored] == list(range(1, 8))
@@ -294,9 +296,8 @@ async def test_two_runs_that_write_different_events_at_once_end_with_one_of_them
     states = [OrderState.APPROVED, OrderState.CANCELLED] * 5
     await received_and_validated(store, order_id)
 
-    outcomes = await asyncio.gather(
-        *(store.record(batch(order_id, reached(order_id, 3, state))) for state in states), return_exceptions=True
-    )
+    batches = [batch(order_id, reached(order_id, 3, state)) for state in states]
+    outcomes = await asyncio.gather(*(patiently(partial(store.record, one)) for one in batches), return_exceptions=True)
 
     conflicts = [outcome for outcome in outcomes if isinstance(outcome, SequenceConflictError)]
     assert len(conflicts) == 5

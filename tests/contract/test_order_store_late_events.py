@@ -2,13 +2,14 @@
 
 import asyncio
 
-from activities.ports import OrderStore
-from schemas.activity_io import PublishEvents
+from activities.ports import OrderStore, StoredEvent
+from schemas.activity_io import EventOutcome, PublishEvents
 from schemas.event_types import EventType, fingerprint_of
 from schemas.inbound import InboundEvent
 from schemas.outbound import OUTBOUND_EVENT, Cause, OrderEventRejected
 from schemas.states import InboundOutcome, OrderState, ReasonCode
 from tests.helpers.messages.journal_entries import NOON, batch, ended, late, reached
+from tests.helpers.patience import patiently
 
 
 async def test_a_late_event_is_rejected_once_and_then_a_duplicate(store: OrderStore, order_id: str) -> None:
@@ -120,18 +121,21 @@ async def test_a_malformed_late_event_is_rejected_as_invalid(store: OrderStore, 
 
 async def test_thirty_late_events_at_once_are_numbered_without_gaps(store: OrderStore, order_id: str) -> None:
     await ended(store, order_id)
+    unanswered: list[Exception] = []
 
-    outcomes = await asyncio.gather(
-        *(
-            store.answer_late(order_id, (late(f"e-{number % 25}", EventType.ORDER_APPROVED),), NOON)
-            for number in range(100, 130)
-        )
-    )
+    async def answer(number: int) -> tuple[tuple[EventOutcome, ...], tuple[StoredEvent, ...]]:
+        event = late(f"e-{number % 25}", EventType.ORDER_APPROVED)
+        return await patiently(lambda: store.answer_late(order_id, (event,), NOON), unanswered)
+
+    outcomes = await asyncio.gather(*map(answer, range(100, 130)))
 
     decided = [one for answers, _ in outcomes for one in answers]
-    # Five ids came twice, and e-1 was decided before, in both its comings.
-    assert [one.outcome for one in decided].count(InboundOutcome.REJECTED) == 24
-    assert [one.outcome for one in decided].count(InboundOutcome.DUPLICATE) == 6
+    rejected = [one for one in decided if one.outcome is InboundOutcome.REJECTED]
+    # Five ids came twice, and e-1 was decided before, in both its comings. One that got no answer may be recorded.
+    assert 24 - len(unanswered) <= len(rejected) <= 24
+    assert len(decided) == 30
+    assert {one.outcome for one in decided if one not in rejected} == {InboundOutcome.DUPLICATE}
+    assert len({one.sequence for one in rejected}) == len(rejected)
     stored = await store.record(PublishEvents(order_id=order_id))
     assert [event.sequence for event in stored] == list(range(4, 28))
     for _, unpublished in outcomes:

@@ -34,6 +34,8 @@ from workflows.names import (
 
 RUNS_MAX: Final = 50
 _CHILDREN_MAX: Final = 5
+_LATE_MAX: Final = 5
+"""Most open answers to late events that are looked into. In an outage all of an order's wait for the same."""
 _ORDER_ID: Final = re.compile(IDENTIFIER_PATTERN)
 _OUR_TYPES: Final = frozenset({ORDER_WORKFLOW, SHIPPING_WORKFLOW, LATE_EVENT_WORKFLOW})
 _LISTED_MAX: Final = 1_000
@@ -67,7 +69,7 @@ class TemporalSide:
     failure: str | None
     """Why the last run failed."""
     open_runs: tuple[OpenRun, ...]
-    """The last run, where it is open, and the open runs that it waits for."""
+    """The last run, where it is open; the open runs that it waits for; and the open answers to late events."""
     in_the_way: str | None = None
     """What to do about a workflow of another type that has the id of the order's; None for nearly all orders."""
 
@@ -91,19 +93,19 @@ async def look_in_temporal(clients: Clients, order_id: str) -> TemporalSide:
 
 async def _look(client: Client, order_id: str) -> TemporalSide:
     description = await _describe(client, order_id)
-    if description is None:
-        runs, cut = await _runs(client, order_id)
-        return TemporalSide(runs, cut, None, None, None, ())
-    if description.workflow_type != ORDER_WORKFLOW:
+    in_the_way = None
+    if description is not None and description.workflow_type != ORDER_WORKFLOW:
         # Another team's workflow is asked nothing, and is no run of the order.
-        runs, cut = await _runs(client, order_id)
         in_the_way = held_by_another(description.id, description.workflow_type)
-        return TemporalSide(runs, cut, None, None, None, (), in_the_way=in_the_way)
+        description = None
     runs, cut = await _runs(client, order_id, description)
+    late = await _open_late_answers(client, runs)
+    if description is None:
+        return TemporalSide(runs, cut, None, None, None, tuple(late), in_the_way=in_the_way)
     status, own = await _status(client, description)
     result, failure = await _outcome(client, description)
-    open_runs = () if own is None else (own, *await _open_children(client, description))
-    return TemporalSide(runs, cut, status, result, failure, open_runs)
+    own_runs = () if own is None else (own, *await _open_children(client, description))
+    return TemporalSide(runs, cut, status, result, failure, (*own_runs, *late))
 
 
 async def _describe(client: Client, order_id: str) -> WorkflowExecutionDescription | None:
@@ -171,11 +173,26 @@ async def _status(
 async def _open_children(client: Client, description: WorkflowExecutionDescription) -> list[OpenRun]:
     """The open runs that the order's run has begun and waits for: its attempt to ship."""
     raw: Any = description.raw_description
+    children = [(child.workflow_id, child.run_id) for child in raw.pending_children[:_CHILDREN_MAX]]
+    return await _still_open(client, children)
+
+
+async def _open_late_answers(client: Client, runs: Iterable[RunView]) -> list[OpenRun]:
+    """The open runs that answer late events. Each is a run of its own, which nothing of the order waits for."""
+    late = [
+        (run.workflow_id, run.run_id)
+        for run in runs
+        if run.type == LATE_EVENT_WORKFLOW and run.status == WorkflowExecutionStatus.RUNNING.name
+    ]
+    return await _still_open(client, late[:_LATE_MAX])
+
+
+async def _still_open(client: Client, runs: Iterable[tuple[str, str]]) -> list[OpenRun]:
+    """Those of these runs, by workflow id and run id, that have not ended meanwhile."""
     found = []
-    for child in raw.pending_children[:_CHILDREN_MAX]:
+    for workflow_id, run_id in runs:
         try:
-            handle = client.get_workflow_handle(child.workflow_id, run_id=child.run_id)
-            described = await handle.describe(rpc_timeout=CALL_TIMEOUT)
+            described = await client.get_workflow_handle(workflow_id, run_id=run_id).describe(rpc_timeout=CALL_TIMEOUT)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise

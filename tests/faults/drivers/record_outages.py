@@ -161,11 +161,6 @@ class RecordOutages:
         assert self.system.gateway is not None
         return {entry.payment_id.removeprefix("p-") for entry in self.system.gateway.ledger()}
 
-    def has_failed(self, activity: str, error: str) -> bool:
-        """Whether the worker that runs now has logged such a failure."""
-        lines = [json.loads(line) for line in self.worker.log.splitlines() if '"activity.failed"' in line]
-        return any(line["activity"] == activity and error in line["error"] for line in lines)
-
     async def takes_what_it_is_told(self, order_id: str) -> None:
         """Sends the order another address, and waits until its run has it: decided, or held until it can be."""
 

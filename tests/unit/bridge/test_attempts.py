@@ -285,7 +285,7 @@ async def take_beyond(limit: int, topics: list[DeadLetterTopic]) -> None:
         topics.append(rig.topic)
         rig.topic.opened.set()
         rig.take(*[BAD] * 300)
-        await asyncio.sleep(5)
+        await asyncio.sleep(60)
 
 
 async def test_a_run_that_cannot_take_a_signal_shows_that_temporal_answers() -> None:
