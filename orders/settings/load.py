@@ -1,13 +1,14 @@
 """Reading the settings, and saying in a sentence each what is wrong with them."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from orders.errors import WrongSettingsError
+from orders.settings.env_file import bindings_of, lines_without_effect
 from orders.settings.model import Settings, sentences_of
 from orders.settings.unknown import unknown_settings
 
@@ -19,33 +20,38 @@ def load_settings() -> Settings:
         WrongSettingsError: a line for each setting that is malformed, unknown or contradicts another, all at once, with
             no value of a secret.
     """
+    # It warns of what is an error here, with a sentence of its own.
+    logging.getLogger("dotenv.main").setLevel(logging.ERROR)
     try:
-        unknown = list(_unknown())
+        without_effect = list(_without_effect())
         settings = Settings()
     except ValidationError as error:
+        lines = [line for _, line in sentences_of(error)]
         # `from None`: the original error would show what was read, secrets included, in a traceback.
-        raise WrongSettingsError("\n".join([*(line for _, line in sentences_of(error)), *unknown])) from None
+        raise WrongSettingsError("\n".join([*lines, *without_effect])) from None
     except UnicodeDecodeError:
         raise WrongSettingsError(".env is not UTF-8 text: save it as UTF-8 and start again") from None
     except OSError as error:
         raise WrongSettingsError(f".env cannot be read: {error.strerror}") from None
-    unknown.extend(_of_libpq(settings))
-    if unknown:
-        raise WrongSettingsError("\n".join(unknown))
+    if without_effect:
+        raise WrongSettingsError("\n".join(without_effect))
     return settings
 
 
-def _of_libpq(settings: Settings) -> Iterator[str]:
+def _without_effect() -> Iterator[str]:
+    """A sentence for each thing that somebody has set, and that nobody would look at."""
+    bindings = bindings_of(Path(str(Settings.model_config["env_file"])))
+    known = {name.upper() for name in Settings.model_fields}
+    # What is empty counts as not set.
+    named = {one.key for one in bindings if one.key and one.value}
+    yield from unknown_settings(os.environ, named, known)
+    yield from lines_without_effect(bindings, os.environ, known)
+    yield from _of_libpq({name.upper() for name, value in os.environ.items() if value} | {one.upper() for one in named})
+
+
+def _of_libpq(given: set[str]) -> Iterator[str]:
     """What libpq's own variable asks for, and would not be given: Postgres would be spoken to in plain text instead."""
     mode = os.environ.get("PGSSLMODE", "")
-    if mode in ("require", "verify-ca", "verify-full") and "db_tls" not in settings.model_fields_set:
+    if mode in ("require", "verify-ca", "verify-full") and "DB_TLS" not in given:
         instead = f"set DB_TLS={mode}, and DB_TLS_CA_FILE in place of PGSSLROOTCERT; or DB_TLS=off"
         yield f"PGSSLMODE={mode} does not count here: {instead}"
-
-
-def _unknown() -> Iterator[str]:
-    file = Path(str(Settings.model_config["env_file"]))
-    # As pydantic-settings reads it. What is empty counts as not set.
-    named = dotenv_values(file, encoding="utf-8") if file.is_file() else {}
-    known = {name.upper() for name in Settings.model_fields}
-    return unknown_settings(os.environ, [name for name, value in named.items() if value], known)

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from orders.settings.codec_keys import KEY_BYTES, parse_codec_keys
 from orders.settings.database import DatabaseTls
 from orders.settings.secret_files import secret_names
 from orders.settings.types import is_loopback, words_of
@@ -45,6 +46,10 @@ _KNOWN: Final = frozenset(
 """What docker-compose.yml has, and what is tried first by whoever tries passwords. In lower case."""
 _USERS: Final = {"db_password": "db_user", "kafka_sasl_password": "kafka_sasl_username"}
 
+_KEYS: Final = ("temporal_codec_keys", "bridge_dead_letter_keys")
+_DIFFERENT_BYTES_MIN: Final = 16
+"""Of a key's 32, where they are drawn at random: fewer come in one of 10**15 (256 values, a coupon each)."""
+
 
 def _known_secrets(settings: "Settings") -> Iterator[str]:
     """The secrets that are none, by which anybody who reaches the server could come in."""
@@ -56,6 +61,14 @@ def _known_secrets(settings: "Settings") -> Iterator[str]:
                 f"{_BEGIN} refuses a {name.upper()} that everybody knows: make one, as by openssl rand -hex 24, and "
                 "give it to the server too"
             )
+    for name in _KEYS:
+        keys: SecretStr | None = getattr(settings, name)
+        for key in () if keys is None else parse_codec_keys(keys.get_secret_value()):
+            if len(set(key.key)) < _DIFFERENT_BYTES_MIN:
+                yield (
+                    f"{_BEGIN} refuses the key {key.key_id} of {name.upper()}, which nobody has drawn: "
+                    f"openssl rand -base64 {KEY_BYTES} makes one"
+                )
 
 
 def _servers(settings: "Settings") -> Iterator[tuple[str, str]]:

@@ -49,6 +49,9 @@ _SERVICE_LINK: Final = re.compile(
 """Kubernetes sets these for each Service of a namespace, and so for one that is called kafka or temporal."""
 _RESEMBLES: Final = 0.84
 """Of difflib's measure: one or two letters wrong, missing or in another place."""
+_FIRST_WORD_MIN: Final = 4
+"""Shorter ones are too much like each other: DB_HOST and, of others, GB_HOST."""
+_FIRST_RESEMBLES: Final = 0.75
 
 
 def unknown_settings(environment: Mapping[str, str], file: Collection[str], known: Collection[str]) -> Iterator[str]:
@@ -63,9 +66,13 @@ def unknown_settings(environment: Mapping[str, str], file: Collection[str], know
         similar = _similar(name, known)
         if not _may_be_others(name, known) and (name.startswith(OURS) or (similar and name.startswith(SHARED))):
             yield _sentence(name, similar, "")
+        elif meant := _behind_another_beginning(name, known):
+            yield _sentence(name, meant, "")
     for name in sorted({one.upper() for one in file}):
         if not _may_be_others(name, known) and name.startswith((*OURS, *SHARED)):
             yield _sentence(name, _similar(name, known), " in .env")
+        elif meant := _behind_another_beginning(name, known):
+            yield _sentence(name, meant, " in .env")
 
 
 def _may_be_others(name: str, known: Collection[str]) -> bool:
@@ -75,6 +82,15 @@ def _may_be_others(name: str, known: Collection[str]) -> bool:
 def _is_link(name: str, value: str) -> bool:
     upper = name.upper()
     return _SERVICE_LINK.fullmatch(upper) is not None or (upper.endswith("_PORT") and "://" in value)
+
+
+def _behind_another_beginning(name: str, known: Collection[str]) -> str | None:
+    """The setting that is meant where its first word is written wrongly, as in KAKFA_SECURITY_PROTOCOL."""
+    first, _, rest = name.partition("_")
+    if len(first) < _FIRST_WORD_MIN or not first.isalpha() or name in known:
+        return None
+    firsts = [one.partition("_")[0] for one in known if one.startswith(OURS) and one.partition("_")[2] == rest]
+    return next((f"{one}_{rest}" for one in get_close_matches(first, firsts, n=1, cutoff=_FIRST_RESEMBLES)), None)
 
 
 def _similar(name: str, known: Collection[str]) -> str | None:

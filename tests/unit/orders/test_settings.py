@@ -131,7 +131,7 @@ def test_a_file_that_is_no_text_or_cannot_be_read_is_told(tmp_path: Path, monkey
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr("io.open", refuse)
     with pytest.raises(WrongSettingsError, match=r"\.env cannot be read: Permission denied"):
         load_settings()
 

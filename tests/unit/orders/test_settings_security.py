@@ -1,5 +1,7 @@
-"""Settings of credentials: secrets from files, what production refuses, and names that are no settings."""
+"""Settings of credentials: what production refuses, and what is written so that it would set nothing."""
 
+import base64
+import os
 import re
 from pathlib import Path
 
@@ -8,7 +10,6 @@ import yaml
 
 from orders.errors import WrongSettingsError
 from orders.settings import Settings, load_settings
-from orders.settings.secret_files import SUFFIX, present_secret, secret_names
 from orders.settings.unknown import OURS, SHARED, unknown_settings
 
 ROOT = Path(__file__).parents[3]
@@ -38,71 +39,6 @@ def refusals_of(monkeypatch: pytest.MonkeyPatch, **settings: str) -> list[str]:
     return str(refused.value).splitlines()
 
 
-# Secrets from files ---------------------------------------------------------------------------------------------------
-
-
-def test_every_secret_can_stand_in_a_file() -> None:
-    assert secret_names(Settings), "the settings have secrets"
-    assert [name for name in secret_names(Settings) if name + SUFFIX not in Settings.model_fields] == []
-
-
-def test_a_secret_is_read_from_its_file_and_again_when_it_is_renewed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "password"
-    file.write_text(f"{PLANTED}\n")
-    monkeypatch.setenv("DB_PASSWORD_FILE", str(file))
-    settings = load_settings()
-    assert settings.db_password is not None
-    assert settings.db_password.get_secret_value() == PLANTED
-    file.write_text("renewed\r\n")
-    assert present_secret(settings, "db_password") == "renewed"
-    file.unlink()
-    with pytest.raises(WrongSettingsError, match="DB_PASSWORD_FILE names a file that cannot be read: No such file"):
-        present_secret(settings, "db_password")
-    assert present_secret(settings, "temporal_api_key") is None
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (None, "DB_PASSWORD_FILE names a file that cannot be read: No such file or directory"),
-        (b"\n", "DB_PASSWORD_FILE names a file that is empty"),
-        (b"\xff", "DB_PASSWORD_FILE names a file that is not UTF-8 text"),
-        (b"x" * 70_000, "DB_PASSWORD_FILE names a file that is longer than 65536 bytes: it is no file of a secret"),
-    ],
-)
-def test_a_file_without_a_secret_is_refused_with_all_else_that_is_wrong(
-    content: bytes | None, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if content is not None:
-        (tmp_path / "password").write_bytes(content)
-    refusals = refusals_of(
-        monkeypatch, DB_PASSWORD_FILE=str(tmp_path / "password"), DB_PORT="x", KAFKA_SASL_USERNAME="u"
-    )
-    assert sentence in refusals
-    assert len(refusals) == 3, refusals
-
-
-def test_a_secret_and_its_file_that_differ_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "password").write_text("another")
-    (line,) = refusals_of(monkeypatch, DB_PASSWORD=PLANTED, DB_PASSWORD_FILE=str(tmp_path / "password"))
-    assert line == "DB_PASSWORD and DB_PASSWORD_FILE are both set, and differ: set one of them"
-
-
-@pytest.mark.parametrize("name", ["PAYMENT_GATEWAY_API_KEY", "CARRIER_GATEWAY_API_KEY", "TEMPORAL_API_KEY"])
-@pytest.mark.parametrize("key", [f"{PLANTED}\r\nX-Evil: 1", f"{PLANTED}\n", f" {PLANTED}", f"{PLANTED}ключ"])
-def test_a_key_that_is_no_line_of_a_header_is_refused(name: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    refusals = refusals_of(monkeypatch, TEMPORAL_TLS="true", **{name: key})
-    assert [line.partition(",")[0] for line in refusals] == [f"{name} has a line break"]
-
-
-def test_a_key_from_a_file_with_a_line_break_in_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "key").write_text(f"{PLANTED}\nX-Evil: 1\n")
-    refusals = refusals_of(monkeypatch, PAYMENT_GATEWAY_API_KEY_FILE=str(tmp_path / "key"))
-    assert refusals[0].startswith("PAYMENT_GATEWAY_API_KEY has a line break")
-
-
 # Names ----------------------------------------------------------------------------------------------------------------
 
 
@@ -114,6 +50,9 @@ def test_a_key_from_a_file_with_a_line_break_in_it_is_refused(tmp_path: Path, mo
         ("TEMPORAL_TSL", "did you mean TEMPORAL_TLS?"),
         ("DB_PASSWORT", "did you mean DB_PASSWORD?"),
         ("BRIDGE_ANYTHING_ELSE", "`orders settings` lists those that there are"),
+        ("KAKFA_SECURITY_PROTOCOL", "did you mean KAFKA_SECURITY_PROTOCOL?"),
+        ("TEMPRAL_TLS", "did you mean TEMPORAL_TLS?"),
+        ("KAFKAS_SECURITY_PROTOCOL", "did you mean KAFKA_SECURITY_PROTOCOL?"),
         ("ORDERS_ENVIROMENT", "did you mean ORDERS_ENVIRONMENT?"),
         ("API_IDENTTY", "did you mean API_IDENTITY?"),
         ("LOG_LEVL", "did you mean LOG_LEVEL?"),
@@ -162,6 +101,9 @@ def test_the_file_is_ours_and_holds_no_unknown_name(tmp_path: Path) -> None:
         ("SESSION_MANAGER", "local/host:@/tmp/.ICE-unix/1"),
         ("LOG_DIR", "/var/log"),
         ("API_TOKEN", "of another program"),
+        ("GLOG_LEVEL", "of another program"),
+        ("RDB_HOST", "of another program"),
+        ("KAFKA2_SECURITY_PROTOCOL", "of another program"),
         ("ORDERS_COMMAND", "bin/orders"),
         # What Kubernetes sets in each pod for Services that are called so.
         ("KAFKA_SERVICE_HOST", "10.0.0.1"),
@@ -176,6 +118,39 @@ def test_the_file_is_ours_and_holds_no_unknown_name(tmp_path: Path) -> None:
 def test_what_others_set_is_left_alone(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     load_settings()
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("KAFKA_SECURITY_PROTOCOL: SSL", ".env has a line 2 that is no NAME=value, and would be passed over"),
+        ("KAFKA SECURITY_PROTOCOL=SSL", ".env has a line 2 that is no NAME=value, and would be passed over"),
+        (f"DB_PASSWORD='it''s {PLANTED}'", ".env has a line 2 that is no NAME=value, and would be passed over"),
+        (f'DB_PASSWORD="{PLANTED}', ".env has a line 2 that is no NAME=value, and would be passed over"),
+        ("TEMPORAL_TLS", ".env names TEMPORAL_TLS in line 2 without a value"),
+        (f"DB_PASSWORD={PLANTED}${{x}}", ".env has a value in line 2 with ${…}, which stands for a variable that"),
+        ("KAKFA_SECURITY_PROTOCOL=SSL", "KAKFA_SECURITY_PROTOCOL in .env is no setting, and would be ignored: did you"),
+        ("\ufeffKAFKA_SECURTY_PROTOCOL=SSL", "KAFKA_SECURTY_PROTOCOL in .env is no setting"),
+    ],
+)
+def test_a_line_of_the_file_that_would_set_nothing_is_refused(
+    line: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".env").write_text(f"# ours\n{line}\nLOG_LEVEL=debug\n".replace("# ours\n\ufeff", "\ufeff"))
+    (said,) = refusals_of(monkeypatch)
+    assert said.startswith(sentence)
+    assert caplog.records == [], "python-dotenv's own warning says nothing more"
+
+
+def test_lines_of_the_file_that_set_something_are_taken_as_they_are_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text(
+        "\ufeffexport DB_HOST=db\nDB_USER = 'it is' # a comment\nOTHER\nDB_NAME=${DB_HOST}-${NONE:-x}-${HOST_OF_MINE}\n"
+    )
+    monkeypatch.setenv("HOST_OF_MINE", "y")
+    settings = load_settings()
+    assert (settings.db_host, settings.db_user, settings.db_name) == ("db", "it is", "db-x-y")
 
 
 def test_what_the_project_s_own_files_set_are_settings() -> None:
@@ -239,6 +214,17 @@ def test_production_refuses_a_secret_that_everybody_knows_and_development_takes_
     load_settings()
 
 
+@pytest.mark.parametrize("name", ["TEMPORAL_CODEC_KEYS", "BRIDGE_DEAD_LETTER_KEYS"])
+@pytest.mark.parametrize("key", [bytes(32), b"k" * 32, b"0123456789abcde" * 2 + b"01", b"changeme" * 4])
+def test_production_refuses_a_key_that_nobody_has_drawn(name: str, key: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, weak = (base64.b64encode(one).decode() for one in (os.urandom(32), key))
+    (line,) = refusals_of(monkeypatch, **{**PRODUCTION, **AWAY, **SAFE, name: f"new:{good},old:{weak}"})
+    assert f"refuses the key old of {name}, which nobody has drawn" in line
+    assert weak not in line
+    monkeypatch.setenv(name, f"new:{good}")
+    load_settings()
+
+
 def test_production_refuses_such_a_secret_in_a_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "password").write_text("orders\n")
     others = {"DB_PASSWORD_FILE": str(tmp_path / "password")}
@@ -296,6 +282,15 @@ def test_this_machine_s_own_servers_need_no_protection(monkeypatch: pytest.Monke
     assert load_settings().is_production
     (line,) = refusals_of(monkeypatch, KAFKA_BOOTSTRAP_SERVERS="localhost:9092,kafka:9092")
     assert "ORDERS_UNPROTECTED=kafka" in line
+
+
+def test_what_libpq_would_be_told_is_refused_with_all_else_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = refusals_of(monkeypatch, PGSSLMODE="require", DB_PORT="x", DB_HOTS="db")
+    assert sorted(line.split()[0] for line in refusals) == ["DB_HOTS", "DB_PORT", "PGSSLMODE=require"]
+    monkeypatch.delenv("DB_PORT")
+    monkeypatch.delenv("DB_HOTS")
+    monkeypatch.setenv("DB_TLS", "off")
+    load_settings()
 
 
 def test_production_says_all_that_it_refuses_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
