@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bridge.dead_letters.limit import DeadLetterLimitError, DeadLetterLimits
     from bridge.dead_letters.signature import Signer, SigningKey
     from bridge.engine.offsets import UnexpectedDeliveryError
-    from bridge.health import BridgeStatus, Explanation
+    from bridge.health import BridgeStatus, DependencyState, Explanation
     from bridge.kafka.membership import FencedError
     from bridge.mapping import Mapping
     from bridge.metrics import BridgeMetrics
@@ -40,6 +40,7 @@ __all__ = [
     "Caller",
     "DeadLetterLimitError",
     "DeadLetterLimits",
+    "DependencyState",
     "EngineLimits",
     "Event",
     "Explanation",
@@ -71,7 +72,7 @@ _HOMES = {
     "dead_letters.limit": ("DeadLetterLimitError", "DeadLetterLimits"),
     "dead_letters.signature": ("Signer", "SigningKey"),
     "engine.offsets": ("UnexpectedDeliveryError",),
-    "health": ("BridgeStatus", "Explanation"),
+    "health": ("BridgeStatus", "DependencyState", "Explanation"),
     "kafka.membership": ("FencedError",),
     "mapping": ("Mapping",),
     "metrics": ("BridgeMetrics",),

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from bridge.health import BridgeStatus, PartitionProgress
+from bridge.health import BridgeStatus, DependencyState, PartitionProgress
 from bridge.refusal import RefusalCode
 
 _CALL_BUCKETS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -29,9 +29,13 @@ class BridgeMetrics:
     Args:
         registry: What the metrics are registered with. It may hold others' as well, but one bridge's to a prefix.
         prefix: What all names begin with; ``bridge`` makes ``bridge_records_settled_total``.
+        dependency_prefix: What the names of the dependencies' metrics begin with, where other processes of an
+            installation tell of theirs by the same names; None for the same as all others.
     """
 
-    def __init__(self, registry: CollectorRegistry, prefix: str = "bridge") -> None:
+    def __init__(
+        self, registry: CollectorRegistry, prefix: str = "bridge", *, dependency_prefix: str | None = None
+    ) -> None:
         self._settled = Counter(
             "records_settled",
             "Records that are settled, by what became of them.",
@@ -66,7 +70,7 @@ class BridgeMetrics:
         self._counts: dict[tuple[str, str], Counter] = {}
         self._delays: dict[str, Histogram] = {}
         self._calls: dict[tuple[str, str], Histogram] = {}
-        self._now = _Now(prefix)
+        self._now = _Now(prefix, prefix if dependency_prefix is None else dependency_prefix)
         registry.register(self._now)
 
     def begin(self, topics: Iterable[str], outcomes: Iterable[str]) -> None:
@@ -127,11 +131,34 @@ class BridgeMetrics:
         self._now.status = status
 
 
+def dependency_metrics(prefix: str, dependencies: Iterable[DependencyState]) -> Iterator[Metric]:
+    """Whether each dependency of a process does what is asked of it, and since when it does not.
+
+    Args:
+        prefix: What both names begin with; ``bridge`` makes ``bridge_dependency_up``.
+        dependencies: Those of which something is known.
+    """
+    up = GaugeMetricFamily(
+        f"{prefix}_dependency_up", "Whether a dependency does what is asked of it.", labels=("dependency",)
+    )
+    since = GaugeMetricFamily(
+        f"{prefix}_dependency_lost_timestamp_seconds",
+        "Since when a dependency does not, as Unix time; there only while it does not.",
+        labels=("dependency",),
+    )
+    for one in dependencies:
+        up.add_metric((one.name,), float(one.lost_at is None))
+        if one.lost_at is not None:
+            since.add_metric((one.name,), one.lost_at)
+    yield up
+    yield since
+
+
 class _Now(Collector):
     """How the bridge was when it was last asked."""
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: str, dependency_prefix: str) -> None:
+        self._prefix, self._dependency_prefix = prefix, dependency_prefix
         self.status: BridgeStatus | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -158,7 +185,7 @@ class _Now(Collector):
             value=status.records_lost,
         )
         yield lost
-        yield from self._dependencies(status)
+        yield from dependency_metrics(self._dependency_prefix, status.dependencies)
         yield from self._partitions(status.progress)
 
     def _gauge(self, name: str, documentation: str, value: float) -> GaugeMetricFamily:
@@ -171,22 +198,6 @@ class _Now(Collector):
         if status.commit_age_seconds is not None:
             found.add_metric((), status.commit_age_seconds)
         return found
-
-    def _dependencies(self, status: BridgeStatus) -> Iterator[GaugeMetricFamily]:
-        up = GaugeMetricFamily(
-            f"{self._prefix}_dependency_up", "Whether a dependency does what is asked of it.", labels=("dependency",)
-        )
-        since = GaugeMetricFamily(
-            f"{self._prefix}_dependency_lost_timestamp_seconds",
-            "Since when a dependency does not, as Unix time; there only while it does not.",
-            labels=("dependency",),
-        )
-        for one in status.dependencies:
-            up.add_metric((one.name,), float(one.lost_at is None))
-            if one.lost_at is not None:
-                since.add_metric((one.name,), one.lost_at)
-        yield up
-        yield since
 
     def _partitions(self, progress: tuple[PartitionProgress, ...]) -> Iterator[GaugeMetricFamily]:
         records = GaugeMetricFamily(

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from bridge.collector import spare_the_collector
 from orders.clients.mistakes import Diagnosis, Mistake, Server
 from orders.clients.opened import Clients, open_clients
-from orders.errors import OrdersError, RefusedAtTheDoorError
+from orders.errors import RefusedAtTheDoorError
 from orders.operations.reachability import Reachability
 from orders.processes.api_health import api_checks
 from orders.processes.exit_status import ExitStatus
@@ -52,7 +52,9 @@ async def run_api(settings: Settings, stop: asyncio.Event) -> ExitStatus:
             watch = _watch(clients)
             await resources.enter_async_context(watch.watching())
             context = WebContext(clients, Reachability(clients), feed, replays, stop)
-            metrics = MetricsPage(CollectorRegistry(), sdk=sdk)
+            registry = CollectorRegistry()
+            registry.register(watch)
+            metrics = MetricsPage(registry, sdk=sdk)
             where = (
                 settings.health_bind_address,
                 settings.api_health_port,
@@ -81,8 +83,6 @@ def _watch(clients: Clients) -> ServerWatch:
             client = await clients.temporal()
         except RefusedAtTheDoorError as error:
             return Diagnosis(Server.TEMPORAL, Mistake(error.mistake), error.sentence, error.action)
-        except OrdersError:
-            return None  # It is away, or a file cannot be read, which whoever asks is told.
         return await temporal_watched(settings, client)()
 
     return ServerWatch(temporal=temporal, kafka=kafka_watched(settings, topics), postgres=postgres_watched(settings))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -32,6 +33,7 @@ from orders.errors import BeginsAnewError, WrongSettingsError
 from orders.processes.exit_status import ExitStatus
 from orders.processes.health_checks import bridge_checks
 from orders.processes.health_server import health_server
+from orders.processes.server_watch import DEPENDENCY_PREFIX, ServerWatch, postgres_watched
 from orders.settings import Settings
 from orders.telemetry.metrics_page import MetricsPage
 from orders.telemetry.sdk_metrics import sdk_metrics
@@ -54,7 +56,10 @@ async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
     """
     async with AsyncExitStack() as resources:
         registry, sdk = CollectorRegistry(), sdk_metrics() if settings.bridge_health_port else None
-        metrics = None if sdk is None else BridgeMetrics(registry, METRICS_PREFIX)
+        metrics = None if sdk is None else BridgeMetrics(registry, METRICS_PREFIX, dependency_prefix=DEPENDENCY_PREFIX)
+        # What the bridge asks itself it knows; of Postgres it asks only now and then.
+        watch = ServerWatch(postgres=postgres_watched(settings)) if settings.bridge_look_up_recorded else ServerWatch()
+        await resources.enter_async_context(watch.watching())
         spans = await resources.enter_async_context(process_spans(settings.traces_endpoint, "bridge"))
         ratio, group_id = settings.traces_sample_ratio, settings.bridge_group_id
         running = await make_bridge(
@@ -67,7 +72,8 @@ async def run_bridge(settings: Settings, stop: asyncio.Event) -> ExitStatus:
 
         async def refresh() -> None:
             if metrics is not None:
-                metrics.update(await running.status_in_turns())
+                status = await running.status_in_turns()
+                metrics.update(replace(status, dependencies=(*status.dependencies, *watch.states)))
 
         return await _run(running, settings, stop, MetricsPage(registry, refresh=[refresh], sdk=sdk))
 

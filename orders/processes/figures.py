@@ -32,31 +32,21 @@ class DatabaseFigures(Collector):
         self._engine = engine
         self._figures: Figures | None = None
         self._read_at: float | None = None
-        self._lost_at: float | None = None
         registry.register(self)
 
     async def refresh(self) -> None:
-        """Reads the figures anew where they are old; where the database is away, says so instead."""
+        """Reads the figures anew where they are old; while the database is away there are none."""
         now = time.monotonic()
         if self._read_at is not None and now - self._read_at < READ_EVERY_SECONDS:
             return
         self._read_at = now
         try:
             self._figures = await read_figures(self._engine)
-            self._lost_at = None
         except DatabaseUnavailableError:
             self._figures = None
-            self._lost_at = self._lost_at or time.time()
 
     def collect(self) -> Iterator[Metric]:
         """Each metric with its sample; called by the registry, in any thread."""
-        up = None if self._read_at is None else float(self._lost_at is None)
-        yield _gauge("orders_database_up", "Whether Postgres answers this process.", up)
-        yield _gauge(
-            "orders_database_lost_timestamp_seconds",
-            "Since when Postgres does not answer, as Unix time; there only while it does not.",
-            self._lost_at,
-        )
         yield from self._of_orders(self._figures)
         yield from self._of_connections()
 

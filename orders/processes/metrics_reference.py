@@ -16,10 +16,11 @@ from activities.adapters.postgres import create_engine
 from bridge import BridgeMetrics
 from orders.processes.bridge import METRICS_PREFIX
 from orders.processes.figures import DatabaseFigures
+from orders.processes.server_watch import DEPENDENCY_PREFIX, ServerWatch
 from orders.telemetry import approval_waits, spans
 from orders.web import metrics as web
 
-PROCESSES: Final = ("bridge", "worker", "api", "traces")
+PROCESSES: Final = ("all", "bridge", "worker", "api", "traces")
 """A table for each of these; `traces` are of every process that traces."""
 _MODULES: Final[dict[str, tuple[ModuleType, ...]]] = {
     "worker": (measured, approval_waits),
@@ -27,6 +28,8 @@ _MODULES: Final[dict[str, tuple[ModuleType, ...]]] = {
     "traces": (spans,),
 }
 """Where the metrics are that a process has as soon as it has loaded them."""
+_OF_ALL: Final = frozenset(metric.name for metric in ServerWatch().collect())
+"""What every process has, by the same names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,16 @@ def metrics_of(process: str) -> list[Described]:
         process: one of `PROCESSES`.
     """
     kept = _Kept()
-    if process == "bridge":
-        BridgeMetrics(kept, METRICS_PREFIX)
+    if process == "all":
+        kept.register(ServerWatch())
+    elif process == "bridge":
+        BridgeMetrics(kept, METRICS_PREFIX, dependency_prefix=DEPENDENCY_PREFIX)
     elif process == "worker":
         DatabaseFigures(create_engine("postgresql+asyncpg://nobody@nowhere/none"), kept)
     collectors = [*kept.collectors, *(one for module in _MODULES.get(process, ()) for one in _of_module(module))]
-    return sorted((one for collector in collectors for one in _described(collector)), key=lambda one: one.name)
+    found = (one for collector in collectors for one in _described(collector))
+    of_all = _OF_ALL if process == "bridge" else frozenset()
+    return sorted((one for one in found if one.name not in of_all), key=lambda one: one.name)
 
 
 class _Kept(CollectorRegistry):

@@ -1,45 +1,59 @@
-"""Watches whether servers let a process in, also while it has nothing to do: an alarm, once for each mistake."""
+"""Watches over the servers that a process needs, also while it has nothing to do.
+
+Which of them do what is asked of them, and since when one does not, is what `/metrics` says. Why one does not let us
+in is an alarm in the log, once for each mistake.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
-from bridge.supervision.probe import ask_temporal
+from bridge import DependencyState
+from bridge.metrics import dependency_metrics
 from orders.clients.mistakes import Diagnosis, Server
-from orders.errors import WrongSettingsError
+from orders.errors import UnreachableError, WrongSettingsError
 from orders.settings import Settings
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-WATCH_SECONDS: Final = 30.0
-"""Between two looks. Each is a connection or two for each server."""
+DEPENDENCY_PREFIX: Final = "orders"
+"""What the names of the dependencies' metrics begin with, in every process: one question answers for all of them."""
+
+WATCH_SECONDS: Final = 10.0
+"""Between two looks, each of which is one connection and one question. So an outage is told within so long of its
+beginning and of its end, where the server refuses; one that is silent takes the time-outs below as well."""
 _LOOK_SECONDS: Final = 15.0
 
 _log = structlog.get_logger("orders.servers")
 
-Diagnose = Callable[[], Awaitable[Diagnosis | None]]
+Look = Callable[[], Awaitable[Diagnosis | None]]
+"""Asks a server: why it does not let us in, None where it answers. Raises `UnreachableError` where it does not."""
 
 
-class ServerWatch:
-    """Knows which servers do not let us in, and why.
+class ServerWatch(Collector):
+    """Knows which servers do what is asked of them, since when one does not, and why it does not let us in.
 
-    A server that is away is none of its business: whoever needs it says so.
+    As a collector it tells the first two as metrics. One that is away has no line in the log: whoever needs it says so.
     """
 
-    def __init__(self, **diagnoses: Diagnose) -> None:
+    def __init__(self, **looks: Look) -> None:
         """Looks at nothing yet.
 
         Args:
-            diagnoses: for each server that the process needs, by its name in lower case, what finds out why it does not
-                let us in.
+            looks: for each server that the process needs, by its name in lower case, what asks it.
         """
-        self._diagnoses = {Server[name.upper()]: diagnose for name, diagnose in diagnoses.items()}
+        self._looks = {Server[name.upper()]: look for name, look in looks.items()}
         self._found: dict[Server, str] = {}
         """What is wrong with a server, as the log has it."""
+        self._lost_at: dict[Server, float | None] = {}
+        """Of each server that was looked at, since when it does not do what is asked of it, as Unix time."""
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -50,9 +64,22 @@ class ServerWatch:
         """Why a server does not let us in, as the last look found it; empty where it does, or is away."""
         return self._found.get(server, "")
 
-    def also(self, server: Server, diagnose: Diagnose) -> None:
+    @property
+    def states(self) -> tuple[DependencyState, ...]:
+        """Each server that was looked at, and since when it does not do what is asked of it."""
+        return tuple(DependencyState(server.name.lower(), lost_at) for server, lost_at in self._lost_at.items())
+
+    def collect(self) -> Iterator[Metric]:
+        """The states as metrics; called by the registry, in any thread."""
+        yield from dependency_metrics(DEPENDENCY_PREFIX, self.states)
+
+    def also(self, server: Server, look: Look) -> None:
         """From the next look on, looks at this server too."""
-        self._diagnoses[server] = diagnose
+        self._looks[server] = look
+
+    def lost(self, server: Server) -> None:
+        """Notes that somebody has asked a server in vain. The next look that it answers ends it."""
+        self._note_lost(server, time.time())
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -66,24 +93,35 @@ class ServerWatch:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.gather(*(self.look(server) for server in tuple(self._diagnoses)))
+            await asyncio.gather(*(self.look(server) for server in tuple(self._looks)))
             await asyncio.sleep(WATCH_SECONDS)
 
     async def look(self, server: Server) -> None:
         """Looks once at a server, and says what has changed."""
+        began_at = time.time()
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                found = await self._diagnoses[server]()
-        except TimeoutError:
-            return  # It is away.
+                found = await self._looks[server]()
         except WrongSettingsError as error:
+            self._note_lost(server, began_at)
             self._note(server, str(error), "files_unusable", "correct it; it is tried again by itself")
             return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server does not do what is asked of it
+            if not isinstance(error, TimeoutError | UnreachableError) and self._lost_at.get(server) is None:
+                _log.warning("server.look.failed", server=server.value, error=type(error).__name__, detail=str(error))
+            self._note_lost(server, began_at)
+            return
         if found is None:
+            self._lost_at[server] = None
             if self._found.pop(server, None) is not None:
                 _log.info("server.lets_us_in", server=server.value)
             return
+        self._note_lost(server, began_at)
         self._note(server, found.sentence, found.mistake.value, found.action)
+
+    def _note_lost(self, server: Server, at: float) -> None:
+        if self._lost_at.get(server) is None:
+            self._lost_at[server] = at
 
     def _note(self, server: Server, sentence: str, mistake: str, action: str) -> None:
         if self._found.get(server) != sentence:
@@ -91,34 +129,27 @@ class ServerWatch:
             _log.error("server.refuses_us", server=server.value, mistake=mistake, detail=sentence, action=action)
 
 
-def temporal_watched(settings: Settings, client: "Client") -> Diagnose:
+def temporal_watched(settings: Settings, client: "Client") -> Look:
     """Looks at Temporal.
 
     Args:
         settings: where it is.
         client: the process's own, which makes a call.
     """
-    from orders.clients.diagnoses.temporal import temporal_diagnosis  # noqa: PLC0415 - loads Temporal's client
+    from orders.clients.diagnoses.temporal import look_at_temporal  # noqa: PLC0415 - loads Temporal's client
 
-    async def diagnose() -> Diagnosis | None:
-        try:
-            await ask_temporal(client)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is looked into
-            return await temporal_diagnosis(settings, error)
-        return None
-
-    return diagnose
+    return lambda: look_at_temporal(settings, client)
 
 
-def kafka_watched(settings: Settings, topics: tuple[str, ...]) -> Diagnose:
+def kafka_watched(settings: Settings, topics: tuple[str, ...]) -> Look:
     """Looks at Kafka, and at the topics that the process needs."""
-    from orders.clients.diagnoses.kafka import kafka_diagnosis  # noqa: PLC0415 - loads Kafka's client
+    from orders.clients.diagnoses.kafka import look_at_kafka  # noqa: PLC0415 - loads Kafka's client
 
-    return lambda: kafka_diagnosis(settings, topics=topics)
+    return lambda: look_at_kafka(settings, topics=topics)
 
 
-def postgres_watched(settings: Settings) -> Diagnose:
+def postgres_watched(settings: Settings) -> Look:
     """Looks at Postgres."""
-    from orders.clients.diagnoses.postgres import postgres_diagnosis  # noqa: PLC0415 - loads Postgres' client
+    from orders.clients.diagnoses.postgres import look_at_postgres  # noqa: PLC0415 - loads Postgres' client
 
-    return lambda: postgres_diagnosis(settings)
+    return lambda: look_at_postgres(settings)

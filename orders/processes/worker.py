@@ -115,19 +115,29 @@ async def run_worker(settings: Settings, duty: WorkerDuty, stop: asyncio.Event) 
     ):
         registry = CollectorRegistry()
         figures = DatabaseFigures(engine, registry)
-        watch = ServerWatch(
-            kafka=kafka_watched(settings, (settings.kafka_topic_order_events,)), postgres=postgres_watched(settings)
-        )
+        watch = _watch(settings, duty)
+        registry.register(watch)
         health = WorkerHealth(MetricsPage(registry, refresh=[figures.refresh], sdk=sdk), watch)
         server = (settings.health_bind_address, settings.worker_health_port, health.checks)
         async with health_server(*server, setting="WORKER_HEALTH_PORT"), health.servers.watching():
-            client = await _connected(settings, duty, stop, None if sdk is None else sdk.runtime)
+            client = await _connected(settings, duty, stop, watch, None if sdk is None else sdk.runtime)
             if client is not None:
                 workers = _workers(
                     client, engine, settings, duty, health, interceptors=_interceptors(spans, measured=sdk is not None)
                 )
                 await _serve(workers, client, settings, duty, stop=stop, health=health)
     return ExitStatus.OK
+
+
+def _watch(settings: Settings, duty: WorkerDuty) -> ServerWatch:
+    """Looks at what the worker needs: Kafka, where it publishes, and Postgres, at least for its figures.
+
+    At Temporal it looks once it is connected; until then whoever connects tells of it.
+    """
+    watch = ServerWatch(postgres=postgres_watched(settings))
+    if duty.runs_activities and TaskQueue.ORDER in duty.queues:
+        watch.also(Server.KAFKA, kafka_watched(settings, (settings.kafka_topic_order_events,)))
+    return watch
 
 
 def _interceptors(spans: "Spans | None", *, measured: bool) -> list[Interceptor]:
@@ -173,7 +183,7 @@ async def _shut_down_when_told(workers: Sequence[Worker], stop: asyncio.Event, r
 
 
 async def _connected(
-    settings: Settings, duty: WorkerDuty, stop: asyncio.Event, runtime: Runtime | None
+    settings: Settings, duty: WorkerDuty, stop: asyncio.Event, watch: ServerWatch, runtime: Runtime | None
 ) -> Client | None:
     """Temporal, as soon as it answers and has what the queues need; None where the process was told to stop before.
 
@@ -189,10 +199,12 @@ async def _connected(
         except RefusedAtTheDoorError as error:
             if error.mistake == Mistake.PLACE_MISSING:
                 raise
+            watch.lost(Server.TEMPORAL)
             if error.mistake != refused:
                 refused = error.mistake
                 _log.error("worker.temporal.misconfigured", mistake=refused, detail=error.sentence, action=error.action)
         except UnreachableError as error:
+            watch.lost(Server.TEMPORAL)
             if attempt == 0 or refused:
                 refused = ""
                 _log.warning("worker.temporal.lost", detail=str(error), action="none: the worker waits and tries again")

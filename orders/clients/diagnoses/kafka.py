@@ -20,6 +20,7 @@ from orders.clients.doors import KNOCK_SECONDS, Door, knock
 from orders.clients.kafka_login import kafka_security
 from orders.clients.mistakes import Diagnosis, Mistake, Server, TokenNotGivenError, diagnosis
 from orders.clients.tls_files import KAFKA, make_context
+from orders.errors import UnreachableError
 from orders.settings import Settings
 
 _ILLEGAL_SASL_STATE: Final = 34
@@ -56,6 +57,49 @@ async def kafka_diagnosis(
     return first
 
 
+async def look_at_kafka(settings: Settings, *, topics: Collection[str] = ()) -> Diagnosis | None:
+    """Asks Kafka for topics as a client does; why it does not let us in, None where it answers.
+
+    Args:
+        settings: where it is.
+        topics: what is to be used.
+
+    Raises:
+        UnreachableError: none of the brokers that are named answers, and nothing is known to be wrong with us.
+        WrongSettingsError: a certificate cannot be read.
+    """
+    failed: BaseException | None = None
+    answered = False
+    for host, port, _ in collect_hosts(settings.kafka_bootstrap_servers, randomize=False):
+        try:
+            await _ask_a_broker(settings, host, port, topics)
+            answered = True
+        except (KafkaError, OSError, TimeoutError) as error:
+            failed = failed or error
+    found = None if failed is None else await kafka_diagnosis(settings, failed, topics=topics)
+    if found is None and not answered:
+        raise UnreachableError(f"Kafka at {settings.kafka_bootstrap_servers} does not answer") from failed
+    return found
+
+
+async def _ask_a_broker(settings: Settings, host: str, port: int, topics: Collection[str]) -> None:
+    """Asks for topics.
+
+    Raises:
+        KafkaError, OSError, TimeoutError: no answer.
+        TopicAuthorizationFailedError: we have no right to one of the topics; it names those.
+    """
+    async with asyncio.timeout(KNOCK_SECONDS):
+        connection = await create_conn(host, port, client_id="orders-diagnosis", **kafka_security(settings))
+        try:
+            answer = await connection.send(MetadataRequest(list(topics) or None, allow_auto_topic_creation=False))
+        finally:
+            connection.close()
+    refused = [name for code, name, *_ in answer.topics if for_code(code) is TopicAuthorizationFailedError]
+    if refused:
+        raise TopicAuthorizationFailedError(*sorted(refused))
+
+
 async def _at_one_broker(settings: Settings, host: str, port: int, topics: Collection[str]) -> Diagnosis | None:
     address, protocol = f"{host}:{port}", settings.kafka_security_protocol
     context = make_context(settings, KAFKA) if protocol.endswith("SSL") else None
@@ -82,22 +126,16 @@ async def _of_the_login(settings: Settings, host: str, port: int, topics: Collec
     address = f"{host}:{port}"
     by_token = settings.kafka_sasl_mechanism == "OAUTHBEARER"
     try:
-        async with asyncio.timeout(KNOCK_SECONDS):
-            connection = await create_conn(host, port, client_id="orders-diagnosis", **kafka_security(settings))
-            try:
-                answer = await connection.send(MetadataRequest(list(topics) or None, allow_auto_topic_creation=False))
-            finally:
-                connection.close()
+        await _ask_a_broker(settings, host, port, topics)
+    except TopicAuthorizationFailedError as error:
+        place = f"the topic{'s' if len(error.args) > 1 else ''} {', '.join(error.args)}"
+        return _of_kafka(settings, address, Mistake.NOT_ALLOWED, place=place)
     except SaslAuthenticationFailed:
         return _of_kafka(settings, address, Mistake.TOKEN_REFUSED if by_token else Mistake.CREDENTIALS_REFUSED)
     except TokenNotGivenError as error:
         return _of_kafka(settings, address, Mistake.TOKEN_NOT_GIVEN, detail=str(error))
     except (KafkaError, OSError, TimeoutError):
         return None
-    refused = [name for code, name, *_ in answer.topics if for_code(code) is TopicAuthorizationFailedError]
-    if refused:
-        place = f"the topic{'s' if len(refused) > 1 else ''} {', '.join(sorted(refused))}"
-        return _of_kafka(settings, address, Mistake.NOT_ALLOWED, place=place)
     return None
 
 

@@ -10,6 +10,7 @@ from orders.clients.doors import KNOCK_SECONDS, Door, NoTlsError, knock, of_the_
 from orders.clients.mistakes import Diagnosis, Mistake, Server, diagnosis
 from orders.clients.postgres_login import postgres_login, verification
 from orders.clients.tls_files import POSTGRES, make_context
+from orders.errors import UnreachableError
 from orders.settings import Settings
 from orders.settings.database import DatabaseTls
 
@@ -34,8 +35,10 @@ async def postgres_diagnosis(settings: Settings, error: BaseException | None = N
         door = Door(settings.db_host, settings.db_port, context, hello, bool, before_tls=_ask_for_tls)
         mistake = (await knock(door, settings, POSTGRES)).mistake
     mistake = mistake or await _of_postgres_login(settings)
-    if mistake is None:
-        return None
+    return None if mistake is None else _of_postgres(settings, mistake)
+
+
+def _of_postgres(settings: Settings, mistake: Mistake) -> Diagnosis:
     places = {
         "address": f"{settings.db_host}:{settings.db_port}",
         "user": repr(settings.db_user),
@@ -44,22 +47,54 @@ async def postgres_diagnosis(settings: Settings, error: BaseException | None = N
     return diagnosis(Server.POSTGRES, mistake, **places)
 
 
+async def look_at_postgres(settings: Settings) -> Diagnosis | None:
+    """Connects as a client does; why Postgres does not let us in, None where it does.
+
+    Args:
+        settings: where it is.
+
+    Raises:
+        UnreachableError: it does not answer, and nothing is known to be wrong with us; or it has none of our tables.
+        WrongSettingsError: a certificate cannot be read.
+    """
+    address = f"{settings.db_host}:{settings.db_port}"
+    try:
+        may_read = await _may_read(settings)
+    except _FAILURES as error:
+        found = await postgres_diagnosis(settings, error)
+        if found is None:
+            raise UnreachableError(f"Postgres at {address} does not answer") from error
+        return found
+    if may_read is None:
+        raise UnreachableError(f"Postgres at {address} has none of our tables: `orders migrate` makes them")
+    return None if may_read else _of_postgres(settings, Mistake.NOT_ALLOWED)
+
+
 async def _of_postgres_login(settings: Settings) -> Mistake | None:
     try:
-        async with asyncio.timeout(KNOCK_SECONDS):
-            connection = await asyncpg.connect(**postgres_login(settings))
-            try:
-                refused = await connection.fetchval(_MAY_NOT_READ)
-            finally:
-                await connection.close(timeout=KNOCK_SECONDS)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        return Mistake.NOT_ALLOWED if await _may_read(settings) is False else None
+    except _FAILURES as error:
         return _of_a_refused_login(settings, error)
-    return Mistake.NOT_ALLOWED if refused else None
 
 
-_MAY_NOT_READ: Final = (
-    "SELECT NOT has_table_privilege(to_regclass('orders'), 'SELECT') WHERE to_regclass('orders') IS NOT NULL"
-)
+async def _may_read(settings: Settings) -> bool | None:
+    """Whether the orders' table may be read; None where it is not there.
+
+    Raises:
+        PostgresError, InterfaceError, OSError, TimeoutError: no answer, or a refusal.
+    """
+    async with asyncio.timeout(KNOCK_SECONDS):
+        connection = await asyncpg.connect(**postgres_login(settings))
+        try:
+            may_read: bool | None = await connection.fetchval(_MAY_READ)
+        finally:
+            await connection.close(timeout=KNOCK_SECONDS)
+    return may_read
+
+
+_FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+_MAY_READ: Final = "SELECT has_table_privilege(to_regclass('orders'), 'SELECT')"
 
 _LOGINS: Final = (
     (asyncpg.InvalidPasswordError, Mistake.CREDENTIALS_REFUSED),

@@ -3,11 +3,14 @@
 import struct
 from typing import Final
 
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from bridge.supervision.probe import ask_temporal
 from orders.clients.doors import Door, knock
 from orders.clients.mistakes import Diagnosis, Mistake, Server, diagnosis
 from orders.clients.tls_files import TEMPORAL, make_context
+from orders.errors import UnreachableError
 from orders.settings import Settings
 
 _HTTP2_HELLO: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + struct.pack(">IBI", 0, 4, 0)[1:] + b"\0"
@@ -35,6 +38,27 @@ async def temporal_diagnosis(settings: Settings, error: BaseException | None = N
         return None
     places = {"address": settings.temporal_host, "place": repr(settings.temporal_namespace)}
     return diagnosis(Server.TEMPORAL, mistake, **places)
+
+
+async def look_at_temporal(settings: Settings, client: Client) -> Diagnosis | None:
+    """Asks Temporal for the namespace; why it does not let us in, None where it answers.
+
+    Args:
+        settings: where it is.
+        client: the process's own, which makes the call.
+
+    Raises:
+        UnreachableError: it does not answer, and nothing is known to be wrong with us.
+        WrongSettingsError: a certificate cannot be read.
+    """
+    try:
+        await ask_temporal(client)
+    except Exception as error:
+        found = await temporal_diagnosis(settings, error)
+        if found is None:
+            raise UnreachableError(f"Temporal at {settings.temporal_host} does not answer") from error
+        return found
+    return None
 
 
 _REFUSED_AT_ONCE: Final = {

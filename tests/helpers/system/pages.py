@@ -51,7 +51,7 @@ class Watched:
         port = free_port()
         process = self.system.start_worker(task_queue, WORKER_HEALTH_PORT=str(port), **settings)
         async with self._read(port, process) as page:
-            await page.until("the figures", lambda samples: value(samples, "orders_database_up") is not None)
+            await page.until("the figures", lambda samples: value(samples, "orders_awaiting_approval") is not None)
             yield page
 
     @asynccontextmanager

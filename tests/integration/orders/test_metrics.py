@@ -46,7 +46,7 @@ def by(label: str, topic: str, answers: list[Answer]) -> dict[str, float]:
 
 
 LAG, BEHIND_STUCK = QUESTIONS["Which partition lags, and why?"]
-AWAY, AWAY_SINCE, DATABASE_AWAY, DATABASE_AWAY_SINCE = QUESTIONS["Which dependency is away, and since when?"]
+AWAY, AWAY_SINCE = QUESTIONS["Which dependency is away, and since when?"]
 
 
 async def test_which_partition_lags_why_by_how_much_and_which_dependency_is_away(watched: Watched) -> None:
@@ -56,10 +56,10 @@ async def test_which_partition_lags_why_by_how_much_and_which_dependency_is_away
         watched.bridge(TEMPORAL_HOST=temporal.address) as page,
     ):
         samples = await page.until(
-            "Temporal answers", lambda now: value(now, "orders_bridge_dependency_up", dependency="temporal") == 1
+            "Temporal answers", lambda now: value(now, "orders_dependency_up", dependency="temporal") == 1
         )
         assert total(samples, "orders_bridge_partition_records") == 0
-        assert value(samples, "orders_bridge_dependency_lost_timestamp_seconds", dependency="temporal") is None
+        assert value(samples, "orders_dependency_lost_timestamp_seconds", dependency="temporal") is None
         lost_at = time.time()
         await temporal.refuse()
         await watched.send(new_order_id(), EventType.ORDER_APPROVED)
@@ -68,14 +68,14 @@ async def test_which_partition_lags_why_by_how_much_and_which_dependency_is_away
             "a record that is held, and Temporal away",
             lambda now: (
                 total(now, "orders_bridge_partition_records", topic=topic, state="held") == 1
-                and value(now, "orders_bridge_dependency_up", dependency="temporal") == 0
+                and value(now, "orders_dependency_up", dependency="temporal") == 0
                 and total(now, "orders_bridge_partition_oldest_unsettled_age_seconds", topic=topic) > 1
             ),
         )
-        since = value(samples, "orders_bridge_dependency_lost_timestamp_seconds", dependency="temporal")
+        since = value(samples, "orders_dependency_lost_timestamp_seconds", dependency="temporal")
         assert since is not None
         assert lost_at <= since <= time.time()
-        assert value(samples, "orders_bridge_dependency_up", dependency="kafka") == 1
+        assert value(samples, "orders_dependency_up", dependency="kafka") == 1
         assert total(samples, "orders_bridge_call_duration_seconds_count", outcome="failed") >= 1
         await prometheus.until(LAG, lambda found: by("state", topic, found) == {"held": 1})
         (age,) = QUESTIONS["By how much time?"]
@@ -91,7 +91,7 @@ async def test_which_partition_lags_why_by_how_much_and_which_dependency_is_away
                 value(now, "orders_bridge_records_settled_total", topic=topic, outcome="delivered") == 1
                 and total(now, "orders_bridge_partition_records") == 0
                 and total(now, "orders_bridge_partition_oldest_unsettled_age_seconds") == 0
-                and value(now, "orders_bridge_dependency_up", dependency="temporal") == 1
+                and value(now, "orders_dependency_up", dependency="temporal") == 1
                 and (value(now, "orders_bridge_commit_age_seconds") or 0) < 30
             ),
         )
@@ -334,28 +334,6 @@ async def test_whether_published_events_lag_behind_recorded_ones(watched: Watche
         age, orders_behind = QUESTIONS["Do published events lag behind recorded ones?"]
         await watched.prometheus.until(age, lambda found: len(found) == 1 and found[0].value > 1)
         await watched.prometheus.until(orders_behind, lambda found: len(found) == 1 and found[0].value >= 1)
-
-
-async def test_whether_the_database_is_away_and_since_when(watched: Watched) -> None:
-    endpoints, prometheus = watched.system.endpoints, watched.prometheus
-    async with Proxy(f"{endpoints.db_host}:{endpoints.db_port}") as postgres:
-        host, _, port = postgres.address.partition(":")
-        async with watched.worker("order-tq", DB_HOST=host, DB_PORT=port) as orders:
-            await orders.until("the database answers", lambda now: value(now, "orders_database_up") == 1)
-            lost_at = time.time()
-            await postgres.refuse()
-            samples = await orders.until("it is away", lambda now: value(now, "orders_database_up") == 0)
-            since = value(samples, "orders_database_lost_timestamp_seconds")
-            assert since is not None
-            assert lost_at <= since <= time.time()
-            assert value(samples, "orders_awaiting_approval") is None, "what is not known is not said"
-            await prometheus.until(DATABASE_AWAY, bool)
-            await prometheus.until(
-                DATABASE_AWAY_SINCE, lambda found: [one.value for one in found] == [pytest.approx(since, abs=0.01)]
-            )
-            await prometheus.until_it_alarms("OrdersDatabaseAway")
-            await postgres.serve()
-            await orders.until("it is back", lambda now: value(now, "orders_database_up") == 1)
 
 
 async def test_what_the_api_is_asked_and_how_long_it_takes(watched: Watched) -> None:

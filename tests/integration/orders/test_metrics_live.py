@@ -79,7 +79,7 @@ async def page(system: OrderSystem, port: int) -> str:
 
 @pytest.mark.parametrize("process", PROCESSES)
 async def test_a_process_that_runs_has_every_metric_of_its_table(live: Live, process: str) -> None:
-    pages = ["bridge", "worker", "api"] if process == "traces" else [process]
+    pages = ["bridge", "worker", "api"] if process in {"all", "traces"} else [process]
     for one in pages:
         kinds = live.kinds(one)
         told = {metric.name: metric.kind for metric in metrics_of(process)}

@@ -82,6 +82,10 @@ async def test_a_worker_raises_the_alarm_and_begins_once_its_certificate_is_rene
     assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
     assert "Postgres at" in answer.text
     assert len(alarms(worker, "worker.temporal.misconfigured")) == 1, "once, however often it tries"
+    async with httpx.AsyncClient() as http:
+        measured = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+    for server in ("temporal", "kafka", "postgres"):
+        assert f'orders_dependency_up{{dependency="{server}"}} 0.0' in measured, "refused is away, too"
     shutil.copyfile(certificates.key("client"), mine["key"])
     shutil.copyfile(certificates.cert("client"), mine["crt"])
     await worker.wait_until_logged("worker.started", 90.0)

@@ -123,6 +123,16 @@ def test_a_partition_of_which_nothing_is_known_yet_claims_nothing(scraped: Scrap
     assert not scraped.has("bridge_partition_oldest_unsettled_age_seconds")
 
 
+def test_dependencies_may_have_names_that_other_processes_share() -> None:
+    registry = CollectorRegistry()
+    metrics = BridgeMetrics(registry, "shop_bridge", dependency_prefix="shop")
+    metrics.update(status(dependencies=(DependencyState("kafka", 5.5),)))
+    assert registry.get_sample_value("shop_dependency_up", {"dependency": "kafka"}) == 0
+    assert registry.get_sample_value("shop_dependency_lost_timestamp_seconds", {"dependency": "kafka"}) == 5.5
+    assert registry.get_sample_value("shop_bridge_dependency_up", {"dependency": "kafka"}) is None
+    assert registry.get_sample_value("shop_bridge_ready") == 1
+
+
 def test_a_dependency_that_is_away_says_since_when(scraped: Scraped) -> None:
     scraped.metrics.update(
         status(dependencies=(DependencyState("kafka", None), DependencyState("temporal", 1_700_000_000.5)))
