@@ -1,8 +1,6 @@
 """telemetry_cost: what the bridge and whole orders lose by metrics, and by traces of which nobody samples anything."""
 
 import itertools
-import time
-import timeit
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,55 +15,18 @@ from benchmarks.order_driver import order_driver
 from benchmarks.order_figures import OPEN, ORDERS, TURNS, WARM_UP, Measured
 from benchmarks.order_rig import free_port, order_servers
 from benchmarks.ratios import Ratio, in_turns
+from benchmarks.record_cost import NOT_SAMPLED
 from benchmarks.report import Figure
-from bridge import BridgeMetrics, BridgeTraces, Call, Record
-from bridge.engine.attempts import Outcome
+from bridge import BridgeMetrics, BridgeTraces
 
 METRICS_AT_LEAST, TRACES_AT_LEAST = 0.98, 0.95
-A_RECORD_AT_MOST_US = 5.0
-"""A hundredth of what `bridge_signal` takes of the bridge's processor for a call: 470 us (26 November 2026)."""
-RECORDS_A_REPEAT, REPEATS = 20_000, 9
-NOT_SAMPLED = (("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),)
-"""Of every record: its sender traces, and has decided not to."""
 
 Events = Callable[[], list[Event]]
 
 
 async def run(*, quick: bool) -> list[Figure]:
     """With each against without, in turns."""
-    return [*_of_a_record(), *await _of_the_bridge(quick=quick), *await _of_orders(quick=quick)]
-
-
-def _of_a_record() -> list[Figure]:
-    """What a record takes of the processor for it: too little for the ratios, which a busy machine moves by tenths."""
-    metrics = BridgeMetrics(CollectorRegistry(), "bench")
-    metrics.begin(["t"], Outcome)
-    traces = BridgeTraces(TracerProvider(shutdown_on_exit=False).get_tracer("bench"))
-    call = Call("Any", "w", "any")
-    record = Record("t", 0, 1, int(time.time() * 1000), b"k", b"v", NOT_SAMPLED)
-
-    def measured() -> None:
-        metrics.called("signal_with_start", Outcome.DELIVERED, 0.004)
-        metrics.settled(record.topic, record.timestamp_ms, Outcome.DELIVERED, None)
-
-    def unsampled() -> None:
-        traces.begin(record, call)
-
-    return [
-        Figure(
-            name,
-            round(_seconds(what) * 1e6, 2),
-            "us of the processor a record",
-            at_most=A_RECORD_AT_MOST_US,
-        )
-        for name, what in (("record_metrics", measured), ("record_unsampled", unsampled))
-    ]
-
-
-def _seconds(what: Callable[[], None]) -> float:
-    """Of the processor, the least of several times."""
-    times = timeit.repeat(what, timer=time.process_time, number=RECORDS_A_REPEAT, repeat=REPEATS)
-    return min(times) / RECORDS_A_REPEAT
+    return [*await _of_the_bridge(quick=quick), *await _of_orders(quick=quick)]
 
 
 async def _of_the_bridge(*, quick: bool) -> list[Figure]:
