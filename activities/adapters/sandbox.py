@@ -12,14 +12,16 @@ Magic values, in the manner of payment providers' test modes:
 
 from typing import Final
 
-from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities.adapters.postgres import rows
+from activities.adapters.postgres.driver import fetch
 from activities.adapters.postgres.engine import transaction
 from activities.adapters.postgres.payments import NO_CURRENCY
-from activities.adapters.postgres.schema import sandbox_ledger, sandbox_payments, sandbox_shipments
+from activities.adapters.postgres.schema import sandbox_ledger, sandbox_payments
+from activities.adapters.postgres.statements import Statement
 from activities.ports import (
     CarrierGateway,
     GatewayPayment,
@@ -49,19 +51,17 @@ class SandboxPaymentGateway(PaymentGateway):
         declined = charge.payment_id.startswith(DECLINED_PREFIX)
         new = {
             "payment_id": charge.payment_id,
-            "status": PaymentStatus.DECLINED if declined else PaymentStatus.CHARGED,
+            "status": (PaymentStatus.DECLINED if declined else PaymentStatus.CHARGED).value,
             "amount": charge.amount,
             "currency": charge.currency,
-            "reason": ReasonCode.CARD_DECLINED if declined else None,
+            "reason": ReasonCode.CARD_DECLINED.value if declined else None,
         }
-        async with transaction(self._engine) as connection:
-            is_first = await _insert(connection, new)
-            payment = await _payment(connection, charge.payment_id)
-            if is_first and not declined:
-                await _enter(connection, "charge", payment)
+        # No row where another call was committed while this statement ran, which sees what was there before.
+        found = await fetch(self._engine, _CHARGE, new) or await fetch(self._engine, _CHARGE, new)
+        is_first = found[0]["is_first"]
         if is_first and charge.payment_id.startswith(SLOW_PREFIX):
             raise GatewayUnavailableError("the provider did not answer in time; whether it charged is unknown")
-        return payment
+        return _gateway_payment(found[0])
 
     async def refund(self, payment_id: str) -> GatewayPayment:
         """See the port."""
@@ -78,10 +78,8 @@ class SandboxPaymentGateway(PaymentGateway):
 
     async def look_up(self, payment_id: str) -> GatewayPayment | None:
         """See the port."""
-        async with transaction(self._engine) as connection:
-            statement = select(sandbox_payments).where(sandbox_payments.c.payment_id == payment_id)
-            row = (await connection.execute(statement)).mappings().one_or_none()
-        return None if row is None else _gateway_payment(row)
+        found = await fetch(self._engine, _LOOK_UP, {"payment_id": payment_id})
+        return _gateway_payment(found[0]) if found else None
 
 
 class SandboxCarrierGateway(CarrierGateway):
@@ -92,44 +90,80 @@ class SandboxCarrierGateway(CarrierGateway):
 
     async def prepare(self, order_id: str, address: Address, attempt: int) -> str:  # noqa: ARG002 # The port's.
         """See the port."""
-        async with transaction(self._engine) as connection:
-            await self._pack(connection, order_id, address)
+        await fetch(self._engine, _PREPARE, _shipment(order_id, address))
         return _package_id(order_id)
 
     async def dispatch(self, order_id: str, address: Address, attempt: int) -> str:
         """See the port. A dispatched package stays dispatched, whatever the address says later."""
-        shipments = sandbox_shipments
-        async with transaction(self._engine) as connection:
-            await self._pack(connection, order_id, address)
-            statement = select(shipments.c.tracking_id).where(shipments.c.order_id == order_id).with_for_update()
-            tracking_id: str | None = (await connection.execute(statement)).scalar_one()
-            if tracking_id is None:
-                _refuse_the_magic(address, attempt)
-                tracking_id = f"track-{order_id}"
-                await connection.execute(
-                    update(shipments)
-                    .where(shipments.c.order_id == order_id)
-                    .values(tracking_id=tracking_id, address_json=address.model_dump(exclude_none=True))
+        shipment = _shipment(order_id, address)
+        if _is_refused(address, attempt):
+            await fetch(self._engine, _PREPARE, shipment)
+            (shipped,) = await fetch(self._engine, _TRACKING, shipment)
+            if shipped["tracking_id"] is None:
+                raise ShipmentRefusedError(
+                    "the sandbox's carrier does not take this shipment: its zip_code is a magic one"
                 )
+        else:
+            (shipped,) = await fetch(self._engine, _DISPATCH, shipment)
+        tracking_id: str = shipped["tracking_id"]
         return tracking_id
 
-    async def _pack(self, connection: AsyncConnection, order_id: str, address: Address) -> None:
-        values = {
-            "order_id": order_id,
-            "package_id": _package_id(order_id),
-            "address_json": address.model_dump(exclude_none=True),
-        }
-        await connection.execute(insert(sandbox_shipments).values(values).on_conflict_do_nothing())
+
+def _shipment(order_id: str, address: Address) -> dict[str, str]:
+    return {
+        "order_id": order_id,
+        "package_id": _package_id(order_id),
+        "tracking_id": f"track-{order_id}",
+        "address_json": address.model_dump_json(exclude_none=True),
+    }
 
 
 def _package_id(order_id: str) -> str:
     return f"package-{order_id}"
 
 
-def _refuse_the_magic(address: Address, attempt: int) -> None:
+def _is_refused(address: Address, attempt: int) -> bool:
     too_early = address.zip_code == FLAKY_ZIP_CODE and attempt < FLAKY_SHIPS_AT_ATTEMPT
-    if too_early or address.zip_code == NEVER_SHIPS_ZIP_CODE:
-        raise ShipmentRefusedError("the sandbox's carrier does not take this shipment: its zip_code is a magic one")
+    return too_early or address.zip_code == NEVER_SHIPS_ZIP_CODE
+
+
+_PAYMENT: Final = "payment_id, status, amount, currency, reason"
+# The texts that are put together are ours.
+_CHARGE: Final = Statement.of(
+    f"""
+    WITH made AS (
+        INSERT INTO sandbox_payments ({_PAYMENT}) VALUES (:payment_id, :status, :amount, :currency, :reason)
+        ON CONFLICT DO NOTHING RETURNING {_PAYMENT}
+    ),
+    entered AS (
+        INSERT INTO sandbox_ledger (payment_id, kind, amount, currency)
+        SELECT payment_id, 'charge', amount, currency FROM made WHERE status = '{PaymentStatus.CHARGED.value}'
+    )
+    SELECT {_PAYMENT}, true AS is_first FROM made
+    UNION ALL
+    SELECT {_PAYMENT}, false FROM sandbox_payments
+    WHERE payment_id = :payment_id AND NOT EXISTS (SELECT FROM made)
+    """  # noqa: S608
+)
+"""Opens a payment's account, and enters the charge; answers with the account that stands. Of two calls at once the
+second waits for the first."""
+_LOOK_UP: Final = Statement.of(f"SELECT {_PAYMENT} FROM sandbox_payments WHERE payment_id = :payment_id")  # noqa: S608
+_PREPARE: Final = Statement.of(
+    """
+    INSERT INTO sandbox_shipments (order_id, package_id, address_json)
+    VALUES (:order_id, :package_id, CAST(:address_json AS jsonb)) ON CONFLICT DO NOTHING
+    """
+)
+_TRACKING: Final = Statement.of("SELECT tracking_id FROM sandbox_shipments WHERE order_id = :order_id")
+_DISPATCH: Final = Statement.of(
+    """
+    INSERT INTO sandbox_shipments AS known (order_id, package_id, address_json, tracking_id)
+    VALUES (:order_id, :package_id, CAST(:address_json AS jsonb), :tracking_id)
+    ON CONFLICT (order_id) DO UPDATE SET tracking_id = coalesce(known.tracking_id, excluded.tracking_id),
+        address_json = CASE WHEN known.tracking_id IS NULL THEN excluded.address_json ELSE known.address_json END
+    RETURNING tracking_id
+    """
+)
 
 
 async def _insert(connection: AsyncConnection, values: dict[str, object]) -> bool:
@@ -159,7 +193,7 @@ async def _enter(connection: AsyncConnection, kind: str, payment: GatewayPayment
     )
 
 
-def _gateway_payment(row: RowMapping) -> GatewayPayment:
+def _gateway_payment(row: rows.Columns) -> GatewayPayment:
     return GatewayPayment(
         payment_id=row["payment_id"],
         status=PaymentStatus(row["status"]),

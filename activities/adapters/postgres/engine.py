@@ -160,7 +160,7 @@ async def transaction(
         DatabaseUnavailableError: the database did not answer in time; whether it committed is unknown.
     """
     chosen = _variant(engine, "REPEATABLE READ") if one_snapshot else engine
-    async with _bounded(limit, turn), chosen.begin() as connection:
+    async with bounded(limit, turn), chosen.begin() as connection:
         yield connection
 
 
@@ -178,12 +178,12 @@ async def single_statements(
     Raises:
         DatabaseUnavailableError: the database did not answer in time; whether the statement had its effect is unknown.
     """
-    async with _bounded(limit, turn), _variant(engine, "AUTOCOMMIT").connect() as connection:
+    async with bounded(limit, turn), _variant(engine, "AUTOCOMMIT").connect() as connection:
         yield connection
 
 
 @asynccontextmanager
-async def _bounded(limit: timedelta, turn: asyncio.Lock | None) -> AsyncIterator[None]:
+async def bounded(limit: timedelta, turn: asyncio.Lock | None) -> AsyncIterator[None]:
     """Bounds a use of the database, and says in our words what went wrong."""
     try:
         async with asyncio.timeout(limit.total_seconds()), turn or nullcontext():

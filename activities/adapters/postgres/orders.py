@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from activities import journal
 from activities.adapters.postgres import rows
+from activities.adapters.postgres.driver import fetch
 from activities.adapters.postgres.engine import single_statements, transaction
 from activities.adapters.postgres.order_statements import (
     LOCK_JOURNAL,
@@ -122,13 +123,14 @@ class PostgresOrderStore(OrderStore):
             return None  # It contradicts itself: whoever looks at the journal says how.
         values = _values(batch, fresh, published, before, sees_last=True)
         statement = RECORDS[self._usual_form(batch, before)]
-        async with single_statements(self._engine, turn=self._turn(batch.order_id)) as connection:
-            last_published = (await statement.on(connection, values)).scalar_one_or_none()
-            if last_published is None:
-                return None
-            if last_published == before:
-                # The usual case: only this batch is unpublished, and its bytes are at hand.
-                return tuple(journal.stored(event) for event in fresh)
+        moved = await fetch(self._engine, statement, values, turn=self._turn(batch.order_id))
+        if not moved:
+            return None
+        last_published: int = moved[0]["last_published_sequence"]
+        if last_published == before:
+            # The usual case: only this batch is unpublished, and its bytes are at hand.
+            return tuple(journal.stored(event) for event in fresh)
+        async with single_statements(self._engine) as connection:
             return await _after(connection, batch.order_id, last_published)
 
     async def _record_what_is_new(self, batch: PublishEvents, published: int) -> tuple[StoredEvent, ...]:

@@ -1,12 +1,11 @@
 """Payments in Postgres: one row for each payment id, ever. Every change is one statement that answers with the row."""
 
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row, RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.adapters.postgres import rows
-from activities.adapters.postgres.engine import single_statements
+from activities.adapters.postgres.driver import fetch
 from activities.adapters.postgres.statements import Statement
 from activities.ports import PaymentClaim, PaymentStore
 from schemas.activity_io import ChargePayment
@@ -40,9 +39,8 @@ class PostgresPaymentStore(PaymentStore):
             "reason": None if reason is None else reason.value,
             "movable": _may_become(status),
         }
-        async with single_statements(self._engine) as connection:
-            row = (await _RECORD_OUTCOME.on(connection, values)).one_or_none()
-            return await _existing(connection, payment_id) if row is None else _claim_in(row)
+        moved = await fetch(self._engine, _RECORD_OUTCOME, values)
+        return claim_of(moved[0]) if moved else await self._existing(payment_id)
 
     async def claim_void(self, payment_id: str, order_id: str) -> PaymentClaim:
         """See the port."""
@@ -56,8 +54,8 @@ class PostgresPaymentStore(PaymentStore):
 
     async def find(self, payment_id: str) -> PaymentClaim | None:
         """See the port."""
-        async with single_statements(self._engine) as connection:
-            return await _find(connection, payment_id)
+        found = await fetch(self._engine, _FIND, {"payment_id": payment_id})
+        return claim_of(found[0]) if found else None
 
     async def _claim(
         self, *, payment_id: str, order_id: str, status: PaymentStatus, amount: int, currency: str
@@ -69,10 +67,15 @@ class PostgresPaymentStore(PaymentStore):
             "amount": amount,
             "currency": currency,
         }
-        async with single_statements(self._engine) as connection:
-            row = (await _CLAIM.on(connection, values)).one_or_none()
-            # None where another claim was committed while this statement ran, which sees what was there before.
-            return await _existing(connection, payment_id) if row is None else _claim_in(row)
+        claimed = await fetch(self._engine, _CLAIM, values)
+        # None where another claim was committed while this statement ran, which sees what was there before.
+        return claim_of(claimed[0], is_new=claimed[0]["is_new"]) if claimed else await self._existing(payment_id)
+
+    async def _existing(self, payment_id: str) -> PaymentClaim:
+        claim = await self.find(payment_id)
+        if claim is None:
+            raise LookupError("the payment id was never claimed")
+        return claim
 
 
 _COLUMNS: Final = "payment_id, order_id, amount, currency, status, reason"
@@ -93,10 +96,10 @@ _RECORD_OUTCOME: Final = Statement.of(
     f"""
     UPDATE payments SET status = :status, reason = :reason, updated_at = now()
     WHERE payment_id = :payment_id AND status = ANY(CAST(:movable AS text[]))
-    RETURNING {_COLUMNS}, false AS is_new
+    RETURNING {_COLUMNS}
     """  # noqa: S608
 )
-_FIND: Final = Statement.of(f"SELECT {_COLUMNS}, false AS is_new FROM payments WHERE payment_id = :payment_id")  # noqa: S608
+_FIND: Final = Statement.of(f"SELECT {_COLUMNS} FROM payments WHERE payment_id = :payment_id")  # noqa: S608
 
 
 def _may_become(status: PaymentStatus) -> list[str]:
@@ -106,23 +109,7 @@ def _may_become(status: PaymentStatus) -> list[str]:
     return [PaymentStatus.PENDING.value]
 
 
-async def _existing(connection: AsyncConnection, payment_id: str) -> PaymentClaim:
-    claim = await _find(connection, payment_id)
-    if claim is None:
-        raise LookupError("the payment id was never claimed")
-    return claim
-
-
-async def _find(connection: AsyncConnection, payment_id: str) -> PaymentClaim | None:
-    row = (await _FIND.on(connection, {"payment_id": payment_id})).one_or_none()
-    return None if row is None else _claim_in(row)
-
-
-def _claim_in(row: Row[Any]) -> PaymentClaim:
-    return claim_of(row._mapping, is_new=row.is_new)  # noqa: SLF001 -- SQLAlchemy's own name for a row as a mapping
-
-
-def claim_of(row: RowMapping, *, is_new: bool = False) -> PaymentClaim:
+def claim_of(row: rows.Columns, *, is_new: bool = False) -> PaymentClaim:
     """A row of `payments` as the port has it."""
     return PaymentClaim(
         payment_id=row["payment_id"],

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.adapters.postgres.engine import single_statements
+from activities.adapters.postgres.driver import fetch
 from activities.adapters.postgres.order_statements import MARK_ONE_PUBLISHED, MARK_PUBLISHED
 from activities.ports import DatabaseUnavailableError
 
@@ -92,8 +92,7 @@ class PublishedMarks:
         ids = sorted(self._noted, key=lambda one: one != first)[:ORDERS_MAX]
         taken = {order_id: self._noted[order_id] for order_id in ids}
         values = {"order_ids": list(taken), "sequences": list(taken.values())}
-        async with single_statements(self._engine) as connection:
-            held = set((await MARK_PUBLISHED.on(connection, values)).scalars())
+        held = {row["order_id"] for row in await fetch(self._engine, MARK_PUBLISHED, values)}
         for order_id, sequence in taken.items():
             if order_id not in held:
                 self.written(order_id, sequence)
@@ -101,6 +100,5 @@ class PublishedMarks:
     async def _write_one(self, order_id: str) -> None:
         """Waits for whoever holds the order."""
         sequence = self._noted[order_id]
-        async with single_statements(self._engine) as connection:
-            await MARK_ONE_PUBLISHED.on(connection, {"order_id": order_id, "sequence": sequence})
+        await fetch(self._engine, MARK_ONE_PUBLISHED, {"order_id": order_id, "sequence": sequence})
         self.written(order_id, sequence)

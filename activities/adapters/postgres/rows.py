@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sqlalchemy import RowMapping, Text, bindparam
 
@@ -14,6 +14,14 @@ from schemas.outbound import OUTBOUND_EVENT, OutboundEvent, outbound_event_id
 from schemas.states import OrderState, ReasonCode
 
 ORDER_ID: Final = bindparam("order_id", type_=Text)
+
+
+class Columns(Protocol):
+    """A row, as SQLAlchemy's mappings and the driver's records are."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """The value of a column."""
+        ...
 
 
 def digest(event_id: str) -> bytes:

@@ -37,5 +37,11 @@ class Statement:
         Args:
             connection: where.
             values: of the parameters; others may be among them. They go to the driver as they are.
+
+        In a transaction, that is, or beside other reads. One by itself is for `driver.fetch`.
         """
-        return await connection.exec_driver_sql(self.text, tuple(values[name] for name in self.names))
+        return await connection.exec_driver_sql(self.text, self.arguments(values))
+
+    def arguments(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The parameters' values, each at the place of its number."""
+        return tuple(values[name] for name in self.names)
