@@ -16,6 +16,7 @@ from orders.web.handlers import answer_errors_as_problems
 from orders.web.head import HeadAnswered
 from orders.web.identity import Gate, install
 from orders.web.middleware import Guarded
+from orders.web.routes import serve
 from schemas.contract.messages import CONTRACT_VERSION
 
 if TYPE_CHECKING:
@@ -36,15 +37,17 @@ def make_app(context: WebContext, gate: Gate, tracer: "Tracer | None" = None) ->
         title=TITLE,
         version=CONTRACT_VERSION,
         # Both are routes of ours: the page's scripts come with the package, and the document is the one that is tested.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # We measure and trace ourselves, without paths, which hold what customers typed.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.context = context
     answer_errors_as_problems(app, respond)
     describe_itself(app)
-    for router in (*ROUTERS, documentation.router):
-        app.include_router(router)
+    serve(app, *ROUTERS, documentation.router)
     app.routes.append(documentation.assets())
     guests = install_codec(app, context.settings)
     looks = {"stylesheet": static_url("console.css"), "icon": static_url("icon.svg")}

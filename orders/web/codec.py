@@ -26,6 +26,7 @@ from orders.web.identity.dependencies import requires
 from orders.web.identity.site import names_of
 from orders.web.identity.who import Identity
 from orders.web.problems import Problem
+from orders.web.routes import serve
 from workflows.converter import UnreadablePayloadError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def install_codec(app: FastAPI, settings: Settings) -> Mapping[str, frozenset[st
     codec = temporal_codec(settings)
     if codec is None:
         return {}
-    app.include_router(_router(codec))
+    serve(app, _router(codec))
     origin = settings.api_codec_ui_origin
     return {} if origin is None else dict.fromkeys(_PATHS, names_of(origin))
 

@@ -5,4 +5,4 @@ from orders.web.api import dead_letters, decisions, explanations, inbound, journ
 ROUTERS = tuple(
     part.router for part in (root, decisions, inbound, listing, results, journal, explanations, orders, dead_letters)
 )
-"""Each is the application's own. FastAPI looks through a router within a router twice for each request."""
+"""In the order in which they are asked for a path."""

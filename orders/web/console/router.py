@@ -1,9 +1,10 @@
-"""The console as one router."""
+"""The console's pages in the application."""
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from orders.web.console import state
 from orders.web.console.pages import assets, dead_letters, decisions, order, orders, replays, system, waiting
+from orders.web.routes import serve
 
 # What stands first is asked first: /console/dead-letters/replays/… before /console/dead-letters/{place}.
 _PAGES = (assets, waiting, decisions, orders, order, replays, dead_letters, system)
@@ -12,7 +13,4 @@ _PAGES = (assets, waiting, decisions, orders, order, replays, dead_letters, syst
 def install_console(app: FastAPI) -> None:
     """Puts the console's pages into an application; they are no part of the API's contract."""
     state.install(app)
-    pages = APIRouter(include_in_schema=False)
-    for one in _PAGES:
-        pages.include_router(one.router)
-    app.include_router(pages)
+    serve(app, *(page.router for page in _PAGES))

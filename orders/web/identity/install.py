@@ -8,6 +8,7 @@ from orders.web.identity import sign_in
 from orders.web.identity.cross_site import CrossSiteGuard
 from orders.web.identity.gate import Gate
 from orders.web.problems import Respond, as_document
+from orders.web.routes import serve
 
 
 def install(
@@ -31,5 +32,5 @@ def install(
     """
     app.state.sign_in_looks = {"stylesheet": stylesheet, "icon": icon}
     app.state.gate = gate
-    app.include_router(sign_in.router)
+    serve(app, sign_in.router)
     app.add_middleware(CrossSiteGuard, site=gate.site, local_only=gate.is_open, guests=guests, respond=respond)

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from orders.web.console.static_files import MEDIA_TYPES, STATIC_PATH, static_file
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @router.get(STATIC_PATH + "/{name:path}")

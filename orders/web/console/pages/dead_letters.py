@@ -31,7 +31,7 @@ from orders.web.console.views.replay import replay_page
 from orders.web.context import Web
 from orders.web.identity import Role
 
-router = APIRouter(route_class=ConsoleRoute)
+router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 
 SHOWN_MAX: Final = 100
 REPLAYS_SHOWN: Final = 5

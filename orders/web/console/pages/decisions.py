@@ -20,7 +20,7 @@ from orders.web.context import Web, WebContext
 from orders.web.identity import Identity
 from orders.web.waiting import while_wanted
 
-router = APIRouter(route_class=ConsoleRoute)
+router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 
 ORDERS_MAX: Final = 2 * PAGE_ORDERS
 """Most orders of one form. A page has fewer; a form with more is none of ours."""

@@ -43,7 +43,7 @@ from schemas.event_types import EventType
 from schemas.order import Address
 from workflows.names import LATE_EVENT_WORKFLOW, ORDER_WORKFLOW, SHIPPING_WORKFLOW
 
-router = APIRouter(route_class=ConsoleRoute)
+router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 
 READ_RECORDS_MAX: Final = 100_000
 """Records of Kafka that a page reads at most, the newest: some seconds of work. The command line reads more."""

@@ -21,7 +21,7 @@ from orders.web.context import Web
 from schemas.base import IDENTIFIER_PATTERN
 from schemas.states import OrderState
 
-router = APIRouter(route_class=ConsoleRoute)
+router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 
 PAGE_ORDERS: Final = 50
 _SPANS: Final = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}

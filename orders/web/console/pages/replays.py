@@ -22,7 +22,7 @@ from orders.web.context import Web, WebContext
 from orders.web.replays import Replay, ReplayRequest
 from schemas.activity_io import EventOutcome
 
-router = APIRouter(route_class=ConsoleRoute)
+router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 
 _REPLAYS: Final = "/console/dead-letters/replays"
 

@@ -22,7 +22,7 @@ from orders.web.console.views.system import SystemPage, system_page
 from orders.web.context import Web
 from schemas.states import OrderState
 
-router = APIRouter(route_class=ConsoleRoute)
+router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 
 RENEWED_SECONDS: Final = 5.0
 """The page says so."""

@@ -23,7 +23,7 @@ from orders.web.context import Web, WebContext
 from orders.web.identity import Identity, Role
 from schemas.states import OrderState
 
-router = APIRouter(route_class=ConsoleRoute)
+router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 
 PAGE_ORDERS: Final = 50
 """Orders on a page: what one person can look through, and what one click may decide."""
