@@ -1,7 +1,7 @@
 """Requests that decide something: each becomes the event that its topic would have brought, under the client's key."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
 
 from orders.errors import NotFoundError, UnreachableError
 from orders.operations.decide import Outcome, OutcomeStatus, await_outcome, recorded_outcome
@@ -17,7 +18,7 @@ from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.bodies import example_of, json_body, read_json, read_message
 from orders.web.api.decision_table import DECISIONS, Decision
-from orders.web.api.fields import Answer, OrderId
+from orders.web.api.fields import Answer, OrderId, order_id_of
 from orders.web.api.preferences import (
     IfMatchHeader,
     KeyHeader,
@@ -37,7 +38,28 @@ from orders.web.waiting import while_wanted
 from schemas.event_types import fingerprint_of
 from schemas.inbound import InboundEvent
 
-router = APIRouter(tags=["decisions"])
+_approver = requires(Role.APPROVER)
+
+
+class _DecisionRoute(APIRoute):
+    """Calls its endpoint by itself; what its parameters are FastAPI only describes.
+
+    Most requests of all come here, and to find these three out FastAPI takes a fifth of what our side of an approval
+    costs (measured on 2026-11-26, FastAPI 0.165).
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The endpoint, with who is there looked at first, as FastAPI does."""
+
+        async def handle(request: Request) -> Response:
+            identity = await _approver(request)
+            response: Response = await self.endpoint(order_id_of(request), request, identity)
+            return response
+
+        return handle
+
+
+router = APIRouter(tags=["decisions"], route_class=_DecisionRoute)
 
 _WAIT_OF_A_PRECONDITION: Final = timedelta(seconds=10)
 """A client that sends If-Match wants to know whether it held, also where it does not ask to wait."""
@@ -233,7 +255,7 @@ _ANSWERED: Final[dict[str, Any]] = {
         name: {"description": description, "schema": {"type": "string"}} for name, description in _HEADERS.items()
     }
 }
-_Approver = Annotated[Identity, Depends(requires(Role.APPROVER))]
+_Approver = Annotated[Identity, Depends(_approver)]
 
 
 def _endpoint(decision: Decision) -> Callable[..., Awaitable[Response]]:

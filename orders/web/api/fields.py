@@ -1,18 +1,33 @@
 """Types of parameters and of answers' fields that several routes share."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.requests import Request
 
 from schemas.base import IDENTIFIER_PATTERN
 from schemas.states import InboundOutcome, OrderState, OrderStep, ReasonCode
 
 OrderId = Annotated[str, Path(pattern=IDENTIFIER_PATTERN, description="The order's id.", examples=["order-001"])]
 
+_ORDER_ID: Final[TypeAdapter[str]] = TypeAdapter(OrderId)
 
 MOST = "How many at most."
+
+
+def order_id_of(request: Request) -> str:
+    """The order's id in a request's path, read and refused as FastAPI does it.
+
+    Raises:
+        RequestValidationError: no order can be called that.
+    """
+    try:
+        return _ORDER_ID.validate_python(request.path_params["order_id"])
+    except ValidationError as error:
+        raise RequestValidationError([{**one, "loc": ("path", "order_id")} for one in error.errors()]) from None
 
 
 class Answer(BaseModel):
