@@ -6,7 +6,7 @@ from typing import Final
 
 _QUOTED: Final = re.compile(r"`[^`]*`|\[bold\].*?\[/bold\]", re.DOTALL)
 """What stands between backticks, and in the help's examples."""
-_OURS: Final = re.compile(r"\borders(?= [a-z])")
+_OURS: Final = re.compile(r"\borders(?= (?:[a-z]|--))")
 
 
 def orders_as_typed() -> str:

@@ -10,6 +10,8 @@ from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.moments import moment_text
+from orders.cli.rendering.progress import progress
+from orders.cli.rendering.tables import folding_table, keep_whole
 from orders.cli.times import age_text, parse_time_to_come
 from orders.clients.key_store import KeyRecord
 from orders.local.endpoints import server_settings
@@ -45,9 +47,10 @@ def create(
     """
     settings = server_settings()
     until = None if expires == "never" else parse_time_to_come(expires, "--expires", datetime.now(UTC))
-    made = run_on_servers(
-        settings, lambda clients: create_key(clients, name=name, role=role, expires_at=until)
-    )  # fmt: skip
+    with progress("making the key", lines=not as_json):
+        made = run_on_servers(
+            settings, lambda clients: create_key(clients, name=name, role=role, expires_at=until)
+        )  # fmt: skip
     notes = console(stderr=True)
     if as_json:
         print_json({**key_json(made.record), "key": made.text})
@@ -72,7 +75,8 @@ def list_(*, as_json: JsonOption = False) -> None:
 
     Example: [bold]orders api-keys list --json[/bold]
     """
-    found = run_on_servers(server_settings(), list_keys)
+    with progress("looking for keys", lines=not as_json):
+        found = run_on_servers(server_settings(), list_keys)
     if as_json:
         for key in found:
             print_json(key_json(key))
@@ -95,7 +99,8 @@ def revoke(
     Example: [bold]orders api-keys revoke 4fK2mZ81aQ[/bold]
     """
     settings = server_settings()
-    revoked = run_on_servers(settings, lambda clients: revoke_key(clients, key))
+    with progress("revoking the key", lines=not as_json):
+        revoked = run_on_servers(settings, lambda clients: revoke_key(clients, key))
     if as_json:
         print_json(key_json(revoked))
         return
@@ -107,7 +112,7 @@ def revoke(
 
 def _table(found: Sequence[KeyRecord]) -> Table:
     now = datetime.now(UTC)
-    table = Table("key", "name", "role", "made", "last used", "state", box=None, pad_edge=False)
+    table = folding_table("key", "name", "role", "made", "last used", "state")
     for key in found:
         used = "never" if key.last_used_at is None else f"{age_text(key.last_used_at, now)} ago"
         cells = (
@@ -119,6 +124,7 @@ def _table(found: Sequence[KeyRecord]) -> Table:
             _state(key, now),
         )
         table.add_row(*(escape(cell) for cell in cells))
+    keep_whole(table.columns[0])
     return table
 
 

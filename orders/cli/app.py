@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, NamedTuple, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from orders.cli.rendering.moments import in_this_zone
 from orders.errors import OrdersError, UsageError, WrongSettingsError
 from orders.hints import as_typed
 from orders.local.endpoints import has_local_servers
@@ -70,11 +71,25 @@ _COMMANDS: Final[dict[str, _Command]] = {
 _OF_LOCAL_SERVERS: Final = ("demo", "up", "stack", "clean")
 
 
+_MEANT: Final = {
+    "dead-letters": "dlq list",
+    "down": "stack down",
+    "help": "--help",
+    "send": "produce",
+    "show": "status ORDER_ID",
+    "stop": "stack down",
+    "version": "--version",
+}
+"""What people type, and what they mean, where no command's name is near enough to be found by it."""
+
+
 class _LazyGroup(TyperGroup):
     """A group whose commands are imported when they are called; until then each is its name and summary."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         _check_is_text(args)
+        if args and args[0] in _MEANT:
+            raise UsageError(f"there is no command {args[0]!r}; did you mean `orders {_MEANT[args[0]]}`?")
         name, command, rest = super().resolve_command(ctx, args)
         if name in _COMMANDS:
             if name in _OF_LOCAL_SERVERS and not has_local_servers():
@@ -120,7 +135,7 @@ def _help_as_typed(command: Any) -> None:
 
 def end_with(error: OrdersError) -> NoReturn:
     """Says what went wrong, a line for each sentence, and ends the command with the status of the error's kind."""
-    for sentence in as_typed(str(error)).split("\n"):
+    for sentence in in_this_zone(as_typed(str(error))).split("\n"):
         sys.stderr.write(f"error: {safe_text(sentence)}\n")
     raise typer.Exit(int(exit_status_of(error)))
 

@@ -63,10 +63,10 @@ def archive_(
                 folder=folder,
                 limit=limit,
                 dry_run=dry_run,
-                progress=lambda count: step(doing, count, None),
+                progress=lambda count, total: step(doing, count, total),
             )
 
-        doing = "orders counted:" if dry_run else "orders archived:"
+        doing = "old orders counted:" if dry_run else "old orders archived:"
         done = run_on_servers(settings, run)
     if as_json:
         print_json(archived_json(done, dry_run=dry_run))

@@ -7,10 +7,9 @@ import typer
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.bench_page import bench_page
 from orders.cli.rendering.progress import progress
-from orders.errors import UsageError
 from orders.local.endpoints import server_settings
 from orders.operations.bench.report import BenchReport, report_json
-from orders.operations.bench.running import Plan, bench, refuse_production
+from orders.operations.bench.running import OPEN_MAX, Plan, bench, refuse_production
 from orders.processes.exit_status import ExitStatus
 
 app = command_app()
@@ -20,7 +19,10 @@ app = command_app()
 def bench_(
     *,
     orders: Annotated[int, typer.Option("--orders", min=20, max=1_000_000, help="How many are sent.")] = 1_000,
-    open_max: Annotated[int, typer.Option("--open", min=1, max=10_000, help="How many are open at any time.")] = 40,
+    open_max: Annotated[
+        int | None,
+        typer.Option("--open", min=1, max=10_000, help=f"How many are open at any time; {OPEN_MAX} unless given."),
+    ] = None,
     within: Annotated[float, typer.Option("--within", metavar="SECONDS", min=1, help="Longest wait for all.")] = 900,
     yes: Annotated[bool, typer.Option("--yes", help="Also where they are charged and shipped.")] = False,
     as_json: JsonOption = False,
@@ -41,11 +43,16 @@ def bench_(
     settings = server_settings()
     if not yes:
         refuse_production(settings)
-    plan = Plan(orders, open_max, within)
-    if plan.orders - plan.alone < open_max:
-        raise UsageError(f"--open {open_max} is more than the {orders - plan.alone} orders that run together")
-    with progress("orders", lines=not as_json) as note:
-        report = run_on_servers(settings, lambda clients: bench(clients, plan, note))
+    plan = Plan.of(orders, open_max, within)
+    try:
+        with progress("orders", lines=not as_json) as note:
+            report = run_on_servers(settings, lambda clients: bench(clients, plan, note))
+    except KeyboardInterrupt:
+        console(stderr=True).print(
+            f"stopped: what was sent goes on, and stays; orders that are not approved by now expire. Their ids begin "
+            f"with {plan.prefix}"
+        )
+        raise
     _show(report, as_json=as_json)
     if not report.is_whole:
         raise typer.Exit(int(ExitStatus.FAILURE))

@@ -9,6 +9,7 @@ from rich.table import Table
 from orders.cli.common import JsonOption, command_app, console, print_json
 from orders.cli.rendering.progress import progress
 from orders.cli.rendering.safe_markup import safe_markup
+from orders.cli.rendering.tables import folding_table
 from orders.errors import OrdersError
 from orders.hints import as_typed
 from orders.local.cleaning import Kind, Piece, delete_pieces, find_pieces
@@ -80,7 +81,7 @@ def _delete(going: list[Piece]) -> list[str]:
 
 
 def _table(pieces: Sequence[Piece], going: Sequence[Piece]) -> Table:
-    table = Table("", "size", "kind", "what", "used by", box=None, pad_edge=False)
+    table = folding_table("", "size", "kind", "what", "used by")
     table.columns[1].justify = "right"
     for piece in pieces:
         used_by = safe_markup(as_typed(piece.used_by or ""))

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json, silence_logging
 from orders.cli.demo_console import show_console
 from orders.cli.rendering.event_lines import event_line
 from orders.cli.rendering.safe_markup import safe_markup
+from orders.cli.rendering.tables import folding_table
 from orders.cli.rendering.trouble_line import trouble_line
 from orders.clients.opened import open_clients
 from orders.clients.topic_stream import ReadRecord
@@ -167,7 +167,7 @@ def _show(terminal: Terminal, troubles: Troubles, began: float) -> Show:
 
 def _conclude(verdicts: list[Verdict], troubles: Troubles, servers: LocalServers, terminal: Terminal) -> None:
     """The table, what differs in full, and how to go on by hand."""
-    table = Table("", "what was sent", "expected", "happened", box=SIMPLE_HEAD, pad_edge=False)
+    table = folding_table("", "what was sent", "expected", "happened", box=SIMPLE_HEAD)
     for verdict in verdicts:
         mark = "[green]✓[/green]" if verdict.agrees else "[red]✗[/red]"
         colour = "" if verdict.agrees else "[red]"

@@ -157,7 +157,8 @@ def show(
     """
     settings = server_settings()
     at = parse_place(place)
-    shown = run_on_servers(settings, lambda clients: show_letter(clients, at))
+    with progress("reading the dead letter", lines=not as_json):
+        shown = run_on_servers(settings, lambda clients: show_letter(clients, at))
     value_bytes_max = None if full else VALUE_BYTES_MAX
     if as_json:
         print_json(letter_json(shown, value_bytes_max))
@@ -295,7 +296,8 @@ def purge_(
     if asked and not typer.confirm(f"Delete {plan.deleted} dead letters for good?", default=False, err=True):
         raise OrdersError("nothing was deleted")
     if not dry_run:
-        run_on_servers(settings, lambda clients: purge(clients, plan))
+        with progress("deleting the dead letters", lines=not as_json):
+            run_on_servers(settings, lambda clients: purge(clients, plan))
     _report_purge(plan, dry_run=dry_run, as_json=as_json)
     if plan.kept:
         raise typer.Exit(int(ExitStatus.FAILURE))

@@ -119,9 +119,10 @@ def _lines(report: _Report) -> Iterator[str]:
     if report.findings:
         yield "\n[bold]Servers and rights[/bold]"
         yield from finding_lines(report.findings)
-    if report.condition is not None:
+    orders = [] if report.condition is None else list(_condition_lines(report.condition, report.findings))
+    if orders:
         yield "\n[bold]Orders[/bold]"
-        yield from _condition_lines(report.condition)
+        yield from orders
     yield "\n[bold]What to do first[/bold]"
     for number, todo in enumerate(report.advice, 1):
         colour = "red" if todo.stops_orders else "yellow"
@@ -130,7 +131,7 @@ def _lines(report: _Report) -> Iterator[str]:
         yield "[green]nothing[/green]"
 
 
-def _condition_lines(condition: Condition) -> Iterator[str]:
+def _condition_lines(condition: Condition, findings: Sequence[Finding]) -> Iterator[str]:
     if condition.bridges is not None:
         count = len(condition.bridges.members)
         yield (
@@ -150,8 +151,10 @@ def _condition_lines(condition: Condition) -> Iterator[str]:
         newest = f", the newest of {moment_text(condition.newest_letter_at)}" if condition.newest_letter_at else ""
         reasons = ", ".join(f"{safe_markup(code)} {count}" for code, count in condition.dead_letters.most_common())
         yield f"[dim]dead letters[/dim] {reasons or 'none'}{newest}"
+    told = {one.detail for one in findings}
     for problem in condition.problems:
-        yield f"[red]not seen[/red]     {safe_markup(as_typed(problem))}"
+        if problem not in told:
+            yield f"[red]not seen[/red]     {safe_markup(as_typed(problem))}"
 
 
 def _json(report: _Report) -> dict[str, Any]:

@@ -39,7 +39,9 @@ def events(
         lambda clients: _show(clients, order_id, follow=follow, new=new and follow, as_json=as_json),
     )
     if order_id is not None and not shown:
-        raise NotFoundError(f"nothing was published for order {order_id!r}: check the id, or see `orders status`")
+        raise NotFoundError(
+            f"nothing was published for order {order_id!r}: check the id, or see `orders status {order_id}`"
+        )
 
 
 async def _show(clients: Clients, order_id: str | None, *, follow: bool, new: bool, as_json: bool) -> int:

@@ -8,12 +8,21 @@ import typer
 from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.moments import in_this_zone
+from orders.cli.rendering.progress import progress
 from orders.cli.rendering.safe_markup import safe_markup
+from orders.cli.rendering.tables import folding_table, keep_whole
 from orders.cli.times import age_text, parse_time
 from orders.local.endpoints import server_settings
-from orders.operations.listing import ListedOrder, list_orders, order_json, recorded_state
+from orders.operations.listing import STATE_NAMES, ListedOrder, list_orders, order_json, recorded_state
 
 app = command_app()
+
+
+def _states(begun: str) -> list[str]:
+    """What a shell offers behind --state."""
+    names = (name.lower() if begun.islower() else name for name in STATE_NAMES)
+    return [name for name in names if name.startswith(begun)]
 
 
 @app.command("list")
@@ -24,6 +33,7 @@ def list_(
         typer.Option(
             "--state",
             metavar="STATE",
+            autocompletion=_states,
             help="Only orders in this recorded state, or AWAITING_MANUAL_APPROVAL; may be repeated. "
             "Unless given, all that are not over.",
         ),
@@ -51,7 +61,8 @@ def list_(
     until = None if older_than is None else parse_time(older_than, "--older-than", datetime.now(UTC))
     states = {recorded_state(one) for one in state or ()}
     # One more than is shown tells whether there are more.
-    found = run_on_servers(settings, lambda clients: list_orders(clients, states, until=until, limit=limit + 1))
+    with progress("looking for orders", lines=not as_json):
+        found = run_on_servers(settings, lambda clients: list_orders(clients, states, until=until, limit=limit + 1))
     shown = found[:limit]
     if as_json:
         for order in shown:
@@ -70,7 +81,7 @@ def _table(found: Sequence[ListedOrder]) -> Table:
     columns = ["order", "state", "unchanged for", "amount", "payment", "customer", "reason"]
     if any(listed.waits_for for listed in found):
         columns.append("waits for")
-    table = Table(*columns, box=None, pad_edge=False)
+    table = folding_table(*columns)
     for listed in found:
         order = listed.row
         cells = (
@@ -81,7 +92,8 @@ def _table(found: Sequence[ListedOrder]) -> Table:
             order.details.payment_id,
             order.details.customer_id or "",
             order.reason or "",
-            listed.waits_for or "",
+            in_this_zone(listed.waits_for or ""),
         )
         table.add_row(*(safe_markup(cell) for cell in cells[: len(columns)]))
+    keep_whole(table.columns[0])
     return table

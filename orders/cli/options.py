@@ -14,10 +14,29 @@ PaymentId = Annotated[
 ]
 CustomerId = Annotated[str | None, typer.Option("--customer-id", help="Who ordered.")]
 Currency = Annotated[str | None, typer.Option("--currency", help="ISO 4217 code; USD unless given.")]
+
+
+def _minor_units(text: str) -> int:
+    """A total as it was typed.
+
+    Raises:
+        typer.BadParameter: it is no whole number.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no whole number: give minor units, such as cents; 12.50 is 1250"
+        ) from None
+
+
 Amount = Annotated[
     int | None,
     typer.Option(
-        "--amount", help="Total in minor units, such as cents; the sum of items and adjustments unless given."
+        "--amount",
+        metavar="INTEGER",
+        parser=_minor_units,
+        help="Total in minor units, such as cents; the sum of items and adjustments unless given.",
     ),
 ]
 Items = Annotated[

@@ -9,6 +9,8 @@ import typer
 
 from orders.cli import options
 from orders.cli.common import JsonOption, OrderIdArgument, console, print_json, run_on_servers
+from orders.cli.rendering.moments import in_this_zone
+from orders.cli.rendering.progress import progress
 from orders.errors import OrdersError, UsageError
 from orders.hints import as_typed
 from orders.local.endpoints import server_settings
@@ -80,25 +82,28 @@ def send_to_temporal(
 
     body = build_body(event_type, {"order_id": order_id, **fields, "event_id": event_id, "occurred_at": occurred_at})
     if no_wait:
-        sent = run_on_servers(
-            server_settings(),
-            lambda clients: deliver(clients, event_type, body, expected_sequence=expected_sequence),
-        )
+        with progress("handing it to Temporal", lines=not as_json):
+            sent = run_on_servers(
+                server_settings(),
+                lambda clients: deliver(clients, event_type, body, expected_sequence=expected_sequence),
+            )
         if as_json:
             print_json(outcome_json(body.order_id, sent.event_id, sent.outcome, None))
         else:
             console().print(as_typed(delivered_line(event_type, body.order_id, sent.outcome)), markup=False)
         return
-    decision = run_on_servers(
-        server_settings(),
-        lambda clients: send_and_wait(
-            clients, event_type, body, expected_sequence=expected_sequence, wait=timedelta(seconds=wait)
-        ),
-    )
+    with progress("waiting for what becomes of it", lines=not as_json):
+        decision = run_on_servers(
+            server_settings(),
+            lambda clients: send_and_wait(
+                clients, event_type, body, expected_sequence=expected_sequence, wait=timedelta(seconds=wait)
+            ),
+        )
     if as_json:
         print_json(outcome_json(body.order_id, decision.event_id, decision.delivery, decision.outcome))
     else:
-        console().print(as_typed(outcome_line(event_type, body.order_id, decision, wait)), markup=False)
+        said = outcome_line(event_type, body.order_id, decision, wait)
+        console().print(in_this_zone(as_typed(said)), markup=False)
     if decision.outcome.body_matches is False:
         raise OrdersError(
             f"another message had the event id {decision.event_id} before: what is told here became of that one; "
@@ -141,7 +146,8 @@ def produce_message(
         from orders.operations.signing import signed_message  # noqa: PLC0415 - see above
 
         message = signed_message(settings, event_type, message, sign_with, sign_as)
-    sent = run_on_servers(settings, lambda clients: produce(clients, event_type, message, raw_key))
+    with progress("sending it to Kafka", lines=not as_json):
+        sent = run_on_servers(settings, lambda clients: produce(clients, event_type, message, raw_key))
     if as_json:
         print_json({"topic": sent.topic, "partition": sent.partition, "offset": sent.offset, "key": chosen})
         return

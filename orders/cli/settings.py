@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 from rich.markup import escape
-from rich.table import Table
 
 from orders.cli.common import JsonOption, command_app, console, print_json, run_on_servers
 from orders.cli.rendering.findings import finding_lines
 from orders.cli.rendering.progress import progress
+from orders.cli.rendering.tables import folding_table
 from orders.errors import UsageError
 from orders.installation.connections.findings import Verdict, finding_json, is_usable
 from orders.installation.connections.trying import try_connections
@@ -74,7 +74,7 @@ def settings(
     if not sys.stdout.isatty():
         sys.stdout.writelines(f"{name.upper()}={value or ''}\n" for name, value in shown.items())
         return
-    table = Table("setting", "value", "meaning", box=None, pad_edge=False)
+    table = folding_table("setting", "value", "meaning")
     for name, value in shown.items():
         cell = escape(value or "-")
         if name in values.model_fields_set:

@@ -1,10 +1,13 @@
 """``orders status``."""
 
+from typing import Final
 from urllib.parse import quote
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from orders.cli.common import JsonOption, OrderIdArgument, command_app, console, print_json, run_on_servers
+from orders.cli.rendering.moments import in_this_zone
+from orders.cli.rendering.progress import progress
 from orders.cli.rendering.safe_markup import safe_markup
 from orders.local.endpoints import server_settings
 from orders.operations.view import OrderView, view_order
@@ -13,6 +16,7 @@ from schemas.order import Address
 from workflows.names import order_workflow_id
 
 app = command_app()
+_LINK: Final = "in Temporal's UI"
 
 
 @app.command()
@@ -24,7 +28,8 @@ def status(order_id: OrderIdArgument, *, as_json: JsonOption = False) -> None:
     Example: [bold]orders status o-1 --json[/bold]
     """
     settings = server_settings()
-    view = run_on_servers(settings, lambda clients: view_order(clients, order_id))
+    with progress("asking the order's workflow", lines=not as_json):
+        view = run_on_servers(settings, lambda clients: view_order(clients, order_id))
     if as_json:
         print_json(
             {
@@ -47,7 +52,7 @@ def _print(view: OrderView, settings: Settings) -> None:
         "state": order.step.value,
         "recorded as": order.state,
         "reason": order.reason,
-        "waits for": order.waits_for,
+        "waits for": in_this_zone(order.waits_for) if order.waits_for else None,
         "run": view.run if view.failure is None else f"{view.run}: {view.failure}",
         "approved": "yes" if view.approved else None,
         "payment": order.payment_id,
@@ -57,13 +62,16 @@ def _print(view: OrderView, settings: Settings) -> None:
         "shipping attempt": order.shipping_attempt or None,
         "events published": order.last_sequence,
         "events held": order.held_events or None,
-        "in Temporal's UI": _ui_link(settings, order.order_id) if view.run != "GONE" else None,
     }
-    table = Table.grid(padding=(0, 2))
+    out, table = console(), Table.grid(Column(width=len(_LINK)), Column(overflow="fold"), padding=(0, 2))
     for name, value in rows.items():
         if value is not None:
             table.add_row(f"[dim]{name}[/dim]", safe_markup(value))
-    console().print(table)
+    out.print(table)
+    link = _ui_link(settings, order.order_id) if view.run != "GONE" else None
+    if link is not None:
+        # In no table: a link that is broken into lines cannot be followed.
+        out.print(f"[dim]{_LINK}[/dim]  {safe_markup(link)}")
 
 
 def _address(address: Address | None) -> str | None:

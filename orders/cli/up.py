@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Iterator
 
 from orders.cli.common import command_app, console, silence_logging
 from orders.hints import orders_as_typed
@@ -60,37 +61,44 @@ async def _run(servers: LocalServers, terminal: Terminal) -> None:
 
 
 def _introduce(servers: LocalServers, terminal: Terminal) -> None:
-    """Says where everything is, and how to send a message by hand."""
-    settings = servers.settings
-    addresses = {
-        "Console": f"{servers.api_url}/console",
-        "REST API": f"{servers.api_url}  documentation {servers.api_url}/docs",
-        "Kafka": settings.kafka_bootstrap_servers,
-        "Temporal": f"{settings.temporal_host}  namespace {settings.temporal_namespace}",
-        "Temporal UI": servers.temporal_ui,
-        "Postgres": f"{settings.db_host}:{settings.db_port}  database {settings.db_name}, user {settings.db_user}",
-        "psql": str(servers.running.tools.psql),
-        "Kafka tools": str(servers.running.tools.kafka_consumer_groups.parent),
-        "logs": str(servers.log_dir),
-        "metrics": "  ".join(f"{name} {servers.metrics_url(name)}" for name in servers.health_ports),
-    }
+    """Says how to send a message by hand, and where everything is: last what one looks for again."""
+    _say_lines_to_paste(servers, terminal)
     terminal.say()
-    for name, address in addresses.items():
-        if address:
-            terminal.say(f"[bold]{name:<12}[/bold] {address}")
+    for name, address in _addresses(servers):
+        terminal.say(f"[bold]{name:<12}[/bold] {address}")
+    orders, waits = orders_as_typed(), servers.settings.order_approval_timeout_seconds
+    lines = ("produce created o-1 --payment-id p-1", "produce approved o-1", "status o-1", "events --follow")
+    terminal.say(
+        f"\nAn order waits {waits:g} s for its approval. To paste into another terminal: "
+        f"{', '.join(f'[bold]{orders} {line}[/bold]' for line in lines)}. Ctrl-C ends everything.\n"
+    )
+
+
+def _say_lines_to_paste(servers: LocalServers, terminal: Terminal) -> None:
+    settings = servers.settings
     producer = ConsoleProducer(
         servers.running.tools.kafka_console_producer, settings.kafka_bootstrap_servers, settings.inbound_topics
     )
     number = secrets.token_hex(2)
     for keyed, order_id in ((True, f"hand-{number}-1"), (False, f"hand-{number}-2")):
         what = "with the order's id as the key" if keyed else "without a key"
-        terminal.say(f"\n[bold]Send a message by hand, {what}[/bold] (paste into another terminal):")
+        terminal.say(f"\n[bold]Send a message by Kafka's own tool, {what}[/bold] (paste into another terminal):")
         for event_type, fields in example_messages(order_id).items():
             terminal.say(f"[dim]# {settings.inbound_topics[event_type]}[/dim]")
             terminal.say_plain(producer.line(event_type, fields, keyed=keyed))
-    orders = orders_as_typed()
-    terminal.say(
-        f"\nAn order waits {settings.order_approval_timeout_seconds:g} s for its approval. "
-        f"See what happens: [bold]{orders} events --follow[/bold], [bold]{orders} status ORDER_ID[/bold]. "
-        "Ctrl-C ends everything.\n"
-    )
+
+
+def _addresses(servers: LocalServers) -> Iterator[tuple[str, str]]:
+    settings = servers.settings
+    yield "Kafka", settings.kafka_bootstrap_servers
+    yield "Temporal", f"{settings.temporal_host}  namespace {settings.temporal_namespace}"
+    yield "Postgres", f"{settings.db_host}:{settings.db_port}  database {settings.db_name}, user {settings.db_user}"
+    yield "psql", str(servers.running.tools.psql)
+    yield "Kafka tools", str(servers.running.tools.kafka_consumer_groups.parent)
+    yield "logs", str(servers.log_dir)
+    for number, name in enumerate(servers.health_ports):
+        yield "" if number else "metrics", f"{name} {servers.metrics_url(name)}"
+    if servers.temporal_ui:
+        yield "Temporal UI", servers.temporal_ui
+    yield "REST API", f"{servers.api_url}  documentation {servers.api_url}/docs"
+    yield "Console", f"{servers.api_url}/console"

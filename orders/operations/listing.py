@@ -32,6 +32,10 @@ _RECORDED_AS: Final = {OrderStep.AWAITING_MANUAL_APPROVAL: OrderState.VALIDATED}
 """The one step of a workflow that a recorded state stands for: an order is VALIDATED while it waits for approval."""
 
 
+STATE_NAMES: Final = (*(state.value for state in OrderState), *(step.value for step in _RECORDED_AS))
+"""By which orders can be asked for."""
+
+
 def recorded_state(text: str) -> OrderState:
     """The state that a person names, in letters of any case; or names by the step that ``orders status`` shows.
 
@@ -49,7 +53,7 @@ def recorded_state(text: str) -> OrderState:
             f"--state {step} is a step of the workflow, which Temporal finds (docs/operating.md, Finding orders); "
             f"recorded is one of {', '.join(OrderState)}"
         )
-    raise UsageError(f"--state {text!r} is not one of {', '.join(OrderState)}, {', '.join(_RECORDED_AS)}")
+    raise UsageError(f"--state {text!r} is not one of {', '.join(STATE_NAMES)}")
 
 
 async def list_orders(

@@ -58,6 +58,11 @@ class ArchiveStore:
         async with single_statements(self._engine) as connection:
             return tuple(Candidate(**row) for row in (await _CANDIDATES.on(connection, values)).mappings())
 
+    async def count(self, until: datetime, limit: int) -> int:
+        """How many orders `candidates` has in all, or one more, and no more than `limit`."""
+        async with single_statements(self._engine) as connection:
+            return int((await _COUNT.on(connection, {"until": until, "limit": limit})).scalar_one())
+
     async def documents(self, chosen: Sequence[Candidate]) -> tuple[str, ...]:
         """Everything about these orders, a JSON document each, with the events that are to be archived."""
         async with single_statements(self._engine) as connection:
@@ -147,6 +152,16 @@ _CANDIDATES: Final = Statement.of(
         AND (orders.updated_at, orders.id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS text))
         AND orders.id <> (SELECT order_id FROM events ORDER BY id DESC LIMIT 1)
     ORDER BY orders.updated_at, orders.id LIMIT CAST(:limit AS integer)
+    """  # noqa: S608 -- words of an enum
+)
+# Without the journals, and without looking for the last event: this is for a bar on a terminal.
+_COUNT: Final = Statement.of(
+    f"""
+    SELECT count(*) FROM (
+        SELECT FROM orders
+        WHERE archived_sequence < last_sequence AND state IN ({_OVER}) AND updated_at <= CAST(:until AS timestamptz)
+        ORDER BY updated_at, id LIMIT CAST(:limit AS integer)
+    ) AS chosen
     """  # noqa: S608 -- words of an enum
 )
 _DOCUMENTS: Final = Statement.of(

@@ -81,6 +81,12 @@ class AuditStore:
             found = await _journals(connection, ids, since)
         return Page(found, ids[-1] if ids else None)
 
+    async def estimate(self) -> int | None:
+        """About how many orders have a journal, without counting them; None where Postgres has never looked."""
+        async with single_statements(self._engine) as connection:
+            known = int((await _ESTIMATE.on(connection, {})).scalar_one())
+        return known if known >= 0 else None
+
     async def one(self, order_id: str) -> AuditedJournal | None:
         """One order; None where no table names it."""
         async with transaction(self._engine, one_snapshot=True) as connection:
@@ -144,6 +150,8 @@ _IDS: Final = Statement.of(
     ) AS named ORDER BY id LIMIT CAST(:limit AS integer)
     """
 )
+# -1 until the table was analyzed for the first time.
+_ESTIMATE: Final = Statement.of("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass('journals')")
 _JOURNALS: Final = Statement.of(
     """
     SELECT chosen.id AS order_id, journals.last_sequence, coalesce(orders.archived_sequence, 0) AS archived_sequence,

@@ -6,6 +6,7 @@ from typing import Final
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from orders.cli.rendering.tables import folding_table
 from orders.operations.bench.report import BenchReport, percentile, what_binds
 
 _KIB: Final = 1024
@@ -32,7 +33,7 @@ def bench_page(report: BenchReport) -> Iterator[str | Table]:
 
 
 def _times(report: BenchReport) -> Table:
-    table = Table("", "alone, p50", "together, p50", "p99", "by whom", box=SIMPLE_HEAD, pad_edge=False)
+    table = folding_table("", "alone, p50", "together, p50", "p99", "by whom", box=SIMPLE_HEAD)
     for one in report.stages:
         table.add_row(f"until {one.stage.name}", _ms(one.alone), _ms(one.together), "", one.stage.workers)
     halves = (_ms(percentile(some, 0.5)) for some in (report.alone, report.together))
@@ -41,7 +42,7 @@ def _times(report: BenchReport) -> Table:
 
 
 def _stores(report: BenchReport) -> Table:
-    table = Table("store", "KiB an order", "of which", box=SIMPLE_HEAD, pad_edge=False)
+    table = folding_table("store", "KiB an order", "of which", box=SIMPLE_HEAD)
     table.add_row("Postgres, with indexes", _kib(sum(report.postgres_bytes.values())), _each_kib(report.postgres_bytes))
     if report.kafka_bytes is None:
         table.add_row("Kafka", "?", "it does not say: reading the size of its logs needs Describe on the cluster")

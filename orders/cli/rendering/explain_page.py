@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from orders.cli.rendering.dead_letters import summary_lines
 from orders.cli.rendering.event_lines import event_line
-from orders.cli.rendering.moments import moment_text, timestamp_text
+from orders.cli.rendering.moments import in_this_zone, moment_text, timestamp_text
 from orders.cli.rendering.safe_markup import safe_markup
 from orders.hints import as_typed
 from orders.operations.explain.database_side import DatabaseSide
@@ -21,7 +21,7 @@ def page(known: Explanation) -> Iterator[str]:
         yield f"[red]missing:[/red] {safe_markup(as_typed(problem))}"
     waits = known.waits_for
     for sentence in waits:
-        yield f"[yellow]waits for[/yellow] {safe_markup(as_typed(sentence))}"
+        yield f"[yellow]waits for[/yellow] {safe_markup(in_this_zone(as_typed(sentence)))}"
     if not waits and not known.unreachable:
         yield "[dim]waits for nothing[/dim]"
     if known.kafka is not None:

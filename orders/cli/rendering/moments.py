@@ -1,10 +1,12 @@
 """Times as a person at a terminal reads them: in that person's zone. Whatever else reads, reads UTC."""
 
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_IN_UTC: Final = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)(?![\w:])")
 
 
 def moment_text(moment: datetime) -> str:
@@ -19,6 +21,22 @@ def moment_text(moment: datetime) -> str:
 def clock_text(moment: datetime) -> str:
     """The time of day to the millisecond, in the same zone."""
     return _here(moment).isoformat(timespec="milliseconds")[11:23]
+
+
+def in_this_zone(sentence: str) -> str:
+    """A sentence of ours with its times as `moment_text` has them.
+
+    Sentences are made in UTC, wherever that is: also in a worker on another machine. Whoever shows one puts it through
+    here, once.
+    """
+    return _IN_UTC.sub(_shown_here, sentence)
+
+
+def _shown_here(found: re.Match[str]) -> str:
+    try:
+        return moment_text(datetime.fromisoformat(found[0]))
+    except ValueError:  # Somebody's 2026-02-31T25:00:00Z.
+        return found[0]
 
 
 def timestamp_text(timestamp_ms: int) -> str:

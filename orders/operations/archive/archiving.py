@@ -41,7 +41,7 @@ async def archive(
     folder: Path,
     limit: int,
     dry_run: bool = False,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Archived:
     """Archives orders that are over, those that have not changed for longest first. It may be stopped at any moment.
 
@@ -51,7 +51,7 @@ async def archive(
         folder: where the files go.
         limit: how many orders at most.
         dry_run: whether to count only.
-        progress: told how many orders are done.
+        progress: told how many orders were looked at, and of about how many.
 
     Raises:
         UsageError: the time is too recent, or there is no such folder.
@@ -66,6 +66,7 @@ async def archive(
     after: Candidate | None = None
     async with clients.database() as engine:
         store = ArchiveStore(engine)
+        total = await store.count(until, limit)
         while True:
             page = await store.candidates(until, after, ORDERS_MAX)
             if not page:
@@ -77,7 +78,8 @@ async def archive(
             done.more = len(ready) > room
             for batch in _batches(ready[:room]):
                 await _archive_batch(store, batch, folder, done, dry_run=dry_run)
-                progress(done.orders)
+                seen = done.orders + done.changed + len(done.unpublished)
+                progress(seen, max(seen, total))
             if done.more:
                 return done
 

@@ -16,6 +16,7 @@ from orders.operations.audit.chain_check import Stretch, check_events
 from orders.operations.audit.checkpoints import compare_with
 from orders.operations.audit.findings import Audit, Kind
 
+_ESTIMATED: Final = "orders verified (their number is estimated):"
 _PAGE: Final = 200
 """Orders of one snapshot: some 1,600 events."""
 
@@ -83,13 +84,15 @@ async def _check_tables(audit: Audit, store: AuditStore, scope: Scope, progress:
         elif not audit.checkpoint_orders:
             raise NotFoundError(f"nothing is recorded of an order {scope.order_id}")
         return files
+    # How many have changed since a moment is known once all were looked at.
+    total = None if scope.since else await store.estimate()
     after: str | None = ""
     while after is not None:
         page = await store.page(after, scope.since, _PAGE)
         for journal in page.journals:
             _check_journal(audit, journal, files)
         after = page.last_id
-        progress("orders verified:", audit.orders, None)
+        progress("orders verified:" if total is None else _ESTIMATED, audit.orders, total and max(total, audit.orders))
     return files
 
 

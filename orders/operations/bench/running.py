@@ -6,16 +6,18 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from orders.clients.opened import Clients
-from orders.errors import NotInTimeError, WrongSettingsError
+from orders.errors import NotInTimeError, UsageError, WrongSettingsError
 from orders.operations.bench.driving import Course, driver
 from orders.operations.bench.report import BenchReport, ends_of, stage_times
 from orders.operations.bench.sampling import Highest, sampled
 from orders.operations.bench.sizes import histories, stored_bytes
 from orders.settings import Settings
 
+OPEN_MAX: Final = 40
+"""Orders that are open at any time, unless another number is wanted."""
 _ALONE_MAX: Final = 10
 _HISTORIES_MAX: Final = 20
 """Histories that are read: they hardly differ."""
@@ -32,11 +34,24 @@ class Plan:
     open_max: int
     within_seconds: float
     """For all of it."""
+    alone: int
+    """How many run one after the other, before the others."""
+    prefix: str
+    """Of the orders' ids."""
 
-    @property
-    def alone(self) -> int:
-        """How many run one after the other, before the others."""
-        return min(_ALONE_MAX, max(1, self.orders // 10))
+    @classmethod
+    def of(cls, orders: int, open_max: int | None, within_seconds: float) -> Self:
+        """A plan for so many orders, with ids that no other has.
+
+        Raises:
+            UsageError: more are to be open than run together.
+        """
+        alone = min(_ALONE_MAX, max(1, orders // 10))
+        together = orders - alone
+        if open_max is not None and open_max > together:
+            raise UsageError(f"--open {open_max} is more than the {together} orders that run together")
+        chosen = min(OPEN_MAX, together) if open_max is None else open_max
+        return cls(orders, chosen, within_seconds, alone, f"bench-{secrets.token_hex(4)}")
 
 
 def refuse_production(settings: Settings) -> None:
@@ -69,14 +84,13 @@ async def bench(clients: Clients, plan: Plan, note: Note) -> BenchReport:
         UnreachableError: a server does not answer.
         NotFoundError: a topic is missing.
     """
-    prefix = f"bench-{secrets.token_hex(4)}"
     before = await stored_bytes(clients)
-    alone, together, seconds, highest = await _run(clients, plan, note, prefix)
+    alone, together, seconds, highest = await _run(clients, plan, note)
     after = await stored_bytes(clients)
     completed = [one.order_id for one in (*alone, *together) if one.is_completed]
     good_alone, good = ([one for one in some if one.is_completed] for some in (alone, together))
     return BenchReport(
-        prefix=prefix,
+        prefix=plan.prefix,
         ends=ends_of([*alone, *together]),
         open_max=plan.open_max,
         seconds=seconds,
@@ -93,9 +107,7 @@ async def bench(clients: Clients, plan: Plan, note: Note) -> BenchReport:
     )
 
 
-async def _run(
-    clients: Clients, plan: Plan, note: Note, prefix: str
-) -> tuple[list[Course], list[Course], float, Highest]:
+async def _run(clients: Clients, plan: Plan, note: Note) -> tuple[list[Course], list[Course], float, Highest]:
     done = 0
 
     def one_more() -> None:
@@ -103,7 +115,7 @@ async def _run(
         done += 1
         note("orders", done, plan.orders)
 
-    async with driver(clients, prefix) as driving:
+    async with driver(clients, plan.prefix) as driving:
         try:
             async with asyncio.timeout(plan.within_seconds):
                 alone = await driving.drive(range(plan.alone), open_max=1, done=one_more)

@@ -213,8 +213,9 @@ async def test_it_goes_on_where_it_was_stopped_in_files_of_bounded_size(
     assert (second["orders"], len(second["files"]), second["more"]) == (4, 2, False)
     assert sorted(line["order_id"] for line in lines_of(tmp_path)) == sorted(ids)
     assert shown == [
-        *(("orders counted:", done, None) for done in (2, 4, 6, 7)),
-        *(("orders archived:", done, None) for done in (2, 3, 2, 4)),
+        *(("old orders counted:", done, 7) for done in (2, 4, 6, 7)),
+        *(("old orders archived:", done, 3) for done in (2, 3)),
+        *(("old orders archived:", done, 4) for done in (2, 4)),
     ]
 
 

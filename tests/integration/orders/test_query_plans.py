@@ -201,10 +201,12 @@ ASKED: dict[Any, dict[str, Ask]] = {
     },
     ArchiveStore: {
         "candidates": lambda archive: archive.candidates(datetime.now(UTC), None, 50),
+        "count": lambda archive: archive.count(datetime.now(UTC), 50),
         "documents": lambda archive: archive.documents([Candidate("o-603", NOON, 1, 2, is_published=True)]),
         "remove": removing,
     },
     AuditStore: {
+        "estimate": lambda audit: audit.estimate(),
         "page": lambda audit: audit.page("", NOON, 50),
         "one": lambda audit: audit.one(ORDER_ID),
         "archived": lambda audit: audit.archived([ORDER_ID]),

@@ -14,7 +14,7 @@ from temporalio.api.history.v1 import (
 
 from orders.cli.common import console
 from orders.cli.rendering.bench_page import bench_page
-from orders.errors import WrongSettingsError
+from orders.errors import UsageError, WrongSettingsError
 from orders.operations.bench.actions import actions_of
 from orders.operations.bench.driving import Course
 from orders.operations.bench.report import (
@@ -25,7 +25,7 @@ from orders.operations.bench.report import (
     stage_times,
     what_binds,
 )
-from orders.operations.bench.running import refuse_production
+from orders.operations.bench.running import Plan, refuse_production
 from orders.operations.bench.sampling import Highest
 from orders.operations.bench.sizes import Histories
 from orders.settings import Settings
@@ -130,6 +130,14 @@ def test_what_may_be_real_is_refused_by_what_speaks_for_it(given: dict[str, Any]
     with pytest.raises(WrongSettingsError, match=f"{said}.*--yes"):
         refuse_production(Settings(**given))
     refuse_production(Settings())
+
+
+def test_as_many_are_open_as_run_together_unless_a_number_is_given() -> None:
+    assert (Plan.of(1_000, None, 900).alone, Plan.of(1_000, None, 900).open_max) == (10, 40)
+    assert (Plan.of(20, None, 900).alone, Plan.of(20, None, 900).open_max) == (2, 18)
+    with pytest.raises(UsageError, match="--open 19 is more than the 18 orders that run together"):
+        Plan.of(20, 19, 900)
+    assert Plan.of(20, None, 900).prefix != Plan.of(20, None, 900).prefix
 
 
 def test_percentiles_are_values_that_were_measured() -> None:

@@ -54,6 +54,19 @@ def test_a_misspelt_command_is_answered_with_the_right_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("dead-letters", "orders dlq list"), ("down", "orders stack down"), ("help", "orders --help")],
+)
+def test_a_command_that_is_called_otherwise_here_is_answered_with_its_name(
+    typed: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS_COMMAND", "orders")
+    ended = runner.invoke(cli.app, [typed])
+    assert ended.exit_code == ExitStatus.USAGE
+    assert f"did you mean `{meant}`?" in ended.stderr
+
+
+@pytest.mark.parametrize(
     "command",
     [
         ["list", "--state", "XX"],
@@ -106,6 +119,7 @@ def test_without_servers_a_command_says_how_to_get_some(command: list[str]) -> N
     ("command", "sentence"),
     [
         (["start", "o-1"], "payment_id is missing: give --payment-id"),
+        (["start", "o-1", "--payment-id", "p", "--amount", "12.50"], "'12.50' is no whole number: give minor units"),
         (["start", "a/b", "--payment-id", "p"], "order_id is no id: an id begins with a letter or digit"),
         (["start", "o-1", "--payment-id", "p", "--item", "mug:two:3"], "--item 'mug:two:3' is not SKU:QUANTITY"),
         (

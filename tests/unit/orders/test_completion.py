@@ -30,6 +30,8 @@ def run(command: list[str], **variables: str) -> str:
         (["dlq", ""], {"list", "show", "replay", "purge"}),
         (["health", ""], {"bridge", "worker", "api"}),
         (["dlq", "list", "--re"], {"--reason"}),
+        (["list", "--state", "val"], {"validated"}),
+        (["list", "--state", "CA"], {"CANCELLED", "CARRIER_DISPATCHED"}),
         (["api-keys", "create", "shop", "--role", "appr"], {"approver"}),
     ],
 )

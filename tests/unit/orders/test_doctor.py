@@ -6,6 +6,7 @@ import pytest
 from bridge.dead_letters.letter import Letter
 from bridge.record import Record
 from orders.cli.doctor import _condition_json, _condition_lines
+from orders.installation.connections.findings import Finding, Verdict
 from orders.operations.dead_letters.finding import Listing
 from orders.operations.doctor import Condition, _newest_at, advice
 from orders.operations.overview import (
@@ -77,11 +78,18 @@ def test_a_side_that_was_not_seen_gives_no_advice() -> None:
     assert list(advice(Condition(NOW, problems=("Kafka does not answer",)))) == []
 
 
+def test_what_was_said_of_a_server_is_not_said_again() -> None:
+    away = Finding("kafka", "connection", Verdict.MISSING, "Kafka does not answer", None)
+    condition = Condition(NOW, problems=("Kafka does not answer", "Temporal does not answer"))
+    [line] = _condition_lines(condition, [away])
+    assert "Temporal does not answer" in line
+
+
 @pytest.mark.parametrize("timestamp_ms", [-1, 2**62, -(2**62)])
 def test_a_dead_letter_of_a_time_that_no_calendar_has_is_counted_without_it(timestamp_ms: int) -> None:
     listing = Listing(limit=1)
     listing.add(Letter.from_record(Record("order.dead_letters", 0, 0, timestamp_ms, b"o-1", b"{}")))
     condition = Condition(NOW, dead_letters=listing.by_reason, newest_letter_at=_newest_at(listing))
-    [line] = _condition_lines(condition)
+    [line] = _condition_lines(condition, ())
     assert line.endswith(" 1")
     assert _condition_json(condition)["newest_dead_letter_at"] is None

@@ -9,7 +9,7 @@ import pytest
 from rich.text import Text
 
 from orders.cli.rendering.event_lines import EVENTS_HEADER, event_line
-from orders.cli.rendering.moments import moment_text, timestamp_text
+from orders.cli.rendering.moments import in_this_zone, moment_text, timestamp_text
 from orders.cli.times import parse_time
 from orders.local.log_lines import readable_line
 
@@ -48,6 +48,25 @@ def test_the_header_of_events_stands_over_their_columns() -> None:
     assert header.index("order") == line.index("o-1")
     assert header.index("seq") + len("seq") == line.index(" 1 ") + len(" 1")
     assert header.index("what") == line.index("RECEIVED")
+
+
+@pytest.mark.usefixtures("in_tokyo", "at_a_terminal")
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [
+        ("a person, until 2026-01-31T12:00:00Z", "a person, until 2026-01-31T21:00:00+09:00"),
+        ("2026-01-31T12:00:00.250Z, 2026-01-31T20:00:00+00:00", "2026-01-31T21:00:00+09:00, 2026-02-01T05:00:00+09:00"),
+        ("since 2026-01-31T21:00:00+09:00", "since 2026-01-31T21:00:00+09:00"),
+        ("order 2026-02-31T25:00:00Z, x2026-01-31T12:00:00Zx", "order 2026-02-31T25:00:00Z, x2026-01-31T12:00:00Zx"),
+    ],
+)
+def test_times_in_a_sentence_that_was_made_elsewhere_are_in_the_reader_s_zone(made: str, shown: str) -> None:
+    assert in_this_zone(made) == shown
+
+
+@pytest.mark.usefixtures("in_tokyo")
+def test_a_sentence_for_a_program_keeps_its_times_in_utc() -> None:
+    assert in_this_zone("until 2026-01-31T12:00:00Z") == "until 2026-01-31T12:00:00Z"
 
 
 @pytest.mark.usefixtures("in_tokyo")

@@ -1,13 +1,16 @@
 """What is shown while something takes long: a bar on a terminal, and elsewhere a line now and then."""
 
+import ast
 import io
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from orders import cli
 from orders.cli.rendering import progress as module
 from orders.cli.rendering.progress import progress
 from tests.helpers.system.waiting import assert_eventually
@@ -63,6 +66,33 @@ def test_what_a_stranger_wrote_is_shown_and_not_obeyed(monkeypatch: pytest.Monke
             pass
         said = error.getvalue()
     assert "[red]\\x1b[31mo-1 is over" in said
+
+
+def test_every_command_that_asks_servers_shows_that_it_is_at_work() -> None:
+    """But those that print what they find while they look."""
+    silent = set()
+    for path in sorted(Path(cli.__file__).parent.glob("*.py")):
+        tree = ast.parse(path.read_text())
+        blocks = [
+            block
+            for block in ast.walk(tree)
+            if isinstance(block, ast.With) and any(_calls(item.context_expr, "progress") for item in block.items)
+        ]
+        shown = {node for block in blocks for node in ast.walk(block)}
+        helpers = {node.func.id for node in shown if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        shown |= {
+            node
+            for helper in ast.walk(tree)
+            if isinstance(helper, ast.FunctionDef) and helper.name in helpers
+            for node in ast.walk(helper)
+        }
+        asking = [node for node in ast.walk(tree) if _calls(node, "run_on_servers")]
+        silent |= {path.name for node in asking if node not in shown}
+    assert silent == {"events.py"}
+
+
+def _calls(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
 
 def test_an_error_ends_the_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
