@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
@@ -76,24 +76,32 @@ def list_(
         notes.print("no order is like that" if states or until else "no order is open")
 
 
+_KEPT_WHOLE: Final = ("order", "state", "unchanged", "amount")
+_WHERE_THERE_IS_ANY: Final = ("customer", "reason", "waits for")
+
+
 def _table(found: Sequence[ListedOrder]) -> Table:
     now = datetime.now(UTC)
-    columns = ["order", "state", "unchanged for", "amount", "payment", "customer", "reason"]
-    if any(listed.waits_for for listed in found):
-        columns.append("waits for")
+    rows = [_cells(listed, now) for listed in found]
+    columns = [name for name in rows[0] if name not in _WHERE_THERE_IS_ANY or any(row[name] for row in rows)]
     table = folding_table(*columns)
-    for listed in found:
-        order = listed.row
-        cells = (
-            order.order_id,
-            order.state,
-            age_text(order.updated_at, now),
-            f"{order.details.amount} {order.details.currency}",
-            order.details.payment_id,
-            order.details.customer_id or "",
-            order.reason or "",
-            in_this_zone(listed.waits_for or ""),
-        )
-        table.add_row(*(safe_markup(cell) for cell in cells[: len(columns)]))
-    keep_whole(table.columns[0])
+    for row in rows:
+        table.add_row(*(safe_markup(row[name]) for name in columns))
+    for column, name in zip(table.columns, columns, strict=True):
+        if name in _KEPT_WHOLE:
+            keep_whole(column)
     return table
+
+
+def _cells(listed: ListedOrder, now: datetime) -> dict[str, str]:
+    order = listed.row
+    return {
+        "order": order.order_id,
+        "state": order.state,
+        "unchanged": age_text(order.updated_at, now),
+        "amount": f"{order.details.amount} {order.details.currency}",
+        "payment": order.details.payment_id,
+        "customer": order.details.customer_id or "",
+        "reason": order.reason or "",
+        "waits for": in_this_zone(listed.waits_for or ""),
+    }
