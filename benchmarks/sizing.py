@@ -18,8 +18,11 @@ from benchmarks.report import RESULTS
 
 KEPT: Final = RESULTS / "sizing.json"
 PAGE: Final = Path(__file__).parents[1] / "docs" / "sizing.md"
-PRICE_PER_MILLION: Final = 50.0
-"""Dollars for a million actions, pay as you go, before any discount: Temporal's price list, read 2026-11-26."""
+PRICES: Final = ((5, 50), (10, 45), (20, 40), (50, 35), (100, 30), (200, 25))
+"""Up to how many million actions a month a million costs how many dollars: Temporal Cloud's list, pay as you go, of the
+plans Business and above (docs.temporal.io/cloud/pricing, read 2026-11-26). Beyond it is agreed with Temporal."""
+_A_MONTH: Final = {0.001: "thousand", 0.1: "hundred thousand", 1.0: "million"}
+"""Millions of orders, and how that is said."""
 _KIB: Final = 1024
 
 
@@ -27,19 +30,20 @@ def rate_rows(kept: dict[str, Any]) -> list[str]:
     """How fast orders went, and what held them back."""
     found, machine = kept["measured"], kept["machine"]
     together, alone = found["latency"]["together"], found["latency"]["alone"]
-    busy = found["highest"]["cores_busy"]
+    busy, rate = found["highest"]["cores_busy"], found["orders_per_second"]
     rows = [
         "| | |",
         "|---|---|",
         f"| measured | {kept['at'][:10]}, {found['orders']} orders, {found['open']} open at a time, on "
         f"{machine['cpus']} cores ({machine['architecture']}) with all servers on them, "
         f"load before {kept['load_before']} |",
-        f"| orders a second | {found['orders_per_second']:.1f} |",
+        f"| orders a second | {rate:.1f}, so {rate / machine['cpus']:.1f} a core that does everything: "
+        "bridge, workers and all servers |",
         f"| latency together | {together['p50']:.2f} s in the middle, {together['p99']:.2f} s at the 99th percentile |",
         f"| latency alone | {alone['p50']:.2f} s in the middle |",
     ]
     if busy is not None:
-        seconds = busy / found["orders_per_second"]
+        seconds = busy / rate
         rows.append(
             f"| processor | {busy:.1f} of {found['highest']['cores']} cores busy, at most {seconds:.2f} s an order |"
         )
@@ -67,11 +71,23 @@ def action_rows(kept: dict[str, Any]) -> list[str]:
     rows = ["| for | actions an order |", "|---|---|"]
     rows += [f"| {what} | {count:.1f} |" for what, count in sorted(found["actions"].items(), key=lambda one: -one[1])]
     total = found["actions_an_order"]
-    dollars = total * PRICE_PER_MILLION / 1_000
-    return [
-        *rows,
-        f"| **all** | **{total:.1f}**: ${dollars:.2f} for a thousand orders at ${PRICE_PER_MILLION:.0f} a million |",
-    ]
+    costs = (f"a {word} ${dollars_a_month(total * orders):,.2f}" for orders, word in _A_MONTH.items())
+    return [*rows, f"| **all** | **{total:.1f}**; of so many orders a month: {', '.join(costs)} |"]
+
+
+def dollars_a_month(millions: float) -> float:
+    """What so many million actions a month cost by the list.
+
+    Raises:
+        ValueError: the list does not go so far.
+    """
+    if millions > PRICES[-1][0]:
+        raise ValueError(f"{millions:.0f} million actions a month are beyond the list")
+    cost, below = 0.0, 0
+    for up_to, price in PRICES:
+        cost += max(0.0, min(millions, up_to) - below) * price
+        below = up_to
+    return cost
 
 
 SECTIONS: Final = {"rate": rate_rows, "stores": store_rows, "actions": action_rows}

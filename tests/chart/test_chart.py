@@ -135,9 +135,17 @@ def test_secrets_are_files_and_stand_in_no_environment_and_so_are_certificates()
         assert not set(environment) & set(secret_names()), name
         assert environment["DB_PASSWORD_FILE"] == "/run/secrets/orders/DB_PASSWORD"  # noqa: S105 - a path
         (container,) = template["spec"]["containers"]
-        mounted = {one["mountPath"] for one in container["volumeMounts"]}
-        assert str(Path(environment["KAFKA_SSL_CA_FILE"]).parent) in mounted
-        assert [one for one in template["spec"]["volumes"] if one.get("secret", {}).get("secretName") == "orders"]
+        mounted = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
+        volumes = {one["name"]: one.get("secret", {}).get("secretName") for one in template["spec"]["volumes"]}
+        kept_by = {
+            setting: volumes[mounted[str(Path(environment[setting]).parent)]]
+            for setting in ("KAFKA_SSL_CA_FILE", "DB_TLS_CA_FILE", "DB_PASSWORD_FILE")
+        }
+        assert kept_by == {
+            "KAFKA_SSL_CA_FILE": "shop-kafka-cluster-ca-cert",
+            "DB_TLS_CA_FILE": "orders",
+            "DB_PASSWORD_FILE": "orders",
+        }
 
 
 def test_the_rules_are_those_of_deploy_prometheus() -> None:

@@ -38,6 +38,8 @@ _OPEN: Final[dict[str, dict[str, Any]]] = {
     "settings": _SETTINGS,
     "to": _OBJECTS,
     "tolerations": _OBJECTS,
+    "volumeMounts": _OBJECTS,
+    "volumes": _OBJECTS,
 }
 """What Kubernetes or another part defines, by the name of the value."""
 

@@ -87,6 +87,9 @@ volumes:
       secretName: {{ . }}
       defaultMode: 0440
   {{- end }}
+  {{- with $pods.volumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{/* What every container has; of `root`, `tag` and `resources`. */}}
@@ -107,6 +110,9 @@ volumeMounts:
   - name: secrets
     mountPath: {{ .root.Values.secrets.mountPath }}
     readOnly: true
+  {{- end }}
+  {{- with .root.Values.pods.volumeMounts }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end -}}
 
