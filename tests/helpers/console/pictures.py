@@ -17,6 +17,9 @@ from playwright.async_api import Page, expect
 from tests.helpers.browser import chromium, running_browser, window
 
 PICTURES: Final = Path(__file__).parents[3] / "docs" / "pictures"
+WIDTH: Final = 1_200
+HEIGHT: Final = 760
+TALL: Final = 1_290
 SOON_MS: Final = 60_000
 PAINT_SECONDS: Final = 2.0
 """Temporal's page draws its time line after everything else is there, and says nothing when it has."""
@@ -79,8 +82,14 @@ async def take(page: Page, console: str, client: httpx.AsyncClient) -> None:
     link = page.locator(f"a[href*='/namespaces/'][href*='{shipped}/']").first
     await page.goto(str(await link.get_attribute("href", timeout=SOON_MS)))
     await expect(page.get_by_text("OrderWorkflow").first).to_be_visible(timeout=SOON_MS)
+    # Tall enough for the time line below the run's input and result.
+    await page.set_viewport_size({"width": WIDTH, "height": TALL})
     await asyncio.sleep(PAINT_SECONDS)
     await page.screenshot(path=picture("tutorial-temporal"))
+    await page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    await page.goto(f"{console}/console/system")
+    await expect(page.get_by_role("heading", name="System")).to_be_visible(timeout=SOON_MS)
+    await page.screenshot(path=picture("tutorial-system"))
 
 
 async def main(console: str) -> None:
@@ -88,7 +97,7 @@ async def main(console: str) -> None:
     async with (
         httpx.AsyncClient(base_url=console, timeout=60) as client,
         running_browser(chromium(print)) as browser,
-        window(browser, viewport={"width": 1_200, "height": 760}, color_scheme="light") as opened,
+        window(browser, viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light") as opened,
     ):
         await take(opened.page, console, client)
 
