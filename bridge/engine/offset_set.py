@@ -2,7 +2,7 @@
 
 A plain set of a million offsets takes a hundred megabytes. This one keeps the lower 16 bits of each offset in arrays,
 one array for each 65,536 offsets of the partition: two bytes an offset, wherever it is. Bits would take less where
-offsets lie close together, and a hundred times more where they lie apart, as those of one order among many do.
+offsets lie close together, and a hundred times more where they lie apart, as those of one lane among many do.
 """
 
 from array import array

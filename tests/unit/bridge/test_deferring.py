@@ -33,7 +33,7 @@ async def test_a_backlog_of_one_lane_is_worked_off_in_its_order_and_takes_nobody
 
 
 async def test_a_stuck_lane_with_a_long_backlog_holds_up_nobody_and_little_memory() -> None:
-    """`/readyz` and the watchdog were quiet, and nothing else moved, with 2,500 records of one stuck order."""
+    """`/readyz` and the watchdog were quiet, and nothing else moved, with 2,500 records of one stuck lane."""
     async with open_rig() as rig:
         rig.attempts.stuck.add("stuck")
         rig.take(*["stuck"] * 5_000, *(f"w-{number}" for number in range(500)))

@@ -179,9 +179,9 @@ def test_before_the_first_look_a_bridge_is_not_ready_and_has_no_commit(scraped: 
 
 def test_two_bridges_share_a_registry_under_prefixes_of_their_own() -> None:
     one = Scraped("refills")
-    other = BridgeMetrics(one.registry, "orders_bridge")
+    other = BridgeMetrics(one.registry, "others_bridge")
     other.settled("a", -1, Outcome.DELIVERED, None)
-    assert one.value("orders_bridge_records_settled_total", topic="a", outcome="delivered") == 1
+    assert one.value("others_bridge_records_settled_total", topic="a", outcome="delivered") == 1
     assert not one.has("refills_records_settled_total")
 
 

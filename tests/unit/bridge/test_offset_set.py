@@ -91,7 +91,7 @@ def test_runs_are_apart_and_tell_every_offset(offsets: set[int]) -> None:
 
 
 def test_an_offset_takes_some_bytes_whether_they_lie_close_together_or_apart() -> None:
-    """I11: a million of one order's are some megabytes. In a plain set an offset takes more than fifty bytes."""
+    """I11: a million of one lane's are some megabytes. In a plain set an offset takes more than fifty bytes."""
     count = 100_000
     for step in (1, 2, 1_000):
         tracemalloc.start()
