@@ -34,6 +34,16 @@ def parameter(of: dict[str, Any], method: str, path: str, name: str) -> dict[str
     return next(one for one in operation(of, method, path)["parameters"] if one["name"] == name)
 
 
+def extensible(part: Any) -> list[dict[str, Any]]:
+    """What later versions may add values to, anywhere in a schema."""
+    if isinstance(part, list):
+        return [found for one in part for found in extensible(one)]
+    if not isinstance(part, dict):
+        return []
+    own = [part] if "x-extensible-enum" in part else []
+    return own + [found for one in part.values() for found in extensible(one)]
+
+
 START, APPROVE = "/orders/{order_id}/start", "/orders/{order_id}/signals/approve"
 STATUS = "/orders/{order_id}/status"
 
@@ -75,6 +85,12 @@ ADDITIONS: dict[str, Change] = {
         {"name": "colour", "in": "query", "required": False, "schema": {"type": "string"}}
     ),
     "a problem's code": lambda of: schema(of, "Problem")["properties"]["code"]["x-extensible-enum"].append("too_red"),
+    "a state, a reason and a type of what is published": lambda of: [
+        values["x-extensible-enum"].append("LATER") for values in extensible(schema(of, "PublishedEvent"))
+    ],
+    "a field of what is published": lambda of: schema(of, "PublishedEvent")["properties"].update(
+        gift={"type": "string"}
+    ),
     "a status of a refusal": lambda of: operation(of, "get", STATUS)["responses"].update(
         {"451": operation(of, "get", STATUS)["responses"]["404"]}
     ),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from schemas.base import IDENTIFIER_PATTERN
+from schemas.outbound import OutboundType
 from schemas.states import InboundOutcome, OrderState, OrderStep, ReasonCode
 
 OrderId = Annotated[str, Path(pattern=IDENTIFIER_PATTERN, description="The order's id.", examples=["order-001"])]
@@ -46,6 +47,7 @@ def _open(values: Iterable[str]) -> dict[str, Any]:
 State = Annotated[str, Field(json_schema_extra=_open(OrderState), examples=["VALIDATED"])]
 Step = Annotated[str, Field(json_schema_extra=_open(OrderStep), examples=["AWAITING_MANUAL_APPROVAL"])]
 Reason = Annotated[str, Field(json_schema_extra=_open(ReasonCode), examples=["approval_timed_out"])]
+PublishedType = Annotated[str, Field(json_schema_extra=_open(OutboundType), examples=["order.state_changed"])]
 Outcome = Annotated[str, Field(json_schema_extra=_open(InboundOutcome), examples=["applied"])]
 
 

@@ -13,12 +13,12 @@ from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import MOST, Answer, OrderId
 from orders.web.api.preferences import described
+from orders.web.api.published import PublishedEvent
 from orders.web.context import Web, WebContext
 from orders.web.event_stream import MEDIA_TYPE, EventStream
 from orders.web.header_fields import header_of, weight_of
 from orders.web.identity import Identity, Role, gate_of, requires
 from orders.web.problems import FieldError, Problem
-from schemas.outbound import OutboundEvent
 
 router = APIRouter(tags=["events"], dependencies=[Depends(requires(Role.VIEWER))])
 
@@ -32,7 +32,7 @@ class Journal(Answer):
     """A part of an order's journal."""
 
     order_id: str
-    events: list[OutboundEvent]
+    events: list[PublishedEvent]
     """In the order of their sequence, as they were published."""
     next_after: int | None
     """Ask on with this as `after`; null where there are no more yet."""

@@ -1,5 +1,6 @@
 """The published OpenAPI document is what the code makes, and says of every operation what a client must know."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from orders.web.contract import document, unconnected_app
 from orders.web.problems import MEDIA_TYPE
 from schemas.contract.__main__ import render
 from schemas.event_types import INBOUND, EventType
+from schemas.outbound import OUTBOUND, OutboundType
+from schemas.states import OrderState, OrderStep, ReasonCode
 
 PUBLISHED = Path(__file__).parents[4] / "docs" / "contract" / "openapi.json"
 DOCUMENT = document()
@@ -52,6 +55,49 @@ def test_every_reference_leads_somewhere_and_every_schema_is_one() -> None:
     assert {one.rpartition("/")[2] for one in references(DOCUMENT)} <= schemas.keys()
     for schema in schemas.values():
         Draft202012Validator.check_schema(schema)
+
+
+def reached_from(part: Any) -> set[str]:
+    """The names of all schemas that a part of the document refers to, through others as well."""
+    found: set[str] = set()
+    left = list(references(part))
+    while left:
+        name = left.pop().rpartition("/")[2]
+        if name not in found:
+            found.add(name)
+            left.extend(references(DOCUMENT["components"]["schemas"][name]))
+    return found
+
+
+def lists_in(part: Any) -> Iterator[list[Any]]:
+    """Each list of the only values that are taken."""
+    if isinstance(part, dict):
+        if "enum" in part:
+            yield part["enum"]
+        for value in part.values():
+            yield from lists_in(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from lists_in(value)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_answer_closes_what_version_1_may_add_to(name: str) -> None:
+    """States, reasons, steps and event types; a program that checks its answers would stop at a new one."""
+    responses = OPERATIONS[name]["responses"]
+    schemas = [responses, *(DOCUMENT["components"]["schemas"][one] for one in reached_from(responses))]
+    closed = {value for known in lists_in(schemas) for value in known}
+    assert not closed & {*OrderState, *OrderStep, *ReasonCode, *EventType, *OutboundType}
+    assert '"oneOf"' not in json.dumps(schemas), "nor a schema for each type"
+
+
+@pytest.mark.parametrize("event_type", OUTBOUND)
+def test_a_published_event_is_what_the_document_says(event_type: OutboundType) -> None:
+    schema = DOCUMENT["components"]["schemas"]["PublishedEvent"]
+    example = OUTBOUND[event_type].example
+    validator = Draft202012Validator({**schema, "components": DOCUMENT["components"]})
+    assert list(validator.iter_errors(example)) == []
+    assert example.keys() <= schema["properties"].keys(), "each field is described"
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

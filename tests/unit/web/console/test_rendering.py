@@ -79,7 +79,7 @@ def test_every_word_of_the_contract_has_words_for_a_person() -> None:
 
 def test_a_word_of_a_later_version_is_shown_as_it_stands() -> None:
     assert reason_words("some_new_reason") == "some_new_reason"
-    assert event_words("order.held") == "order.held"
+    assert event_words("order.weighed") == "order.weighed"
     assert reason_words(None) is None
 
 
