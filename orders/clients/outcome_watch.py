@@ -104,7 +104,7 @@ class OutcomeWatch:
         except UnreachableError as error:
             for one in due:
                 one.failure = error
-                _settle_or_go_on(one, None)
+                _answer_or_go_on(one, None)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is theirs who wait; the next look is others'
             for one in due:
                 if not one.found.done():
@@ -112,10 +112,10 @@ class OutcomeWatch:
         else:
             for one in due:
                 one.failure, one.is_answered = None, True
-                _settle_or_go_on(one, found.get(one.key))
+                _answer_or_go_on(one, found.get(one.key))
 
 
-def _settle_or_go_on(waiter: _Waiter, outcome: "EventOutcome | None") -> None:
+def _answer_or_go_on(waiter: _Waiter, outcome: "EventOutcome | None") -> None:
     now = time.monotonic()
     if waiter.found.done():
         return  # Whoever waited has gone.

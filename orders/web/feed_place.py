@@ -2,7 +2,7 @@
 
 Events are seen in the order in which their transactions end, and have numbers in the order in which they were begun.
 So there are two places: whatever can be *seen* up to the one was offered to whoever follows single orders, whose events
-come one after the other; up to the other the log is *settled*, and was offered to whoever follows all of them in the
+come one after the other; up to the other the log is *complete*, and was offered to whoever follows all of them in the
 order of their numbers. Between the two there is a hole, for as long as a transaction is open that may fill it.
 """
 
@@ -38,30 +38,30 @@ class FeedPlace:
     """
 
     def __init__(self, last: int, drawers: frozenset[str], now: float) -> None:
-        self.seen = self.settled = last
+        self.seen = self.complete_until = last
         self.hole = Hole(last, drawers, now) if drawers else None
         self.is_whole = not drawers
         """Whether nothing before the beginning may come any more."""
 
     @property
     def is_behind(self) -> bool:
-        """Whether something that can be seen is not settled, or not known to be."""
-        return self.settled < self.seen or self.hole is not None
+        """Whether something can be seen behind `complete_until`, or may be."""
+        return self.complete_until < self.seen or self.hole is not None
 
     def see(self, found: Sequence[LoggedEvent]) -> Sequence[LoggedEvent]:
-        """Takes the next events that can be seen behind `seen`, and returns those of them that are settled with it."""
-        settled_with_it = 0
+        """Takes the next events that can be seen behind `seen`; returns those up to where the log is complete."""
+        complete_with_it = 0
         for event in found:
-            if event.position != self.settled + 1:
+            if event.position != self.complete_until + 1:
                 break
-            self.settled = event.position
-            settled_with_it += 1
+            self.complete_until = event.position
+            complete_with_it += 1
         if found:
             self.seen = found[-1].position
-        return found[:settled_with_it]
+        return found[:complete_with_it]
 
     def filled_until(self, drawers: frozenset[str], now: float) -> int | None:
-        """Up to where whatever may ever come can be seen; None while that is no further than `settled`.
+        """Up to where whatever may ever come can be seen; None while that is no further than `complete_until`.
 
         Args:
             drawers: the open transactions that had drawn a position, asked for after what was seen last.
@@ -71,16 +71,16 @@ class FeedPlace:
             self.hole = Hole(self.seen, drawers, now)
         return None if self.hole.may_be_filled_by(drawers) else self.hole.until
 
-    def settle(self, due: Sequence[LoggedEvent], *, is_all: bool) -> None:
-        """Notes that events behind `settled` were offered.
+    def pass_hole(self, due: Sequence[LoggedEvent], *, is_all: bool) -> None:
+        """Notes that events behind `complete_until` were offered.
 
         Args:
             due: those up to where `filled_until` said, or as many of them as were read.
             is_all: whether there are no more of them.
         """
         if due:
-            self.settled = due[-1].position
+            self.complete_until = due[-1].position
         if is_all and self.hole is not None:
-            self.settled = max(self.settled, self.hole.until)
+            self.complete_until = max(self.complete_until, self.hole.until)
             self.hole = None
             self.is_whole = True

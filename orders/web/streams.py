@@ -58,15 +58,15 @@ class LiveFeed:
         self._began = asyncio.Event()
         """Set while the feed follows: all that is recorded from then on is offered to who follows single orders."""
         self._is_whole = asyncio.Event()
-        """Set once no transaction from before that is open: `settled` is then what it says."""
+        """Set once no transaction from before that is open: `complete_until` is then what it says."""
         self._place = FeedPlace(0, frozenset(), 0.0)
         self.held_up_by: str | None = None
         """The transactions that have kept the stream of all orders from going on for long; None where none have."""
 
     @property
-    def settled(self) -> int:
+    def complete_until(self) -> int:
         """Of every position up to this one the event was offered, or is in the table, or never will be there."""
-        return self._place.settled
+        return self._place.complete_until
 
     # For streams -----------------------------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class LiveFeed:
         subscription = AllSubscription(self._clients, self.turns, self, after)
         async with self._listening(subscription, self._of_all, self._is_whole):
             subscription.begin()
-            if after is not None and after > self.settled:
+            if after is not None and after > self.complete_until:
                 await self._check(after)
             yield subscription
 
@@ -202,28 +202,28 @@ class LiveFeed:
     async def _look(self, log: EventLog) -> float:
         """Offers what is new, and returns how long to wait before the next look."""
         found = await log.after(self._place.seen, limit=PAGE_EVENTS)
-        settled_with_it = self._place.see(found)
+        complete_with_it = self._place.see(found)
         self._offer_of_orders(found)
-        self._offer_of_all(settled_with_it)
+        self._offer_of_all(complete_with_it)
         is_page_full = len(found) >= PAGE_EVENTS
         if self._place.is_behind:
-            is_page_full = await self._settle(log) or is_page_full
+            is_page_full = await self._go_on_behind_hole(log) or is_page_full
         if is_page_full:
             return 0
         if self.held_up_by is not None:
             return POLL_SECONDS
         return _POLL_SOON_SECONDS if self._place.is_behind else POLL_SECONDS
 
-    async def _settle(self, log: EventLog) -> bool:
+    async def _go_on_behind_hole(self, log: EventLog) -> bool:
         """Goes on behind a hole once nobody can fill it; returns whether there is more to do at once."""
         until = self._place.filled_until(await log.drawers(), asyncio.get_running_loop().time())
         if until is None:
             await self._tell_of_what_holds_it_up(log)
             return False
-        due = await log.after(self._place.settled, until=until, limit=PAGE_EVENTS)
+        due = await log.after(self._place.complete_until, until=until, limit=PAGE_EVENTS)
         is_all = len(due) < PAGE_EVENTS
         was_whole = self._place.is_whole
-        self._place.settle(due, is_all=is_all)
+        self._place.pass_hole(due, is_all=is_all)
         # What has filled the hole is new to them as well; the rest they know to have had.
         self._offer_of_orders(due)
         self._offer_of_all(due)

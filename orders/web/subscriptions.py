@@ -55,7 +55,7 @@ class Feed(Protocol):
     """What a subscription to all orders asks of the feed."""
 
     @property
-    def settled(self) -> int:
+    def complete_until(self) -> int:
         """Of every position up to this one the event was offered, or is in the table, or never will be there."""
 
     @property
@@ -222,7 +222,7 @@ class AllSubscription(Subscription):
     def begin(self) -> None:
         """Begins, where the client has had nothing, with what comes from now on."""
         if self._from_now_on:
-            self._position = self._feed.settled
+            self._position = self._feed.complete_until
             self._must_read = False  # Whatever comes after that is offered.
 
     @property
@@ -240,9 +240,9 @@ class AllSubscription(Subscription):
         return str(event.position)
 
     async def _page(self) -> Sequence[LoggedEvent]:
-        settled = self._feed.settled
+        complete_until = self._feed.complete_until
         async with self._clients.order_reader() as reader:
-            return await reader.log.after(self._position, until=settled, limit=PAGE_EVENTS)
+            return await reader.log.after(self._position, until=complete_until, limit=PAGE_EVENTS)
 
     def _is_old(self, event: LoggedEvent) -> bool:
         return event.position <= self._position

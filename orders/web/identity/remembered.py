@@ -66,7 +66,7 @@ class Remembered(Generic[Key, Value]):
             task = self._under_way[key] = asyncio.create_task(
                 self._fill(key, self._clock() + self._lasts), name="look-up"
             )
-            task.add_done_callback(lambda done: self._settle(key, done))
+            task.add_done_callback(lambda done: self._end(key, done))
         # Others may wait for the same look-up: it goes on when the one who began it goes away.
         return await asyncio.shield(task)
 
@@ -84,7 +84,7 @@ class Remembered(Generic[Key, Value]):
                 self._entries.popitem(last=False)
         return value
 
-    def _settle(self, key: Key, task: asyncio.Task[Value]) -> None:
+    def _end(self, key: Key, task: asyncio.Task[Value]) -> None:
         if self._under_way.get(key) is task:
             del self._under_way[key]
         if not task.cancelled():

@@ -80,8 +80,8 @@ class Follower:
         happens()
         if until is None:
             return
-        due = self.log.after(self.place.settled, until, PAGE)
-        self.place.settle(due, is_all=len(due) < PAGE)
+        due = self.log.after(self.place.complete_until, until, PAGE)
+        self.place.pass_hole(due, is_all=len(due) < PAGE)
         self.of_all += [one.position for one in due]
         self.of_orders |= {one.position for one in due}
 
@@ -108,7 +108,7 @@ def test_whoever_follows_all_has_each_event_once_and_in_order_and_none_is_passed
                 log.visible.update(log.open.pop(name))
         follower.look(happens)
         if began_whole_at is None and follower.place.is_whole:
-            began_whole_at = follower.place.settled
+            began_whole_at = follower.place.complete_until
     while follower.place.is_behind or log.after(follower.place.seen, None, 1):
         follower.look(lambda: None)
 

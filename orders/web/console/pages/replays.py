@@ -71,11 +71,11 @@ async def _came_of(web: WebContext, state: ConsoleState, found: Replay) -> Repla
     for one in expected:
         outcome = await _outcome(web.clients, one)
         rows.append((PlanRow.after(one, outcome, again.get(one.first_identity)), outcome is not None))
-    settled = all(
+    is_complete = all(
         is_decided or one.first_identity in again or one.effect in (Effect.GONE, Effect.DUPLICATE, Effect.HELD)
         for one, (_, is_decided) in zip(expected, rows, strict=True)
     )
-    return replay_page(found, tuple(row for row, _ in rows), is_settled=settled)
+    return replay_page(found, tuple(row for row, _ in rows), is_complete=is_complete)
 
 
 async def _outcome(clients: Clients, prospect: Prospect) -> EventOutcome | None:

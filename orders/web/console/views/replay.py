@@ -23,7 +23,7 @@ class ReplayPage:
     words: str
     is_over: bool
     """Whether everything was sent, or it failed."""
-    is_settled: bool
+    is_complete: bool
     """Whether nothing more is to be expected of it."""
     done: int
     total: int
@@ -32,13 +32,13 @@ class ReplayPage:
     refused: tuple[Refused, ...]
 
 
-def replay_page(replay: Replay, records: tuple[PlanRow, ...], *, is_settled: bool = False) -> ReplayPage:
+def replay_page(replay: Replay, records: tuple[PlanRow, ...], *, is_complete: bool = False) -> ReplayPage:
     """The page of a replay.
 
     Args:
         replay: as far as it is.
         records: what came of each.
-        is_settled: whether that is known of all of them.
+        is_complete: whether that is known of all of them.
     """
     ended_long_ago = replay.ended_at is not None and datetime.now(UTC) - replay.ended_at > LOOKED_FOR
     return ReplayPage(
@@ -47,7 +47,7 @@ def replay_page(replay: Replay, records: tuple[PlanRow, ...], *, is_settled: boo
         at=replay.began_at,
         words=_words(replay),
         is_over=replay.is_over,
-        is_settled=replay.is_over and (is_settled or ended_long_ago or replay.state is ReplayState.FAILED),
+        is_complete=replay.is_over and (is_complete or ended_long_ago or replay.state is ReplayState.FAILED),
         done=replay.done,
         total=replay.total or 0,
         error=replay.failure,
