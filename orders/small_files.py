@@ -6,7 +6,7 @@ Stamp = tuple[int, int, int]
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """What tells that a file was written, or that another one stands under its name; None where it cannot be seen."""
+    """Inode, size and time of change: they differ once a file is written or replaced. None for one that is missing."""
     try:
         # Through links: a mounted secret is renewed by a link that leads elsewhere.
         status = path.stat()
@@ -24,7 +24,7 @@ def read_small_file(path: Path, *, bytes_max: int, kind: str) -> bytes:
         kind: what it holds, such as "keys".
 
     Raises:
-        ValueError: it cannot be read, or is longer; a sentence without a subject.
+        ValueError: it cannot be read, or is longer than `bytes_max`. Whoever calls puts the file before the message.
     """
     try:
         with path.open("rb") as file:

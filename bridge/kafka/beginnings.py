@@ -28,9 +28,9 @@ def is_of_a_position(error: BaseException) -> bool:
 
 
 class Beginnings:
-    """Places the consumer where there is nothing to go on from. The client is told never to do it by itself.
+    """Decides where the consumer begins in a partition that has no committed offset, or whose committed offset is gone.
 
-    By itself it would go to the beginning with a line of its own log, and nobody would know that records are lost.
+    The client is told never to decide it: it would go to the beginning, and nobody would know that records are lost.
 
     Args:
         consumer: An `AIOKafkaConsumer`.

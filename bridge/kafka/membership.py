@@ -1,4 +1,4 @@
-"""What a member with a name of its own has to see to, and its client does not (aiokafka 0.14).
+"""What the bridge does for static membership (``group.instance.id``) that its client does not (aiokafka 0.14).
 
 Kafka knows a member with a ``group.instance.id`` again, whichever process it is: one that was killed and is started
 again has its partitions at once, without a rebalance. Two things follow that the client knows nothing of:
@@ -128,7 +128,7 @@ class Membership:
 
 
 def know_fenced_instances() -> None:
-    """Has the client name `FencedInstanceIdError` where Kafka refuses a member for its name; it would say "unknown"."""
+    """Teaches the client Kafka's error code for a fenced member, which it would otherwise report as unknown."""
     kafka_errors[FencedInstanceIdError.errno] = FencedInstanceIdError
 
 

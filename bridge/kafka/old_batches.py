@@ -66,7 +66,7 @@ class OldBatch:
             yield rest_of(self._span, next_offset, error)
 
     def _check_bound(self) -> None:
-        """Unfolds it once, to see how large it is.
+        """Decompresses the batch once, to see how large it is.
 
         Raises:
             UnfoldsTooLargeError: It is too large.

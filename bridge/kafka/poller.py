@@ -49,7 +49,7 @@ alive in its group and keeps what it has fetched, which `AIOKafkaConsumer.pause`
 
 
 class Poller:
-    """The poll loop: it polls, and hands over what it is given before it polls again."""
+    """The poll loop: polls Kafka, and hands each batch of records to the engine before it polls again."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a record says of itself, and what its signature says of it; apart from all that makes and checks signatures."""
+"""What a record says of itself, and what its signature says of it. Needs no cryptography, so that all may import it."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class Signed(NamedTuple):
 
 
 def vouched_words(verified_by: str | None) -> str:
-    """What vouches for who decided, behind their name: for people.
+    """Says in words what vouches for the name of whoever decided, to stand behind that name on a page or a line.
 
     Args:
         verified_by: as `schemas.outbound.Cause` has it.

@@ -32,13 +32,13 @@ _ALGORITHMS: Final[Mapping[str, tuple[str, ...]]] = {
     "Ed25519": ("Ed25519", "EdDSA"),
     "Ed448": ("Ed448", "EdDSA"),
 }
-"""What a key may be used with; the first is what we sign with. Nothing symmetric: whoever checks could also sign."""
+"""The algorithms of each kind of key; we sign with the first. None is symmetric: whoever checks could also sign."""
 
 AsymmetricKey = RSAKey | ECKey | OKPKey
 
 
 class KeysError(ValueError):
-    """Keys that cannot be used; a sentence without a subject, which shows nothing of a key but its id."""
+    """Keys that cannot be used. The message is a sentence about the setting; of a key it shows only the id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def _json_of(content: bytes) -> dict[str, Any]:
 def _imported(entry: dict[str, Any], name: str) -> AsymmetricKey:
     try:
         with warnings.catch_warnings():
-            # Of weak keys, which are refused below.
+            # joserfc warns of weak keys; they are refused below.
             warnings.simplefilter("ignore", SecurityWarning)
             key = JWKRegistry.import_key(entry)
     except (JoseError, ValueError, TypeError, KeyError):
@@ -212,4 +212,4 @@ def _curve_of(key: ECKey | OKPKey) -> str:
     try:
         return str(key.curve_name)
     except (KeyError, ValueError):
-        return "another"  # One that the library has no name for.
+        return "another"  # A curve that joserfc has no name for.

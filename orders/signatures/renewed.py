@@ -1,4 +1,4 @@
-"""The keys that signatures are checked with, read again when they are renewed."""
+"""The keys that signatures are checked with, read again when their files change."""
 
 import time
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from orders.signatures.keys import PEM, KeysError, NamedKey, read_public_keys
 from orders.small_files import Stamp, stamp_of
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
-"""How long a key that was taken away may still count. For a key that is not known its place is looked at each time."""
+"""How long a key that was taken away may still count. An unknown key id has the files looked at each time."""
 
 _log = structlog.get_logger("orders.signatures")
 
 
 class RenewedKeys:
-    """The keys that signatures are checked with, as they are in their place by now.
+    """Finds the keys that signatures are checked with, and reads their files again when these change.
 
-    Keys that cannot be used, as when a file is half written, change nothing: the former ones count until all can.
+    If the new files cannot be used, as when one is half written, the former keys count until they can.
 
     Args:
         path: as `read_public_keys` has it.
@@ -57,7 +57,7 @@ class RenewedKeys:
 
 
 def _seen_at(path: Path) -> tuple[tuple[str, Stamp | None], ...]:
-    """What changes when a key is written, or another file stands under its name."""
+    """The names and stamps of the key files: they differ once a file is written, added, replaced or taken away."""
     try:
         places = [path, *sorted(path.glob(f"*{PEM}"))] if path.is_dir() else [path]
     except OSError:

@@ -30,7 +30,7 @@ SIGNATURE_TYPE: Final = "order-event+jwt"
 CHARS_MAX: Final = 8 * 1024
 """Longest signature that is looked at: an event id of 2 KiB and RSA of 4,096 bits have room."""
 LEEWAY: Final = timedelta(minutes=1)
-"""Between the clock of whoever signs and the one that gave the record its time."""
+"""How far the signer's clock may differ from the clock that gave the record its time."""
 
 _NumericDate = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -66,7 +66,7 @@ class Claims(Model):
 
 
 class Keys(Protocol):
-    """Where keys are found by their ids."""
+    """Finds a key by its id."""
 
     def find(self, key_id: str) -> NamedKey | None:
         """The key; None where there is none of this id."""
@@ -174,10 +174,10 @@ class Signatures:
 
 
 class _Registry(JWSRegistry):
-    """The library's algorithms, of which one is taken. It warns of EdDSA, which is good under its new name too."""
+    """joserfc's registry, limited to one algorithm, without its warning that `EdDSA` is called `Ed25519` by now."""
 
     def __init__(self, algorithm: str) -> None:
-        # A header of the sender's own is no reason to refuse a signature; one that it calls critical is, before.
+        # Unknown header parameters are ignored (RFC 7515, section 4); `_header_of` has refused `crit` before.
         super().__init__(algorithms=[algorithm], strict_check_header=False)
 
     def get_alg(self, name: str) -> Any:

@@ -41,7 +41,7 @@ class ApprovalWaits(temporalio.worker.Interceptor):
 
     def __init__(self) -> None:
         for state in {to for step in STEPS.values() for to in step.transitions.get(OrderState.VALIDATED, ())}:
-            # From 0 on: else the first of a kind would be no increase to Prometheus.
+            # At 0 from the start: Prometheus sees no increase in a series whose first value is 1.
             APPROVAL_WAIT_SECONDS.labels(state)
 
     def workflow_interceptor_class(
@@ -58,10 +58,10 @@ def _observe(state: str, seconds: float) -> None:
 
 
 class _Inbound(WorkflowInboundInterceptor):
-    """Only puts the other one in between."""
+    """Has what a run asks of the SDK pass through `_Outbound`; changes nothing that comes in."""
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
-        """Puts what goes out between the run and the SDK."""
+        """Puts `_Outbound` between the run and the SDK."""
         super().init(_Outbound(outbound))
 
 
@@ -72,7 +72,7 @@ class _Outbound(WorkflowOutboundInterceptor):
         super().__init__(following)
         self._since: datetime | None = None
         self._seen = 0
-        """The last event's number: events may be handed over again."""
+        """Number of the last event that was counted: a batch that failed is handed over again."""
 
     def start_activity(self, input: StartActivityInput) -> "workflow.ActivityHandle[Any]":  # noqa: A002 -- the SDK's name
         """Looks at an activity's parameter."""
@@ -103,6 +103,6 @@ class _Outbound(WorkflowOutboundInterceptor):
 
 
 def _carried() -> datetime | None:
-    """Since when the run before waited; None where there was none, or it did not."""
+    """When the wait began, as the previous run tells; None where there was none, or it did not wait."""
     payload = workflow.info().headers.get(_HEADER)
     return None if payload is None else datetime.fromisoformat(_CONVERTER.from_payload(payload, str))

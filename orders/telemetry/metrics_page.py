@@ -13,7 +13,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _log = structlog.get_logger("orders.metrics")
 
-# When each counter was begun is another line for each, which nobody asks for in this format.
+# Leaves out the `_created` lines, one more for each counter, which tell when it began: no query of ours asks.
 disable_created_metrics()  # type: ignore[no-untyped-call] # The library has no types for it.
 
 
@@ -51,6 +51,6 @@ class MetricsPage:
             try:
                 parts.append(self._sdk.read())
             except OSError as error:
-                # Ours are worth more than none.
+                # The process's own metrics are served without the SDK's.
                 _log.warning("metrics.sdk.unreadable", error=type(error).__name__, detail=str(error))
         return b"".join(parts)

@@ -36,7 +36,7 @@ EXPORTED: Final = Counter(
     ("outcome",),
 )
 _COUNTS: Final = {outcome: EXPORTED.labels(outcome) for outcome in ("taken", "lost", "dropped")}
-"""There from the beginning: else the first of a kind would be no increase to Prometheus."""
+"""At 0 from the start: Prometheus sees no increase in a series whose first value is 1."""
 _W3C: Final = TraceContextTextMapPropagator()
 _log = structlog.get_logger("orders.traces")
 _chosen: ContextVar[int | None] = ContextVar("span id", default=None)
@@ -115,7 +115,7 @@ class _Told(SpanExporter):
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 0) -> bool:
-        """Nothing is kept back here."""
+        """Does nothing: this exporter keeps no span back."""
         return self._exporter.force_flush(timeout_millis)
 
 
@@ -146,7 +146,7 @@ class Spans:
     """
 
     def __init__(self, endpoint: str, process: str) -> None:
-        # It would print each failed attempt; `_Told` says once what is so.
+        # The exporter logs each failed attempt; `_Told` says once that spans are not taken.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._exporter = _Told(OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_TIMEOUT_SECONDS), endpoint)
         self._provider = TracerProvider(
@@ -182,7 +182,7 @@ class Spans:
 
 
 def context_of(carrier: Mapping[str, str]) -> Context:
-    """The context that a carrier brings; that of nothing where nobody can read it."""
+    """The trace context in a carrier; an empty context where the carrier holds none that can be read."""
     return _W3C.extract(carrier, Context())
 
 

@@ -111,7 +111,7 @@ class WorkerTraces(temporalio.worker.Interceptor):
 
 
 class _TracedWorkflow(WorkflowInboundInterceptor):
-    """What comes in to one run."""
+    """What comes in to one run: its start and its signals, each with the trace that it brings."""
 
     main_signal: str | None = None
 
@@ -123,7 +123,7 @@ class _TracedWorkflow(WorkflowInboundInterceptor):
         return RunTrace(info.run_id, _traceparent(info.headers), self.main_signal, carried)
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
-        """Puts what goes out between the run and the SDK."""
+        """Puts `_TracedOutbound` between the run and the SDK."""
         super().init(_TracedOutbound(outbound, self))
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002 -- the SDK's name
@@ -132,7 +132,7 @@ class _TracedWorkflow(WorkflowInboundInterceptor):
             structlog.contextvars.bind_contextvars(trace_id=trace_id_of(self.trace.current))
         try:
             result = await super().execute_workflow(input)
-        except FailureError as failure:  # Whatever else is raised is a turn that is tried again.
+        except FailureError as failure:  # Any other one fails the workflow task alone: the run goes on.
             self._tell_run(_kind_of(failure))
             raise
         except workflow.ContinueAsNewError:
@@ -176,7 +176,7 @@ class _TracedWorkflow(WorkflowInboundInterceptor):
 
 
 class _TracedOutbound(WorkflowOutboundInterceptor):
-    """What a run has others do."""
+    """What a run asks of others: activities, children and its continuation, each with the trace to go on with."""
 
     def __init__(self, following: WorkflowOutboundInterceptor, inbound: _TracedWorkflow) -> None:
         super().__init__(following)
@@ -306,7 +306,7 @@ class _ActivityTrace(Trace):
 
 
 def _read(headers: Mapping[str, Payload], name: str) -> dict[str, str]:
-    """A header of ours; empty where it is not there, or is nobody's."""
+    """The value of one of our headers; empty where it is absent or cannot be read."""
     payload = headers.get(name)
     if payload is None:
         return {}

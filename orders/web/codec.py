@@ -36,7 +36,7 @@ _PATHS: Final = (f"{CODEC_PATH}/decode", f"{CODEC_PATH}/encode")
 BODY_MAX_BYTES: Final = 4 * 1024 * 1024
 """Temporal keeps no payload above 2 MiB, which base64 makes a third longer."""
 _AT_ONCE_MAX: Final = 4
-"""So many bodies are in memory at once."""
+"""Most requests that are decrypted at the same time: each holds its body in memory."""
 _PREFLIGHT_SECONDS: Final = 600
 _HEADERS: Final = ("content-type", "x-namespace", "authorization", "authorization-extras")
 """What pages of Temporal's UI send. An ID token comes as authorization-extras, and is not looked at."""
@@ -67,7 +67,7 @@ def answer_guests(app: FastAPI, guests: Mapping[str, frozenset[str]]) -> None:
 
 
 class _ForPaths:
-    """Starlette's CORS for some paths only: for all others a browser goes on to keep other sites out."""
+    """Starlette's CORS for some paths only; on all others browsers keep the pages of other sites out, as without it."""
 
     def __init__(self, app: ASGIApp, *, paths: frozenset[str], origins: frozenset[str]) -> None:
         self._app = app
@@ -93,7 +93,7 @@ def _router(codec: "AesGcmCodec") -> APIRouter:
 
     @router.post("/decode")
     async def decode(request: Request, web: Web, identity: Viewer) -> Response:
-        """Each payload decrypted; one that cannot be is answered as it came, and the log says why."""
+        """Decrypts each payload. One that cannot be decrypted is answered as it came, and the log says why."""
         namespace = web.settings.temporal_namespace
         asked = request.headers.get("x-namespace", namespace)
         if asked != namespace:
@@ -106,7 +106,7 @@ def _router(codec: "AesGcmCodec") -> APIRouter:
 
     @router.post("/encode", response_model=None)
     async def encode(_identity: Viewer) -> NoReturn:
-        """Refuses."""
+        """Refuses to encrypt: the head of this file says why."""
         raise Problem(
             "not_allowed",
             "nothing is encrypted here: a payload is good for one workflow only, and the request does not say which",

@@ -130,7 +130,7 @@ class EventStream(Response):
             await asyncio.gather(coming, return_exceptions=True)
 
     def _comment(self) -> bytes:
-        """Shows that the connection lives; to a person who looks, also what keeps it still."""
+        """A comment that keeps the connection alive. It says what holds the stream up, for a person who looks."""
         return f": {self._subscription.held_up_by or ''}\n\n".encode()
 
     async def _next(self) -> Sequence[LoggedEvent]:

@@ -24,7 +24,7 @@ class Hole:
     """On the loop's clock."""
 
     def may_be_filled_by(self, drawers: frozenset[str]) -> bool:
-        """Whether one of those that were open is still open; one that was prepared meanwhile has another name now."""
+        """Whether one of the transactions is still open; in two-phase commit a prepared one has another name."""
         return any(one in self.drawers or is_prepared(one) for one in drawers)
 
 

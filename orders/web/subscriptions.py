@@ -255,9 +255,10 @@ class AllSubscription(Subscription):
 
 
 class News:
-    """That something has happened to some order, as soon as it can be seen.
+    """Tells that something has happened to some order, as soon as it can be seen.
 
-    For who then looks at the tables, and needs neither each event nor their order: so nothing holds it up.
+    For a reader that then looks at the tables. It needs neither every event nor their sequence, so no open transaction
+    holds it up.
     """
 
     def __init__(self) -> None:

@@ -64,7 +64,7 @@ async def inbound(
     *,
     type: Annotated[EventType | None, Query(description="Of the event; unless given, of any type.")] = None,  # noqa: A002
 ) -> Response:
-    """An event that was never sent cannot be told from one that is on its way: it is undecided too."""
+    """What became of the event. One that was never sent is answered as undecided: it might be on its way."""
     found, outcome = await _outcome(web, order_id, event_id, [type] if type else list(EventType))
     if outcome.status is OutcomeStatus.UNDECIDED:
         await _require_order(web, order_id)

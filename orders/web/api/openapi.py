@@ -95,7 +95,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
 
 
 def _say_who_may_ask(document: dict[str, Any]) -> None:
-    """Has each operation that may answer 401 say how one shows who one is."""
+    """Adds to each operation that may answer 401 the ways in which a caller can authenticate."""
     document["components"]["securitySchemes"] = SECURITY_SCHEMES
     for methods in document["paths"].values():
         for operation in methods.values():

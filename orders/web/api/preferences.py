@@ -27,8 +27,8 @@ _SECONDS: Final = re.compile(r"[0-9]{1,9}")
 _SEQUENCE: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 _SEQUENCE_MAX: Final = 2**31 - 1
 _PRECONDITIONS: Final = ("if-none-match", "if-unmodified-since")
-"""They forbid what they forbid, so a request that has one must not be done as if it had none; If-Modified-Since is of
-GET alone (RFC 9110, section 13.1.3)."""
+"""Conditions that are not looked at here. A request with one of them is refused, or it could do what the condition
+forbids. If-Modified-Since is not among them: it counts for GET alone (RFC 9110, section 13.1.3)."""
 
 PreferHeader = Annotated[
     str | None,

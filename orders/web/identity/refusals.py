@@ -14,7 +14,7 @@ _INVALID: Final = f'{_CHALLENGE}, error="invalid_token"'
 
 
 def nobody() -> Problem:
-    """Nothing was sent that shows who it is."""
+    """The request shows nothing by which its caller could be known."""
     return Problem(
         "not_signed_in",
         "the request has neither an API key nor a token, and its cookie, if any, is of no session that goes on",
@@ -23,7 +23,7 @@ def nobody() -> Problem:
 
 
 def credential(sentence: str) -> Problem:
-    """What was sent is of no use.
+    """The key, token or cookie that was sent is not good.
 
     Args:
         sentence: why; never with anything of what was sent.

@@ -88,4 +88,5 @@ class Remembered(Generic[Key, Value]):
         if self._under_way.get(key) is task:
             del self._under_way[key]
         if not task.cancelled():
-            task.exception()  # Where nobody waits any more, nobody else takes it.
+            # Marks the exception as seen: asyncio would log it where nobody waits for the look-up any more.
+            task.exception()
