@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,25 @@ def test_nothing_starts_before_what_it_needs_is_ready(services: dict[str, Any]) 
             expected = "service_completed_successfully" if runs_once else "service_healthy"
             assert how == {"condition": expected}, f"{name} needs {needed}"
             assert expected != "service_healthy" or "test" in services[needed]["healthcheck"]
+
+
+def test_what_is_started_after_what_has_a_beginning_and_waits_for_no_one_in_a_circle(services: dict[str, Any]) -> None:
+    """Compose starts nothing of a file in which a service needs itself, however many steps away."""
+    needs = {name: set(service.get("depends_on", ())) for name, service in services.items()}
+    order = list(TopologicalSorter(needs).static_order())  # Raises where there is a circle.
+    assert set(order) == set(services), "each is one that there is"
+    conditions = {
+        name: service["depends_on"] for name, service in services.items() if isinstance(service.get("depends_on"), dict)
+    }
+    for name, needed in conditions.items():
+        for other, how in needed.items():
+            ends = not services[other].get("restart", "no").startswith("unless-stopped")
+            assert how == {"condition": "service_completed_successfully" if ends else "service_healthy"}, (name, other)
+            assert ends or "healthcheck" in services[other], f"{name} waits for the health of {other}, which has none"
+
+
+def test_temporals_namespace_is_made_once_temporal_answers(services: dict[str, Any]) -> None:
+    assert services["temporal-namespace"]["depends_on"] == {"temporal": {"condition": "service_healthy"}}
 
 
 def test_containers_and_native_servers_are_of_one_kafka_and_postgres(services: dict[str, Any]) -> None:
