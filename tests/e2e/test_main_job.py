@@ -182,6 +182,6 @@ async def _address_changed(system: OrderSystem, order_id: str) -> bool:
 
 async def test_an_order_that_nobody_approves_expires(system: OrderSystem, order_id: str) -> None:
     await send(system, EventType.ORDER_CREATED, {"order_id": order_id, "payment_id": f"p-{order_id}"})
-    await system.wait_until_states(order_id, "RECEIVED", "VALIDATED", "EXPIRED")
+    await system.wait_until_states(order_id, "RECEIVED", "VALIDATED", "EXPIRED", within_seconds=120.0)
     await system.wait_until_idle()
     assert [entry for entry in (await system.evidence()).ledger if entry.payment_id == f"p-{order_id}"] == []
