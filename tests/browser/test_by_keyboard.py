@@ -7,6 +7,7 @@ from tests.helpers.browser import Window
 from tests.helpers.console.acting import SOON, enter, focused, open_list, open_order, row, tab_to
 from tests.helpers.console.letters import set_aside
 from tests.helpers.console.running import Console
+from tests.helpers.system.waiting import assert_eventually
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -16,9 +17,12 @@ PER_ROW = 4
 
 
 async def assert_focus_is_seen(page: Page) -> str:
-    """The name of what has the focus; fails where nothing has, or nobody can see it."""
-    here = await focused(page)
-    assert here is not None, "the focus was lost"
+    """The name of what has the focus; fails where nothing gets it, or nobody can see it.
+
+    Where its place went with a request that is still under way, it moves when that has ended.
+    """
+    here = await assert_eventually(lambda: focused(page), message="the focus")
+    assert here is not None
     assert here[1], f"the focus on {here[0]!r} cannot be seen"
     assert here[2], f"{here[0]!r} has the focus and is outside of the window"
     return here[0]

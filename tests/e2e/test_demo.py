@@ -22,7 +22,7 @@ from tests.helpers.servers.gateway_server import running_gateway
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.processes import OrdersProcess, clean_environment, free_port, run_to_end
 from tests.helpers.system.system import PLANTED_SECRET, OrderSystem, order_system
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_eventually, patient_timeout
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -171,7 +171,7 @@ async def test_the_demo_names_a_server_that_goes_away_and_ends_without_a_traceba
         try:
             await assert_eventually(lambda: "RECEIVED" in log.read_text(), 180, log.read_text)
             await temporal.refuse()
-            async with asyncio.timeout(240):
+            async with patient_timeout(240):
                 assert await demo.wait() == 1, log.read_text()
         finally:
             if demo.returncode is None:

@@ -16,6 +16,7 @@ from schemas.event_types import INBOUND
 from schemas.inbound import InboundEvent
 from schemas.states import OrderState, OrderStep
 from schemas.workflow_io import OrderWorkflowInput
+from tests.helpers.system.waiting import patient_timeout
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, OPEN_STEPS, Bench, running
 from tests.workflow.workbench.early_server import early_server
 from workflows.names import ORDER_WORKFLOW, order_workflow_id
@@ -85,7 +86,7 @@ async def test_at_each_step_while_what_it_waits_for_is_away(bench: Bench, order_
     elif step in (OrderStep.RECEIVING, OrderStep.VALIDATING, OrderStep.AWAITING_MANUAL_APPROVAL):
         await bench.send(order_id, APPROVED)
 
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with patient_timeout(PATIENCE_SECONDS):
         result = await bench.result(order_id)
     refunded = step is OrderStep.REFUNDING_PAYMENT
     assert result.state is (OrderState.REFUNDED if refunded else OrderState.COMPLETED)
@@ -100,7 +101,7 @@ async def test_while_nothing_can_be_recorded(bench: Bench, order_id: str) -> Non
     sent = await continues_while_it_is_told_without_a_pause(bench, order_id, senders=1, pause_seconds=CALM_SECONDS)
     held.set()
     await bench.send(order_id, APPROVED)
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with patient_timeout(PATIENCE_SECONDS):
         assert (await bench.result(order_id)).state is OrderState.COMPLETED
     assert bench.story(order_id).count("address") == sent
 
@@ -111,7 +112,7 @@ async def test_before_anything_is_known_of_the_order(bench: Bench, order_id: str
     sent = await continues_while_it_is_told_without_a_pause(bench, order_id)
     held.set()
     await bench.send(order_id, APPROVED)
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with patient_timeout(PATIENCE_SECONDS):
         assert (await bench.result(order_id)).state is OrderState.COMPLETED
     story = bench.story(order_id)
     assert story.count("address") == sent
@@ -124,7 +125,7 @@ async def test_at_the_end_while_it_cannot_be_published(bench: Bench, order_id: s
     await bench.send(order_id, CANCELLED)
     sent = await continues_while_it_is_told_without_a_pause(bench, order_id, senders=1, pause_seconds=CALM_SECONDS)
     held.set()
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with patient_timeout(PATIENCE_SECONDS):
         assert (await bench.result(order_id)).state is OrderState.CANCELLED
     assert bench.story(order_id) == ["RECEIVED", "VALIDATED", "CANCELLED", *["order_closed"] * sent]
 
@@ -146,6 +147,6 @@ async def test_in_a_run_after_the_order_s_life_while_nothing_can_be_answered(ben
     )
     sent = await continues_while_it_is_told_without_a_pause(bench, order_id, senders=1, pause_seconds=CALM_SECONDS)
     held.set()
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with patient_timeout(PATIENCE_SECONDS):
         assert (await bench.result(order_id)).state is OrderState.CANCELLED
     assert bench.story(order_id).count("order_closed") == sent + 1

@@ -10,6 +10,7 @@ import pytest_asyncio
 from schemas.event_types import EventType
 from schemas.outbound import OrderStateChanged
 from schemas.states import OrderState, OrderStep
+from schemas.workflow_io import EventStatus
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench import time_skipping
 from tests.workflow.workbench.bench import ADDRESS, APPROVED, CANCELLED, CREATED, Bench, running
@@ -168,8 +169,13 @@ async def test_what_brings_an_order_back_after_its_time_still_counts(
 async def test_an_event_that_is_held_is_told_with_what_it_waits_for(bench: Bench, order_id: str) -> None:
     await bench.send(order_id, APPROVED, "early")
     await bench.reaches(order_id, OrderStep.AWAITING_ORDER)
-    status = await bench.event_status(order_id, APPROVED, "early")
-    assert status.held
+
+    async def held() -> EventStatus | None:
+        status = await bench.event_status(order_id, APPROVED, "early")
+        return status if status.held else None
+
+    status = await assert_eventually(held, message="the approval is held")
+    assert status is not None
     assert status.waits_for is not None
     assert status.waits_for.startswith("order.created")
     assert status.waits_until == (await bench.status(order_id)).waits_until

@@ -13,7 +13,7 @@ from schemas.order import OrderPolicy
 from schemas.states import OrderState, OrderStep
 from schemas.workflow_io import OrderWorkflowInput
 from stack import Endpoints
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_eventually, patient_timeout
 from tests.workflow.workbench.bench import APPROVED, CREATED, Bench, running
 from workflows.converter import DATA_CONVERTER
 from workflows.names import ORDER_WORKFLOW, shipping_workflow_id
@@ -39,7 +39,7 @@ async def bench(endpoints: Endpoints) -> AsyncIterator[Bench]:
 
 
 async def is_completed(bench: Bench, order_id: str) -> None:
-    async with asyncio.timeout(60):
+    async with patient_timeout(60):
         result = await bench.result(order_id)
     assert (result.state, result.reason) == (OrderState.COMPLETED, None)
 

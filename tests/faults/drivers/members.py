@@ -11,6 +11,7 @@ from orders.settings import Settings
 from tests.helpers.messages.kafka_io import group_is_stable, partitions_of
 from tests.helpers.system.processes import STOP_TIMEOUT_SECONDS
 from tests.helpers.system.system import OrderSystem
+from tests.helpers.system.waiting import patient_timeout
 
 REBALANCED_WITHIN_SECONDS = 60.0
 
@@ -70,7 +71,7 @@ class Group:
 
 async def _end(member: Member) -> None:
     member.bridge.stop()
-    async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+    async with patient_timeout(STOP_TIMEOUT_SECONDS):
         await member.running
 
 

@@ -14,7 +14,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from bridge.kafka.lenient_records import read_leniently
-from tests.helpers.system.waiting import POLL_INTERVAL_SECONDS
+from tests.helpers.system.waiting import POLL_INTERVAL_SECONDS, patient_timeout
 
 READ_DEADLINE_SECONDS = 30.0
 """Reading a test's topic to its end takes milliseconds; far longer means a broken server, and fails the test."""
@@ -106,7 +106,7 @@ async def read_partition(bootstrap_servers: str, topic: str, partition: int) -> 
 
 
 async def _read(bootstrap_servers: str, partitions: list[TopicPartition]) -> list[StoredRecord]:
-    async with asyncio.timeout(READ_DEADLINE_SECONDS), _reader(bootstrap_servers) as consumer:
+    async with patient_timeout(READ_DEADLINE_SECONDS), _reader(bootstrap_servers) as consumer:
         ends = await consumer.end_offsets(partitions)
         begins = await consumer.beginning_offsets(partitions)
         consumer.assign(partitions)
@@ -126,7 +126,7 @@ async def read_topic(bootstrap_servers: str, topic: str) -> list[StoredRecord]:
 
 async def group_offsets(bootstrap_servers: str, group_id: str, topics: Sequence[str]) -> list[PartitionOffsets]:
     """Begin, end and committed offset of every partition of the topics; waits for a broker that only comes back."""
-    async with asyncio.timeout(READ_DEADLINE_SECONDS):
+    async with patient_timeout(READ_DEADLINE_SECONDS):
         while True:
             try:
                 return await _group_offsets(bootstrap_servers, group_id, topics)
@@ -158,7 +158,7 @@ async def _group_offsets(bootstrap_servers: str, group_id: str, topics: Sequence
 
 async def commits_of(bootstrap_servers: str, group_id: str) -> dict[TopicPartition, OffsetAndMetadata]:
     """What the group has committed, with its metadata."""
-    async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
+    async with patient_timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
         coordinator = await _coordinator(admin, group_id)
         return dict(await admin.list_consumer_group_offsets(group_id, coordinator))
 
@@ -185,7 +185,7 @@ async def remove_members(bootstrap_servers: str, group_id: str) -> None:
 @asynccontextmanager
 async def _group(bootstrap_servers: str, group_id: str) -> AsyncIterator[tuple[Any, int, dict[str, Any]]]:
     """A client, the group's coordinator, and what that says of the group."""
-    async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
+    async with patient_timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
         coordinator = await _coordinator(admin, group_id)
         (response,) = await admin.describe_consumer_groups([group_id], coordinator)
         (group,) = response.to_object()["groups"]
@@ -194,14 +194,14 @@ async def _group(bootstrap_servers: str, group_id: str) -> AsyncIterator[tuple[A
 
 async def delete_topics(bootstrap_servers: str, topics: Sequence[str]) -> None:
     """Deletes the topics; those that are not there are ignored."""
-    async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
+    async with patient_timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
         await admin.delete_topics(list(topics))
 
 
 async def delete_records(bootstrap_servers: str, topic: str, partition: int) -> None:
     """Deletes all that a partition holds, as retention does."""
     everything = {TopicPartition(topic, partition): RecordsToDelete(before_offset=-1)}
-    async with asyncio.timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
+    async with patient_timeout(READ_DEADLINE_SECONDS), _admin(bootstrap_servers) as admin:
         await admin.delete_records(everything)
 
 

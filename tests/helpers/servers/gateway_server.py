@@ -37,6 +37,7 @@ import httpx
 
 from tests.helpers.checker.evidence import LedgerEntry, ShipmentRow
 from tests.helpers.servers.gateway_books import Books, ledger_of, shipments_of
+from tests.helpers.system.waiting import patient_timeout
 
 STATUSES = {200: "OK", 201: "Created", 401: "Unauthorized", 402: "Payment Required", 404: "Not Found"}
 START_DEADLINE_SECONDS = 20.0
@@ -212,7 +213,7 @@ class RunningGateway:
             [*command, "--port", str(self.port)], stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
-        async with asyncio.timeout(START_DEADLINE_SECONDS):
+        async with patient_timeout(START_DEADLINE_SECONDS):
             line = await asyncio.to_thread(self._process.stdout.readline)
         assert line, "the gateway server ended before it listened"
         self.port = int(line)

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from joserfc.jwk import KeySet, RSAKey
 
 from tests.helpers.node_packages import NODE, installed
+from tests.helpers.system.waiting import patient_timeout
 
 AUDIENCE: Final = "https://orders.example/api"
 CLIENT_ID: Final = "console"
@@ -82,7 +83,7 @@ class OpenIdServer:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(config).encode())
         self._process.stdin.close()
-        async with asyncio.timeout(_START_DEADLINE_SECONDS):
+        async with patient_timeout(_START_DEADLINE_SECONDS):
             while not (line := await asyncio.to_thread(self._process.stdout.readline)).strip().isdigit():
                 assert line, "the OpenID provider ended before it listened"
         self.port = int(line)

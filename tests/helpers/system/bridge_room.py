@@ -31,7 +31,7 @@ from tests.helpers.messages.kafka_io import (
     produce,
     read_topic,
 )
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_eventually, patient_timeout
 
 DEADLINE_SECONDS = 30.0
 
@@ -134,7 +134,7 @@ class Room:
             yield running
         finally:
             running.stop()
-            async with asyncio.timeout(25):
+            async with patient_timeout(25):
                 await task
 
 

@@ -2,14 +2,60 @@
 
 import asyncio
 import inspect
+import os
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar, overload
 
 POLL_INTERVAL_SECONDS = 0.05
+CORES = os.cpu_count() or 1
 
 Value = TypeVar("Value")
+
+
+def share_of_the_machine() -> float:
+    """How much of it one more process gets: 1 where there is a core for it, less where others wait for one."""
+    return min(1.0, CORES / max(os.getloadavg()[0], 1.0))
+
+
+class Patience:
+    """A limit in seconds of a machine that has time: where others wait for its cores, it takes as much longer.
+
+    So no test fails for what else the machine does, and on an idle one what never comes is found soon.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        share: Callable[[], float] = share_of_the_machine,
+    ) -> None:
+        """Begins now.
+
+        Args:
+            seconds: The limit.
+            clock: In seconds; another one is for tests of this class.
+            share: How much of the machine there is at this moment, from 0 to 1.
+        """
+        self._seconds = seconds
+        self._clock = clock
+        self._share = share
+        self._used = 0.0
+        self._seen = clock()
+
+    def is_over(self) -> bool:
+        """Whether the limit is reached; to be asked often, as the share holds for the time since it was asked last."""
+        now = self._clock()
+        self._used += (now - self._seen) * self._share()
+        self._seen = now
+        return self._used >= self._seconds
+
+
+def patient_timeout(seconds: float) -> asyncio.Timeout:
+    """``asyncio.timeout``, for seconds of a machine that has as much time as it has now."""
+    return asyncio.timeout(seconds / share_of_the_machine())
 
 
 @overload
@@ -40,7 +86,8 @@ async def assert_eventually(
 
     Args:
         condition: A function, sync or async, called every 50 ms. A sync one must not block.
-        timeout: How long to go on, in seconds or as a timedelta. The condition is called at least once, also after it.
+        timeout: How long to go on, in seconds of a machine that has time (see ``Patience``) or as a timedelta of them.
+            The condition is called at least once, also after it.
         message: What was awaited, for the failure; a function where it should say what was seen last.
 
     Returns:
@@ -50,10 +97,10 @@ async def assert_eventually(
         AssertionError: It did not come true in time.
     """
     limit = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    deadline = time.monotonic() + limit
+    patience = Patience(limit)
     last_failure: AssertionError | None = None
     while True:
-        late = time.monotonic() >= deadline
+        late = patience.is_over()
         try:
             outcome = condition()
             value: Value = await outcome if inspect.isawaitable(outcome) else outcome
@@ -76,6 +123,7 @@ async def assert_as_long_as_it_moves(
     message: Callable[[], str],
     *,
     clock: Callable[[], float] = time.monotonic,
+    share: Callable[[], float] = share_of_the_machine,
 ) -> None:
     """Calls the condition until it is true, for as long as something of the work moves.
 
@@ -85,18 +133,19 @@ async def assert_as_long_as_it_moves(
     Args:
         condition: Called every 50 ms.
         progress: What has been done so far, as the condition found it. It must come to an end, as the work does.
-        still_seconds: How long it may stay the same.
+        still_seconds: How long it may stay the same, of a machine that has time.
         message: What was awaited, for the failure.
         clock: In seconds; another one is for tests of this function.
+        share: As for ``Patience``.
 
     Raises:
         AssertionError: Nothing has moved for too long.
     """
-    seen, since = progress(), clock()
+    seen, patience = progress(), Patience(still_seconds, clock=clock, share=share)
     while not await condition():
         if (now := progress()) != seen:
-            seen, since = now, clock()
-        elif clock() - since >= still_seconds:
+            seen, patience = now, Patience(still_seconds, clock=clock, share=share)
+        elif patience.is_over():
             raise AssertionError(f"nothing has moved for {still_seconds:g} s: {message()}; done so far: {seen}")
         await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
@@ -109,16 +158,16 @@ async def answered(
     Args:
         call: Made anew for each attempt.
         passes: Whether a failure is one that is waited out; any other is passed on at once.
-        within_seconds: How long to go on.
+        within_seconds: How long to go on, of a machine that has time.
 
     Raises:
-        TimeoutError: It did not pass in time.
+        Exception: The last failure, which did not pass in time.
     """
-    async with asyncio.timeout(within_seconds):
-        while True:
-            try:
-                return await call()
-            except Exception as error:
-                if not passes(error):
-                    raise
-            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+    patience = Patience(within_seconds)
+    while True:
+        try:
+            return await call()
+        except Exception as error:
+            if not passes(error) or patience.is_over():
+                raise
+        await asyncio.sleep(POLL_INTERVAL_SECONDS)

@@ -204,6 +204,7 @@ async def test_what_became_of_events_is_found_by_id_and_for_many_at_once(engine:
 async def test_each_list_is_read_by_its_index_where_orders_are_many(endpoints: Endpoints) -> None:
     async with migrated_engine(endpoints) as engine:
         async with engine.begin() as connection:
+            await connection.execute(text("SET LOCAL statement_timeout = 0"))
             await connection.execute(text(ROWS), {"long_id": LONG_ID, "day": DAY, "rows": MANY_ROWS})
             await connection.execute(text("ANALYZE orders"))
         place = PagePlace(DAY + timedelta(minutes=900), "o-00001")

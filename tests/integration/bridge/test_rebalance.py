@@ -17,7 +17,7 @@ from stack.endpoints import Endpoints
 from tests.helpers.devices import REFILLED
 from tests.helpers.messages.kafka_io import Outgoing, group_is_stable, group_offsets
 from tests.helpers.system.device_room import DeviceRoom, open_device_room
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_eventually, patient_timeout
 
 
 @pytest_asyncio.fixture
@@ -146,7 +146,7 @@ async def test_a_drain_that_takes_longer_than_its_budget_is_cut_off(room: Device
     await produce_numbered(room, devices=3, each=3)
     await assert_eventually(lambda: len(caller.calls) == 6, 20, "the others are through")
     bridge.stop()
-    async with asyncio.timeout(10):
+    async with patient_timeout(10):
         await running
     caller.stuck.clear()
     async with room.bridge(caller):
@@ -192,7 +192,7 @@ async def test_too_many_dead_letters_end_the_bridge_before_one_more(room: Device
     await room.produce(room.installed(room.id_of(), partition=0), *[bad] * 30)
     bridge = room.make_bridge(dead_letter_limits=DeadLetterLimits(in_a_row_max=10))
     with pytest.raises(DeadLetterLimitError, match="10 records in a row"):
-        async with asyncio.timeout(20):
+        async with patient_timeout(20):
             await bridge.run()
     assert len(await room.dead_letters()) <= 10
     lifted = DeadLetterLimits(in_a_row_max=None, share_max=None)
@@ -240,7 +240,7 @@ async def test_a_crash_at_any_point_loses_nothing(room: DeviceRoom, point: Failp
 async def run_with_more_of_both_kinds(room: DeviceRoom, bridge: Bridge) -> None:
     """For those points that are not reached a second time otherwise."""
     running = asyncio.create_task(bridge.run())
-    async with asyncio.timeout(30):
+    async with patient_timeout(30):
         while not running.done():
             await room.produce(numbered(room, 9, 0), Outgoing(room.topic(), b"bad"))
             await asyncio.wait([running], timeout=0.3)

@@ -22,7 +22,7 @@ from examples.refill_workflow import LateRefillWorkflow, RefillWorkflow
 from stack.endpoints import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, delete_topics, group_offsets, produce, read_topic, remove_members
 from tests.helpers.system.bridge_room import connect, create_topics
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_eventually, patient_timeout
 
 ROOT = Path(__file__).parents[3]
 DEVICES, REFILLS = 10, 30
@@ -109,7 +109,7 @@ async def test_a_bridge_to_another_workflow_loses_and_doubles_nothing(shop: Shop
     async with refill_worker(shop.client):
         with shop.bridge(tmp_path / "second") as bridge:
             for device in range(DEVICES):
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with patient_timeout(PATIENCE_SECONDS):
                     litres = await shop.client.get_workflow_handle(shop.workflow_id(device)).result()
                 assert litres == 1_000 + sum(range(REFILLS)), "each refill once, whatever was delivered again"
             await assert_eventually(shop.is_drained, PATIENCE_SECONDS, "everything committed")

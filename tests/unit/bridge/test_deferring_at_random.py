@@ -22,6 +22,7 @@ from bridge.record import Record
 from bridge.refusal import Refusal, RefusalCode, Stage
 from tests.helpers.lanes_rig import ByValue
 from tests.helpers.past_log import InMemoryPastRecords
+from tests.helpers.system.waiting import patient_timeout
 
 PARTITIONS = [Partition("t", 0), Partition("t", 1), Partition("u", 0)]
 DEADLINE_SECONDS = 20
@@ -163,7 +164,7 @@ async def live(world: World, limits: EngineLimits, reads_max: int, revokes: int)
         source.append(log)
     engine = Engine(ByValue(), world.attempt, tracker, health, limits)
     member = Member(world, tracker, engine)
-    async with asyncio.timeout(DEADLINE_SECONDS), asyncio.TaskGroup() as tasks:
+    async with patient_timeout(DEADLINE_SECONDS), asyncio.TaskGroup() as tasks:
         engine.start(tasks)
         back_off = BackOff(timedelta(milliseconds=1), timedelta(milliseconds=1))
         reading = tasks.create_task(Rereader(engine.deferred, tracker, source, health, back_off).run())

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from bridge import settled_before
 from bridge.calls import Call
 from bridge.settled_before import LookUps
+from tests.helpers.system.waiting import patient_timeout
 
 
 @dataclass
@@ -89,7 +90,7 @@ async def test_a_source_that_hangs_holds_up_no_call_for_longer_than_the_bound(
     monkeypatch.setattr(settled_before, "_TIMEOUT", settled_before._TIMEOUT * 0.01)
     source.opened.clear()
     look_ups = LookUps(source)
-    async with asyncio.timeout(5):
+    async with patient_timeout(5):
         answers = await asyncio.gather(*(look_ups.was_settled(late(number)) for number in range(100)))
     assert answers == [False] * 100
     assert len(source.asked) == 1, "whoever waited for the question's end does not ask again"

@@ -13,6 +13,7 @@ from bridge.config import BackOff, BridgeConfig, Kafka
 from bridge.health import Health
 from bridge.kafka import clients
 from bridge.supervision import startup
+from tests.helpers.system.waiting import patient_timeout
 
 CONFIG = BridgeConfig("g", "dead", back_off=BackOff(timedelta(milliseconds=1), timedelta(milliseconds=1)))
 KAFKA = Kafka("nowhere:9")
@@ -76,7 +77,7 @@ async def test_a_client_that_does_not_close_is_left_after_a_while(
 ) -> None:
     monkeypatch.setattr(clients, "_CLOSE_TIMEOUT", CLOSE_TIMEOUT)
     client = KeepsCancellationToItself()
-    async with asyncio.timeout(5):
+    async with patient_timeout(5):
         await clients.close_client(client)
     assert [line["error"] for line in logs] == ["TimeoutError"]
     client.released.set()
@@ -110,5 +111,5 @@ async def test_a_client_that_cancels_its_own_start_is_started_again(monkeypatch:
     made = iter([CancelsItsOwnStart(), working])
     monkeypatch.setattr(startup, "make_producer", lambda *_: next(made))
     steps = startup.Startup(CONFIG, KAFKA, ["topic"], health=Health(), stop_requested=asyncio.Event())
-    async with asyncio.timeout(5), AsyncExitStack() as resources:
+    async with patient_timeout(5), AsyncExitStack() as resources:
         assert await steps.connect_producer(resources) is working

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from tests.helpers.system.waiting import assert_as_long_as_it_moves
+from tests.helpers.system.waiting import Patience, answered, assert_as_long_as_it_moves, share_of_the_machine
 
 STILL_SECONDS = 5.0
 
@@ -21,7 +21,7 @@ async def wait(done: list[int], *, until: int) -> None:
         return seen >= until
 
     await assert_as_long_as_it_moves(
-        is_done, lambda: seen, STILL_SECONDS, lambda: "all of it", clock=lambda: float(next(seconds))
+        is_done, lambda: seen, STILL_SECONDS, lambda: "all of it", clock=lambda: float(next(seconds)), share=lambda: 1.0
     )
 
 
@@ -32,3 +32,34 @@ async def test_work_that_moves_is_waited_for_however_long_it_takes_in_all() -> N
 async def test_work_that_is_stuck_fails_and_says_how_far_it_was() -> None:
     with pytest.raises(AssertionError, match=re.escape("nothing has moved for 5 s: all of it; done so far: 7")):
         await wait([1, 4, 7], until=20)
+
+
+@pytest.mark.parametrize(("share", "looks"), [(1.0, 10), (0.5, 20), (0.1, 100)])
+def test_a_limit_is_of_a_machine_that_has_time(share: float, looks: int) -> None:
+    seconds = count()
+    patience = Patience(10.0, clock=lambda: float(next(seconds)), share=lambda: share)
+    assert [patience.is_over() for _ in range(looks)].index(True) == pytest.approx(looks - 1, abs=1)
+
+
+def test_one_more_process_gets_a_part_of_the_machine_or_all_of_a_core() -> None:
+    assert 0.0 < share_of_the_machine() <= 1.0
+
+
+async def test_what_passes_is_asked_again_and_what_does_not_or_stays_is_passed_on() -> None:
+    left = [ConnectionError("1"), ConnectionError("2")]
+
+    async def call() -> str:
+        if left:
+            raise left.pop()
+        return "answer"
+
+    def passes(error: Exception) -> bool:
+        return isinstance(error, ConnectionError)
+
+    assert await answered(call, passes, within_seconds=60.0) == "answer"
+    left.append(ConnectionError("stays"))
+    with pytest.raises(ConnectionError, match="stays"):
+        await answered(call, passes, within_seconds=0.0)
+    left.append(ConnectionError("another"))
+    with pytest.raises(ConnectionError, match="another"):
+        await answered(call, lambda _: False, within_seconds=60.0)

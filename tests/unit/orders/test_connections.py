@@ -19,6 +19,7 @@ from orders.clients.renewed_temporal import temporal_tls
 from orders.clients.topic_scan import TopicScan
 from orders.errors import OrdersError, UnreachableError, WrongSettingsError
 from orders.settings import Settings
+from tests.helpers.system.waiting import patient_timeout
 
 SETTINGS = Settings(_env_file=None, kafka_request_timeout_seconds=0.1)
 
@@ -173,7 +174,7 @@ async def test_a_client_of_kafka_that_does_not_close_stands_in_nobodys_way(
     monkeypatch.setattr(kafka, "_CLOSE_TIMEOUT_SECONDS", 0.1)
     client = KafkaClient(stop=stop())
     monkeypatch.setattr(kafka, "AIOKafkaConsumer", lambda **_: client)
-    async with asyncio.timeout(5), kafka.kafka_consumer(SETTINGS) as opened:
+    async with patient_timeout(5), kafka.kafka_consumer(SETTINGS) as opened:
         assert opened is client
     assert client.stopped.is_set()
 
@@ -212,7 +213,7 @@ async def read(error: Exception | None) -> None:
 
 
 async def test_a_topic_of_which_nothing_comes_any_more_is_not_awaited_for_ever() -> None:
-    async with asyncio.timeout(5):
+    async with patient_timeout(5):
         with pytest.raises(UnreachableError, match="Kafka does not answer at"):
             await read(None)
 

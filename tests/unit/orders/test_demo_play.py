@@ -21,7 +21,7 @@ from orders.local.demo.scenarios import HELD, Scenario, Step, scenarios
 from orders.local.demo.watch import Watch
 from schemas.event_types import EventType
 from schemas.order import Address
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_eventually, patient_timeout
 
 SCENARIOS = {scenario.name: scenario for scenario in scenarios("r1")}
 BAD = next(scenario for scenario in SCENARIOS.values() if scenario.dead_letter)
@@ -57,14 +57,14 @@ async def test_a_step_whose_time_never_comes_is_not_sent_once_the_order_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stage = Stage(watch_with("RECEIVED", "REJECTED"), monkeypatch)
-    async with asyncio.timeout(5):
+    async with patient_timeout(5):
         await play._play_one(SCENARIOS["cancelled"], "o-1", stage.stage, within_seconds=60)
     assert stage.sent == [EventType.ORDER_CREATED]
 
 
 async def test_an_order_that_ends_otherwise_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(watch_with("RECEIVED", "VALIDATED", "CANCELLED"), monkeypatch)
-    async with asyncio.timeout(5):
+    async with patient_timeout(5):
         await play._play_one(SCENARIOS["approved"], "o-1", stage.stage, within_seconds=60)
     assert stage.sent == [EventType.ORDER_CREATED, EventType.ORDER_APPROVED]
 
@@ -77,7 +77,7 @@ async def test_a_scenario_of_which_nothing_comes_is_given_up_in_time(monkeypatch
         return False
 
     monkeypatch.setattr(play, "_is_held", is_held)
-    async with asyncio.timeout(5):
+    async with patient_timeout(5):
         await play._play_one(held, "o-1", stage.stage, within_seconds=0.1)
     assert stage.sent == []
 

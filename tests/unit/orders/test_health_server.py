@@ -12,6 +12,7 @@ from orders.errors import WrongSettingsError
 from orders.processes.health_server import HealthAnswer, HealthChecks, health_server
 from orders.telemetry.metrics_page import MetricsPage
 from tests.helpers.system.processes import free_port
+from tests.helpers.system.waiting import patient_timeout
 
 
 class Told:
@@ -43,7 +44,7 @@ async def ask(port: int, request: str) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the answer; the server closes the connection after it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request.encode())
-    async with asyncio.timeout(10):
+    async with patient_timeout(10):
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     await writer.wait_closed()
@@ -132,7 +133,7 @@ async def test_a_scrape_that_takes_for_ever_holds_no_end_up_and_gets_no_half_of_
         await asyncio.Event().wait()
 
     told.metrics = MetricsPage(refresh=[refresh])
-    async with asyncio.timeout(60):
+    async with patient_timeout(60):
         async with served(told) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
@@ -175,7 +176,7 @@ async def test_rubbish_and_silence_take_nothing_from_others() -> None:
 
 
 async def reader_end(reader: asyncio.StreamReader) -> None:
-    async with asyncio.timeout(10):
+    async with patient_timeout(10):
         if await reader.read() == b"":
             raise ConnectionResetError
 
@@ -188,7 +189,7 @@ async def test_any_number_of_silent_connections_leaves_those_who_ask_their_answe
             assert (await ask(port, "GET /livez HTTP/1.1\r\n\r\n"))[0] == 200
 
         first, _ = held[0]
-        async with asyncio.timeout(30):
+        async with patient_timeout(30):
             with suppress(ConnectionResetError):
                 assert await first.read() == b"", "the longest silent one made room"
         for _, writer in held:

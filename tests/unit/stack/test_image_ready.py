@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orders.processes.health_server import HealthAnswer, HealthChecks, health_server
+from tests.helpers.system.waiting import patient_timeout
 
 READY = Path(__file__).parents[3] / "deploy" / "image" / "ready"
 TIMEOUT_SECONDS = 30
@@ -38,7 +39,7 @@ async def ask(process: str, port: int | None, address: str = "0.0.0.0") -> tuple
     asked = await asyncio.create_subprocess_exec(
         READY, process, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    async with patient_timeout(TIMEOUT_SECONDS):
         said, _ = await asked.communicate()
     return asked.returncode, said.decode()
 

@@ -10,6 +10,7 @@ from activities.adapters.postgres.event_log import LoggedEvent
 from orders.errors import UnreachableError
 from orders.web import subscriptions
 from orders.web.subscriptions import OFFERS_MAX, PAGE_EVENTS, READS_AT_ONCE, News, ReadTurns, Subscription
+from tests.helpers.system.waiting import patient_timeout
 
 
 def event(sequence: int) -> LoggedEvent:
@@ -59,7 +60,7 @@ class OfAList(Subscription):
 async def drain(subscription: Subscription, until: int) -> list[int]:
     """The sequences of what comes, up to one."""
     had: list[int] = []
-    async with asyncio.timeout(30):
+    async with patient_timeout(30):
         while not had or had[-1] < until:
             had += [one.sequence for one in await subscription.next()]
     return had

@@ -25,6 +25,7 @@ from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api, probl
 from tests.helpers.system.command_line import run_in_process
 from tests.helpers.system.encrypted import encrypted_run, new_keys
 from tests.helpers.system.system import OrderSystem
+from tests.helpers.system.waiting import patient_timeout
 from workflows.converter import ENCRYPTED
 
 CANARY = "canary of 7d21"
@@ -91,7 +92,7 @@ async def temporal(room: Room, *arguments: str) -> str:
         program, *arguments, "--address", room.endpoints.temporal_host, "--namespace", room.namespace,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    async with asyncio.timeout(CLI_SECONDS):
+    async with patient_timeout(CLI_SECONDS):
         said, _ = await process.communicate()
     return said.decode()
 

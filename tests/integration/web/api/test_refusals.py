@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.system.api_room import ApiRoom, new_order_id, problem_of
+from tests.helpers.system.waiting import patient_timeout
 
 JSON = {"Content-Type": "application/json"}
 
@@ -126,7 +127,7 @@ async def test_a_body_that_never_comes_is_given_up(api: ApiRoom) -> None:
         b"POST /orders/o-1/start HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     )
-    async with asyncio.timeout(20):
+    async with patient_timeout(20):
         assert b"408" in await reader.readline()
     writer.close()
 

@@ -16,7 +16,7 @@ from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api, problem_of
 from tests.helpers.system.event_streams import Listener
 from tests.helpers.system.system import OrderSystem
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_eventually, patient_timeout
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -187,7 +187,7 @@ async def test_an_event_of_a_transaction_that_stays_open_for_long_is_waited_for_
                 assert "a migration" in api.process.log
                 assert [event for event in of_all.events if event.body["order_id"] in (foreign, order_id)] == []
                 other = await api.start_order()
-                async with asyncio.timeout(60):
+                async with patient_timeout(60):
                     async for line in console.aiter_lines():
                         if other in line:
                             break

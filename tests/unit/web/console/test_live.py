@@ -8,6 +8,7 @@ import pytest
 from starlette.types import Message
 
 from orders.web.console.live import PageStream, Pieces, frame, merged
+from tests.helpers.system.waiting import patient_timeout
 
 
 class Page:
@@ -40,7 +41,7 @@ async def once(name: str, markup: str) -> Pieces:
 
 async def read(page: Page, stopping: asyncio.Event, refused: Callable[[], Coroutine[Any, Any, None]]) -> None:
     stream = PageStream(lambda: once("1", "<p>\n\none</p>"), stopping, refused)
-    async with asyncio.timeout(30):
+    async with patient_timeout(30):
         await stream({"type": "http"}, page.receive, page.send)
 
 
