@@ -76,6 +76,8 @@ def test_a_run_on_a_pipe_tells_its_files_in_lines_and_the_outcome_as_ever(proces
     command = [sys.executable, "-m", "pytest", "-n", processes, one]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    (told,) = [line for line in ended.stdout.splitlines() if one in line]
-    assert told.startswith("100 %")
+    told = [line for line in ended.stdout.splitlines() if one in line]
+    assert told[-1].startswith("100 %")
+    assert f"{one} in " in told[-1]
+    assert not [line for line in told[:-1] if f"{one} in " in line], "the file is told once"
     assert " passed in " in ended.stdout
