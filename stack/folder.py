@@ -14,7 +14,7 @@ from stack.progress import Progress
 from stack.state import StackState, read_ports
 
 # The first start compiles Temporal, for minutes; whoever waits for it says so.
-LOCK_PATIENCE_SECONDS = 1800
+LOCK_PATIENCE_SECONDS = 2 * 3600
 LOCK_NOTICE_SECONDS = 8
 _PASSWORD_BYTES = 16
 
@@ -30,7 +30,7 @@ class StackFolder:
         """Holds the folder for one process at a time.
 
         Raises:
-            StackError: Another process holds it for longer than half an hour.
+            StackError: Another process holds it for longer than two hours.
         """
         for folder in (self.path, self.path / "logs"):
             folder.mkdir(parents=True, exist_ok=True)

@@ -121,14 +121,24 @@ def test_a_build_that_fails_is_told_by_its_last_line_and_its_log(
         ensure_temporal(start)
 
 
-def test_a_build_that_takes_too_long_is_ended(
-    start: Start, folder: Path, pretend_go: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("bound", ["BUILD_TIMEOUT_SECONDS", "BUILD_STANDSTILL_SECONDS"])
+def test_a_build_that_stands_still_is_ended(
+    start: Start, folder: Path, pretend_go: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
     pretend_go(HANGS)
-    monkeypatch.setattr(temporal_cli, "BUILD_TIMEOUT_SECONDS", 1)
-    with pytest.raises(StackError, match="took longer than"):
+    monkeypatch.setattr(temporal_cli, bound, 1)
+    with pytest.raises(StackError, match=r"0 packages compiled.*Run the same again"):
         ensure_temporal(start)
     assert not psutil.pid_exists(int((folder / "source" / "pid").read_text()))
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_build_that_goes_on_slowly_is_waited_for(
+    start: Start, pretend_go: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporal_cli, "BUILD_STANDSTILL_SECONDS", 5)
+    pretend_go("for package in 1 2 3 4 5 6 7 8; do echo example.org/$package; sleep 1; done\n" + BUILDS)
+    assert ensure_temporal(start).read_text() == "built\n"
 
 
 def test_a_build_beside_something_that_failed_is_ended(
