@@ -19,7 +19,7 @@ from orders.cli.rendering.trouble_line import trouble_line
 from orders.clients.opened import open_clients
 from orders.clients.topic_stream import ReadRecord
 from orders.errors import OrdersError, StoppedError
-from orders.hints import orders_as_typed
+from orders.hints import as_typed, orders_as_typed
 from orders.local.console_producer import ConsoleProducer, example_messages
 from orders.local.demo.facts import Verdict
 from orders.local.demo.play import Show, play
@@ -27,6 +27,7 @@ from orders.local.demo.scenarios import Step, scenarios
 from orders.local.demo.troubles import Troubles
 from orders.local.servers import LocalServers, local_servers, processes
 from orders.local.terminal import Terminal
+from orders.local.ups import described
 from orders.processes.running import stop_on_signals
 from schemas.event_types import EventType
 
@@ -185,6 +186,13 @@ def _conclude(verdicts: list[Verdict], troubles: Troubles, servers: LocalServers
             terminal.say(f"[red]✗ {escape(verdict.order_id)}[/red] {safe_markup(difference)}")
     for sentence in troubles.standing:
         terminal.say(trouble_line(sentence, is_over=False))
+    if not all(verdict.agrees for verdict in verdicts):
+        for other in servers.registration.others():
+            terminal.say(
+                f"[yellow]beside it runs[/yellow] {safe_markup(as_typed(described(other)))}. Its bridge and workers "
+                "may have run these orders with settings of their own, such as ORDER_APPROVAL_TIMEOUT_SECONDS: end it, "
+                "and run the same again"
+            )
     orders = orders_as_typed()
     terminal.say(
         f"\nSend more by hand: [bold]{orders} up[/bold] keeps all of this running and prints lines to paste, such as"

@@ -2,6 +2,9 @@
 
 import asyncio
 import io
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +25,7 @@ from orders.local.demo.scenarios import scenarios
 from orders.local.demo.troubles import Troubles
 from orders.local.servers import LocalServers
 from orders.local.terminal import Terminal
+from orders.local.ups import Running
 from orders.operations.dead_letters.purging import PartitionPurge, PurgePlan
 from orders.operations.dead_letters.replay_plan import Refused, ReplayPlan
 from orders.operations.dead_letters.replaying import ReplayOutcome
@@ -194,7 +198,9 @@ def test_a_purge_asks_first_and_does_nothing_without_a_yes(monkeypatch: pytest.M
 # orders demo --------------------------------------------------------------------------------------------------------
 
 
-def conclusion_of(*verdicts: Verdict, folder: Path, troubles: Troubles | None = None) -> str:
+def conclusion_of(
+    *verdicts: Verdict, folder: Path, troubles: Troubles | None = None, others: Sequence[Running] = ()
+) -> str:
     """What the demonstration says at its end."""
     written = io.StringIO()
     producer = SimpleNamespace(tools=SimpleNamespace(kafka_console_producer=Path("/bin/kafka-console-producer")))
@@ -205,7 +211,7 @@ def conclusion_of(*verdicts: Verdict, folder: Path, troubles: Troubles | None = 
         folder,
         {},
         {"bridge": 9464},
-        None,  # type: ignore[arg-type] # It is of no concern here.
+        SimpleNamespace(others=lambda: others),  # type: ignore[arg-type] # A stand-in.
     )
     known = troubles or Troubles(settings, lambda _sentence, _is_over: None)
     demo._conclude(list(verdicts), known, servers, Terminal(Console(file=written, width=200)))
@@ -223,6 +229,28 @@ def test_a_demonstration_that_did_not_come_out_as_expected_says_what_differs(tmp
     said = conclusion_of(agrees, differs, folder=tmp_path)
     assert "Every order ran once" not in said
     assert "✗ o-[2] runs: expected 1 COMPLETED; happened 2 [RUNNING]" in said
+    assert "beside it runs" not in said
+
+
+def test_a_demonstration_that_another_up_has_run_names_it(tmp_path: Path) -> None:
+    scenario = next(iter(scenarios("r1")))
+    differs = Verdict(scenario, "o-1", expected_facts(scenario), Facts(("RECEIVED",)))
+    other = Running(
+        command="up",
+        pid=4711,
+        started="1.0",
+        since=datetime.now(UTC),
+        folder="/clone [1]",
+        kafka="k:1",
+        owns_servers=True,
+        console_url=None,
+        log_dir="logs",
+    )
+    said = conclusion_of(differs, folder=tmp_path, others=[other])
+    assert re.search(r"beside it runs `\S*orders up` \(process 4711 in /clone \[1\], since", said)
+    assert "ORDER_APPROVAL_TIMEOUT_SECONDS" in said
+    agrees = Verdict(scenario, "o-1", expected_facts(scenario), expected_facts(scenario))
+    assert "beside it runs" not in conclusion_of(agrees, folder=tmp_path, others=[other])
 
 
 def test_a_demonstration_ends_with_whom_its_orders_wait_for(tmp_path: Path) -> None:
