@@ -129,7 +129,7 @@ class PostgresOrderStore(OrderStore):
         last_published: int = moved[0]["last_published_sequence"]
         if last_published == before:
             # The usual case: only this batch is unpublished, and its bytes are at hand.
-            return tuple(journal.stored(event) for event in fresh)
+            return rows.stored_in(batch.order_id, values)
         async with single_statements(self._engine) as connection:
             return await _after(connection, batch.order_id, last_published)
 

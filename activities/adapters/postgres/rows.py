@@ -1,13 +1,14 @@
 """From models to rows and back: pure, no statement is executed here."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from sqlalchemy import RowMapping, Text, bindparam
 
 from activities import journal
 from activities.audit_chain import sealed
+from activities.ports import StoredEvent
 from schemas.activity_io import EventOutcome, OrderProjection
 from schemas.order import Address, Adjustment, Item, OrderDetails
 from schemas.outbound import OUTBOUND_EVENT, OutboundEvent, outbound_event_id
@@ -104,6 +105,12 @@ def event_arrays(fresh: Sequence[OutboundEvent]) -> dict[str, list[Any]]:
         "payload_digests": [one.payload_digest for one in seals],
         "entries": [one.entry for one in seals],
     }
+
+
+def stored_in(order_id: str, values: Mapping[str, Any]) -> tuple[StoredEvent, ...]:
+    """The events that parameters of `event_arrays` record."""
+    columns = (values[name] for name in ("sequences", "types", "payloads", "traceparents"))
+    return tuple(StoredEvent(order_id, *row) for row in zip(*columns, strict=True))
 
 
 def outcome_arrays(outcomes: Sequence[EventOutcome]) -> dict[str, list[Any]]:

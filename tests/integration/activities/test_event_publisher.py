@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.producer.sender import Sender
 
 from activities import journal
 from activities.adapters.kafka import KafkaEventPublisher
@@ -195,6 +196,25 @@ async def test_connections_that_break_under_load_lose_nothing_and_keep_the_order
     for order in orders:
         published = await sequences(endpoints, topic, order)
         assert list(dict.fromkeys(published)) == list(range(1, 31)), published
+
+
+async def test_a_producer_that_fails_by_a_defect_is_replaced(
+    publisher: KafkaEventPublisher, endpoints: Endpoints, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka's producer raises whatever ended its sender again, for each event and for ever."""
+    await publisher.publish(events("o-1", 1, 1))
+
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("a defect of the client")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sender, "_send_produce_req", fail)
+        with pytest.raises(KafkaUnavailableError):
+            await publisher.publish(events("o-1", 2, 3))
+
+    await publisher.publish(events("o-1", 2, 3))
+
+    assert list(dict.fromkeys(await sequences(endpoints, topic, "o-1"))) == [1, 2, 3]
 
 
 async def test_a_record_that_the_broker_refuses_does_not_stop_the_others(proxy: Proxy, endpoints: Endpoints) -> None:
