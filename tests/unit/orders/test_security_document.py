@@ -9,7 +9,8 @@ from orders.clients.mistakes import TABLE, Mistake, Server
 from orders.installation.security_reference import with_tables
 from orders.settings import Settings
 
-PAGE = Path(__file__).parents[3] / "docs" / "security.md"
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "security.md"
 
 
 def test_the_page_has_the_table_that_the_code_has() -> None:
@@ -35,3 +36,17 @@ def test_the_settings_that_are_named_exist() -> None:
     named = set(re.findall(r"\b(?:DB|KAFKA|TEMPORAL|BRIDGE)_[A-Z_]*[A-Z]", words))
     assert named
     assert {one for one in named if one.lower() not in Settings.model_fields and one != "KAFKA_TOPIC"} == set()
+
+
+def test_every_promise_of_the_threat_model_names_tests_that_there_are() -> None:
+    """A name without a folder is of the one before it."""
+    section = (ROOT / "SECURITY.md").read_text().partition("## What is promised")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    for promise, shown_by in rows:
+        folder, named = ROOT, re.findall(r"`((?:tests/|test_)[^`]+)`", shown_by)
+        assert named, f"nothing shows that {promise}"
+        for name in named:
+            place = ROOT / name if name.startswith("tests/") else folder / name
+            assert place.exists(), f"{name}, which is to show that {promise}"
+            folder = place.parent
