@@ -13,11 +13,12 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Protocol
 
 from joserfc import jwt
-from joserfc.errors import JoseError, UnsupportedAlgorithmError
-from joserfc.jws import JWSRegistry, extract_compact
+from joserfc.errors import JoseError
+from joserfc.jws import extract_compact
 from pydantic import Field, ValidationError
 
 from bridge import Record, Refusal, RefusedError, Stage
+from orders.signatures.algorithm import OneAlgorithm
 from orders.signatures.contents import Said, Signed
 from orders.signatures.keys import NamedKey
 from schemas.base import EventId, Identifier, Model, Timestamp
@@ -88,7 +89,7 @@ def sign(claims: Claims, key: NamedKey) -> bytes:
     algorithm = key.algorithms[0]
     header = {"alg": algorithm, "kid": key.key_id, "typ": SIGNATURE_TYPE}
     said = claims.model_dump(mode="json", exclude_none=True)
-    return jwt.encode(header, said, key.key, registry=_Registry(algorithm), default_type=None).encode("ascii")
+    return jwt.encode(header, said, key.key, registry=OneAlgorithm(algorithm), default_type=None).encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class Signatures:
         if algorithm not in key.algorithms:
             raise _malformed(f"has an alg that is not its key's: {' or '.join(key.algorithms)}")
         try:
-            claims = jwt.decode(text, key.key, registry=_Registry(algorithm)).claims
+            claims = jwt.decode(text, key.key, registry=OneAlgorithm(algorithm)).claims
         except (JoseError, ValueError, TypeError, RecursionError):
             raise _refused(
                 SignatureCode.WRONG,
@@ -171,20 +172,6 @@ class Signatures:
             raise _malformed(
                 f"lacks the claim {where}, or has it in another form" if where else "has no claims"
             ) from None
-
-
-class _Registry(JWSRegistry):
-    """joserfc's registry, limited to one algorithm, without its warning that `EdDSA` is called `Ed25519` by now."""
-
-    def __init__(self, algorithm: str) -> None:
-        # Unknown header parameters are ignored (RFC 7515, section 4); `_header_of` has refused `crit` before.
-        super().__init__(algorithms=[algorithm], strict_check_header=False)
-
-    def get_alg(self, name: str) -> Any:
-        """The algorithm of this name, without a warning."""
-        if name not in (self.allowed or ()):
-            raise UnsupportedAlgorithmError
-        return self.algorithms[name]
 
 
 def _header_of(text: bytes) -> dict[str, Any]:

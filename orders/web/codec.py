@@ -6,6 +6,7 @@ signals encrypted could decide about orders without the role for it, and in no j
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 _PATHS: Final = (f"{CODEC_PATH}/decode", f"{CODEC_PATH}/encode")
 BODY_MAX_BYTES: Final = 4 * 1024 * 1024
 """Temporal keeps no payload above 2 MiB, which base64 makes a third longer."""
+PAYLOADS_MAX: Final = 10_000
+"""A page of a history has a thousand events, of a few payloads each. To read one takes 20 us and more, so a million of
+empty ones, for which a body has room, would take a core for half a minute."""
+_REASONS_MAX: Final = 10
 _AT_ONCE_MAX: Final = 4
 """Most requests that are decrypted at the same time: each holds its body in memory."""
 _PREFLIGHT_SECONDS: Final = 600
@@ -101,7 +106,7 @@ def _router(codec: "AesGcmCodec") -> APIRouter:
         async with at_once:
             body = await read_bytes(request, web, BODY_MAX_BYTES)
             # Beside the loop: it may take tens of milliseconds.
-            answer = await asyncio.to_thread(_decoded, codec, body, namespace, identity.name)
+            answer = await asyncio.to_thread(decoded, codec, body, namespace, identity.name)
         return Response(answer, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     @router.post("/encode", response_model=None)
@@ -117,19 +122,36 @@ def _router(codec: "AesGcmCodec") -> APIRouter:
     return router
 
 
-def _decoded(codec: "AesGcmCodec", body: bytes, namespace: str, who: str) -> str:
+def decoded(codec: "AesGcmCodec", body: bytes, namespace: str, who: str) -> str:
+    """The answer to a request to decrypt.
+
+    Args:
+        codec: has the keys.
+        body: Temporal's Payloads as JSON.
+        namespace: of which they have to be.
+        who: asks, for the log.
+
+    Raises:
+        Problem: The body is no such thing, or has too many.
+    """
+    # Each begins with a bracket, and has one more around its metadata; their data is base64, which has none.
+    if body.count(b"{") > 2 * PAYLOADS_MAX + 1:
+        raise Problem("body_too_large", f"the body has more than {PAYLOADS_MAX} payloads: ask for fewer at once")
     try:
         payloads = json_format.Parse(body, Payloads(), ignore_unknown_fields=True)
     except (json_format.ParseError, UnicodeDecodeError, RecursionError):
         raise Problem("body_not_json", "the body is no Payloads of Temporal's as JSON") from None
-    opened = [_opened(codec, payload, namespace) for payload in payloads.payloads]
+    reasons: Counter[str] = Counter()
+    opened = [_opened(codec, payload, namespace, reasons) for payload in payloads.payloads]
+    for reason, count in reasons.most_common(_REASONS_MAX):
+        _log.warning("codec.payload.unreadable", detail=reason, payloads=count)
     _log.info("codec.payloads.decoded", by=who, payloads=len(opened))
     return json_format.MessageToJson(Payloads(payloads=opened), indent=None)
 
 
-def _opened(codec: "AesGcmCodec", payload: Payload, namespace: str) -> Payload:
+def _opened(codec: "AesGcmCodec", payload: Payload, namespace: str, reasons: Counter[str]) -> Payload:
     try:
         return codec.decode_in_place(payload, namespace)
     except UnreadablePayloadError as error:
-        _log.warning("codec.payload.unreadable", detail=str(error))
+        reasons[str(error)] += 1
         return payload

@@ -11,6 +11,7 @@ import cramjam
 from bridge import Record, Refusal, Stage
 from bridge.dead_letters.headers import make_dead_letter
 from schemas.event_types import INBOUND, EventType
+from tests.fuzz.credential_corpus import CREDENTIALS
 from tests.fuzz.targets import LETTER_NAMES, TOPICS, letter_as_input, record_as_input
 from tests.helpers.messages.hostile import HOSTILE_TEXTS
 from tests.helpers.messages.kafka_io import Outgoing
@@ -173,6 +174,8 @@ def _seeds(target: str) -> Iterator[bytes]:
         for letter in letters().values():
             known = [(name, value or b"") for name, value in letter.headers if name in LETTER_NAMES]
             yield letter_as_input(known, b"victim-1", letter.value or b"")
+    elif target in CREDENTIALS:
+        yield from CREDENTIALS[target]()
     else:
         yield bytes(range(256))
         yield bytes(64)

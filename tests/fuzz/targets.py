@@ -26,6 +26,7 @@ from orders.operations.dead_letters.replay_plan import ReplayPlan, ReplayRecord,
 from orders.signatures.signature import SIGNATURE_HEADER, Signatures
 from orders.web.console.views.dead_letters import letter_page
 from schemas.event_types import INBOUND, EventType
+from tests.fuzz.credentials import check_signature, check_token, open_payloads, read_cookies, read_keys
 from tests.fuzz.taken import Taken
 from tests.helpers.messages.hostile import obeyed
 from tests.helpers.messages.kafka_io import Outgoing
@@ -205,6 +206,11 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "letter": read_letter,
     "plan": plan_replay,
     "proof": prove_letter,
+    "signature": check_signature,
+    "token": check_token,
+    "keys": read_keys,
+    "cookie": read_cookies,
+    "payloads": open_payloads,
 }
 
 

@@ -74,7 +74,7 @@ class UnderWay:
         try:
             members = json.loads(base64.urlsafe_b64decode(value))
             under_way = cls(**members)
-        except (binascii.Error, ValueError, TypeError):
+        except (binascii.Error, ValueError, TypeError, RecursionError):
             return None
         return under_way if all(isinstance(one, str) and one for one in members.values()) else None
 

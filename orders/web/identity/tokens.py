@@ -8,10 +8,11 @@ import structlog
 from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, MissingClaimError
 from joserfc.jwk import Key
-from joserfc.jws import JWSRegistry, extract_compact
+from joserfc.jws import extract_compact
 from joserfc.jwt import JWTClaimsRegistry
 
 from orders.settings import Settings
+from orders.signatures.algorithm import OneAlgorithm
 from orders.web.identity import refusals
 from orders.web.identity.claims import Vouched, vouched
 from orders.web.identity.provider import Provider
@@ -75,8 +76,7 @@ def _header_of(text: str) -> dict[str, Any]:
 
 
 def _verified(text: str, key: Key, algorithm: str, expected: Expected) -> dict[str, Any]:
-    # A header of the provider's own is no reason to refuse a token; one that it calls critical is.
-    registry = JWSRegistry(algorithms=[algorithm], strict_check_header=False)
+    registry = OneAlgorithm(algorithm)
     claims_wanted = JWTClaimsRegistry(
         leeway=int(expected.leeway_seconds),
         iss={"essential": True, "value": expected.issuer},

@@ -200,7 +200,13 @@ async def test_pages_of_the_ui_s_origin_may_ask_and_no_others(room: Room) -> Non
     problem_of(other, 403, "cross_site_request")
 
 
-@pytest.mark.parametrize(("body", "code"), [(b"{", 400), (b'{"payloads": 1}', 400), (b" " * 5_000_000, 413)])
+BOMB = b'{"payloads":[' + b"{}," * 1_000_000 + b"{}]}"
+"""What takes half a minute to read."""
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"{", 400), (b'{"payloads": 1}', 400), (b" " * 5_000_000, 413), (BOMB, 413)]
+)
 async def test_what_is_no_payloads_is_said(room: Room, body: bytes, code: int) -> None:
     headers: dict[str, Any] = {"Content-Type": "application/json", "Authorization": f"Bearer {room.viewer}"}
     answer = await room.api.http.post("/codec/decode", content=body, headers=headers)

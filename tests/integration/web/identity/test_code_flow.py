@@ -196,6 +196,15 @@ async def test_a_cookie_that_is_none_of_ours_is_no_sign_in_under_way(
         assert "took too long" in answer.text
 
 
+async def test_a_cookie_of_brackets_alone_is_no_sign_in_under_way(api_with_provider: RunningApi) -> None:
+    """Deeper than Python reads JSON: it was answered as a failure of ours."""
+    async with api_with_provider.browser() as browser:
+        browser.cookies.set(UNDER_WAY, base64.urlsafe_b64encode(b"[" * 2_900).decode(), domain="127.0.0.1", path="/")
+        answer = await browser.get("/console/sign-in/callback", params={"code": "c", "state": "s"})
+        assert answer.status_code == 400
+        assert "took too long" in answer.text
+
+
 async def test_a_host_that_a_request_makes_up_is_not_where_the_provider_sends_browsers(
     api_with_provider: RunningApi,
 ) -> None:
