@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Final
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
@@ -13,6 +14,29 @@ from orders.telemetry.sdk_metrics import SdkMetrics, sdk_metrics
 from tests.helpers.system.processes import free_port
 
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+
+VALUES_OF: Final = {
+    "code": "the refusals that there are, and a mapping's own",
+    "dependency": "servers, and parts of Kafka",
+    "gateway": "providers",
+    "method": "those of HTTP, and `other`",
+    "operation": "what is asked of Temporal or of a provider",
+    "outcome": "what may come of it",
+    "partition": "the topics'",
+    "reason": "codes of the contract",
+    "route": "templates of our paths, and `none`",
+    "state": "states of an order, of a record or of a connection",
+    "status": "those of HTTP",
+    "topic": "that the bridge reads",
+    "type": "of the events that we publish",
+}
+"""Each label, with what bounds its values. Nothing that a message or a client says may be one."""
+
+
+def test_every_label_s_values_are_bounded() -> None:
+    labels = {label for process in PROCESSES for one in metrics_of(process) for label in one.labels}
+    assert labels == set(VALUES_OF)
 
 
 def test_the_tables_of_the_document_are_those_of_the_code() -> None:
