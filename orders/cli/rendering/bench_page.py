@@ -18,6 +18,10 @@ def bench_page(report: BenchReport) -> Iterator[str | Table]:
     yield f"[bold]{report.rate:.1f} orders a second[/bold], {report.open_max} open at a time: {ends}"
     yield f"their ids begin with {report.prefix}; they stay, in all stores"
     yield "\n[bold]How long an order takes[/bold]"
+    yield (
+        f"alone: one after the other; together: {report.open_max} at a time. Half took less than p50, one in a hundred "
+        "more than p99"
+    )
     yield _times(report)
     yield "[bold]What binds[/bold]"
     yield from (f"- {sentence}" for sentence in what_binds(report))
@@ -57,7 +61,7 @@ def _stores(report: BenchReport) -> Table:
 def _seen(report: BenchReport) -> str:
     highest = report.highest
     parts = [f"{highest.unsettled} records not handed over"]
-    parts += [f"{count} connections of {name}" for name, count in sorted(highest.connections.items())]
+    parts += [f"{count} connections to Postgres of `{name}`" for name, count in sorted(highest.connections.items())]
     if highest.cores_busy is not None:
         parts.append(f"{highest.cores_busy:.1f} of {report.cores} processors busy on average")
     return ", ".join(parts)
