@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 from typing import Annotated, Any, Final, NamedTuple, NoReturn
 
@@ -126,9 +127,15 @@ def _check_is_text(args: list[str]) -> None:
             raise UsageError(f"the argument {argument!r} is not UTF-8 text") from None
 
 
+_LINE_OF_A_PARAGRAPH: Final = re.compile(r"(?<!\n)\n(?!\n)")
+
+
 def _help_as_typed(command: Any) -> None:
-    """Puts the command as it is typed here into the help's examples, which are there to be pasted."""
-    command.help = as_typed(command.help or "")
+    """Puts the command as it is typed here into the help's examples, which are there to be pasted.
+
+    Paragraphs are filled to the terminal's width: typer would break their lines where the source does as well.
+    """
+    command.help = _LINE_OF_A_PARAGRAPH.sub(" ", as_typed(command.help or ""))
     for one in getattr(command, "commands", {}).values():
         _help_as_typed(one)
 

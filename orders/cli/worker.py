@@ -36,7 +36,7 @@ def worker(
     Workflows and activities may be apart, and scale apart: then run at least one of each for each task queue. Only what
     runs activities asks Postgres, Kafka and the providers.
 
-    Examples: [bold]orders worker --queue shipping-tq[/bold]
+    Examples: [bold]orders worker --queue shipping-tq[/bold],
     [bold]orders worker --only workflows[/bold] beside [bold]orders worker --only activities[/bold]
     """
     settings = server_settings()

@@ -37,6 +37,13 @@ def test_commands_of_a_group_have_help_of_their_own(arguments: list[str]) -> Non
     assert "xample" in helped.output
 
 
+def test_help_fills_its_lines_to_the_terminal_s_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    lines = [line.strip() for line in runner.invoke(cli.app, ["demo", "--help"]).stdout.splitlines()]
+    [line] = [line for line in lines if line.startswith("Starts or finds the servers")]
+    assert len(line) > 150, line
+
+
 def test_help_imports_no_client_of_any_server() -> None:
     code = (
         "import sys; from orders.cli.app import app; from typer.testing import CliRunner; "
