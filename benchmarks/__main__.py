@@ -17,6 +17,7 @@ from benchmarks import (
     api_streams,
     big_records,
     bridge_calls,
+    console_pages,
     consumer_overhead,
     hol_block,
     hot_key,
@@ -64,6 +65,7 @@ BENCHMARKS: dict[str, Callable[..., Coroutine[Any, Any, list[Figure]]]] = {
     "peers": order_peers.run,
     "api_calls": api_calls.run,
     "api_streams": api_streams.run,
+    "console_pages": console_pages.run,
 }
 
 

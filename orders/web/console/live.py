@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, suppress
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -63,7 +63,7 @@ class PageStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends until there is a reason to end."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await _send(send, f"retry: {_RECONNECT_MS}\n\n")
+        await _send(send, b"retry: %d\n\n" % _RECONNECT_MS)
         tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(self._send_all(send), name="page's pieces"),
             asyncio.create_task(gone(Request(scope, receive)), name="page gone"),
@@ -92,12 +92,16 @@ def until_refused(request: Request, who: Identity) -> Callable[[], Coroutine[Any
     return partial(gate_of(request).until_refused, request, who)
 
 
-def frame(name: str, markup: str) -> str:
-    """A piece as it stands in the stream; a comment where there is nothing to say."""
+@lru_cache(maxsize=8)
+def frame(name: str, markup: str) -> bytes:
+    """A piece as it stands in the stream; a comment where there is nothing to say.
+
+    Many windows are sent the same one.
+    """
     if not markup:
-        return ": \n\n"
+        return b": \n\n"
     lines = "".join(f"data: {line}\n" for line in markup.split("\n") if line.strip())
-    return f"id: {name}\n{lines}\n"
+    return f"id: {name}\n{lines}\n".encode("utf-8", "replace")
 
 
 async def news(subscription: Subscription | News) -> bool:
@@ -151,5 +155,5 @@ def trouble(error: Exception) -> str:
     return render("_trouble.html", sentence=str(error))
 
 
-async def _send(send: Send, text: str) -> None:
-    await send({"type": "http.response.body", "body": text.encode("utf-8", "replace"), "more_body": True})
+async def _send(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})

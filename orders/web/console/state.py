@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from orders.operations.dead_letters.prospects import Prospect
 from orders.web.console.views.pace import Paces
 from orders.web.console.views.system import SystemPage
+from orders.web.console.waiting_board import Boards
 
 PLANS_MAX: Final = 100
 """Dry runs that are remembered beside their replays, the newest."""
@@ -45,6 +46,8 @@ class ConsoleState:
     """Pages ask every 5 s, and each look opens a connection to Kafka."""
     paces: Paces = field(default_factory=Paces)
     """How far the bridges were at the looks before."""
+    boards: Boards = field(default_factory=Boards)
+    """The lists of waiting orders that are open in windows."""
     plans: OrderedDict[str, tuple[Prospect, ...]] = field(default_factory=OrderedDict)
     """What each replay was expected to do, by the replay's id."""
 

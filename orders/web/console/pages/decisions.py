@@ -13,9 +13,9 @@ from orders.web.console.deciding import Chosen, decide, event_id_of, event_type_
 from orders.web.console.pages.address_form import AddressForm, Batch
 from orders.web.console.pages.answers import Approver, go_to, is_partial, page, part
 from orders.web.console.pages.refusals import ConsoleRoute
-from orders.web.console.pages.waiting import PAGE_ORDERS
 from orders.web.console.views.decisions import Choice, OutcomeLine, Outcomes, Standing
 from orders.web.console.views.waiting import Shown
+from orders.web.console.waiting_board import PAGE_ORDERS
 from orders.web.context import Web, WebContext
 from orders.web.identity import Identity
 from orders.web.waiting import while_wanted

@@ -69,8 +69,8 @@ async def test_a_stream_ends_with_its_page_and_with_its_server() -> None:
 
 
 def test_a_piece_is_one_event_whatever_lines_it_has() -> None:
-    assert frame("7", "<p>\n\none</p>") == "id: 7\ndata: <p>\ndata: one</p>\n\n"
-    assert frame("7", "") == ": \n\n"
+    assert frame("7", "<p>\n\none</p>") == b"id: 7\ndata: <p>\ndata: one</p>\n\n"
+    assert frame("7", "") == b": \n\n"
 
 
 async def test_pieces_of_several_sources_come_as_they_come() -> None:
