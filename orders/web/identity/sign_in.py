@@ -194,6 +194,7 @@ def _page(
         note=note,
         unavailable=unavailable,
         provider_link=link,
+        enter=go_on if gate.is_open else None,
         go_on=go_on,
         **request.app.state.sign_in_looks,
     )

@@ -168,12 +168,16 @@ class PlanRow:
     words: str
     goes: bool = True
     """Whether there is anything to send again."""
+    in_vain: bool = False
+    """Whether it would be set aside again."""
 
     @classmethod
     def of(cls, prospect: Prospect) -> "PlanRow":
         """The line of a record that would be replayed."""
         goes = prospect.effect is not Effect.GONE
-        return cls(str(prospect.place), prospect.to, prospect.order_id, prospect.state, effect_words(prospect), goes)
+        in_vain = prospect.effect is Effect.SET_ASIDE
+        words = effect_words(prospect)
+        return cls(str(prospect.place), prospect.to, prospect.order_id, prospect.state, words, goes, in_vain)
 
     @classmethod
     def after(cls, prospect: Prospect, outcome: EventOutcome | None, set_aside_at: str | None) -> "PlanRow":
@@ -200,6 +204,20 @@ class PlanPage:
     def going(self) -> tuple[PlanRow, ...]:
         """Those that can be sent again."""
         return tuple(row for row in self.records if row.goes)
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether all that would be sent would be set aside again."""
+        return all(row.in_vain for row in self.going)
+
+    @property
+    def warning(self) -> str | None:
+        """What is to be done before, where something would be set aside again."""
+        in_vain = sum(row.in_vain for row in self.records)
+        if not in_vain:
+            return None
+        whole = "Nothing would come of it" if self.is_in_vain else f"Nothing would come of {in_vain} of them"
+        return f"{whole}: what is wrong with what was sent is not corrected."
 
     @property
     def summary(self) -> str:

@@ -9,6 +9,7 @@ import pytest
 from orders.errors import UsageError
 from orders.web.console.deciding import Chosen
 from orders.web.console.pages.address_form import AddressForm
+from orders.web.console.views.dead_letters import PlanPage, PlanRow
 from orders.web.console.views.decisions import Choice, OutcomeLine, Outcomes, Standing
 from orders.web.console.views.order import order_page, what_can_be_done
 from orders.web.console.views.waiting import (
@@ -241,3 +242,16 @@ def test_a_server_that_does_not_answer_is_not_said_to_have_nothing() -> None:
     for claim in ("No bridge is in the group", "No worker asks", "There is no order"):
         assert claim not in page
     assert "Nothing stands still" not in page
+
+
+def test_a_dry_run_warns_of_what_would_be_set_aside_again() -> None:
+    good = PlanRow("0:1", "order.approved:0", "o-1", OrderState.VALIDATED, "It would be applied.")
+    wrong = replace(good, place="0:2", in_vain=True)
+    gone = replace(good, place="0:3", goes=False)
+    said = [PlanPage(rows, 0, ()) for rows in ((good, gone), (wrong, gone), (good, wrong, wrong))]
+    assert [page.warning for page in said] == [
+        None,
+        "Nothing would come of it: what is wrong with what was sent is not corrected.",
+        "Nothing would come of 2 of them: what is wrong with what was sent is not corrected.",
+    ]
+    assert [page.is_in_vain for page in said] == [False, True, False]
