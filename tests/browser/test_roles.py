@@ -92,7 +92,7 @@ async def test_a_viewer_sees_no_buttons_and_gets_403_by_hand(ada: Window, guarde
     ):
         refused = await guarded.client.post(f"/console{path}", data=values)
         assert refused.status_code == 403, refused.text
-        assert "This identity may not do that" in refused.text
+        assert "Your role does not allow that" in refused.text
     assert await console.state(order_id) == "VALIDATED"
 
 

@@ -300,20 +300,24 @@ def system_away() -> str:
 
 def message() -> str:
     sentence = "Postgres did not answer at 127.0.0.1:5432; start the servers with `orders up`"
-    return _page(
-        "message.html", title="A server does not answer", sentence=sentence, try_again="/console/", sign_in=None
-    )
+    values: dict[str, Any] = {
+        "title": "A server does not answer",
+        "sentence": sentence,
+        "try_again": "/console/",
+        "home": None,
+    }
+    return _page("message.html", sign_in=None, **values)
 
 
 def message_to_nobody() -> str:
     sentence = "Nothing is at this address. It may be mistyped, or from an earlier version of the console."
-    values = {"title": "There is no such page", "sentence": sentence, "try_again": None}
+    values = {"title": "There is no such page", "sentence": sentence, "try_again": None, "home": "/console/"}
     return render("message.html", now=NOW, caller=NOBODY, here="", sign_in="/console/sign-in?next=x", **values)
 
 
 def message_to_somebody_unknown() -> str:
     sentence = "More was asked for than one may ask for in a minute. Nothing was done. Wait 12 s, then try again."
-    values = {"title": "Too many requests", "sentence": sentence, "try_again": "/console/"}
+    values = {"title": "Too many requests", "sentence": sentence, "try_again": "/console/orders", "home": "/console/"}
     return render("message.html", now=NOW, caller=UNKNOWN, here="", sign_in=None, **values)
 
 

@@ -47,6 +47,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "This address is no page",
         "It takes what a form of the console sends, and has nothing to show by itself. Nothing was done.",
     ),
+    "not_allowed": ("Your role does not allow that", ""),
     "overloaded": ("The server has too much to do", "It serves as many requests as it can. Nothing was done."),
     "too_many_requests": (
         "Too many requests",
@@ -143,13 +144,22 @@ def _found_by(instance: str) -> str:
 
 
 async def _said(request: Request, status: int, title: str, sentence: str, *, asks: bool = True) -> Response:
+    sentence = _whole(sentence)
     if is_partial(request):
         return part("_said.html", status=status, title=title, sentence=sentence)
     who = await _who(request) if asks else UNKNOWN
     again = str(request.url.path) if _may_be_tried_again(request, status) else None
     values = {"now": datetime.now(UTC), "caller": who, "here": "", "title": title, "sentence": sentence}
     sign_in = sign_in_address(request.url.path) if who is NOBODY else None
-    return HTMLResponse(render("message.html", try_again=again, sign_in=sign_in, **values), status, HEADERS)
+    home = None if again is not None and request.url.path.rstrip("/") == CONSOLE_PATH else f"{CONSOLE_PATH}/"
+    page = render("message.html", try_again=again, sign_in=sign_in, home=home, **values)
+    return HTMLResponse(page, status, HEADERS)
+
+
+def _whole(sentence: str) -> str:
+    """A detail or an error's text as a sentence of its own."""
+    begun = f"{sentence[:1].upper()}{sentence[1:]}"
+    return begun if begun.endswith((".", "!", "?", "…")) else f"{begun}."
 
 
 def _may_be_tried_again(request: Request, status: int) -> bool:

@@ -120,6 +120,11 @@ class OrderPage:
         return None if self.record is None else self.record.state
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing comes of it any more."""
+        return self.state is not None and self.state.is_final
+
+    @property
     def words(self) -> str:
         """Where it is, in a sentence."""
         if self.record is None:
