@@ -17,6 +17,7 @@ from orders.operations.dead_letters.selection import Place, Selection, parse_pla
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.bodies import json_body, read_json
 from orders.web.api.fields import MOST, Answer
+from orders.web.api.filters import no_others
 from orders.web.api.preferences import KeyHeader, PreferHeader, described, key_of, wait_of
 from orders.web.context import Web
 from orders.web.handlers import json_pointer
@@ -73,7 +74,13 @@ Reasons = Annotated[list[Code] | None, Query(max_length=100, description="With o
 Topics = Annotated[list[Code] | None, Query(max_length=100, description="That came from one of these topics.")]
 
 
-@router.get("", summary="Dead letters", operation_id="listDeadLetters", responses=problems(*ALWAYS, "stopping"))
+@router.get(
+    "",
+    summary="Dead letters",
+    operation_id="listDeadLetters",
+    responses=problems(*ALWAYS, "stopping"),
+    dependencies=[Depends(no_others)],
+)
 async def dead_letters(
     request: Request,
     web: Web,

@@ -9,6 +9,7 @@ from orders.errors import UsageError
 from orders.operations.pages import page_of_orders
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import MOST, Answer
+from orders.web.api.filters import no_others
 from orders.web.api.orders import Order
 from orders.web.context import Web
 from orders.web.identity import Role, requires
@@ -35,6 +36,7 @@ class OrderList(Answer):
     summary="Orders by state, age and customer",
     operation_id="listOrders",
     responses=problems(*ALWAYS),
+    dependencies=[Depends(no_others)],
 )
 async def orders(
     web: Web,

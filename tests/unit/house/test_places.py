@@ -56,7 +56,7 @@ SPECIAL_FOR_A_STATE = {
     "orders/operations/view.py": "whether an order was approved",
     "orders/telemetry/approval_waits.py": "how long a person takes",
     "orders/web/api/orders.py": "whether an order is cancelled",
-    "orders/web/console/pages/waiting.py": "the page of orders that wait for a person",
+    "orders/web/console/waiting_board.py": "the list of orders that wait for a person",
     "orders/web/console/views/waiting.py": "what became of them",
     "workflows/life/ledger.py": "transitions that an event or the check of an order makes",
     "workflows/life/rules.py": "a second approval in the same moment",
