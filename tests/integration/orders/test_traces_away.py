@@ -19,6 +19,7 @@ pytestmark = pytest.mark.timeout(300)
 ORDERS, EVENTS_EACH = 90, 50
 SPANS_A_RECORD = 2
 """The record's own, and that of its call."""
+SAID_AT_MOST = 3
 
 
 async def counts(port: int) -> dict[str, float]:
@@ -58,11 +59,9 @@ async def test_under_load_a_receiver_that_never_answers_costs_spans_and_no_recor
                 return there["delivered"] == records and there["dropped"] + there["lost"] > 0
 
             await system.wait_until(all_is_counted, 60, lambda: str(there))
-            assert {outcome: count for outcome, count in there.items() if count} == {
-                "delivered": records,
-                "dropped": there["dropped"],
-                **({"lost": there["lost"]} if there["lost"] else {}),
-            }
+            # A busy machine may hand records over so slowly that batches are lost before the queue is full.
+            without = {outcome: there[outcome] for outcome in ("dropped", "lost") if there[outcome]}
+            assert {outcome: count for outcome, count in there.items() if count} == {"delivered": records, **without}
             assert there["dropped"] + there["lost"] <= SPANS_A_RECORD * records
             receiver.answering.set()
             await bridge.terminate()
@@ -71,4 +70,9 @@ async def test_under_load_a_receiver_that_never_answers_costs_spans_and_no_recor
                 kinds = [event.WhichOneof("attributes") async for event in run.fetch_history_events()]
                 assert kinds.count("workflow_execution_signaled_event_attributes") == EVENTS_EACH
             for outcome, event in (("dropped", '"traces.spans.dropped"'), ("lost", '"traces.exporter.lost"')):
-                assert bridge.log.count(event) in ({1} if there[outcome] else {0, 1}), bridge.log
+                # Not for each span; of dropped ones again once the queue was half empty, as where batches are lost.
+                assert bool(there[outcome]) <= bridge.log.count(event) <= SAID_AT_MOST, (
+                    outcome,
+                    there,
+                    bridge.log_tail,
+                )
