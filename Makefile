@@ -4,7 +4,7 @@ RUN := bin/in-env
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test coverage mutation fuzz bench sizing soak image try-image try-chart check fmt contract release-api release-check record-histories record-messages chart licences audit digests lock
+.PHONY: help demo up test coverage mutation fuzz bench sizing soak image try-image try-chart check fmt contract release-api release-check keep-release record-histories record-messages chart licences audit digests lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 22
@@ -64,6 +64,9 @@ release-api: ## record the REST API as released: programs count on it from then 
 
 release-check: ## whether all agree about the version that is about to be tagged, and what to type then
 	@$(RUN) python -m tests.deploy.release
+
+keep-release: ## keep the code of REVISION=, a release's tag, for the test that upgrades from it
+	@$(RUN) python -m tests.helpers.system.released $(or $(REVISION),HEAD)
 
 record-histories: ## renew the recorded workflow histories, after a change that is meant
 	@$(RUN) python -m tests.replay.record

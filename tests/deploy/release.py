@@ -71,6 +71,8 @@ def main() -> int:
     sys.stdout.write(
         f"all agree about {version}. Once every test has passed on this commit:\n"
         f"git tag --annotate {version} --message 'Temporal Order Orchestrator {version}'\n"
+        "Then keep its code, which the next version's test of an upgrade begins with:\n"
+        f"make keep-release REVISION={version}\n"
     )
     return 0
 

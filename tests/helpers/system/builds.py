@@ -33,7 +33,7 @@ async def make_current(system: OrderSystem, build_id: str) -> None:
         return True
 
     # The server knows a build some moments after its workers have first asked for work.
-    await assert_eventually(is_set, 30)
+    await assert_eventually(is_set, 120)
 
 
 async def builds_of(system: OrderSystem, workflow_id: str) -> set[str]:
