@@ -1,13 +1,15 @@
 """Postgres by TLS: on a real server that demands it, and with somebody who stands in for it."""
 
+import traceback
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from sqlalchemy import text
 
-from orders.clients.database import database_engine
+from orders.clients.database import database_engine, postgres_url
 from orders.errors import OrdersError, RefusedAtTheDoorError
 from orders.installation.tables import ensure_tables
 from orders.settings import Settings
@@ -88,6 +90,35 @@ async def test_a_renewed_password_and_certificate_count_for_the_next_connection(
             assert (await another.execute(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))).scalar()
         await before.execute(text("SELECT 1"))
     await postgres.execute(f"ALTER ROLE {pg.USER} PASSWORD '{pg.PASSWORD}'")
+
+
+@pytest.mark.parametrize(
+    "password", ["p%w@rd:/?#&=+", " a  b ", "pässwörd-ключ-密码", "it's a \\ and a \" in ${x} %s {0}"]
+)
+async def test_a_password_of_any_characters_lets_us_in_and_is_shown_to_nobody(
+    postgres: SecurePostgres, certificates: Certificates, tmp_path: Path, password: str
+) -> None:
+    (tmp_path / "password").write_text(f"{password}\n")
+    known: dict[str, Any] = {name.lower(): value for name, value in postgres.settings.items() if name != "DB_PASSWORD"}
+    known |= {"db_name": pg.MUTUAL, **by_tls(certificates)}
+    try:
+        doubled = password.replace("'", "''")
+        await postgres.execute(f"ALTER ROLE {pg.USER} PASSWORD '{doubled}'")
+        for given in ({"db_password": password}, {"db_password_file": tmp_path / "password"}):
+            settings = Settings(_env_file=None, **{**known, **given})
+            await ensure_tables(settings)
+            assert await way_of(settings) == (True, "/CN=orders")
+            shown = f"{settings!r} {postgres_url(settings)} {postgres_url(settings)!r}"
+            assert password not in shown
+            assert quote_plus(password) not in shown
+        wrong = Settings(_env_file=None, **{**known, "db_password": f"{password}x"})
+        with pytest.raises(RefusedAtTheDoorError) as refused:
+            await ensure_tables(wrong)
+        told = "".join(traceback.format_exception(refused.value))
+        assert "refuses the user 'orders', or the password" in told
+        assert password not in told
+    finally:
+        await postgres.execute(f"ALTER ROLE {pg.USER} PASSWORD '{pg.PASSWORD}'")
 
 
 @pytest.mark.parametrize("tls", ["verify-ca", "verify-full"])
