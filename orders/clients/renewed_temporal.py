@@ -56,9 +56,13 @@ async def renew_workers(client: Client, workers: Iterable[Worker]) -> None:
     service = client.service_client
     if not isinstance(service, _RenewedServiceClient):
         return
+    handed_on = service.renewals
     while True:
         await asyncio.sleep(CHECK_SECONDS)
-        if await service.renew():
+        await service.renew()
+        # Not what `renew` says: a call of this process may have renewed the connection before.
+        if service.renewals != handed_on:
+            handed_on = service.renewals
             for worker in workers:
                 worker.client = client
 
@@ -102,6 +106,8 @@ class _RenewedServiceClient(ServiceClient):
         self._refused: Fingerprint | None = None
         self._checked_at = time.monotonic()
         self._renewing: asyncio.Task[bool] | None = None
+        self.renewals = 0
+        """How often another connection has taken over."""
 
     @property
     def worker_service_client(self) -> Any:
@@ -136,6 +142,7 @@ class _RenewedServiceClient(ServiceClient):
                 )
             return False
         self._seen, self._refused = seen, None
+        self.renewals += 1
         _log.info("temporal.credentials.renewed")
         return True
 
