@@ -54,7 +54,7 @@ def migrate(
         _print_acls(load_settings(), principal or [], consumer_group or "order-events-readers", as_json=as_json)
         return
     if principal or consumer_group:
-        raise UsageError("--principal and --consumer-group belong to --print-acls")
+        raise UsageError("--principal and --consumer-group are for --print-acls: give that too, or leave them out")
     settings = server_settings()
     with progress("looking", lines=not as_json) as step:
 

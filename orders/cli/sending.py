@@ -136,7 +136,7 @@ def produce_message(
     if key is not None and no_key:
         raise UsageError("--key and --no-key contradict each other: give one of them")
     if sign_as is not None and sign_with is None:
-        raise UsageError("--sign-as goes with --sign-with")
+        raise UsageError("--sign-as names the key of --sign-with: give that too, or leave it out")
     given = {"order_id": order_id, **fields, "event_id": event_id, "occurred_at": occurred_at}
     message, named = _written(event_type, given, encoding) if file is None else _read(file, given, encoding)
     chosen = None if no_key else key if key is not None else named

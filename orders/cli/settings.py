@@ -48,7 +48,7 @@ def settings(
         sys.stdout.write(env_example())
         return
     if connect and not check:
-        raise UsageError("--connect goes with --check")
+        raise UsageError("--connect is for --check: give that too, or leave it out")
     if connect:
         _try_connections(as_json=as_json)
         return

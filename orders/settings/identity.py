@@ -21,7 +21,7 @@ ALGORITHMS: Final = (
 def _issuer(value: str) -> str:
     # As it stands, also with a slash at its end: tokens name their issuer, and both texts must be the same.
     if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
-        raise ValueError("is an address that begins with https://, without user, query and fragment")
+        raise ValueError("must be an address that begins with https://, without user, query and fragment")
     return value
 
 
@@ -34,7 +34,7 @@ def _words(value: str) -> str:
 def _algorithms(value: str) -> str:
     unknown = [one for one in _split(_words(value)) if one not in ALGORITHMS]
     if unknown:
-        raise ValueError(f"is made of {', '.join(ALGORITHMS)}: others are not safe here, or not known")
+        raise ValueError(f"must be made of {', '.join(ALGORITHMS)}: others are not safe here, or not known")
     return value
 
 
@@ -57,7 +57,7 @@ def parse_role_names(text: str) -> MappingProxyType[str, Role]:
     for part in _split(text):
         theirs, equals, ours = (piece.strip() for piece in part.rpartition("="))
         if not equals or not theirs or ours not in list(Role):
-            raise ValueError(f"is theirs=ours,theirs=ours, where ours is one of {', '.join(Role)}")
+            raise ValueError(f"must be theirs=ours,theirs=ours, where ours is one of {', '.join(Role)}")
         found[theirs] = Role(ours)
     return MappingProxyType(found)
 

@@ -151,7 +151,7 @@ def sentences_of(error: ValidationError) -> Iterator[tuple[str, str]]:
         message = detail["msg"].removeprefix("Value error, ")
         if not name:
             yield name, message
-        elif message.startswith(("is ", "has ")):
+        elif message.startswith(("is ", "has ", "must ")):
             yield name, f"{name.upper()} {message}"
         else:
             yield name, f"{name.upper()} is wrong: {message[:1].lower()}{message[1:]}"

@@ -19,7 +19,7 @@ _TYPES = ", ".join(EventType)
 
 def _event_types(value: str) -> str:
     if not set(words_of(value)) <= set(EventType):
-        raise ValueError(f"is made of {_TYPES}, separated by commas")
+        raise ValueError(f"must be made of {_TYPES}, separated by commas")
     return value
 
 
@@ -27,7 +27,7 @@ def _rights(value: str) -> str:
     for word in words_of(value):
         key_id, colon, event_type = word.rpartition(":")
         if not colon or not key_id or event_type not in set(EventType):
-            raise ValueError(f"is made of KEY_ID:EVENT_TYPE, separated by commas; event types are {_TYPES}")
+            raise ValueError(f"must be made of KEY_ID:EVENT_TYPE, separated by commas; event types are {_TYPES}")
     return value
 
 

@@ -23,7 +23,7 @@ def _server(value: str, default_port: int) -> str:
     """Checks ``host`` or ``host:port`` and gives it its port."""
     match = _SERVER_PATTERN.fullmatch(value)
     if match is None:
-        raise ValueError(f"is a server's name and port, such as localhost:{default_port}, without a scheme")
+        raise ValueError(f"must be a server's name and port, such as localhost:{default_port}, without a scheme")
     if match[2] is None:
         return f"{value}:{default_port}"
     if not 0 < int(match[2][1:]) < 65_536:  # noqa: PLR2004 - the range of ports is its own name
@@ -41,22 +41,24 @@ def _kafka_servers(value: str) -> str:
 
 def _topic(value: str) -> str:
     if not _TOPIC_PATTERN.fullmatch(value) or value in (".", ".."):
-        raise ValueError("is a topic's name: up to 249 of letters, digits, dot, underscore and hyphen")
+        raise ValueError("must be a topic's name: up to 249 of letters, digits, dot, underscore and hyphen")
     return value
 
 
 def _instance_id(value: str) -> str:
     if not _TOPIC_PATTERN.fullmatch(value) or value in (".", ".."):
-        raise ValueError("is a name of up to 249 of letters, digits, dot, underscore and hyphen")
+        raise ValueError("must be a name of up to 249 of letters, digits, dot, underscore and hyphen")
     return value
 
 
 def _web_address(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+\S*", value):
-        raise ValueError("is an address that begins with http:// or https://")
+        raise ValueError("must be an address that begins with http:// or https://")
     if re.search(r"[?#]", value) or "@" in value.split("/")[2]:
         # An address is shown to people: `orders settings`.
-        raise ValueError("is an address without user, password, query and fragment: a key has a setting of its own")
+        raise ValueError(
+            "must be an address without user, password, query and fragment: a key has a setting of its own"
+        )
     return value.rstrip("/")
 
 
@@ -76,7 +78,7 @@ def words_of(text: str) -> tuple[str, ...]:
 
 def _plain_servers(value: str) -> str:
     if not set(words_of(value)) <= set(PLAIN_SERVERS):
-        raise ValueError(f"is made of {', '.join(PLAIN_SERVERS)}, separated by commas")
+        raise ValueError(f"must be made of {', '.join(PLAIN_SERVERS)}, separated by commas")
     return value
 
 
@@ -91,7 +93,7 @@ def _secret_of_one_line(value: SecretStr) -> SecretStr:
 
 def _build_id(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", value):
-        raise ValueError("is a build's name: up to 128 of letters, digits, dot, underscore, plus and hyphen")
+        raise ValueError("must be a build's name: up to 128 of letters, digits, dot, underscore, plus and hyphen")
     return value
 
 
@@ -99,7 +101,7 @@ def _deployment_name(value: str) -> str:
     # With a slash it is what Temporal's worker controller calls one: the namespace in Kubernetes and the object's name.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_/-]{0,127}", value):
         raise ValueError(
-            "is a deployment's name: up to 128 of letters, digits, underscore, slash and hyphen, without a dot"
+            "must be a deployment's name: up to 128 of letters, digits, underscore, slash and hyphen, without a dot"
         )
     return value
 

@@ -135,7 +135,7 @@ class LiveFeed:
         """Another process of ours may be ahead of this one by a moment; another database's positions say nothing."""
         async with self._clients.order_reader() as reader:
             if after > await reader.log.last_position():
-                raise Problem("position_unknown", "this database has not come to this position: it was restored?")
+                raise Problem("position_unknown", "this database has no such position: was it restored from a backup?")
 
     @asynccontextmanager
     async def _listening(

@@ -136,7 +136,7 @@ async def _vouched_for(request: Request, gate: Gate, under_way: UnderWay | None)
     """
     flow, back = _flow_of(request, gate)
     if flow is None or back is None:
-        raise SignInError("This console is not signed in to at a provider.", status=404)
+        raise SignInError("Nobody signs in to this console at a provider. Please sign in with an API key.", status=404)
     if under_way is None:
         raise SignInError("This sign-in took too long, or was begun in another browser. Please sign in again.")
     vouched = await flow.finish(dict(request.query_params), under_way, redirect_uri=back)

@@ -57,7 +57,7 @@ async def read_token(text: str, expected: Expected, provider: Provider) -> dict[
         wanted = " or ".join(sorted(expected.types)) or "another one"
         raise TokenError(f"is of a type that is not taken here, which takes {wanted}")
     if key_id is not None and not isinstance(key_id, str):
-        raise TokenError("names its key by something else than a text")
+        raise TokenError("has a kid that is no text")
     keys = [key for key in await provider.keys(key_id) if key.get("alg", algorithm) == algorithm]
     if len(keys) != 1:
         # Without a key's id a token is taken only where there is no choice.
@@ -148,7 +148,7 @@ class TokenChecker:
     async def _vouched(self, text: str) -> Vouched:
         who = vouched(await read_token(text, self._expected, self._provider), self._settings)
         if who is None:
-            raise TokenError("does not say whom it is about")
+            raise TokenError("has no sub that can name whom it is about")
         return who
 
 

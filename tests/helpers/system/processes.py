@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from orders.settings import Settings
+from orders.settings.unknown import OURS
 from tests.helpers.checker.evidence import ProcessEnd
 from tests.helpers.system.waiting import assert_eventually
 
@@ -19,22 +21,7 @@ STOP_TIMEOUT_SECONDS = 25.0
 """What every process of ours promises (I13)."""
 LOG_TAIL_CHARS = 6_000
 
-_SETTING_PREFIXES = (
-    "API_",
-    "BRIDGE_",
-    "CARRIER_",
-    "DB_",
-    "EVENTS_",
-    "FAILPOINTS",
-    "KAFKA_",
-    "LOG_",
-    "ORDER_",
-    "ORDERS_ENVIRONMENT",
-    "PAYMENT_",
-    "TEMPORAL_",
-    "TRACES_",
-    "WORKER_",
-)
+_SETTINGS = frozenset(name.upper() for name in Settings.model_fields)
 
 _OF_A_TERMINAL = ("COLUMNS", "LINES")
 """Set where tests run beside each other, and obeyed by commands that print tables."""
@@ -48,7 +35,7 @@ def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(_SETTING_PREFIXES) and name not in _OF_A_TERMINAL
+        if not name.startswith(OURS) and name not in _SETTINGS and name not in _OF_A_TERMINAL
     }
     return {**inherited, "LOG_FORMAT": "json", "WORKER_SANDBOX": "true", **settings}
 

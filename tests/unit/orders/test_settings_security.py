@@ -297,7 +297,7 @@ def test_production_says_all_that_it_refuses_at_once(monkeypatch: pytest.MonkeyP
     refusals = refusals_of(monkeypatch, ORDERS_ENVIRONMENT="production", FAILPOINTS="after_call:kill", **AWAY)
     assert len(refusals) == 6, refusals
     (line,) = refusals_of(monkeypatch, ORDERS_UNPROTECTED="mail")[:1]
-    assert line.startswith("ORDERS_UNPROTECTED is made of kafka, temporal, postgres")
+    assert line.startswith("ORDERS_UNPROTECTED must be made of kafka, temporal, postgres")
 
 
 # Contradictions -------------------------------------------------------------------------------------------------------

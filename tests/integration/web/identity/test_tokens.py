@@ -88,7 +88,7 @@ async def test_the_same_token_made_by_hand_is_good_so_that_the_bad_ones_differ_b
         ({"sub": None}, {}, "lacks one of"),
         ({"sub": ""}, {}, "claim"),
         ({"sub": 7}, {}, "claim"),
-        ({"sub": "a\u202eb"}, {}, "does not say whom it is about"),
+        ({"sub": "a\u202eb"}, {}, "has no sub that can name whom it is about"),
         ({}, {"typ": "JWT"}, "type that is not taken here, which takes at+jwt"),
         ({}, {"typ": None}, "type that is not taken here"),
         ({}, {"typ": "logout+jwt"}, "type that is not taken here"),
