@@ -341,11 +341,6 @@ class OffsetTracker:
         state = self._states.get(ticket.partition)
         return state is not None and state.epoch == ticket.epoch and state.settle(ticket.offset)
 
-    def is_current(self, ticket: Ticket) -> bool:
-        """Whether the record's assignment still lasts."""
-        state = self._states.get(ticket.partition)
-        return state is not None and state.epoch == ticket.epoch
-
     def committable(self) -> dict[Partition, Committable]:
         """The commit of each partition for which there is something new to commit."""
         found: dict[Partition, Committable] = {}

@@ -169,17 +169,6 @@ class OrderReader:
             row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else event_outcome(row)
 
-    async def inbound_events_under(self, order_id: str, event_id: str) -> tuple[EventOutcome, ...]:
-        """How the events of one id were decided, the first one first: events of several types may have one id."""
-        statement = (
-            select(inbound_events)
-            .where(inbound_events.c.order_id == order_id, inbound_events.c.event_digest == rows.digest(event_id))
-            .order_by(inbound_events.c.ts, inbound_events.c.type)
-        )
-        async with single_statements(self._engine) as connection:
-            found = (await connection.execute(statement)).mappings().all()
-        return tuple(event_outcome(row) for row in found)
-
     async def outcomes_of(self, keys: Iterable[InboundKey]) -> dict[InboundKey, EventOutcome]:
         """How these inbound events were decided, in one statement whatever their number; those that are decided."""
         wanted = {(key.order_id, rows.digest(key.event_id), key.type): key for key in keys}

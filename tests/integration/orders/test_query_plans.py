@@ -173,7 +173,6 @@ ASKED: dict[Any, dict[str, Ask]] = {
         "events": lambda reader: reader.events("o-601"),
         "inbound_events": lambda reader: reader.inbound_events(ORDER_ID),
         "inbound_event": lambda reader: reader.inbound_event(ORDER_ID, EventType.ORDER_CREATED, "e-1"),
-        "inbound_events_under": lambda reader: reader.inbound_events_under(ORDER_ID, "e-1"),
         "outcomes_of": lambda reader: reader.outcomes_of([KEY]),
         "has_been": lambda reader: reader.has_been(ORDER_ID, OrderState.APPROVED),
         "payment": lambda reader: reader.payment("p-7"),
