@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 from google.protobuf.message import Message as Proto
@@ -25,6 +24,7 @@ from orders.settings.codec_keys import parse_codec_keys
 from schemas.event_types import INBOUND, EventType
 from stack import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing
+from tests.helpers.servers.databases import connected
 from tests.helpers.servers.gateway_server import running_gateway
 from tests.helpers.system.command_line import run_in_process
 from tests.helpers.system.processes import free_port
@@ -73,19 +73,10 @@ class Told:
 async def database_user(endpoints: Endpoints) -> AsyncIterator[str]:
     """A user of our own, whose password is a secret that can be looked for."""
     name = f"privacy_{secrets.token_hex(4)}"
-    connection = await asyncpg.connect(
-        host=endpoints.db_host,
-        port=endpoints.db_port,
-        user=endpoints.db_user,
-        password=endpoints.db_password,
-        database=endpoints.db_name,
-    )
-    try:
+    async with connected(endpoints) as connection:
         await connection.execute(f"CREATE ROLE {name} LOGIN CREATEDB PASSWORD '{DB_PASSWORD}'")
         yield name
         await connection.execute(f"DROP ROLE {name}")
-    finally:
-        await connection.close()
 
 
 @asynccontextmanager

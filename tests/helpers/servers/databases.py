@@ -42,7 +42,9 @@ async def migrated_engine(endpoints: Endpoints, options: EngineOptions | None = 
             await engine.dispose()
 
 
-async def _administer(endpoints: Endpoints, statement: str) -> None:
+@asynccontextmanager
+async def connected(endpoints: Endpoints) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the server's own database, by its own user."""
     connection = await asyncpg.connect(
         host=endpoints.db_host,
         port=endpoints.db_port,
@@ -51,6 +53,11 @@ async def _administer(endpoints: Endpoints, statement: str) -> None:
         database=endpoints.db_name,
     )
     try:
-        await connection.execute(statement)
+        yield connection
     finally:
         await connection.close()
+
+
+async def _administer(endpoints: Endpoints, statement: str) -> None:
+    async with connected(endpoints) as connection:
+        await connection.execute(statement)

@@ -19,6 +19,7 @@ from temporalio.client import Client
 import stack
 from stack.endpoints import REQUIRED_VARIABLES
 from stack.readiness import unready_services
+from tests.helpers.servers.databases import connected
 
 TOOL_TIMEOUT_SECONDS = 30
 START_TIMEOUT_SECONDS = 60
@@ -57,17 +58,8 @@ def run_tool(tool: Path, *arguments: str, text: str = "") -> str:
 
 
 async def query(endpoints: stack.Endpoints, statement: str) -> object:
-    connection = await asyncpg.connect(
-        host=endpoints.db_host,
-        port=endpoints.db_port,
-        user=endpoints.db_user,
-        password=endpoints.db_password,
-        database=endpoints.db_name,
-    )
-    try:
+    async with connected(endpoints) as connection:
         return await connection.fetchval(statement)
-    finally:
-        await connection.close()
 
 
 async def test_data_of_an_earlier_version_get_a_password_that_not_everybody_knows(running: stack.RunningStack) -> None:
