@@ -4,6 +4,7 @@ The plans are those of a database with 200,000 orders, and of statements whose v
 the server uses them once a statement has been executed some times.
 """
 
+import asyncio
 import importlib
 import inspect
 import re
@@ -97,6 +98,10 @@ LEFT_OUT = {
     "activities/adapters/sandbox.py": "the embedded provider and carrier, which no real installation has",
     "orders/installation/connections/postgres.py": "asks about rights, of the catalogue, when a person wants to know",
 }
+NOT_A_CALL_S = re.compile(
+    r"\s*(BEGIN|COMMIT|ROLLBACK|SET|;|--|WITH RECURSIVE typeinfo)|.*\bpg_(type|catalog)\b", re.DOTALL
+)
+"""What the client libraries ask for themselves."""
 NEWEST = PagePlace(NOON, "o-5")
 ORDER_ID, NEW_ID = "o-600", "o-new"
 KEY = InboundKey(ORDER_ID, "e-1", EventType.ORDER_CREATED)
@@ -283,11 +288,26 @@ async def plans_of(engine: AsyncEngine, call: Callable[[], Awaitable[Any]]) -> l
     def note(_: Connection, __: Any, statement: str, parameters: Any, ___: Any, ____: bool) -> None:
         seen.append((statement, parameters))
 
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    def note_of_the_driver(query: Any) -> None:
+        # The driver tells of all that it executes: of what SQLAlchemy hands to it, and of its own questions as well.
+        if query.query not in {statement for statement, _ in seen} and not NOT_A_CALL_S.match(query.query):
+            seen.append((query.query, tuple(query.args)))
+
+    def listen(connection: Any, _: Any, __: Any) -> None:
+        connection.driver_connection.add_query_logger(note_of_the_driver)
+
+    def end(connection: Any, _: Any) -> None:
+        connection.driver_connection.remove_query_logger(note_of_the_driver)
+
+    listeners = (("before_cursor_execute", note), ("checkout", listen), ("checkin", end))
+    for name, one in listeners:
+        event.listen(engine.sync_engine, name, one)
     try:
         await call()
+        await asyncio.sleep(0)  # The driver calls its loggers in the loop's next turn.
     finally:
-        event.remove(engine.sync_engine, "before_cursor_execute", note)
+        for name, one in listeners:
+            event.remove(engine.sync_engine, name, one)
     planned = []
     async with engine.connect() as connection:
         await connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
@@ -356,7 +376,8 @@ def is_of(function: Any, module: str) -> bool:
 def executing_modules() -> set[str]:
     """Every module of ours that takes a connection."""
     taking = re.compile(
-        r"import .*\b(single_statements|transaction)\b|^    (single_statements|transaction),", re.MULTILINE
+        r"import .*\b(single_statements|transaction)\b|^    (single_statements|transaction),|driver import fetch",
+        re.MULTILINE,
     )
     found = set()
     for folder in ("activities", "orders"):
