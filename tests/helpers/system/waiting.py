@@ -161,13 +161,15 @@ async def answered(
         within_seconds: How long to go on, of a machine that has time.
 
     Raises:
-        Exception: The last failure, which did not pass in time.
+        TimeoutError: It did not pass in time; the last failure is its cause.
     """
     patience = Patience(within_seconds)
     while True:
         try:
             return await call()
         except Exception as error:
-            if not passes(error) or patience.is_over():
+            if not passes(error):
                 raise
+            if patience.is_over():
+                raise TimeoutError(f"not within {within_seconds:g} s: {error}") from error
         await asyncio.sleep(POLL_INTERVAL_SECONDS)
