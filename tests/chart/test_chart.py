@@ -1,6 +1,8 @@
 """What the chart renders: held to the settings, commands, ports and metrics that there are."""
 
+import base64
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def test_every_pod_s_settings_are_settings_and_go_together(
 ) -> None:
     known = {name.upper() for name in Settings.model_fields}
     for name in secret_names():
-        (tmp_path / name).write_text("k1:" + "A" * 43 + "=\n")
+        (tmp_path / name).write_text(f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}\n")
     templates = list(pod_templates(rendered(values, f"secrets.mountPath={tmp_path}")))
     assert templates
     for name, template in templates:
