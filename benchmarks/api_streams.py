@@ -7,7 +7,7 @@ time begins before the transaction does and ends when the client's connection ha
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -86,14 +86,14 @@ async def run(*, quick: bool) -> list[Figure]:
         writer = Writer(connection)
         ids, others = ([f"{name}-{number}" for number in range(STREAMS)] for name in ("order", "other"))
         await writer.know([*ids, *others])
-        async with streams(server, ["/events"] * WARM_STREAMS, writer.read):
+        async with streams(server, [("/events", writer.read)] * WARM_STREAMS):
             await writer.write(ids[0])
         before = server.resident_bytes()
-        async with streams(server, ["/events"] * STREAMS, writer.read):
+        async with streams(server, [("/events", writer.read)] * STREAMS):
             idle_share = await _idle_share(server, seconds)
             of_all = await _watch(server, writer, ids, per_second=OF_ALL_PER_SECOND, seconds=seconds, streams=STREAMS)
             held = server.resident_bytes() - before
-        async with streams(server, [f"/orders/{one}/events" for one in others], writer.read):
+        async with streams(server, [(f"/orders/{one}/events", writer.read) for one in others]):
             of_orders = await _watch(
                 server, writer, others, per_second=OF_ORDERS_PER_SECOND, seconds=seconds, streams=1
             )
@@ -148,14 +148,18 @@ async def _watch(
 
 
 @asynccontextmanager
-async def streams(server: Server, paths: Sequence[str], tell: Callable[[bytes], None]) -> AsyncIterator[None]:
+async def streams(server: Server, asked: Iterable[tuple[str, Callable[[bytes], None]]]) -> AsyncIterator[None]:
     """Streams that are open while the block lasts.
+
+    Args:
+        server: What is asked.
+        asked: For each stream its path, and what is told each of its lines.
 
     Raises:
         RuntimeError: one of them was ended.
     """
     clients = [
-        StreamClient(request("GET", path, (*server.headers, "Accept: text/event-stream")), tell) for path in paths
+        StreamClient(request("GET", path, (*server.headers, "Accept: text/event-stream")), tell) for path, tell in asked
     ]
     loop = asyncio.get_running_loop()
     try:

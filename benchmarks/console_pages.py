@@ -8,13 +8,13 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.api_room import Server, database, open_api_room, our_api
-from benchmarks.http_load import StreamClient, percentile, request
+from benchmarks.api_room import database, open_api_room, our_api
+from benchmarks.api_streams import streams
+from benchmarks.http_load import percentile
 from benchmarks.report import Figure
 
 WINDOWS, WARM_WINDOWS, WAITING = 500, 20, 1_000
@@ -97,12 +97,12 @@ async def run(*, quick: bool) -> list[Figure]:
         await connection.execute(INSERT_WAITING, WAITING)
         await connection.execute(INSERT_JOURNALS)
         decided = Decided(connection)
-        async with opened(server, WARM_WINDOWS, lambda: Window(decided).read):
+        async with streams(server, _windows(WARM_WINDOWS, decided)):
             await decided.decide()
             await _until(lambda: len(decided.delays) == WARM_WINDOWS)
         before = server.resident_bytes()
         decided.delays.clear()
-        async with opened(server, windows, lambda: Window(decided).read):
+        async with streams(server, _windows(windows, decided)):
             await asyncio.sleep(SETTLE_SECONDS)
             idle, cpu = time.perf_counter(), server.cpu_seconds()
             await asyncio.sleep(seconds)
@@ -133,30 +133,11 @@ async def run(*, quick: bool) -> list[Figure]:
     ]
 
 
+def _windows(count: int, decided: Decided) -> list[tuple[str, Callable[[bytes], None]]]:
+    return [("/console/waiting/live", Window(decided).read) for _ in range(count)]
+
+
 async def _until(come_true: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_SECONDS):
         while not come_true():  # noqa: ASYNC110 -- the windows tell of lines, not of being done
             await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def opened(server: Server, count: int, new_window: Callable[[], Callable[[bytes], None]]) -> AsyncIterator[None]:
-    """Windows that are open while the block lasts.
-
-    Raises:
-        RuntimeError: one of them was cut off.
-    """
-    sent = request("GET", "/console/waiting/live", (*server.headers, "Accept: text/event-stream"))
-    clients = [StreamClient(sent, new_window()) for _ in range(count)]
-    loop = asyncio.get_running_loop()
-    try:
-        for client in clients:
-            await loop.create_connection(lambda client=client: client, "127.0.0.1", server.port)  # type: ignore[misc]
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            await asyncio.gather(*(client.began for client in clients))
-        yield
-        if any(client.is_lost for client in clients):
-            raise RuntimeError("a window was cut off")
-    finally:
-        for client in clients:
-            client.close()
