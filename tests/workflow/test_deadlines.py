@@ -30,7 +30,7 @@ async def test_an_event_in_the_moment_of_the_deadline_counts(
         await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
         await bench.publishes(order_id, 2)
     # No worker is there when the two happen, so the next one learns of both at once.
-    await bench.env.sleep(bench.policy.approval_timeout)
+    await bench.skip(bench.policy.approval_timeout)
     await bench.send(order_id, event_type)
     async with running(bench):
         assert (await bench.result(order_id)).state is end
@@ -48,7 +48,7 @@ async def test_an_event_that_was_in_kafka_at_the_deadline_counts_however_late_it
 ) -> None:
     """I17."""
     await bench.waits_for_its_backlog(order_id, event_type)
-    await bench.env.sleep(timedelta(hours=1))
+    await bench.skip(timedelta(hours=1))
 
     # In the order that the bridge keeps: Temporal has acknowledged before the offset is committed.
     await bench.send(order_id, event_type, "in-time")
@@ -114,7 +114,7 @@ async def test_while_kafka_does_not_answer_the_order_waits_and_says_so(bench: Be
     bench.kafka.fail_next(50, "find")
     await bench.send(order_id, CREATED)
     await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
-    await bench.env.sleep(bench.policy.approval_timeout + timedelta(seconds=1))
+    await bench.skip(bench.policy.approval_timeout + timedelta(seconds=1))
 
     async def waits() -> bool:
         return ((await bench.status(order_id)).waits_for or "").startswith("Kafka to say whether")

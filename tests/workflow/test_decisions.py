@@ -141,7 +141,7 @@ async def test_a_run_that_recovers_an_order_awaits_approval_until_the_published_
     await awaits_approval(bench, order_id)
     deadline = validated(bench, order_id).approval_deadline
     await terminated(bench, order_id)
-    await bench.env.sleep(timedelta(hours=1))
+    await bench.skip(timedelta(hours=1))
     await bench.send(order_id, CREATED, "created")
     assert (await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)).waits_until == deadline
     await bench.result(order_id)
@@ -160,7 +160,7 @@ async def test_what_brings_an_order_back_after_its_time_still_counts(
     bench = own_bench
     await awaits_approval(bench, order_id)
     await terminated(bench, order_id)
-    await bench.env.sleep(bench.policy.approval_timeout + timedelta(hours=1))
+    await bench.skip(bench.policy.approval_timeout + timedelta(hours=1))
     came_back = await bench.send(order_id, event_type)
     assert (await bench.result(order_id)).state is end
     assert bench.outcome(order_id, came_back) == "applied"

@@ -130,7 +130,7 @@ async def test_every_event_after_the_deadline_is_refused_as_closed(bench: Bench,
     await bench.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
     await bench.publishes(order_id, 2)
     gate = bench.publisher.hold("publish")
-    await bench.env.sleep(bench.policy.approval_timeout)
+    await bench.skip(bench.policy.approval_timeout)
     await bench.reaches(order_id, OrderStep.EXPIRED)
     late = [await bench.send(order_id, event_type) for event_type in EventType]
     gate.set()
@@ -166,7 +166,7 @@ async def test_a_clock_that_is_ahead_makes_no_later_address_stale(
     now = await bench.env.get_current_time()
     await bench.send(order_id, ADDRESS, "ahead", address={"city": "Rome"}, at=now + ahead)
     await bench.reaches(order_id, step)
-    await bench.env.sleep(timedelta(seconds=2))
+    await bench.skip(timedelta(seconds=2))
     right = await bench.env.get_current_time()
     await bench.send(order_id, ADDRESS, "right", address={"city": "Oslo"}, at=right)
     await bench.reaches(order_id, step)

@@ -98,7 +98,7 @@ async def test_an_order_that_comes_while_its_orphans_are_refused_is_taken_on(ben
     await bench.send(order_id, CANCELLED)
     await bench.reaches(order_id, OrderStep.AWAITING_ORDER)
     gate = bench.publisher.hold("publish")
-    await bench.env.sleep(bench.policy.early_event_time_to_live)
+    await bench.skip(bench.policy.early_event_time_to_live)
     await bench.reaches(order_id, OrderStep.ORPHANED)
     refused = await bench.send(order_id, ADDRESS)
     await bench.send(order_id, CREATED)

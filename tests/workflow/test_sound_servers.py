@@ -1,5 +1,6 @@
-"""The tests' own servers: one whose clock stands still for good is not given to the next test."""
+"""The tests' own servers: a lock that is left on a clock stops neither the test that needs an hour nor the next one."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from temporalio.api.testservice.v1 import LockTimeSkippingRequest
@@ -17,3 +18,14 @@ async def test_a_server_is_given_again_until_its_clock_stands_still(time_skippin
         second = await sound_server()
         assert second is not first
         assert await sound_server() is second
+
+
+async def test_an_hour_passes_also_on_a_clock_with_a_forgotten_lock(time_skipping_server: Path) -> None:
+    an_hour = timedelta(hours=1)
+    async with await time_skipping.start(time_skipping_server) as server:
+        begun = await server.get_current_time()
+        await server.client.test_service.lock_time_skipping(LockTimeSkippingRequest())
+
+        await time_skipping.skip(server, an_hour, still_seconds=1)
+
+        assert await server.get_current_time() >= begun + an_hour

@@ -44,7 +44,7 @@ from tests.helpers.fakes import (
 from tests.helpers.system.waiting import assert_eventually
 from tests.workflow.workbench.ended_runs import left_by_an_ended_run
 from tests.workflow.workbench.journal_check import check_journal
-from tests.workflow.workbench.time_skipping import repeated
+from tests.workflow.workbench.time_skipping import repeated, skip
 from workflows.names import EVENT_QUERY, ORDER_WORKFLOW, STATUS_QUERY, order_workflow_id
 from workflows.runner import ORDER_WORKFLOWS, SHIPPING_WORKFLOWS, workflow_runner
 from workflows.search_attributes import SEARCH_ATTRIBUTES
@@ -196,7 +196,7 @@ class Bench:
             await self.send(order_id, CREATED)
             await self.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
             deadline = self.policy.approval_timeout
-        await self.env.sleep(deadline)
+        await self.skip(deadline)
 
         async def waits() -> bool:
             return "handed over" in ((await self.status(order_id)).waits_for or "")
@@ -218,6 +218,10 @@ class Bench:
         gate = holds[step]()
         gate.clear()
         return gate.set
+
+    async def skip(self, span: timedelta) -> None:
+        """Lets that much time pass, for all orders on this server."""
+        await skip(self.env, span)
 
     def handle(self, order_id: str) -> WorkflowHandle[Any, OrderResult]:
         return self.handles[order_id]

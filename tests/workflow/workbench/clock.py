@@ -4,21 +4,20 @@ It is the server's, and the server miscounts what locks it, in both directions (
 whatever was done, and what it must not have done makes what the orders did worthless.
 """
 
-import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from temporalio.api.testservice.v1 import SleepRequest, UnlockTimeSkippingRequest
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from tests.workflow.workbench.gates import Gates
+from tests.workflow.workbench.time_skipping import skip
 
-_SLEEPS_WITHIN: Final = timedelta(minutes=3)
-_LOOKS_EVERY_SECONDS: Final = 2
+_STILL_SECONDS: Final = 2
+"""Soon: the gates know whether anything is under way, and a script of many spans would wait long."""
 _COMPLAINT: Final = "Unbalanced lock and unlock calls"
 """In the server's log: the call in which it notices has no effect, and is answered as an unknown error."""
 _PRECISION: Final = timedelta(minutes=1)
@@ -44,25 +43,11 @@ class Clock:
     async def skip(self, span: timedelta) -> None:
         """Lets that much time pass.
 
-        The server now and then forgets to take a lock off its clock (seen 2026-11-23, once in 40 orders): where nothing
-        of ours is under way and time stands still all the same, this takes it off.
-
         Raises:
             BrokenClockError: Another time has passed.
         """
-        request = SleepRequest()
-        request.duration.FromTimedelta(span)
-        server = self.env.client.test_service
-        # Once: what the client repeats when the server takes its time would sleep as often.
-        call = server.unlock_time_skipping_with_sleep(request, retry=False, timeout=_SLEEPS_WITHIN)
-        skipping = asyncio.ensure_future(call)
-        seen: tuple[int, int] | None = None
-        while not (await asyncio.wait({skipping}, timeout=_LOOKS_EVERY_SECONDS))[0]:
-            before, seen = seen, (self.gates.begun, await self._minute())
-            if seen == before and self.gates.under_way == 0:
-                await server.unlock_time_skipping(UnlockTimeSkippingRequest())
         try:
-            await skipping
+            await skip(self.env, span, done=self._done, still_seconds=_STILL_SECONDS)
         except RPCError as error:  # One lock too many was taken off.
             raise BrokenClockError from error
         await self.check(span)
@@ -86,5 +71,5 @@ class Clock:
         if not -_PRECISION < moved < timedelta(seconds=self._read_at - before_at) + _PRECISION:
             raise BrokenClockError(f"the clock has moved {moved} more than the {skipped} that it was told")
 
-    async def _minute(self) -> int:
-        return int((await self.env.get_current_time()).timestamp() // 60)
+    def _done(self) -> object:
+        return self.gates.begun if self.gates.under_way == 0 else object()

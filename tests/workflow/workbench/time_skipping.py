@@ -12,6 +12,7 @@ The first of these fills the log of the worker's core with warnings that mean no
 What a worker says of a failed task comes from Python's side, and is.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -19,14 +20,14 @@ from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
-from temporalio.api.testservice.v1 import SleepRequest
+from temporalio.api.testservice.v1 import SleepRequest, UnlockTimeSkippingRequest
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from bridge.decisions import Decision, classify_dispatch_error
 from stack.java import write_script
-from tests.helpers.system.waiting import answered
+from tests.helpers.system.waiting import Patience, answered
 from workflows.converter import DATA_CONVERTER
 
 START_PATIENCE: Final = timedelta(seconds=90)
@@ -35,6 +36,8 @@ _REPEATS_FOR_SECONDS: Final = 30
 _SKIPPED: Final = timedelta(minutes=1)
 _SKIPS_WITHIN: Final = timedelta(seconds=10)
 """Far less than the minute that it skips. On an idle machine it takes milliseconds; a busy one costs a server more."""
+_SKIP_ENDS_WITHIN: Final = timedelta(minutes=5)
+_LOOKS_EVERY_SECONDS: Final = 2
 
 Answer = TypeVar("Answer")
 
@@ -87,6 +90,49 @@ async def sound_servers(launcher: Path) -> AsyncIterator[Callable[[], Awaitable[
             return server
 
         yield sound_server
+
+
+async def skip(
+    server: WorkflowEnvironment,
+    span: timedelta,
+    *,
+    done: Callable[[], object] = lambda: None,
+    still_seconds: float = 10,
+) -> None:
+    """Lets that much time pass.
+
+    The server now and then forgets to take a lock off its clock (seen 2026-11-23, once in 40 orders): where
+    nothing moves and time stands still all the same, this takes it off.
+
+    Args:
+        server: Whose time.
+        span: How much.
+        done: What its workers have done so far; something new at each call while one of them is at work.
+        still_seconds: How long that and the clock stay the same before the lock is taken for forgotten.
+
+    Raises:
+        RPCError: One lock too many was taken off, or this time did not pass within 5 min.
+    """
+    request = SleepRequest()
+    request.duration.FromTimedelta(span)
+    service = server.client.test_service
+    # Once: what the client repeats when the server takes its time would sleep as often.
+    call = service.unlock_time_skipping_with_sleep(request, retry=False, timeout=_SKIP_ENDS_WITHIN)
+    skipping = asyncio.ensure_future(call)
+    seen: tuple[object, int] | None = None
+    patience = Patience(still_seconds)
+    while not (await asyncio.wait({skipping}, timeout=_LOOKS_EVERY_SECONDS))[0]:
+        now = (done(), await _minute(server))
+        if now != seen:
+            seen, patience = now, Patience(still_seconds)
+        elif patience.is_over():
+            await service.unlock_time_skipping(UnlockTimeSkippingRequest())
+            patience = Patience(still_seconds)
+    await skipping
+
+
+async def _minute(server: WorkflowEnvironment) -> int:
+    return int((await server.get_current_time()).timestamp() // 60)
 
 
 async def _skips(server: WorkflowEnvironment) -> bool:
