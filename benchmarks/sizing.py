@@ -134,7 +134,7 @@ def main() -> int:
     }
     KEPT.write_text(json.dumps(kept, indent=2) + "\n")
     PAGE.write_text(with_figures(PAGE.read_text(), kept))
-    print(f"docs/sizing.md has the figures of these {kept['measured']['orders']} orders now")
+    sys.stdout.write(f"docs/sizing.md has the figures of these {kept['measured']['orders']} orders now\n")
     return 0
 
 
