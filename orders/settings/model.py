@@ -33,6 +33,7 @@ from orders.settings.general import GeneralSettings
 from orders.settings.identity import IdentitySettings
 from orders.settings.kafka import KafkaSettings
 from orders.settings.order import OrderSettings
+from orders.settings.production import GuardedSettings
 from orders.settings.retention import RetentionSettings
 from orders.settings.signatures import SignatureSettings
 from orders.settings.telemetry import TelemetrySettings
@@ -67,14 +68,9 @@ GROUPS = (
 
 
 class Settings(
-    GeneralSettings,
-    TemporalSettings,
-    KafkaSettings,
-    DatabaseSettings,
-    BridgeSettings,
+    GuardedSettings,
     OrderSettings,
     SignatureSettings,
-    GatewaySettings,
     WorkerSettings,
     ApiSettings,
     IdentitySettings,

@@ -1,23 +1,32 @@
 """What production refuses: stand-ins, and ways to servers on which somebody could listen or stand in between. Pure."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from orders.settings.bridge import BridgeSettings
 from orders.settings.codec_keys import KEY_BYTES, parse_codec_keys
-from orders.settings.database import DatabaseTls
+from orders.settings.database import DatabaseSettings, DatabaseTls
+from orders.settings.gateways import GatewaySettings
+from orders.settings.general import GeneralSettings
+from orders.settings.kafka import KafkaSettings
 from orders.settings.secret_files import secret_names
+from orders.settings.temporal import TemporalSettings
 from orders.settings.types import is_loopback, words_of
 
-if TYPE_CHECKING:
-    from orders.settings.model import Settings
+
+class GuardedSettings(
+    GeneralSettings, TemporalSettings, KafkaSettings, DatabaseSettings, BridgeSettings, GatewaySettings
+):
+    """The groups in which there is something that production may not have."""
+
 
 _BEGIN: Final = "ORDERS_ENVIRONMENT=production"
 
 
-def contradictions(settings: "Settings") -> Iterator[str]:
+def contradictions(settings: GuardedSettings) -> Iterator[str]:
     """A sentence for each setting that production cannot have."""
     if not settings.is_production:
         return
@@ -32,7 +41,7 @@ def contradictions(settings: "Settings") -> Iterator[str]:
             )
 
 
-def _sandbox(settings: "Settings") -> Iterator[str]:
+def _sandbox(settings: GuardedSettings) -> Iterator[str]:
     for name in ("payment_gateway_url", "carrier_gateway_url"):
         if getattr(settings, name) is None:
             yield (
@@ -48,10 +57,11 @@ _USERS: Final = {"db_password": "db_user", "kafka_sasl_password": "kafka_sasl_us
 
 _KEYS: Final = ("temporal_codec_keys", "bridge_dead_letter_keys")
 _DIFFERENT_BYTES_MIN: Final = 16
-"""Of a key's 32, where they are drawn at random: fewer come in one of 10**15 (256 values, a coupon each)."""
+"""How many of a key's 32 bytes differ from each other at least. Of keys that are drawn at random, fewer than one in
+10**16 has fewer (32 draws among 256 values)."""
 
 
-def _known_secrets(settings: "Settings") -> Iterator[str]:
+def _known_secrets(settings: GuardedSettings) -> Iterator[str]:
     """The secrets that are none, by which anybody who reaches the server could come in."""
     for name in secret_names(type(settings)):
         secret: SecretStr | None = getattr(settings, name)
@@ -71,7 +81,7 @@ def _known_secrets(settings: "Settings") -> Iterator[str]:
                 )
 
 
-def _servers(settings: "Settings") -> Iterator[tuple[str, str]]:
+def _servers(settings: GuardedSettings) -> Iterator[tuple[str, str]]:
     """The servers that are reached without protection, and what to set instead. This machine's own need none."""
     protocol = settings.kafka_security_protocol
     if not protocol.endswith("SSL") and not _all_here(settings.kafka_bootstrap_servers):
@@ -94,7 +104,7 @@ _SECRETS_TO_ADDRESSES: Final = (
 )
 
 
-def _addresses(settings: "Settings") -> Iterator[tuple[str, str]]:
+def _addresses(settings: GuardedSettings) -> Iterator[tuple[str, str]]:
     """The addresses to which a secret would go in plain text."""
     for server, url, secret in _SECRETS_TO_ADDRESSES:
         address = getattr(settings, url)
