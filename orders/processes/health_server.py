@@ -102,6 +102,8 @@ class _Responder:
         self._checks = checks
         self._silent: dict[asyncio.StreamWriter, None] = {}
         """Those that have not asked yet, the longest silent one first."""
+        self._failed: dict[str, type[Exception]] = {}
+        """By what a check fails, as the log has it; until it does not."""
         self._answering = 0
         self._answered = asyncio.Event()
         self._answered.set()
@@ -164,16 +166,25 @@ class _Responder:
         await writer.drain()
 
     async def _response(self, method: str, path: str) -> tuple[HTTPStatus, bytes]:
-        metrics = self._checks.metrics
-        paths = [LIVE_PATH, READY_PATH, *([METRICS_PATH] if metrics is not None else [])]
+        paths = [LIVE_PATH, READY_PATH, *([METRICS_PATH] if self._checks.metrics is not None else [])]
         if path not in paths:
             return HTTPStatus.NOT_FOUND, HealthAnswer(ok=False, reasons=(f"ask {' or '.join(paths)}",)).body
         if method not in ("GET", "HEAD"):
             return HTTPStatus.METHOD_NOT_ALLOWED, HealthAnswer(ok=False, reasons=("ask by GET",)).body
         try:
-            if path == METRICS_PATH and metrics is not None:
-                return HTTPStatus.OK, await metrics.read()
-            answer = self._checks.live() if path == LIVE_PATH else await self._checks.ready()
+            found = await self._found(path)
         except Exception as error:  # noqa: BLE001 - a check that fails is an answer: not healthy
+            if self._failed.get(path) is not type(error):
+                self._failed[path] = type(error)
+                _log.warning("health.check.failed", path=path, exc_info=error)
             answer = HealthAnswer(ok=False, reasons=(f"the check failed: {type(error).__name__}",))
+            return HTTPStatus.SERVICE_UNAVAILABLE, answer.body
+        self._failed.pop(path, None)
+        return found
+
+    async def _found(self, path: str) -> tuple[HTTPStatus, bytes]:
+        """What the check of a path finds."""
+        if path == METRICS_PATH and self._checks.metrics is not None:
+            return HTTPStatus.OK, await self._checks.metrics.read()
+        answer = self._checks.live() if path == LIVE_PATH else await self._checks.ready()
         return HTTPStatus.OK if answer.ok else HTTPStatus.SERVICE_UNAVAILABLE, answer.body

@@ -54,6 +54,8 @@ class ServerWatch(Collector):
         """What is wrong with a server, as the log has it."""
         self._lost_at: dict[Server, float | None] = {}
         """Of each server that was looked at, since when it does not do what is asked of it, as Unix time."""
+        self._failed: dict[Server, type[Exception]] = {}
+        """Of what nobody expects of a look, the last error that the log has; until the server answers."""
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -61,13 +63,14 @@ class ServerWatch(Collector):
         return tuple(self._found.values())
 
     def trouble(self, server: Server) -> str:
-        """Why a server does not let us in, as the last look found it; empty where it does, or is away."""
+        """Why a server does not let us in, as the last look that it answered found it; empty where it does."""
         return self._found.get(server, "")
 
     @property
     def states(self) -> tuple[DependencyState, ...]:
         """Each server that was looked at, and since when it does not do what is asked of it."""
-        return tuple(DependencyState(server.name.lower(), lost_at) for server, lost_at in self._lost_at.items())
+        # Of a copy: a scrape reads it in a thread of its own, while a look may note a server for the first time.
+        return tuple(DependencyState(server.name.lower(), lost_at) for server, lost_at in self._lost_at.copy().items())
 
     def collect(self) -> Iterator[Metric]:
         """The states as metrics; called by the registry, in any thread."""
@@ -107,10 +110,12 @@ class ServerWatch(Collector):
             self._note(server, str(error), "files_unusable", "correct it; it is tried again by itself")
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the server does not do what is asked of it
-            if not isinstance(error, TimeoutError | UnreachableError) and self._lost_at.get(server) is None:
+            if not isinstance(error, TimeoutError | UnreachableError) and self._failed.get(server) is not type(error):
+                self._failed[server] = type(error)
                 _log.warning("server.look.failed", server=server.value, error=type(error).__name__, detail=str(error))
             self._note_lost(server, began_at)
             return
+        self._failed.pop(server, None)
         if found is None:
             self._lost_at[server] = None
             if self._found.pop(server, None) is not None:

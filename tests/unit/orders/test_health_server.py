@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
+from structlog.testing import capture_logs
 
 from orders.errors import WrongSettingsError
 from orders.processes.health_server import HealthAnswer, HealthChecks, health_server
@@ -154,12 +155,17 @@ async def test_metrics_that_cannot_be_read_are_an_error_and_not_an_empty_page() 
     assert json.loads(body)["reasons"] == ["the check failed: RuntimeError"]
 
 
-async def test_a_check_that_fails_is_an_answer() -> None:
+async def test_a_check_that_fails_is_an_answer_and_why_it_does_is_in_the_log_once() -> None:
     told = Told()
-    told.fails = True
-    async with served(told) as port:
-        status, _, body = await ask(port, "GET /readyz HTTP/1.1\r\n\r\n")
-    assert (status, json.loads(body)["reasons"]) == (503, ["the check failed: RuntimeError"])
+    with capture_logs() as lines:
+        async with served(told) as port:
+            for fails in (True, True, False, True):
+                told.fails = fails
+                status, _, body = await ask(port, "GET /readyz HTTP/1.1\r\n\r\n")
+                assert status == 503
+    assert json.loads(body)["reasons"] == ["the check failed: RuntimeError"]
+    failed = [line for line in lines if line["event"] == "health.check.failed"]
+    assert [(line["path"], type(line["exc_info"])) for line in failed] == [("/readyz", RuntimeError)] * 2
 
 
 async def test_rubbish_and_silence_take_nothing_from_others() -> None:

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from bridge import DependencyState
 from orders.clients.mistakes import Diagnosis, Mistake, Server, diagnosis
 from orders.errors import UnreachableError, WrongSettingsError
+from orders.processes import server_watch
 from orders.processes.server_watch import ServerWatch
 
 REFUSED = diagnosis(Server.KAFKA, Mistake.CREDENTIALS_REFUSED, address="k:1", user="'u'", provider="")
@@ -116,4 +117,31 @@ async def test_a_look_that_fails_otherwise_is_said_once_and_looking_goes_on(watc
     with capture_logs() as lines:
         for _ in range(2):
             await watched.look(ValueError("rubbish"))
+        await watched.look(KeyError("another"))
+        await watched.look(None)
+        await watched.look(ValueError("again"))
+    assert [line["error"] for line in lines] == ["ValueError", "KeyError", "ValueError"]
+    assert {line["event"] for line in lines} == {"server.look.failed"}
+
+
+async def test_why_a_look_fails_is_said_also_of_a_server_that_is_known_to_be_away(watched: Watched) -> None:
+    watched.watch.lost(Server.KAFKA)
+    with capture_logs() as lines:
+        await watched.look(UnreachableError("away"))
+        await watched.look(ValueError("rubbish"))
     assert [(line["event"], line["error"]) for line in lines] == [("server.look.failed", "ValueError")]
+
+
+def test_a_scrape_goes_on_while_a_server_is_noted_for_the_first_time(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes the page does so in another thread: here the note comes in the middle of it."""
+    watched.watch.lost(Server.KAFKA)
+
+    def noting(name: str, lost_at: float | None) -> DependencyState:
+        watched.watch.lost(Server.POSTGRES)
+        return DependencyState(name, lost_at)
+
+    monkeypatch.setattr(server_watch, "DependencyState", noting)
+    assert [state.name for state in watched.watch.states] == ["kafka"]
+    assert [state.name for state in watched.watch.states] == ["kafka", "postgres"]
