@@ -23,7 +23,7 @@ CONNECTIONS = 8
 RATE_AT_LEAST = 0.9
 P99_AT_MOST = 1 / RATE_AT_LEAST
 SETTINGS = {"ORDER_AMOUNT_REQUIRED": "false", "ORDER_APPROVAL_TIMEOUT_SECONDS": "86400"}
-"""Nobody approves in the third part, and an order is open for as long as it is asked."""
+"""So that an order is open for as long as its status is asked for: in that part nobody approves."""
 WAIT_SECONDS = 180.0
 
 Requests = Callable[[Server], Iterator[bytes]]
@@ -36,10 +36,10 @@ class Side:
     server: Server
     p99_seconds: list[float] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
-    """Of the processor, a request."""
+    """Of each turn: microseconds of the processor for one request."""
 
     async def turn(self, requests: Iterator[bytes], status: int) -> float:
-        """Answers a second."""
+        """Sends these requests; returns how many were answered a second."""
         before = self.server.cpu_seconds()
         served = await load(self.server.port, requests, connections=CONNECTIONS, status=status)
         self.p99_seconds.append(served.p99)

@@ -29,7 +29,7 @@ class Server:
     port: int
     process: psutil.Process
     headers: tuple[str, ...] = ()
-    """That show who asks."""
+    """Those that show who asks, for every request."""
 
     def cpu_seconds(self) -> float:
         """What it has used of the processor so far."""
@@ -59,7 +59,10 @@ async def open_api_room(**settings: str) -> AsyncIterator[OrderSystem]:
 
 @asynccontextmanager
 async def our_api(system: OrderSystem) -> AsyncIterator[Server]:
-    """``orders api``, asked with a key as in production: it is checked, and requests are counted, more than come."""
+    """``orders api``, asked with an API key as in production: the key is checked, and its requests are counted.
+
+    The limit that they are counted against is one that no load here reaches.
+    """
     made = await run_to_end(["api-keys", "create", "bench", "--role", "operator"], system.settings, system.folder)
     if made.returncode != 0:
         raise RuntimeError(f"no key was made: {made.stderr}")

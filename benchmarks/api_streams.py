@@ -18,9 +18,10 @@ from benchmarks.report import Figure
 
 STREAMS, WARM_STREAMS = 500, 20
 WATCHED_SECONDS, QUICK_SECONDS = 20.0, 3.0
-SETTLE_SECONDS = 2.0
+CALM_AFTER_SECONDS = 2.0
 OF_ALL_PER_SECOND, OF_ORDERS_PER_SECOND = 5, 50
-"""Events a second. Each goes to every stream of all orders, so 5 are 2,500 lines a second; of single orders to one."""
+"""Events a second, for streams of all orders and for streams of single ones. Each event goes to all of the first, so 5
+are 2,500 lines a second, and to one of the second."""
 DEADLINE_SECONDS = 60.0
 DELAY_AT_MOST_SECONDS, MEMORY_AT_MOST_KIB, IDLE_AT_MOST = 1.0, 200.0, 0.05
 INSERT_JOURNALS = "INSERT INTO journals (order_id) SELECT unnest($1::text[])"
@@ -49,7 +50,7 @@ class Watched:
 
 
 class Writer:
-    """Writes events, and notes of each when, and when it was read."""
+    """Writes events, and notes of each when it was written and when it was read."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -123,7 +124,7 @@ def _delay(name: str, watched: Watched) -> Figure:
 
 
 async def _idle_share(server: Server, seconds: float) -> float:
-    await asyncio.sleep(SETTLE_SECONDS)
+    await asyncio.sleep(CALM_AFTER_SECONDS)
     before = server.cpu_seconds()
     await asyncio.sleep(seconds)
     return (server.cpu_seconds() - before) / seconds

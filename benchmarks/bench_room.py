@@ -160,12 +160,12 @@ class CountingCaller:
     last_at: float = 0.0
     done: asyncio.Event = field(default_factory=asyncio.Event)
     before: Callable[[Call], "asyncio.Future[None] | None"] | None = None
-    """May hold a call up."""
+    """Called before each call, which waits for what it returns; None holds no call up."""
     not_counted: str = ""
     """A workflow whose calls are not counted."""
 
     async def make(self, call: Call) -> CallOutcome:
-        """Acknowledges."""
+        """Acknowledges a call, and counts it."""
         loop = asyncio.get_running_loop()
         if self.first_at is None:
             self.first_at = loop.time()
@@ -210,6 +210,6 @@ async def running(
 
 
 async def until(event: asyncio.Event) -> None:
-    """Waits for the end of a turn."""
+    """Waits for the event that ends a turn; a turn that lasts too long fails."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         await event.wait()

@@ -25,7 +25,7 @@ CALLS_IN_FLIGHT = 8
 """The knee of the Python client on two cores (measured: 4 to 8); the same for both sides."""
 
 Event = tuple[EventType, str, dict[str, Any]]
-"""Its type, its order and its body."""
+"""An event's type, its order and its body."""
 MIXED: tuple[tuple[EventType, dict[str, Any]], ...] = (
     (EventType.ORDER_CREATED, {"payment_id": "p"}),
     (EventType.ORDER_ADDRESS_UPDATED, {"address": {"city": "Utrecht"}}),
@@ -44,7 +44,7 @@ class _Counting:
         self.first_at: float | None = None
         self.last_at = 0.0
         self.spent_before: dict[str, float] = {}
-        """Of the processor, until the first call."""
+        """Seconds of the processor that each process had used before the first call."""
         self.done = asyncio.Event()
 
     async def make(self, call: Call) -> CallOutcome:
@@ -69,7 +69,7 @@ class Sides:
         """Seconds from the last call's end until its record was seen to be committed, of each turn."""
 
     def details(self) -> dict[str, Any]:
-        """What a figure says of them."""
+        """The costs, as a figure has them beside its value."""
         return {
             "processor_ms_a_call": self.bridge.ms_a_call(),
             "baseline_processor_ms_a_call": self.bare.ms_a_call(),

@@ -20,7 +20,7 @@ from benchmarks.report import Figure
 WINDOWS, WARM_WINDOWS, WAITING = 500, 20, 1_000
 DECIDED_PER_SECOND = 1
 WATCHED_SECONDS, QUICK_SECONDS = 20.0, 5.0
-SETTLE_SECONDS = 3.0
+CALM_AFTER_SECONDS = 3.0
 DEADLINE_SECONDS = 60.0
 DELAY_AT_MOST_SECONDS, MEMORY_AT_MOST_KIB, IDLE_AT_MOST = 1.0, 400.0, 0.05
 COUNTED = re.compile(rb"<strong>([\d,]+) orders?</strong>")
@@ -103,7 +103,7 @@ async def run(*, quick: bool) -> list[Figure]:
         before = server.resident_bytes()
         decided.delays.clear()
         async with streams(server, _windows(windows, decided)):
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(CALM_AFTER_SECONDS)
             idle, cpu = time.perf_counter(), server.cpu_seconds()
             await asyncio.sleep(seconds)
             idle_share = (server.cpu_seconds() - cpu) / (time.perf_counter() - idle)

@@ -18,7 +18,7 @@ RECORDS, KEYS, PARTITIONS, TURNS = 100_000, 10_000, 3, 11
 
 
 async def run(*, quick: bool) -> list[Figure]:
-    """Measures."""
+    """Measures the bridge's rate against the bare loop's, in turns."""
     count = RECORDS // 10 if quick else RECORDS
     async with open_bench_room(partitions=PARTITIONS) as room:
         keys = zipf_keys(count, keys=KEYS, exponent=1.0)

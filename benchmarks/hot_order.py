@@ -59,7 +59,7 @@ async def run(*, quick: bool) -> list[Figure]:
 
 
 async def _send_others(room: BenchRoom, topic: str, count: int) -> dict[str, float]:
-    """Sends one record of each, spread over the partitions; returns when."""
+    """Sends one record of each order, spread over the partitions; returns when each was sent."""
     sent: dict[str, float] = {}
     async with room.producer() as producer:
         for number in range(count):

@@ -13,7 +13,7 @@ _ANSWER_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What came of a load."""
+    """How a load was answered."""
 
     seconds: float
     """From the first request to the last answer."""

@@ -24,7 +24,7 @@ class _Away:
 
 
 async def run(*, quick: bool) -> list[Figure]:
-    """Measures the peak of a process of its own for each, as a peak never goes down."""
+    """Measures the peak with little and with much, each in a process of its own, as a peak never goes down."""
     few = await _peak_of_a_bridge(FEW)
     many = await _peak_of_a_bridge(QUICK_MANY if quick else MANY)
     details = {"few_bytes": few, "many_bytes": many}
@@ -32,7 +32,7 @@ async def run(*, quick: bool) -> list[Figure]:
 
 
 async def _peak_of_a_bridge(count: int) -> int:
-    """Produces here, so that the process which is looked at does nothing but bridge."""
+    """The peak of a bridge in a process of its own. The records are produced here, so that it does nothing else."""
     async with open_bench_room(partitions=3) as room:
         await room.produce(
             (room.created, f"o-{number}", {"order_id": f"o-{number}", "payment_id": "p"}) for number in range(count)

@@ -26,7 +26,7 @@ TURNS: Final = 3
 
 
 class Drives(Protocol):
-    """What has orders done."""
+    """A driver: it has orders done, by our system or by another one."""
 
     async def drive(self, orders: int, *, open_max: int) -> Driven:
         """Has so many orders done, of which so many are open at any time."""

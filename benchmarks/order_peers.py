@@ -53,7 +53,7 @@ async def run(*, quick: bool) -> list[Figure]:
 async def _figures_of(
     system: AbstractAsyncContextManager[Measured], orders: int, alone: int, turns: int
 ) -> dict[str, Any]:
-    """One system at a time, as three would not leave each other the machine."""
+    """Measures one system while the others do not run: three at once would share the machine."""
     async with system as one:
         driven = [await one.turn(orders, open_max=OPEN) for _ in range(turns)]
         cpu = one.cpu_by_process

@@ -55,7 +55,7 @@ print(json.dumps(running.endpoints.as_environment()))
 _DOWN: Final = "import pathlib, sys, stack; stack.down(state_dir=pathlib.Path(sys.argv[1]))"
 
 _READY_WORDS: Final = {"bridge": '"bridge.partitions.assigned"', "worker": '"worker.started"'}
-"""What a process without a health port says once it is ready."""
+"""What the log of a process without a health port holds once it is ready."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class OrderRig:
     folder: Path
     settings: dict[str, str]
     processes: dict[str, psutil.Popen] = field(default_factory=dict)
-    """By name; each is a process of ours."""
+    """Our processes, by name."""
     unused: frozenset[str] = frozenset()
     """Servers that stand idle and are not counted."""
 

@@ -1,8 +1,8 @@
 """encryption_cost and tls_cost: what an order costs more of the processor with either, against the same without.
 
-Both sides run on the same servers, in turns, and our processes are started anew for each turn. What counts is what a
-bridge, an order worker and a shipping worker use: a way in is their server's matter as well, but the local Temporal
-speaks no TLS by itself, so something of ours stands before it in both cases, and its share says nothing.
+Both sides run on the same servers, in turns, and our processes are started anew for each turn. What counts is the
+processor that a bridge, an order worker and a shipping worker use. The servers' share is left out: the local Temporal
+speaks no TLS by itself, so a proxy of ours stands before it on both sides, whose cost says nothing of a real server's.
 """
 
 import tempfile
@@ -29,7 +29,7 @@ from tests.helpers.system.system import make_namespace
 ENCRYPTION_AT_MOST: Final = 1.10
 """Our own goal, as no promise says one: docs/performance.md, "What encryption and TLS cost", has what it rests on."""
 TLS_AT_MOST: Final = 1.10
-"""Likewise."""
+"""Our own goal as well; see there."""
 _SERVERS: Final = frozenset({"kafka", "temporal", "postgres"})
 
 Settings = Mapping[str, str]

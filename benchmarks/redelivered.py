@@ -33,7 +33,7 @@ from schemas.event_types import EventType
 RECORDS, QUICK_RECORDS = 5_000, 500
 DEADLINE_SECONDS = 300.0
 HELD_UP = "before_call:pause=3600@1"
-"""The first record's call, for as long as it takes."""
+"""The failpoint that holds up the first record's call until its process is killed."""
 REST_SECONDS = 2 * BridgeConfig("", "").commit_interval.total_seconds()
 SESSION, HEARTBEAT = timedelta(seconds=6), timedelta(seconds=1)
 """The next bridge waits for the end of the killed one's session."""

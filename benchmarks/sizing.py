@@ -19,10 +19,11 @@ from benchmarks.report import RESULTS
 KEPT: Final = RESULTS / "sizing.json"
 PAGE: Final = Path(__file__).parents[1] / "docs" / "sizing.md"
 PRICES: Final = ((5, 50), (10, 45), (20, 40), (50, 35), (100, 30), (200, 25))
-"""Up to how many million actions a month a million costs how many dollars: Temporal Cloud's list, pay as you go, of the
-plans Business and above (docs.temporal.io/cloud/pricing, read 2026-11-26). Beyond it is agreed with Temporal."""
+"""Steps of the price of actions: up to so many million a month, and what each million of the step costs in dollars.
+Temporal Cloud's list, pay as you go, of the plans Business and above (docs.temporal.io/cloud/pricing, read 2026-11-26).
+Beyond the last step a price is agreed with Temporal."""
 _A_MONTH: Final = {0.001: "thousand", 0.1: "hundred thousand", 1.0: "million"}
-"""Millions of orders, and how that is said."""
+"""Orders a month for which the page names a price: in millions, and in words."""
 _KIB: Final = 1024
 
 
@@ -66,7 +67,7 @@ def store_rows(kept: dict[str, Any]) -> list[str]:
 
 
 def action_rows(kept: dict[str, Any]) -> list[str]:
-    """What an order is in Temporal Cloud's price list."""
+    """How many actions of Temporal Cloud's price list an order takes, and what they cost."""
     found = kept["measured"]["temporal"]
     rows = ["| for | actions an order |", "|---|---|"]
     rows += [f"| {what} | {count:.1f} |" for what, count in sorted(found["actions"].items(), key=lambda one: -one[1])]

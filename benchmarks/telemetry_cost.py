@@ -25,7 +25,7 @@ Events = Callable[[], list[Event]]
 
 
 async def run(*, quick: bool) -> list[Figure]:
-    """With each against without, in turns."""
+    """Measures the bridge and whole orders with metrics, and with traces, each against neither, in turns."""
     return [*await _of_the_bridge(quick=quick), *await _of_orders(quick=quick)]
 
 

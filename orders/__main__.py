@@ -10,7 +10,7 @@ from orders.processes.output import OutputError, protect_output
 from orders.processes.stop_signals import leave_if_told_while_starting
 
 PROCESSES: Final = frozenset({"bridge", "worker", "api"})
-"""The commands that run until they are told to stop, which is their ordinary end: at any moment, with OK."""
+"""The commands that run until they are told to stop. That is their ordinary end at any moment, so they end with OK."""
 
 
 def main() -> None:

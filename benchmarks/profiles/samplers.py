@@ -87,7 +87,7 @@ def stacks_of_python(file: Path) -> Samples:
     """What `sampled_python` has written.
 
     Raises:
-        RuntimeError: Nothing, with its own words.
+        RuntimeError: It wrote nothing; the message has what py-spy said.
     """
     if not file.exists():
         raise RuntimeError(f"py-spy wrote nothing: {file.with_suffix('.log').read_text()[-2000:]}")

@@ -18,16 +18,16 @@ from orders.safe_text import safe_text
 from orders.version import application_version, source_revision
 
 COMPLETE_VARIABLE: Final = "_ORDERS_COMPLETE"
-"""By which a shell asks what could follow. Not made from the program's name, which may have a slash in it."""
+"""The variable by which a shell asks what could follow. It has a name of its own, as the program's may hold a slash."""
 
 
 class _Command(NamedTuple):
     module: str
-    """Of this package, with the command's typer application."""
+    """The module of this package that has the command's typer application."""
     panel: str
     summary: str
     app: str = "app"
-    """What the application is called there."""
+    """What the application is called in that module."""
 
 
 _RUN: Final = "Run"

@@ -74,7 +74,8 @@ def postgres_problem(settings: Settings, error: DatabaseUnavailableError) -> str
 
 
 _NOT_LET_IN: Final = ("28", "3D", "42501")
-"""Of SQLSTATE: invalid authorization, invalid catalog name, insufficient privilege (PostgreSQL's appendix A)."""
+"""How the SQLSTATEs begin by which Postgres does not let us in: invalid authorization, invalid catalog name,
+insufficient privilege (PostgreSQL's appendix A)."""
 
 
 @asynccontextmanager
@@ -93,7 +94,7 @@ async def reaching_postgres(settings: Settings, reader: OrderReader, *, explaine
     try:
         yield
     except DatabaseUnavailableError as error:
-        # One that is silent is knocked at only where a person waits for this one answer: it takes seconds.
+        # A server that is silent is knocked at only where a person waits for this one answer: a knock takes seconds.
         if (error.sqlstate or "").startswith(_NOT_LET_IN) or (error.sqlstate is None and explained):
             found = await postgres_diagnosis(settings, error)
             if found is not None:

@@ -55,7 +55,7 @@ class NoTlsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Knock:
-    """What came of it: a mistake, or the server's first bytes, or neither where it does not answer at all."""
+    """The outcome of a knock: a mistake, or the server's first bytes, or neither where it does not answer at all."""
 
     mistake: Mistake | None = None
     answer: bytes = b""
@@ -157,7 +157,7 @@ def _told_by_tls(error: Exception, settings: Settings, names: TlsNames) -> Mista
 
 
 def of_the_client_certificate(settings: Settings, names: TlsNames) -> Mistake:
-    """Which mistake it is where a server does not like what certificate it is shown, or that it is shown none."""
+    """Which mistake it is where a server refuses the client's certificate, or that there is none."""
     if names.path(settings, names.cert) is None:
         return Mistake.CLIENT_MISSING
     return Mistake.CLIENT_REFUSED if has_expired(settings, names) is None else Mistake.CLIENT_EXPIRED

@@ -62,7 +62,7 @@ class PartitionView:
 
 @dataclass(frozen=True, slots=True)
 class WaitingOrders:
-    """Whose the unsettled records of a partition are."""
+    """The orders that a partition's unsettled records are for."""
 
     orders: frozenset[str]
     end: int

@@ -24,7 +24,7 @@ def postgres_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def verification(settings: Settings) -> dict[str, Any]:
-    """What of the server's certificate is looked at, as `make_context` has it."""
+    """How strictly the server's certificate is checked, as arguments of `make_context`."""
     tls = settings.db_tls
     return {"verified": tls is not DatabaseTls.REQUIRE, "check_name": tls is DatabaseTls.VERIFY_FULL}
 

@@ -72,7 +72,7 @@ def _watched(settings: Settings) -> Fingerprint:
 
 
 class _Renewal(Plugin):
-    """Puts a service client between that connects anew; the SDK's own means for this."""
+    """Has a client make its calls by a service client that connects anew. A plugin is the SDK's own means for this."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

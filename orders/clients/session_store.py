@@ -76,8 +76,8 @@ class SessionStore:
     async def find(self, digest: bytes, *, note_seen: bool = True) -> SessionRecord | None:
         """The session, if it is good, and notes that it was seen.
 
-        It is not where it has ended, where nothing came of it for too long, and where the key that signed in is no
-        longer good.
+        A session is no longer good where it has ended, where no request came with it for too long, and where the key
+        that signed in is no longer good.
 
         Args:
             digest: of what the cookie holds.
@@ -105,6 +105,6 @@ class SessionStore:
         return SessionRecord(**{name: row[name] for name in names}, role=Role(row["role"]))
 
     async def end(self, digest: bytes) -> None:
-        """Ends a session; one that there is not, has ended."""
+        """Ends a session; does nothing where there is none with this digest."""
         async with transaction(self._engine) as connection:
             await connection.execute(delete(sessions).where(sessions.c.digest == digest))

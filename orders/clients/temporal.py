@@ -43,7 +43,7 @@ async def lazy_temporal(
 SOON: Final = RetryConfig(
     initial_interval_millis=100, max_interval_millis=400, max_elapsed_time_millis=2_000, max_retries=3
 )
-"""For who waits at the other end of a connection: three attempts, where the SDK's own go on for 10 s."""
+"""How a call is repeated while somebody waits for our answer: three times at most. The SDK's default goes on 10 s."""
 
 
 async def connect_temporal(

@@ -21,7 +21,7 @@ from stack.paths import cache_dir, stacks_dir
 from stack.state import StackState
 
 _OF_AN_ENVIRONMENT: Final = ("mypy", "coverage")
-"""Folders with one of its own for each environment, of the environment's name."""
+"""Folders of the cache that hold a folder for each environment, under the environment's name."""
 _KEPT: Final = frozenset({"environments", "pycache", "apt.lock", *_OF_AN_ENVIRONMENT})
 """What is in the cache folder and looked at piece by piece, or not worth a line."""
 

@@ -23,7 +23,7 @@ from orders.operations.overview import (
 from schemas.states import OrderState
 
 STANDS_AFTER: Final = timedelta(seconds=30)
-"""A record that is not handed over for so long is worth a look: it takes milliseconds."""
+"""A record that is not handed over for so long is worth a look: handing one over takes milliseconds."""
 OVERDUE_AFTER: Final = timedelta(minutes=5)
 """An order that waits for no person changes within seconds, unless a provider is away and is asked again and again."""
 _OVERDUE_SHOWN_MAX: Final = 1_000

@@ -14,13 +14,13 @@ from orders.operations.open_runs import failure_message
 from workflows.names import order_workflow_id
 
 _ASKING: Final = ("find_backlog", "await_backlog")
-"""The activities that such an order has under way. Temporal tells of them also where no worker runs."""
+"""The activities that an order has under way while it waits so. Temporal tells of them also where no worker runs."""
 _CALL_TIMEOUT: Final = timedelta(seconds=5)
 _CALLS_AT_ONCE: Final = 20
 
 
 async def expiry_waits(clients: Clients, order_ids: Iterable[str]) -> dict[str, str]:
-    """Those of the orders that wait so, each with what Kafka said last; none where Temporal does not answer."""
+    """Which of these orders wait so, each with what Kafka said last; none where Temporal does not answer."""
     try:
         client = await clients.temporal()
     except OrdersError:

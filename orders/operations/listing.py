@@ -33,7 +33,7 @@ _RECORDED_AS: Final = {OrderStep.AWAITING_MANUAL_APPROVAL: OrderState.VALIDATED}
 
 
 STATE_NAMES: Final = (*(state.value for state in OrderState), *(step.value for step in _RECORDED_AS))
-"""By which orders can be asked for."""
+"""The names by which orders can be asked for."""
 
 
 def recorded_state(text: str) -> OrderState:

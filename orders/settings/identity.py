@@ -15,7 +15,8 @@ from orders.settings.types import Name, Seconds, WebAddress, is_loopback, secret
 ALGORITHMS: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA",
 )  # fmt: skip
-"""With which a provider may sign: public keys only, so that nobody signs with what it publishes; and not "none"."""
+"""The algorithms that a provider may sign with. Each has a public key to check with, so that nobody signs with what the
+provider publishes; "none" is not among them."""
 
 
 def _issuer(value: str) -> str:

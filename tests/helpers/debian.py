@@ -55,7 +55,7 @@ def turn_at_apt() -> Iterator[None]:
 
 
 def unpacked(package: str, inside: str, kept: Path) -> Path:
-    """A program of one of Debian's packages without the package: installed, it would start a server.
+    """A program out of one of Debian's packages, which is not installed: installed, it would start a server.
 
     Args:
         package: Debian's name for it.

@@ -43,11 +43,11 @@ class Attempts:
     """Settles whatever is not stuck, or to be refused; notes what was settled, in which order."""
 
     stuck: set[str] = field(default_factory=set)
-    """Tried again and again."""
+    """Lanes whose calls are tried again and again."""
     hanging: set[str] = field(default_factory=set)
-    """Never ends."""
+    """Lanes whose calls never end."""
     refused: set[str] = field(default_factory=set)
-    """Not taken by Temporal."""
+    """Lanes whose calls Temporal refuses for good."""
     takes_dead_letters: bool = True
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     """Attempts wait until it is set."""
@@ -103,7 +103,7 @@ class Rig:
         self.engine.take(partition, records)
 
     async def eventually(self, *values: str) -> None:
-        """Once records of these lanes are settled."""
+        """Waits until a record of each of these lanes is settled."""
         await assert_eventually(lambda: {lane for lane, _, _ in self.attempts.settled} >= set(values))
 
     async def settled(self) -> None:

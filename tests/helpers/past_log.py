@@ -18,7 +18,7 @@ class InMemoryPastRecords(PastRecords):
         self.logs: defaultdict[Partition, dict[int, Record]] = defaultdict(dict)
         self.beginnings: defaultdict[Partition, int] = defaultdict(int)
         self.holes_until: defaultdict[Partition, int] = defaultdict(int)
-        """Where logs end that end with offsets without a record."""
+        """The end of a log whose last offsets have no record; 0 where its last record is its end."""
         self.failures: list[Exception] = []
         """What the next reads raise."""
         self.opened = asyncio.Event()

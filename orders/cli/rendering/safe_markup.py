@@ -12,7 +12,7 @@ from orders.safe_text import safe_lines, safe_text
 
 _OPEN_TAG: Final = re.compile(r"\[[a-z#/@][^][]*$")
 _FENCE: Final = "[not dim][/not dim]"
-"""Nothing, in rich's markup: a tag that was begun before it can be ended by nothing behind it."""
+"""Shows nothing. Put behind a text that begins a tag, it keeps what follows from ending that tag."""
 
 
 def safe_markup(text: object) -> str:

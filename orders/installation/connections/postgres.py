@@ -17,7 +17,7 @@ from orders.settings import Settings
 _SERVER: Final = "postgres"
 _NEEDED: Final = ("SELECT", "INSERT", "UPDATE")
 _HELPFUL: Final = ("DELETE",)
-"""Of `orders archive`, and of the API for sessions that are over."""
+"""Rights without which orders run all the same: `orders archive` wants them, and the API for sessions that are over."""
 _SANDBOX: Final = "sandbox_"
 """Begins the names of tables that only the embedded stand-ins for providers use."""
 

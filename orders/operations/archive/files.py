@@ -82,7 +82,7 @@ def read_file(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def payloads_of(documents: Iterable[Mapping[str, Any]]) -> dict[str, dict[int, str]]:
-    """Of each order's events their published bytes, by number."""
+    """The published bytes of each order's events, by order id and number."""
     return {one["order_id"]: {event["sequence"]: event["payload"] for event in one["events"]} for one in documents}
 
 

@@ -1,4 +1,4 @@
-"""What is read one by one, handed on in lists: a question to the database for each of them, and not for each item."""
+"""Hands on in lists what is read one by one, so that the database is asked once a list and not once an item."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

@@ -19,7 +19,7 @@ class Stretch:
     first: int
     last: int
     before: bytes | None
-    """The link that the first one follows; None where it follows nothing, or an event without."""
+    """The link of the event before the first one; None where there is no such event, or it has no link."""
     before_is_known: bool = True
     may_be_erased: bool = True
     """Whether the order was forgotten, as far as is known."""

@@ -43,7 +43,8 @@ class Audit:
     erased: int = 0
     """Of these, events of which personal data was erased: the rest of each is held by its hash."""
     archived_unseen: int = 0
-    """Orders with events in the archive that was not looked at: held by the hash of the last one, if all come back."""
+    """Orders with events in the archive, which was not looked at. The database keeps the hash of the last of these
+    events, by which all of them can be verified once the files are at hand."""
     checkpoint_orders: int | None = None
     """Orders of the checkpoint; None where there was none to compare with."""
     checkpoint_digest: str | None = None

@@ -27,7 +27,7 @@ class Doubt:
 
 
 def claimed_place(letter: Letter, source: Record | None) -> Origin | None:
-    """Where the record was that a replayed one says it repeats; None where it repeats none, and where it is that one.
+    """Where the record was that a replayed one says it repeats; None where it repeats none, or is that record itself.
 
     Args:
         letter: whose record it is.

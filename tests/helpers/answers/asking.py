@@ -46,7 +46,7 @@ async def ask(http: httpx.AsyncClient, row: Row, named: Named, **changes: Any) -
 
 
 def assert_answered(answer: httpx.Response, says: Says) -> None:
-    """Fails unless it is the table's answer."""
+    """Fails unless an answer is what the table says."""
     if says.code is not None:
         problem_of(answer, says.status, says.code)
         return
@@ -58,7 +58,7 @@ def assert_answered(answer: httpx.Response, says: Says) -> None:
 
 
 def answer_of(row: Row, case: Case) -> Says:
-    """The table's answer, where it is one."""
+    """What the table says is answered; fails where it says that nothing is, or that the case cannot happen."""
     says = row.cells[case]
     assert isinstance(says, Says)
     return says

@@ -30,11 +30,11 @@ class Case(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """An answer."""
+    """An answer: its status, and what is in it."""
 
     status: int
     code: str | None = None
-    """The problem's code; None where it is none."""
+    """The problem's code; None for an answer that is no problem."""
     has: tuple[str, object] | None = None
     """A member of the answer, and what it is."""
 
@@ -46,7 +46,7 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Never:
-    """It cannot happen to this request."""
+    """The case cannot happen to this request."""
 
     why: str
 

@@ -10,7 +10,7 @@ from tests.helpers.system.waiting import assert_eventually
 
 
 async def all_named(api: ApiRoom, order_id: str) -> Named:
-    """Makes the rest of it beside an order that waits for approval."""
+    """Makes all that the table's requests name, for an order that waits for approval."""
     second = await api.http.post(f"/orders/{order_id}/start", json={"payment_id": "p-other"}, headers=WAIT)
     problem_of(second, 409, "duplicate_order")
     event_id = second.headers["location"].partition("/inbound/")[2].partition("?")[0]

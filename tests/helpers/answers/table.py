@@ -20,11 +20,11 @@ class Named:
     """What a request's path names; each is there unless a test says otherwise."""
 
     order_id: str
-    """Waits for approval; of a request that decides something, as its case needs it."""
+    """An order that waits for approval; for a request that decides something, one in the state that its case needs."""
     event_id: str = "none"
-    """Is decided."""
+    """An event of the order that is decided."""
     place: str = "0:999999"
-    """Of a dead letter."""
+    """A dead letter's place."""
     replay_id: str = "none"
     code: str = "order_not_found"
 
@@ -40,7 +40,7 @@ class Row:
     """Which of an operation's forms; "" where it has one."""
     body: Any = None
     other_body: Any = None
-    """Another one that is as good."""
+    """Another body that is as good."""
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,7 +51,7 @@ class Row:
 
     @property
     def method(self) -> str:
-        """Of HTTP."""
+        """The method of HTTP."""
         return self.operation.partition(" ")[0]
 
     @property
@@ -213,12 +213,12 @@ TABLE: Final = (
 
 
 def rows_of(case: Case) -> list[Row]:
-    """The rows to which it can happen."""
+    """The rows of the requests to which a case can happen."""
     return [row for row in TABLE if not isinstance(row.cells[case], Never)]
 
 
 def written(value: Any, named: Named) -> Any:
-    """A body with what it names."""
+    """A body, with the order and the dead letter that it names put in."""
     if isinstance(value, str):
         return value.replace("{order_id}", named.order_id).replace("{place}", named.place)
     if isinstance(value, dict):

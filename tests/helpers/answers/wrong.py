@@ -11,16 +11,16 @@ from orders.web.contract import document
 DOCUMENT: Final[dict[str, Any]] = document()
 COMPONENTS: Final = {"components": DOCUMENT["components"]}
 _TRIED: Final = ("perhaps", "-bad-", '"half', "\x00", "x" * 2_000)
-"""One of them is wrong for whatever a parameter may be."""
+"""Values for parameters: whatever a parameter may be, one of these is wrong for it."""
 _NOT_IN_THE_DOCUMENT: Final = {
     "cursor": "made-up",
     "Last-Event-ID": "yesterday",
     "If-Match": '"2',
     "Idempotency-Key": '"half',
 }
-"""What only the server can judge, and what is wrong there."""
+"""Parameters that the document calls text and only the server can judge, each with a wrong value."""
 _ANYTHING: Final = frozenset({"Prefer"})
-"""What is malformed in it counts as not given (RFC 7240, section 2)."""
+"""Parameters that are never wrong: what is malformed counts as not given (RFC 7240, section 2)."""
 _OTHER_CODES: Final = {"If-Match": "precondition_invalid", "Idempotency-Key": "idempotency_key_invalid"}
 
 
@@ -35,7 +35,7 @@ class WrongParameter:
 
     @property
     def code(self) -> str:
-        """How it is told."""
+        """The code of the problem that it is answered with."""
         return _OTHER_CODES.get(self.name, "request_invalid")
 
 

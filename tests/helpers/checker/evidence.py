@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,9 +139,9 @@ class Evidence:
     inputs: tuple[StoredRecord, ...] = ()
     dead_letters: tuple[StoredRecord, ...] = ()
     published: tuple[StoredRecord, ...] = ()
-    """Of ``order.events``."""
+    """The records of ``order.events``."""
     offsets: tuple[PartitionOffsets, ...] = ()
-    """Of the input topics, for the bridge's group."""
+    """How far each partition of the input topics is committed by the bridge's group."""
     commits: tuple[Commit, ...] = ()
     """Every commit of the bridge's group, oldest first."""
     orders: tuple[OrderRow, ...] = ()
@@ -155,7 +154,7 @@ class Evidence:
     logs: dict[str, str] = field(default_factory=dict)
     """What the processes wrote, by process."""
     ends: tuple[ProcessEnd, ...] = ()
-    """How processes ended that have."""
+    """How each process that has ended did."""
     records_held_max: int = 2_000
     """How many records a bridge may hold."""
     stuck_orders: tuple[StuckOrder, ...] = ()
@@ -198,11 +197,6 @@ class Evidence:
         """The identity of an input record's event; None where it has no order id."""
         named = identity_of(record)
         return None if named is None else (*named, self.input_topics[record.topic].value)
-
-    def dead_letters_of(self, coordinates: Iterable[tuple[str, int, int]]) -> list[StoredRecord]:
-        """The dead letters that these records became."""
-        wanted = set(coordinates)
-        return [letter for letter in self.dead_letters if source_of(letter) in wanted]
 
 
 def source_of(letter: StoredRecord) -> tuple[str, int, int] | None:

@@ -25,7 +25,7 @@ CHARGED_STATES = frozenset(
         OrderState.COMPLETED,
     }
 )
-"""Who is here has been charged."""
+"""States that only an order reaches whose payment was charged."""
 
 NEXT_STATES: dict[OrderState | None, frozenset[OrderState]] = {
     None: frozenset({OrderState.RECEIVED}),

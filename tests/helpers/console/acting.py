@@ -8,7 +8,8 @@ from tests.helpers.browser import Window
 from tests.helpers.console.running import Console
 
 SOON: Final = 30_000
-"""Milliseconds. What is awaited takes a tenth of a second; on a busy machine it comes later."""
+"""How long a page may take to show something, in milliseconds: it takes a tenth of a second, or longer on a busy
+machine."""
 
 
 _TABS_MAX: Final = 400

@@ -36,7 +36,7 @@ class ReceivedSpan:
     error: str
     attributes: dict[str, Any]
     links: tuple[str, ...]
-    """Ids of the traces that it has to do with."""
+    """Ids of the traces that it links to."""
 
 
 @dataclass(slots=True)
@@ -47,13 +47,13 @@ class OtlpReceiver:
     spans: list[ReceivedSpan] = field(default_factory=list)
     requests: int = 0
     status: int = 200
-    """What it answers; with another than this nothing is taken."""
+    """What it answers with; with any other than 200 it keeps nothing of a request."""
     headers: dict[str, str] = field(default_factory=dict)
-    """Further ones of its answers."""
+    """Further headers of its answers."""
     answering: Event = field(default_factory=Event)
     """It answers once this is set."""
     patience_seconds: float | None = None
-    """It answers after so long at the latest, whether that is set or not; None for never."""
+    """It answers after so long though `answering` is not set; None: it waits for ever."""
 
     @property
     def endpoint(self) -> str:

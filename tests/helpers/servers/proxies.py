@@ -19,7 +19,7 @@ class Proxies:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Of a process that reaches the servers by them."""
+        """The settings of a process that reaches the servers by these proxies."""
         return {
             "TEMPORAL_HOST": self.temporal.address,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.address,
@@ -28,7 +28,7 @@ class Proxies:
 
 
 def db_settings(proxy: Proxy) -> dict[str, str]:
-    """Of a process that reaches Postgres by a proxy."""
+    """The settings of a process that reaches Postgres by a proxy."""
     host, _, port = proxy.address.rpartition(":")
     return {"DB_HOST": host, "DB_PORT": port}
 

@@ -47,7 +47,7 @@ class SecuredSystem:
     async def complete_an_order(
         self, *, upstream: Mapping[str, Any] | None = None, downstream: Mapping[str, Any] | None = None
     ) -> None:
-        """From the message that places it to what is published of its end, as upstream and an approver send them.
+        """Brings an order to its end: sends what upstream and an approver send, and reads what is published of it.
 
         Args:
             upstream: changes of the settings for who sends.

@@ -78,9 +78,9 @@ def two_address_updates_swapped(evidence: Evidence) -> Evidence:
         for sequence, cause in ((3, "a-1"), (4, "a-0"))
     ]
     later = [body | {"sequence": body["sequence"] + 2} for body in BODIES[2:]]
-    settled = tuple(InboundRow(f"a-{offset}", "o-1", "order.address_updated", "applied") for offset in (0, 1))
+    decided = tuple(InboundRow(f"a-{offset}", "o-1", "order.address_updated", "applied") for offset in (0, 1))
     offsets = (*evidence.offsets[:3], PartitionOffsets("order.address_updated", 0, begin=0, end=2, committed=2))
-    moved = replace(evidence, inputs=evidence.inputs + updates, inbound=evidence.inbound + settled, offsets=offsets)
+    moved = replace(evidence, inputs=evidence.inputs + updates, inbound=evidence.inbound + decided, offsets=offsets)
     return with_published(moved, [*BODIES[:2], *changes, *later])
 
 

@@ -99,19 +99,19 @@ def test_a_difference_from_the_plan_is_told() -> None:
         for offset, one in enumerate(plan.records)
     )
     produced = dict(zip([record.coordinates for record in inputs], plan.records, strict=True))
-    settled = tuple(
+    decided = tuple(
         InboundRow(identity[1], identity[0], record.topic, "applied")
         for record in inputs
         if (identity := identity_of(record)) is not None
     )
     as_planned = Evidence(
-        input_topics=TOPICS, inputs=inputs, inbound=settled, orders=(OrderRow(order.order_id, "COMPLETED", 8),)
+        input_topics=TOPICS, inputs=inputs, inbound=decided, orders=(OrderRow(order.order_id, "COMPLETED", 8),)
     )
     assert differences_from_plan(plan, produced, as_planned) == []
 
     expired = replace(as_planned, orders=(OrderRow(order.order_id, "EXPIRED", 3),))
     assert "is EXPIRED" in "".join(differences_from_plan(plan, produced, expired))
-    lost = replace(as_planned, inbound=settled[1:])
+    lost = replace(as_planned, inbound=decided[1:])
     assert "is 'lost'" in "".join(differences_from_plan(plan, produced, lost))
     dead = replace(as_planned, dead_letters=(letter_of(inputs[0]),))
     assert "is 'dead not_json'" in "".join(differences_from_plan(plan, produced, dead))

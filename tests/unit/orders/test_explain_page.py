@@ -28,7 +28,7 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 IDENTITY = "order.created:0:7:9f86d081884c7d65"
 RECORD = NamingRecord("order.created", 0, 7, 1_769_860_800_000, "e-1", "order.created", None, IDENTITY, taken=True)
 LETTER = Summary("2:3", 1_769_860_800_000, "order.created:0:7", IDENTITY, "json", "json_invalid", "m", b"o-1", False, 0)
-SETTLED = EventOutcome(
+APPLIED = EventOutcome(
     event_id="e-1", type="order.created", outcome=InboundOutcome.REJECTED, reason=ReasonCode.STALE, at=NOW
 )
 NOTHING_STORED = DatabaseSide(None, None, (), (), None, cut=False)
@@ -49,7 +49,7 @@ def known(
 
 
 def test_what_became_of_a_record_is_told_by_whoever_knows() -> None:
-    decided = replace(NOTHING_STORED, inbound=(SETTLED,))
+    decided = replace(NOTHING_STORED, inbound=(APPLIED,))
     unread = replace(RECORD, event_id=None, error_code="json_invalid")
     outcomes = [
         known(letters=(LETTER,)).outcome_of(RECORD),
@@ -122,7 +122,7 @@ def test_an_order_is_known_by_any_trace_of_it_and_by_nothing_else() -> None:
     assert not Explanation("o-1", None, None, None, ("Kafka does not answer",)).is_known
     assert known(RECORD).is_known
     assert known(letters=(LETTER,)).is_known
-    assert known(database=replace(NOTHING_STORED, inbound=(SETTLED,))).is_known
+    assert known(database=replace(NOTHING_STORED, inbound=(APPLIED,))).is_known
 
 
 @given(st.text(max_size=30))

@@ -50,9 +50,9 @@ class Model:
     in_kafka: list[Sent] = field(default_factory=list)
     """Events that are in Kafka, and that nobody has handed over."""
     is_overdue: bool = False
-    """Whether the deadline is over, and is not acted upon as an event that could save the order is in Kafka."""
+    """Whether the deadline is over and nothing follows yet, as Kafka holds an event that could save the order."""
     created: Sent = field(default_factory=lambda: Sent("", CREATED))
-    """Without an id while there is none."""
+    """The ``order.created`` that counts; its id is empty while there is none."""
     address: dict[str, str] = field(default_factory=dict)
     address_at: int = 0
     charges: int = 0
@@ -203,9 +203,6 @@ class Model:
 
     def _reuses_an_id(self, event: Sent) -> bool:
         return self.owners[event.id] is not event.type
-
-    def _time_of(self, event: Sent) -> int:
-        return self.now + ARRIVAL if event.at is None else event.at
 
     def _decide_held(self) -> None:
         """What came too early is decided in its order."""

@@ -61,7 +61,7 @@ ASKED_AGAIN: Final = 12
 """Minutes after which an order that waits for what is in Kafka has asked again."""
 TO_THE_END: Final = 24 * 60
 """Minutes after which every order has come to its end."""
-_SETTLES_WITHIN: Final = timedelta(seconds=60)
+_AGREES_WITHIN: Final = timedelta(seconds=60)
 _TIMED_OUT: Final = (RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED)
 """What the client calls a call that takes too long, by who noticed it first."""
 _NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -355,7 +355,7 @@ async def _eventually(
                 raise
             raise AssertionError("the server does not answer") from error
 
-    await assert_eventually(holds, timeout=_SETTLES_WITHIN, message=message)
+    await assert_eventually(holds, timeout=_AGREES_WITHIN, message=message)
 
 
 @asynccontextmanager

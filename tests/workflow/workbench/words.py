@@ -39,11 +39,11 @@ class Sent:
     address: Mapping[str, str] = field(default_factory=dict)
     at: int | None = None
     over_limit: bool = False
-    """With `is_priced` and `payment`: of an ``order.created``."""
+    """Whether the amount is above the limit. Only an ``order.created`` says this, `is_priced` and `payment`."""
     is_priced: bool = True
     payment: Payment = Payment.FINE
     by: str | None = None
-    """Who decides; of an approval and a cancel."""
+    """Who decides. Only an approval and a cancel say it."""
     expected: int | None = None
     """How many events the order has had, as its sender saw it."""
 

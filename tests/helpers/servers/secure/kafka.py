@@ -24,7 +24,7 @@ NAME = "localhost"
 """What clients are told to come back to: a name, which the certificates have."""
 USER, PASSWORD = "orders-user", "what-the-tests-say"
 STRANGER = "stranger"
-"""Knows a password as well, and has no rights."""
+"""A user who knows a password as well, and has no rights."""
 ROLES = ("bridge", "worker", "api", "operator", "upstream", "downstream")
 """Names of users that know the password as well, and have the rights that a test gives them."""
 TOKEN_CLIENT = "job-operator"  # noqa: S105 - a name
@@ -39,11 +39,11 @@ class Listener(StrEnum):
     MUTUAL = "MUTUAL"
     TLS = "TLS"
     SASL = "SASL"
-    """By TLS, with any mechanism."""
+    """Credentials of any mechanism, by TLS."""
     OTHER_NAME = "OTHERNAME"
     EXPIRED = "EXPIRED"
     PLAIN_SASL = "PLAINSASL"
-    """Without TLS."""
+    """Credentials, without TLS."""
 
 
 _PROTOCOLS = {

@@ -25,12 +25,12 @@ class SecureServers:
     postgres: SecurePostgres
     provider: OpenIdServer
     temporal: TlsDoor
-    """Wants no client certificate."""
+    """The door that wants no client certificate."""
     temporal_mutual: TlsDoor
     temporal_other_name: TlsDoor
     temporal_expired: TlsDoor
     temporal_refusing: RefusingProxy
-    """In plain text; ends every call with its `refusal`."""
+    """A door in plain text, which ends every call with its `refusal`."""
 
     def renew_all(self) -> None:
         """Puts other certificates, of another authority, into the place of all."""
