@@ -7,13 +7,12 @@ from orders.web.problems import MEDIA_TYPE, PROBLEM_TYPES
 
 PROBLEM_SCHEMA = "#/components/schemas/Problem"
 
-EVERYWHERE = ("host_not_local", "overloaded", "internal_error")
+EVERYWHERE = ("host_not_local", "request_invalid", "overloaded", "internal_error")
 """What every route may answer, whatever it does."""
 ALWAYS = (
     *EVERYWHERE,
     "not_signed_in",
     "not_allowed",
-    "request_invalid",
     "too_many_requests",
     "server_unreachable",
 )

@@ -17,7 +17,7 @@ from orders.operations.dead_letters.selection import Place, Selection, parse_pla
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.bodies import json_body, read_json
 from orders.web.api.fields import MOST, Answer
-from orders.web.api.filters import no_others
+from orders.web.api.parameters import ApiRoute
 from orders.web.api.preferences import KeyHeader, PreferHeader, described, key_of, wait_of
 from orders.web.context import Web
 from orders.web.handlers import json_pointer
@@ -28,7 +28,12 @@ from orders.web.replays import Replay, ReplayRequest, ReplayState
 from orders.web.waiting import while_wanted
 from schemas.base import IDENTIFIER_PATTERN, Timestamp
 
-router = APIRouter(prefix="/dead-letters", tags=["dead letters"], dependencies=[Depends(requires(Role.VIEWER))])
+router = APIRouter(
+    prefix="/dead-letters",
+    tags=["dead letters"],
+    dependencies=[Depends(requires(Role.VIEWER))],
+    route_class=ApiRoute,
+)
 
 LIMIT_MAX: Final = 1_000
 PLACES_MAX: Final = 1_000
@@ -79,7 +84,6 @@ Topics = Annotated[list[Code] | None, Query(max_length=100, description="That ca
     summary="Dead letters",
     operation_id="listDeadLetters",
     responses=problems(*ALWAYS, "stopping"),
-    dependencies=[Depends(no_others)],
 )
 async def dead_letters(
     request: Request,

@@ -9,11 +9,14 @@ from orders.operations.explain.documents import as_json
 from orders.operations.explain.gathering import explain
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import Answer, OrderId
+from orders.web.api.parameters import ApiRoute
 from orders.web.context import Web
 from orders.web.identity import Role, requires
 from schemas.base import Timestamp
 
-router = APIRouter(prefix="/orders", tags=["orders"], dependencies=[Depends(requires(Role.VIEWER))])
+router = APIRouter(
+    prefix="/orders", tags=["orders"], dependencies=[Depends(requires(Role.VIEWER))], route_class=ApiRoute
+)
 
 RECORDS_MAX: Final = 500_000
 

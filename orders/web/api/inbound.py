@@ -11,13 +11,14 @@ from orders.operations.decide import Outcome, OutcomeStatus, await_outcome, reco
 from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import Answer, OrderId, Reason
+from orders.web.api.parameters import ApiRoute
 from orders.web.context import Web, WebContext
 from orders.web.identity import Role, requires
 from orders.web.problems import Problem
 from schemas.base import EVENT_ID_MAX_CHARS
 from schemas.event_types import EventType
 
-router = APIRouter(tags=["decisions"], dependencies=[Depends(requires(Role.VIEWER))])
+router = APIRouter(tags=["decisions"], dependencies=[Depends(requires(Role.VIEWER))], route_class=ApiRoute)
 
 
 class InboundOutcome(Answer):

@@ -12,6 +12,7 @@ from orders.errors import NotFoundError
 from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import MOST, Answer, OrderId
+from orders.web.api.parameters import ApiRoute
 from orders.web.api.preferences import described
 from orders.web.api.published import PublishedEvent
 from orders.web.context import Web, WebContext
@@ -20,7 +21,7 @@ from orders.web.header_fields import header_of, weight_of
 from orders.web.identity import Identity, Role, gate_of, requires
 from orders.web.problems import FieldError, Problem
 
-router = APIRouter(tags=["events"], dependencies=[Depends(requires(Role.VIEWER))])
+router = APIRouter(tags=["events"], dependencies=[Depends(requires(Role.VIEWER))], route_class=ApiRoute)
 
 Viewer = Annotated[Identity, Depends(requires(Role.VIEWER))]
 EVENTS_MAX: Final = 1_000

@@ -9,15 +9,17 @@ from orders.errors import UsageError
 from orders.operations.pages import page_of_orders
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import MOST, Answer
-from orders.web.api.filters import no_others
 from orders.web.api.orders import Order
+from orders.web.api.parameters import ApiRoute
 from orders.web.context import Web
 from orders.web.identity import Role, requires
 from orders.web.problems import FieldError, Problem
 from schemas.base import IDENTIFIER_PATTERN, TEXT_MAX_CHARS, Timestamp
 from schemas.states import OrderState
 
-router = APIRouter(prefix="/orders", tags=["orders"], dependencies=[Depends(requires(Role.VIEWER))])
+router = APIRouter(
+    prefix="/orders", tags=["orders"], dependencies=[Depends(requires(Role.VIEWER))], route_class=ApiRoute
+)
 
 LIMIT_MAX: Final = 500
 LIMIT_DEFAULT: Final = 50
@@ -36,7 +38,6 @@ class OrderList(Answer):
     summary="Orders by state, age and customer",
     operation_id="listOrders",
     responses=problems(*ALWAYS),
-    dependencies=[Depends(no_others)],
 )
 async def orders(
     web: Web,

@@ -15,8 +15,9 @@ from orders.web.problems import PROBLEM_TYPES
 DESCRIPTION: Final = (
     "Starts, approves and cancels orders, sends them elsewhere, and tells where they are. A request that decides "
     "something is done once under its `Idempotency-Key`, and answered with 202 once Temporal has it; with "
-    "`Prefer: wait=N` the answer is what became of it. Errors are problem documents (RFC 9457). Within version 1, "
-    "fields, states and codes may be added: ignore what you do not know."
+    "`Prefer: wait=N` the answer is what became of it. Errors are problem documents (RFC 9457). A query "
+    "parameter that an operation does not have is refused (422, `request_invalid`). Within version 1, fields, states "
+    "and codes may be added: ignore what you do not know."
 )
 TAGS: Final = (
     {"name": "decisions", "description": "Requests that decide something, and what became of them."},

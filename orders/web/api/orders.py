@@ -8,13 +8,16 @@ from activities.adapters.postgres.records import OrderRecord
 from orders.operations.view import OrderView, view_order
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import Answer, OrderId, Reason, State, Step, etag
+from orders.web.api.parameters import ApiRoute
 from orders.web.context import Web, context_of
 from orders.web.identity import Role, requires
 from orders.web.problems import Problem
 from schemas.order import Address, Adjustment, Item
 from schemas.states import OrderState
 
-router = APIRouter(prefix="/orders", tags=["orders"], dependencies=[Depends(requires(Role.VIEWER))])
+router = APIRouter(
+    prefix="/orders", tags=["orders"], dependencies=[Depends(requires(Role.VIEWER))], route_class=ApiRoute
+)
 
 _ORDER = problems(*ALWAYS, "order_not_found")
 _ETAG = {"ETag": {"description": "The order's last sequence, for If-Match.", "schema": {"type": "string"}}}

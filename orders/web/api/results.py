@@ -11,6 +11,7 @@ from orders.errors import NotFoundError
 from orders.operations.view import view_order
 from orders.web.api.answers import ALWAYS, problems
 from orders.web.api.fields import Answer, OrderId, Reason, State, etag
+from orders.web.api.parameters import ApiRoute
 from orders.web.api.preferences import WAIT_MAX, PreferHeader, described, wait_of
 from orders.web.context import Web, WebContext
 from orders.web.header_fields import header_of
@@ -19,7 +20,9 @@ from orders.web.problems import Problem
 from orders.web.waiting import while_wanted
 from schemas.order import Address
 
-router = APIRouter(prefix="/orders", tags=["orders"], dependencies=[Depends(requires(Role.VIEWER))])
+router = APIRouter(
+    prefix="/orders", tags=["orders"], dependencies=[Depends(requires(Role.VIEWER))], route_class=ApiRoute
+)
 
 _LOOK_AGAIN_SECONDS: Final = 1
 

@@ -7,10 +7,11 @@ from pydantic import BaseModel
 
 from orders.version import application_version
 from orders.web.api.answers import EVERYWHERE, problems
+from orders.web.api.parameters import ApiRoute
 from orders.web.context import Web
 from orders.web.problems import PROBLEM_TYPES, TYPES_PATH, Problem
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], route_class=ApiRoute)
 
 
 class Health(BaseModel):
@@ -71,7 +72,7 @@ async def root(web: Web) -> Root:
     f"{TYPES_PATH}/{{code}}",
     summary="What a problem's type means",
     operation_id="getProblem",
-    responses=problems(*EVERYWHERE, "path_not_found", "request_invalid"),
+    responses=problems(*EVERYWHERE, "path_not_found"),
 )
 async def problem(code: Annotated[str, Path(max_length=100, description="A problem's `code`.")]) -> ProblemPage:
     """What the `type` of a problem document leads to."""

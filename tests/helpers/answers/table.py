@@ -72,7 +72,6 @@ _AT_ONCE: Final = Never("it waits for nothing: it is answered within seconds, wh
 _ANYBODY: Final = Never("whoever is known has a role that may: there is no lesser one than viewer")
 _NOBODY_COUNTS: Final = Never("it asks nobody who they are, so it counts nobody's requests")
 _NOTHING_NAMED: Final = Never("it names nothing")
-_NO_PARAMETER: Final = Never("it has no parameter")
 
 NOT_SIGNED_IN: Final = Says(401, "not_signed_in")
 NOT_ALLOWED: Final = Says(403, "not_allowed")
@@ -133,7 +132,7 @@ _DECISION: Final[dict[Case, Cell]] = {
 _ADDRESS: Final = {"street": "2 Example Street", "city": "Utrecht", "zip_code": "3511 AA", "country": "NL"}
 
 TABLE: Final = (
-    Row("GET /", _cells(_READ, _OF_NOBODY, {Case.INVALID: _NO_PARAMETER})),
+    Row("GET /", _cells(_READ, _OF_NOBODY)),
     Row("GET /problems/{code}", _cells(_READ, _OF_NOBODY, {Case.UNKNOWN: Says(404, "path_not_found")})),
     Row(
         "POST /orders/{order_id}/start",
@@ -206,7 +205,7 @@ TABLE: Final = (
         body={"dead_letters": ["{place}"]},
         other_body={"dead_letters": ["{place}"], "trust": True},
     ),
-    Row("GET /dead-letters/replays", _cells(_READ, {Case.INVALID: _NO_PARAMETER})),
+    Row("GET /dead-letters/replays", _cells(_READ)),
     Row("GET /dead-letters/replays/{replay_id}", _cells(_READ, {Case.UNKNOWN: Says(404, "replay_not_found")})),
 )
 """Every request of the API."""

@@ -1,4 +1,5 @@
-"""Requests in which one thing is wrong, made from the OpenAPI document: each field of a body, each parameter."""
+"""Requests in which one thing is wrong, made from the OpenAPI document: each field of a body, each parameter, and a
+parameter that there is not."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _NOT_IN_THE_DOCUMENT: Final = {
 """Parameters that the document calls text and only the server can judge, each with a wrong value."""
 _ANYTHING: Final = frozenset({"Prefer"})
 """Parameters that are never wrong: what is malformed counts as not given (RFC 7240, section 2)."""
+_NO_PARAMETER: Final = "utm_source"
+"""A parameter that no operation has; links in mails do."""
 _OTHER_CODES: Final = {"If-Match": "precondition_invalid", "Idempotency-Key": "idempotency_key_invalid"}
 
 
@@ -47,7 +50,8 @@ def operation_of(name: str) -> dict[str, Any]:
 
 
 def wrong_parameters(name: str) -> Iterator[WrongParameter]:
-    """Each parameter of an operation once, with a value that is wrong."""
+    """Each parameter of an operation once, with a value that is wrong; and one that the operation does not have."""
+    yield WrongParameter(_NO_PARAMETER, "query", "newsletter")
     for parameter in operation_of(name).get("parameters", []):
         if parameter["name"] not in _ANYTHING:
             yield WrongParameter(parameter["name"], parameter["in"], _wrong_value(parameter))
