@@ -126,6 +126,20 @@ async def test_what_is_being_typed_stays_while_something_happens_to_the_order(ad
     await expect(page.locator("#order-body")).to_contain_text("Rua Augusta 1, Porto, PT", timeout=SOON)
 
 
+async def test_what_is_unfolded_stays_so_while_something_happens_to_the_order(ada: Window, console: Console) -> None:
+    order_id = await console.place(shipping_address=LISBON)
+    for number in range(9):
+        await console.send(EventType.ORDER_ADDRESS_UPDATED, order_id, address={"street": f"Rua Augusta {number}"})
+    page = await open_order(ada, console, order_id)
+    first = page.get_by_role("row").filter(has_text="RECEIVED")
+    await expect(first).to_be_hidden()
+    await page.get_by_text("1 earlier event", exact=True).click()
+    await expect(first).to_be_visible()
+    await page.get_by_role("button", name="Approve").click()
+    await expect(page.get_by_text("7 earlier events", exact=True)).to_be_visible(timeout=SOON)
+    await expect(first).to_be_visible()
+
+
 async def test_an_address_that_is_the_same_or_breaks_the_contract_is_not_sent(ada: Window, console: Console) -> None:
     order_id = await console.place(shipping_address=LISBON)
     page = await open_order(ada, console, order_id)

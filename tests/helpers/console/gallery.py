@@ -33,7 +33,16 @@ from orders.web.console.views.waiting import GoneOrder, Shown, WaitingPage, wait
 from schemas.event_types import EventType
 from schemas.order import Address
 from schemas.states import OrderState
-from tests.helpers.console.made_up import HOSTILE, NOW, an_ended_order, an_order, journal, known_of, several_orders
+from tests.helpers.console.made_up import (
+    HOSTILE,
+    NOW,
+    an_ended_order,
+    an_often_moved_order,
+    an_order,
+    journal,
+    known_of,
+    several_orders,
+)
 
 ADA = Person("ada", "approver", "/console/sign-out")
 
@@ -133,6 +142,19 @@ def an_order_with_everything() -> str:
     link = f"http://127.0.0.1:8233/namespaces/default/workflows/order%3A{order_id}/2a4b/history"
     runs = [Run(run.workflow_id, "the order", run.status, run.started_at, run.closed_at, link)]
     return _order(known, order_id, known=everything, runs=runs, times={record.coordinates: "2026-11-25 21:04:05 UTC"})
+
+
+def an_order_told_much() -> str:
+    known = an_often_moved_order()
+    order_id, stamp = "order-4004", 1_764_104_645_000
+    records = tuple(
+        NamingRecord(topic, 3, 1_700 + number, stamp, f"upstream-{number:036}", topic, None, "x", taken=True)
+        for number in range(41)
+        for topic in ["order.address_updated" if number else "order.created"]
+    )
+    everything = Explanation(order_id, KafkaSide(records, (), scanned=1_200, skipped=0, cut=False), None, known, ())
+    times = dict.fromkeys((one.coordinates for one in records), "2026-11-25 21:04:05 UTC")
+    return _order(known, order_id, known=everything, runs=[], times=times)
 
 
 def an_order_in_trouble() -> str:
@@ -325,8 +347,8 @@ GALLERY: dict[str, Callable[[], str]] = {
     one.__name__.replace("_", "-"): one
     for one in (
         waiting, waiting_for_a_viewer, nothing_waits, decided, hostile_orders, an_order_that_waits,
-        an_order_with_everything, an_order_in_trouble, orders, orders_of_a_customer, no_orders, dead_letters,
-        no_dead_letters, dead_letter, plan, system, system_away, message, message_to_nobody,
+        an_order_with_everything, an_order_told_much, an_order_in_trouble, orders, orders_of_a_customer, no_orders,
+        dead_letters, no_dead_letters, dead_letter, plan, system, system_away, message, message_to_nobody,
         message_to_somebody_unknown,
     )
 }  # fmt: skip

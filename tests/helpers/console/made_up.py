@@ -145,3 +145,31 @@ def an_ended_order() -> DatabaseSide:
         "order-2002", state=OrderState.REFUNDED, reason=ReasonCode.SHIPPING_ATTEMPTS_EXHAUSTED, last_sequence=7
     )
     return known_of(record, journal("order-2002", *states, reason="shipping_attempts_exhausted"))
+
+
+def an_often_moved_order() -> DatabaseSide:
+    """An order that has 43 events, as its customer cannot decide where it goes."""
+    record = an_order("order-4004", last_sequence=43)
+    opened = journal(record.order_id, OrderState.RECEIVED, OrderState.VALIDATED)
+    return known_of(record, (*opened, *(_moved(record.order_id, number) for number in range(3, 44))))
+
+
+def _moved(order_id: str, number: int) -> StoredEvent:
+    """Another address; of each five the last is refused."""
+    refused = number % 5 == 0
+    body: dict[str, Any] = {
+        "order_id": order_id,
+        "sequence": number,
+        "occurred_at": (NOW - timedelta(seconds=100 - number)).isoformat(),
+        "cause": {
+            "event_id": f"api:key-7f3a9c21:8e03978e-40d5-43dd-bc93-6894a57f93{number:02}",
+            "type": "order.address_updated",
+            "by": "ada@example.org",
+            "note": None,
+            "verified_by": "token",
+        },
+        "reason": "stale" if refused else None,
+        "type": "order.event_rejected" if refused else "order.address_changed",
+        "address": {"street": f"{number} Example Street", "city": "Lisbon", "zip_code": "1100-048", "country": "PT"},
+    }
+    return StoredEvent(order_id=order_id, sequence=number, type=body["type"], payload_json=json.dumps(body))

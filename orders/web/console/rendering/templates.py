@@ -10,6 +10,7 @@ from markupsafe import Markup
 from orders.hints import as_typed
 from orders.safe_text import safe_lines, safe_text
 from orders.web.console.rendering import moments, words
+from orders.web.console.rendering.folding import folded
 from orders.web.console.rendering.money import money
 from orders.web.console.static_files import static_url
 
@@ -38,6 +39,7 @@ def _environment() -> Environment:
         reason=words.reason_words,
         typed=as_typed,
         told=told,
+        folded=folded,
     )
     environment.globals.update(
         static=static_url,

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orders.web.console.rendering.folding import RECENT_MAX, folded
 from orders.web.console.rendering.moments import ago, countdown, duration, moment
 from orders.web.console.rendering.money import money
 from orders.web.console.rendering.templates import told
@@ -87,6 +88,14 @@ def test_one_is_singular() -> None:
     assert [counted(1, "order"), counted(1_000, "order"), counted(2, "entry", "entries")] == [
         "1 order", "1,000 orders", "2 entries",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("length", [0, 1, RECENT_MAX, RECENT_MAX + 1, 1_000])
+def test_of_a_long_list_the_newest_lines_are_shown_and_none_is_lost(length: int) -> None:
+    lines = tuple(range(length))
+    parts = folded(lines)
+    assert (*parts.earlier, *parts.recent) == lines
+    assert len(parts.recent) == min(length, RECENT_MAX)
 
 
 @pytest.mark.parametrize(
