@@ -29,14 +29,14 @@ def make_app(context: WebContext, gate: Gate, tracer: "Tracer | None" = None) ->
     """The application of one process.
 
     Args:
-        context: what its routes work with; it is kept as ``app.state.context``.
-        gate: who may come in.
+        context: clients, feed and settings, which routes find as ``app.state.context``.
+        gate: tells who sends a request.
         tracer: makes a span of each request that is traced; None where none is.
     """
     app = FastAPI(
         title=TITLE,
         version=CONTRACT_VERSION,
-        # Both are routes of ours: the page's scripts come with the package, and the document is the one that is tested.
+        # Off: `orders.web.documentation` serves both, with the page's scripts from the package.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

@@ -65,7 +65,7 @@ def install_codec(app: FastAPI, settings: Settings) -> Mapping[str, frozenset[st
 
 
 def answer_guests(app: FastAPI, guests: Mapping[str, frozenset[str]]) -> None:
-    """Has browsers let the pages of other origins read what these paths answer, with what shows who they are."""
+    """Lets pages of other origins read these paths' answers in a browser (CORS), also to requests with credentials."""
     for origins in set(guests.values()):
         paths = frozenset(path for path, may in guests.items() if may == origins)
         app.add_middleware(_ForPaths, paths=paths, origins=origins)

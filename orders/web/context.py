@@ -43,7 +43,7 @@ class WebContext:
 
     @asynccontextmanager
     async def scanning(self) -> AsyncIterator[None]:
-        """Around what reads whole topics of Kafka, of which few are read at once.
+        """Waits for one of `SCANS_MAX` turns to read whole topics of Kafka, and holds it while the block lasts.
 
         Raises:
             Problem: the others took too long.
@@ -87,7 +87,7 @@ def context_of(connection: HTTPConnection) -> WebContext:
 
 
 async def _context(connection: HTTPConnection) -> WebContext:
-    """Async although it awaits nothing: FastAPI has a thread run what is not, which costs a fifth of a request."""
+    """Async although it awaits nothing: FastAPI runs other functions in a thread, which costs a fifth of a request."""
     return context_of(connection)
 
 

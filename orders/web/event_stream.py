@@ -19,8 +19,7 @@ MEDIA_TYPE: Final = "text/event-stream"
 PING_SECONDS: Final = 15.0
 """Below the idle time-outs of proxies (nginx: 60 s)."""
 STREAM_SECONDS_MAX: Final = 900.0
-"""A stream ends and its client comes again, with what it has had: so a key that was revoked, or a session that is over,
-reads on for no longer."""
+"""How long a stream lasts. Its client then comes again with the last id, and has to show anew who it is."""
 _RECONNECT_MS: Final = 1_000
 _RETRY_SECONDS: Final = 1.0
 
@@ -72,7 +71,7 @@ class EventStream(Response):
         frame: Frame = event_frame,
         refused: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> "EventStream":
-        """A stream that has subscribed already, so that what is wrong is told by a status.
+        """Subscribes, and makes the stream. What is wrong is raised here, while the answer can still have its status.
 
         Args:
             subscribing: to what; see `LiveFeed`.
@@ -92,7 +91,7 @@ class EventStream(Response):
         """Sends until there is a reason to end."""
         async with self._resources:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            # The id first: who is cut off before the first event comes again with the place where it began.
+            # The id comes first: a client that is cut off before the first event comes again with this position.
             began = f"retry: {_RECONNECT_MS}\nid: {self._subscription.position}\n\n".encode()
             await send({"type": "http.response.body", "body": began, "more_body": True})
             lasts = STREAM_SECONDS_MAX * random.uniform(0.8, 1.0)  # noqa: S311 - so that not all come again at once

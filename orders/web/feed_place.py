@@ -1,9 +1,15 @@
-"""How far the feed is in the log of events, and what it must wait for: pure, without a database or a loop.
+"""How far the feed has read the log of events, and which transactions it must wait for. Pure.
 
-Events are seen in the order in which their transactions end, and have numbers in the order in which they were begun.
-So there are two places: whatever can be *seen* up to the one was offered to whoever follows single orders, whose events
-come one after the other; up to the other the log is *complete*, and was offered to whoever follows all of them in the
-order of their numbers. Between the two there is a hole, for as long as a transaction is open that may fill it.
+A transaction draws an event's position when it writes the event, and the event can be seen once the transaction has
+ended. So an event may be seen while one with a lower position cannot be seen yet: there is a hole. The feed therefore
+keeps two places:
+
+- `seen`, the last position that can be seen. Events up to it were offered to the streams of single orders, which go by
+  each order's own sequence.
+- `complete_until`, the position up to which no event can appear any more. Events up to it were offered to the stream of
+  all orders, in the order of their positions.
+
+Between the two there is a hole for as long as a transaction is open that may fill it.
 """
 
 from collections.abc import Sequence
@@ -14,22 +20,25 @@ from activities.adapters.postgres.event_log import LoggedEvent, is_prepared
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Positions that cannot be seen, before one that can, and who may yet bring them."""
+    """Positions that cannot be seen below one that can, and the transactions that may have drawn them."""
 
     until: int
-    """The last position that could be seen when the hole was."""
+    """The last position that could be seen when the hole was found."""
     drawers: frozenset[str]
     """The transactions that were open then and had drawn a position."""
     seen_at: float
     """On the loop's clock."""
 
     def may_be_filled_by(self, drawers: frozenset[str]) -> bool:
-        """Whether one of the transactions is still open; in two-phase commit a prepared one has another name."""
+        """Whether one of the open transactions may belong to the hole.
+
+        A prepared one (two-phase commit) always may: it has another name than it had before.
+        """
         return any(one in self.drawers or is_prepared(one) for one in drawers)
 
 
 class FeedPlace:
-    """The two places, and the hole between them.
+    """Keeps `seen` and `complete_until`, and the hole between them.
 
     Args:
         last: the last position that can be seen.
@@ -61,7 +70,7 @@ class FeedPlace:
         return found[:complete_with_it]
 
     def filled_until(self, drawers: frozenset[str], now: float) -> int | None:
-        """Up to where whatever may ever come can be seen; None while that is no further than `complete_until`.
+        """The position up to which no event can appear any more; None while an open transaction may fill the hole.
 
         Args:
             drawers: the open transactions that had drawn a position, asked for after what was seen last.

@@ -19,7 +19,7 @@ from orders.web.waiting import ClientGoneError
 _log = structlog.get_logger("orders.api")
 
 _CLIENT_CLOSED_REQUEST: Final = 499
-"""nginx's word for it; nobody reads the answer."""
+"""nginx's status for a client that has closed its connection; nobody reads the answer."""
 
 _OF_THE_ROUTER: Final = {404: "path_not_found", 405: "method_not_allowed"}
 _OF_KINDS: Final[dict[type[OrdersError], str]] = {
@@ -36,7 +36,7 @@ def answer_errors_as_problems(app: FastAPI, respond: Respond = as_document) -> N
 
     Args:
         app: the application.
-        respond: makes the answer that tells of it.
+        respond: makes the answer for a problem.
     """
 
     def of(made: Callable[[Any], Problem]) -> Callable[[Request, Any], Awaitable[Response]]:
@@ -53,11 +53,14 @@ def answer_errors_as_problems(app: FastAPI, respond: Respond = as_document) -> N
 
 
 def problem_of(error: OrdersError) -> Problem:
-    """What an operation's error is over HTTP."""
+    """The problem that tells of an operation's error.
+
+    An error that the caller can do nothing about is logged, and answered as `internal_error` without its text.
+    """
     for kind in type(error).__mro__:
         if kind in _OF_KINDS:
             return Problem(_OF_KINDS[kind], as_typed(str(error)))
-    # A setting that is wrong, or a server that refuses what we sent: the caller can do nothing about either.
+    # A setting that is wrong, or a server that refuses what we sent.
     _log.error("api.request.failed", detail=str(error), kind=type(error).__name__)
     return Problem("internal_error")
 
@@ -91,7 +94,7 @@ def _of_router(error: HTTPException) -> Problem:
 
 
 def _with_head(headers: Mapping[str, str]) -> dict[str, str]:
-    """What can be got can be asked for its headers alone (`orders.web.head`), and Allow says so."""
+    """Adds HEAD to Allow where GET is in it: `orders.web.head` answers HEAD there."""
     allowed = [method.strip() for method in headers.get("Allow", "").split(",")]
     return (
         {**headers, "Allow": ", ".join([*allowed, "HEAD"])}

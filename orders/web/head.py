@@ -1,4 +1,4 @@
-"""HEAD: what GET would answer, without its body. FastAPI's routes know it no more than any other method."""
+"""HEAD is answered as GET, without the body. FastAPI's routes refuse HEAD unless they are told of it one by one."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 class HeadAnswered:
     """Answers HEAD by what GET answers (RFC 9110, section 9.3.2): probes of load balancers and link checkers send it.
 
-    A stream ends after its headers: to whoever writes it, its client has gone.
+    Of a stream only the headers are sent. The stream then ends as if its client had gone.
 
     Args:
         app: what serves the requests.
@@ -26,7 +26,7 @@ class HeadAnswered:
                 await send(message)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        # In the scope itself, as whoever counts the request finds its route there afterwards.
+        # The scope is changed and not copied: the middleware that counts requests reads the route from it afterwards.
         scope["method"] = "GET"
         try:
             await self._app(scope, receive, send_headers)

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED: Final = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 _PARAMETERS: Final = rf"(?:[\t ]*;(?:[\t ]*{_WORD}=(?:{_WORD}|{_QUOTED}))?)*[\t ]*"
-"""In one way only, whatever stands there: blanks that could belong to either of two would be tried in all ways."""
+"""Matches a text in one way only: blanks that could belong to either of two parts would be tried in all ways."""
 _PARAMETER: Final = re.compile(rf"({_WORD})=({_WORD}|{_QUOTED})")
 _MEDIA_TYPE: Final = re.compile(rf"({_WORD})/({_WORD})({_PARAMETERS})")
 _PREFERENCE: Final = re.compile(rf"({_WORD})(?:[\t ]*=[\t ]*({_WORD}|{_QUOTED}))?{_PARAMETERS}")
@@ -28,8 +28,8 @@ _WEIGHT: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 def header_of(headers: Headers, name: str) -> str | None:
     """A request's header; None where it has none.
 
-    One that is sent in several lines is the list of them (RFC 9110, section 5.3), so that what may be given once is
-    refused: a proxy in between may have taken another one of the lines than we would.
+    The lines of a header that is sent several times are joined to a list (RFC 9110, section 5.3). A header that may be
+    given once is refused then, as a list is no value of it: a proxy before us may have acted on another of the lines.
     """
     lines = headers.getlist(name)
     return ", ".join(lines) if lines else None

@@ -21,4 +21,4 @@ REQUESTS_IN_PROGRESS: Final = Gauge(
     "orders_http_requests_in_progress", "Requests that are being served, waits and streams included."
 )
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Others are counted as one: a method is whatever a client sends."""
+"""All others are counted as `other`: a client may send any word as its method, and each would be a series."""

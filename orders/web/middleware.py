@@ -32,7 +32,7 @@ class Guarded:
     Args:
         app: what serves the requests.
         requests_max: most at once, streams and waits included; more are answered with 503 at once.
-        respond: makes the answer that tells of either.
+        respond: makes the answer for a problem.
     """
 
     def __init__(self, app: ASGIApp, *, requests_max: int, respond: Respond = as_document) -> None:

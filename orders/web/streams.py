@@ -1,4 +1,4 @@
-"""Events of orders as they happen: one look at the database serves every stream, and none misses or doubles any."""
+"""Live events of orders. One poll of the database serves every stream; none misses an event, or has one twice."""
 
 import asyncio
 from collections import defaultdict
@@ -23,9 +23,9 @@ _POLL_SOON_SECONDS: Final = 0.03
 """While a transaction may yet fill a hole; it ends in milliseconds."""
 _RETRY_SECONDS: Final = 1.0
 HELD_UP_SECONDS: Final = 15.0
-"""A writer of ours has ended by then, one that stopped too (activities/adapters/postgres/engine.py: 3.5 s, and 10 s
-idle). One that has not is somebody's own transaction, or waits for a standby: it is waited for all the same, as its
-events would be missed, and this is told."""
+"""How long a hole may stay before the log tells of it. Our own writers have ended by then, also one that stopped
+(activities/adapters/postgres/engine.py: 3.5 s, and 10 s idle). A transaction that is open for longer is somebody
+else's, or waits for a standby. The feed waits for it all the same, as its events would be missed."""
 _BEGIN_SECONDS_MAX: Final = 5.0
 
 _log = structlog.get_logger("orders.api")
@@ -61,11 +61,11 @@ class LiveFeed:
         """Set once no transaction from before that is open: `complete_until` is then what it says."""
         self._place = FeedPlace(0, frozenset(), 0.0)
         self.held_up_by: str | None = None
-        """The transactions that have kept the stream of all orders from going on for long; None where none have."""
+        """The transactions that have held up the stream of all orders for long; None where none have."""
 
     @property
     def complete_until(self) -> int:
-        """Of every position up to this one the event was offered, or is in the table, or never will be there."""
+        """The position up to which no event can appear any more: each was offered, or is in the table."""
         return self._place.complete_until
 
     # For streams -----------------------------------------------------------------------------------------------------
@@ -111,7 +111,9 @@ class LiveFeed:
 
     @asynccontextmanager
     async def of_any(self) -> AsyncIterator[News]:
-        """Says for as long as the block lasts that something has happened, also while the stream of all is held up.
+        """Tells that something has happened to some order, for as long as the block lasts.
+
+        It goes on while the stream of all orders is held up.
 
         Raises:
             Problem: there are too many subscriptions.

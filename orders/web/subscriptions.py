@@ -56,11 +56,11 @@ class Feed(Protocol):
 
     @property
     def complete_until(self) -> int:
-        """Of every position up to this one the event was offered, or is in the table, or never will be there."""
+        """The position up to which no event can appear any more: each was offered, or is in the table."""
 
     @property
     def held_up_by(self) -> str | None:
-        """What has kept the feed from going on for long; None where nothing has."""
+        """What has held the feed up for long; None where nothing has."""
 
 
 class Subscription(ABC):
@@ -74,13 +74,13 @@ class Subscription(ABC):
 
     @property
     def held_up_by(self) -> str | None:
-        """What keeps this stream from going on for long; None where nothing has."""
+        """What has held this stream up for long; None where nothing has."""
         return None
 
     @property
     @abstractmethod
     def position(self) -> str:
-        """What the client has had, as it says so when it comes again."""
+        """The id of the last event that the client has had, as the client sends it back when it comes again."""
 
     @abstractmethod
     def position_of(self, event: LoggedEvent) -> str:
@@ -208,7 +208,7 @@ class AllSubscription(Subscription):
     Args:
         clients: lead to the database.
         turns: of reading it.
-        feed: says up to where nothing is missing in the table that may yet come.
+        feed: says up to which position no event can appear any more.
         position: of the last event that the client has had; None for where the feed is when it begins.
     """
 
@@ -220,14 +220,14 @@ class AllSubscription(Subscription):
         self._from_now_on = position is None
 
     def begin(self) -> None:
-        """Begins, where the client has had nothing, with what comes from now on."""
+        """Begins with what comes from now on, for a client that named no position."""
         if self._from_now_on:
             self._position = self._feed.complete_until
             self._must_read = False  # Whatever comes after that is offered.
 
     @property
     def held_up_by(self) -> str | None:
-        """What keeps the feed."""
+        """What has held the feed up for long."""
         return self._feed.held_up_by
 
     @property
@@ -269,7 +269,7 @@ class News:
         self._happened.set()
 
     def look_again(self) -> None:
-        """The same where it is not known what has happened."""
+        """Takes that something may have happened which nobody offered."""
         self._happened.set()
 
     async def next(self) -> None:

@@ -21,8 +21,8 @@ from schemas.order import AddressUpdate
 BODY_SECONDS_MAX: Final = 10.0
 """How long a body may take to come."""
 _READ_TIMES: Final = 4
-"""So many times the longest body is read, and thrown away, of one that is too long: a connection that is closed with
-something unread in it is reset, and its client may lose the answer that says why."""
+"""Of a body that is too long, so many times the limit is read and thrown away. A connection that is closed while
+something is unread is reset, and the client may lose the answer that says why."""
 _ERRORS_MAX: Final = 50
 """Most mistakes that one answer lists."""
 _JSON: Final = "application/json"

@@ -94,7 +94,7 @@ def wait_of(prefer: str | None, unless_given: timedelta) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """What If-Match asks of an order. Neither `any_order` nor a sequence: nothing that an order can be."""
+    """What If-Match asks of an order. With no sequence and without `any_order`, no order can meet it."""
 
     sequences: frozenset[int] = frozenset()
     """The order must have one of them."""

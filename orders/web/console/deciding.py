@@ -34,7 +34,7 @@ _log = structlog.get_logger("orders.console")
 
 
 def event_type_of(choice: Choice) -> EventType:
-    """The event that says so."""
+    """The event that carries a choice to the order's workflow."""
     return _EVENT_TYPES[choice]
 
 
@@ -46,13 +46,16 @@ class Chosen:
     batch: str
     """Names the form."""
     note: str = ""
-    """What is said beside it, or as the reason; empty for nothing."""
+    """The note of an approval, or the reason of a cancellation; empty for none."""
     address: Mapping[str, str] = field(default_factory=dict)
     """The lines of the address that change; for a new address only."""
 
     @property
     def name(self) -> str:
-        """Tells it from other choices: a form that is sent again with another address is another decision."""
+        """Names the decision: by its form, and by the address, if it has one.
+
+        A form that is sent again with another address is another decision.
+        """
         if not self.address:
             return self.batch
         told = json.dumps(self.address, sort_keys=True).encode()
@@ -70,9 +73,9 @@ class Chosen:
 
 
 def event_id_of(identity: Identity, name: str, choice: Choice, shown: Shown) -> str:
-    """The decision's identity: the same form sent again, by the same person, is the same decision.
+    """The decision's event id: the same form sent again, by the same person, is the same decision.
 
-    Of the order as it was shown: who looks again and decides anew decides something else.
+    The sequence of the order as it was shown is part of it: who looks again and decides anew makes another decision.
 
     Args:
         identity: who decides.

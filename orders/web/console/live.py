@@ -29,13 +29,13 @@ PING_SECONDS: Final = 15.0
 STREAM_SECONDS_MAX: Final = 900.0
 """A stream ends and its page comes again."""
 GATHER_SECONDS: Final = 0.2
-"""What happens within it is sent at once: a page is drawn at most so often."""
+"""What happens within this time is sent together: a page is drawn at most so often."""
 RETRY_SECONDS: Final = 2.0
 _RECONNECT_MS: Final = 500
 
 LOST: Final = (OrdersError, Problem)
-"""What keeps a page from being kept up to date, and passes: a server that is away, too many streams. The page is told,
-and then looks anew."""
+"""Errors that hold a page up and pass by themselves: a server that is away, too many streams. The page is told, and
+looks anew."""
 
 Pieces = AsyncIterator[tuple[str, str]]
 """What is sent, each with its name: markup for the page; empty to show that the connection lives."""
@@ -88,7 +88,7 @@ class PageStream(Response):
 
 
 def until_refused(request: Request, who: Identity) -> Callable[[], Coroutine[Any, Any, None]]:
-    """Waits until a page's reader would no longer be let in, as their session is over or their key was withdrawn."""
+    """Makes what waits until a page's reader would no longer be let in: the session is over, or the key is revoked."""
     return partial(gate_of(request).until_refused, request, who)
 
 
@@ -96,7 +96,7 @@ def until_refused(request: Request, who: Identity) -> Callable[[], Coroutine[Any
 def frame(name: str, markup: str) -> bytes:
     """A piece as it stands in the stream; a comment where there is nothing to say.
 
-    Many windows are sent the same one.
+    It is cached, as many windows are sent the same piece.
     """
     if not markup:
         return b": \n\n"
@@ -151,7 +151,7 @@ async def merged(*sources: Pieces) -> Pieces:
 
 
 def trouble(error: Exception) -> str:
-    """What a page is told that cannot be kept up to date for now."""
+    """The markup that tells a page why it cannot be kept up to date for now."""
     return render("_trouble.html", sentence=str(error))
 
 

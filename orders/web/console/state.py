@@ -1,4 +1,4 @@
-"""What the console keeps in its process: nothing that is not found again when it starts anew."""
+"""What the console keeps in its process, and can do without after a restart."""
 
 import asyncio
 import time
@@ -22,7 +22,11 @@ Kept = TypeVar("Kept")
 
 
 class Recent(Generic[Kept]):
-    """The last answer to a question that is dear, for all who ask within a while of it."""
+    """Keeps the last answer to an expensive question, for all who ask soon after it.
+
+    Args:
+        seconds: how long an answer is kept.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

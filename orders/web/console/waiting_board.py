@@ -25,7 +25,7 @@ PAGE_ORDERS: Final = 50
 GONE_SECONDS: Final = 15.0
 """How long a decided order keeps its place, as long as the page's own script waits (`static/console.js`)."""
 LOOK_EVERY: Final = timedelta(milliseconds=200)
-"""What happens within it is seen at once, by all windows."""
+"""How often the list is looked at, at most; one look serves all windows."""
 
 
 async def load(clients: Clients, after: str | None, *, may_decide: bool) -> WaitingPage:
@@ -67,7 +67,7 @@ class Look:
     gone: Mapping[str, GoneOrder]
     """Those that have gone from the list a moment ago, by their ids."""
     _drawn: dict[str, str] = field(default_factory=dict)
-    """What was drawn of it, by digests: as many as windows differ in what they showed before."""
+    """The markup by the digest of what it shows: windows that showed the same before share one."""
 
     def shown(self, before: tuple[str, ...], *, may_decide: bool) -> WaitingPage:
         """What a window shows of it.
@@ -80,7 +80,7 @@ class Look:
         return replace(self.page, orders=with_gone(self.page.waiting, gone, before), may_decide=may_decide)
 
     def drawn(self, shown: WaitingPage) -> str:
-        """The markup that brings a window there."""
+        """The markup that makes a window show it."""
         digest = shown.digest
         if digest not in self._drawn:
             self._drawn[digest] = render("_waiting_update.html", page=shown, now=shown.now)

@@ -51,7 +51,7 @@ def role_of(claims: Mapping[str, Any], settings: IdentitySettings) -> Role | Non
 
 
 def says_all(claims: Mapping[str, Any], settings: IdentitySettings) -> bool:
-    """Whether the claims say anything about roles and the name, or whether it is worth asking for more."""
+    """Whether the claims have both roles and a name; else it is worth asking the provider for more."""
     return None not in (_at(claims, settings.oidc_roles_claim), _at(claims, settings.oidc_name_claim))
 
 

@@ -54,11 +54,11 @@ class UnderWay:
     """
 
     state: str = field(repr=False)
-    """Comes back with the code: that is of this browser's own sign-in, and of no one else's."""
+    """Comes back with the code, and shows that the code is of this browser's own sign-in."""
     nonce: str = field(repr=False)
     """Comes back in the ID token, for the same reason."""
     verifier: str = field(repr=False)
-    """PKCE's secret: the code is of use to nobody who has only seen it."""
+    """PKCE's secret, without which nobody who has seen the code can use it."""
     go_on: str
     """The page to go on with."""
 

@@ -54,9 +54,9 @@ async def identify(connection: HTTPConnection) -> Identity:
 
 
 def requires(role: Role) -> Callable[..., Awaitable[Identity]]:
-    """Makes a dependency: who sends this request, and has the role or one that includes it.
+    """Makes a dependency that returns who sends a request, and refuses who lacks the role.
 
-    Its problems are those of `identify`, and 403.
+    A role includes those below it. The dependency's problems are those of `identify`, and 403.
     """
 
     async def checked(connection: HTTPConnection) -> Identity:

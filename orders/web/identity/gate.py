@@ -66,7 +66,7 @@ class Gate:
     async def identity(self, connection: HTTPConnection) -> Identity:
         """Who sends a request.
 
-        What stands in Authorization counts alone, so that a wrong key is told and not passed over for a cookie.
+        Where there is an Authorization header, it counts alone: a wrong key is refused, whatever the cookie says.
 
         Raises:
             Problem: 401, nobody who is known; 429, too often; 503, what would tell does not answer.
@@ -79,7 +79,7 @@ class Gate:
         return identity
 
     async def identity_if_any(self, connection: HTTPConnection) -> Identity | None:
-        """The same without a limit, and None where the request shows nobody."""
+        """Who sends a request, without counting the request; None where it shows nobody."""
         sent = connection.headers.getlist("authorization")
         if sent:
             return await self._of_credential(sent, address_of(connection))

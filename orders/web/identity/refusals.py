@@ -1,4 +1,4 @@
-"""Why a request is refused for who sends it: every sentence of it, in one place."""
+"""The problems of a request whose caller is not known or may not do it: all their sentences, in one place."""
 
 from collections.abc import Iterable
 from math import ceil

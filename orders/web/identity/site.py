@@ -78,7 +78,7 @@ def origin_of(address: str) -> str | None:
 
 
 def names_of(origin: str) -> frozenset[str]:
-    """The origin as browsers send it; of one on this machine both of its names, as a browser sends what was typed."""
+    """An origin in every way that browsers send it: one on this machine as localhost or 127.0.0.1, as it was typed."""
     parts = urlsplit(origin)
     hosts = ("127.0.0.1", "localhost") if is_loopback(parts.hostname or "") else ()
     port = f":{parts.port}" if parts.port else ""

@@ -1,4 +1,4 @@
-"""A provider's tokens: signature, issuer, audience, times and type are checked, in this order of cheapness."""
+"""A provider's tokens: algorithm, type, signature, issuer, audience and times are checked, what is cheapest first."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -128,7 +128,7 @@ class TokenChecker:
         )
 
     async def check(self, text: str, address: str) -> Identity:
-        """Whose token a text is; also of somebody who has no role here.
+        """The caller to whom a token belongs, also one who has no role here.
 
         Args:
             text: what was sent.

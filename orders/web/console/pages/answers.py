@@ -42,7 +42,7 @@ class Person:
 
 NOBODY: Final = Person("nobody", "not signed in", None)
 UNKNOWN: Final = Person("", "", None)
-"""Of a page that tells of an error which also keeps it from being known who looks at it."""
+"""Who looks at a page that tells of an error, where that error keeps us from asking who it is."""
 
 
 def is_partial(request: Request) -> bool:

@@ -52,7 +52,7 @@ AGAIN_SECONDS_MIN: Final = 5
 AGAIN_TIMES: Final = 20
 """A page that is left open reads topics for a twentieth of the time at most."""
 ELSEWHERE_GATHER_SECONDS: Final = 1.0
-"""What happens within it is looked for at once."""
+"""What happens within this time leads to one look."""
 LOOKS_MAX: Final = 5
 LOOK_AGAIN_SECONDS: Final = 0.1
 

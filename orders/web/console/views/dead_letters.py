@@ -76,7 +76,7 @@ class LettersPage:
 
     @classmethod
     def of(cls, listing: Listing, topics: Iterable[str]) -> "LettersPage":
-        """The newest first."""
+        """The page of a listing, the newest first."""
         rows = tuple(LetterRow.of(summary) for summary in reversed(listing.newest))
         return cls(rows, listing.matching, listing.cut, tuple(sorted(listing.codes.items())), tuple(topics))
 
@@ -212,7 +212,7 @@ class PlanPage:
 
     @property
     def warning(self) -> str | None:
-        """What is to be done before, where something would be set aside again."""
+        """A sentence about the records that would be set aside again; None where none would."""
         in_vain = sum(row.in_vain for row in self.records)
         if not in_vain:
             return None

@@ -116,7 +116,7 @@ class OrderPage:
 
     @property
     def state(self) -> OrderState | None:
-        """The recorded one."""
+        """The recorded state; None where nothing is recorded."""
         return None if self.record is None else self.record.state
 
     @property

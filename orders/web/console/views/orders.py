@@ -91,13 +91,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class OrdersPage:
-    """The page."""
+    """What a search found, as its page shows it."""
 
     query: Query
     groups: tuple[Group, ...]
     counts: tuple[tuple[OrderState, int], ...]
     count_max: int
-    """What stands for so many or more."""
+    """A count as high as this stands for so many or more."""
     following: str | None
 
     @property

@@ -11,7 +11,7 @@ from orders.operations.overview import PartitionOverview
 WINDOW: Final = timedelta(seconds=60)
 """Long enough that a bridge's commits, a second or so apart, do not show; short enough to say what is so now."""
 SHORTEST: Final = timedelta(seconds=4)
-"""Over less a pace would be a matter of chance."""
+"""A pace over less time would be a matter of chance."""
 
 
 @dataclass(frozen=True, slots=True)

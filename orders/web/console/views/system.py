@@ -35,7 +35,7 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True)
 class SystemPage:
-    """The page."""
+    """The installation, as its page shows it."""
 
     at: datetime
     group: str

@@ -18,7 +18,7 @@ ITEMS_SHOWN: Final = 3
 
 
 def dom_id(order_id: str) -> str:
-    """An id for an element that stands for the order: an order's own id may hold what a selector takes for more."""
+    """The id of the element that stands for an order: a digest, as in a selector an order's own id may mean more."""
     return f"order-{hashlib.sha256(order_id.encode()).hexdigest()[:16]}"
 
 
@@ -31,7 +31,7 @@ class Shown:
 
     @property
     def token(self) -> str:
-        """As it stands in a form."""
+        """The order as a form's field holds it."""
         return f"{self.sequence}:{self.order_id}"
 
     @classmethod
@@ -66,7 +66,7 @@ class WaitingOrder:
 
     @property
     def dom_id(self) -> str:
-        """Of its element."""
+        """The id of its element on the page."""
         return dom_id(self.order_id)
 
     @property
@@ -90,7 +90,7 @@ class GoneOrder:
 
     @property
     def dom_id(self) -> str:
-        """Of its element."""
+        """The id of its element on the page."""
         return dom_id(self.order_id)
 
     @property
@@ -104,7 +104,7 @@ class GoneOrder:
 
 @dataclass(frozen=True, slots=True)
 class WaitingPage:
-    """The page."""
+    """A page of the list, as a window shows it."""
 
     now: datetime
     orders: tuple[WaitingOrder | GoneOrder, ...]
