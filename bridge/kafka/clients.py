@@ -150,6 +150,15 @@ def has_leader(consumer: Any, partition: TopicPartition) -> bool:
     return consumer._client.cluster.leader_for_partition(partition) not in (None, -1)  # noqa: SLF001
 
 
+def refused_topics(consumer: Any) -> frozenset[str]:
+    """The topics that the client may not see, by its last answer about topics.
+
+    Their partitions have no leader that it knows, so it asks for none of their records, and nothing that it is asked
+    fails: only what asked before it knew has raised anything, once (aiokafka 0.14).
+    """
+    return frozenset(consumer._client.cluster.unauthorized_topics)  # noqa: SLF001
+
+
 async def fetch_committed(
     consumer: Any, partitions: Iterable[TopicPartition]
 ) -> dict[TopicPartition, OffsetAndMetadata]:

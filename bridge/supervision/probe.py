@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
@@ -14,7 +15,7 @@ from bridge.decisions import classify_dispatch_error, classify_kafka_error
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Dependency, Health
-from bridge.kafka.clients import client_id_of, has_leader, login_error
+from bridge.kafka.clients import client_id_of, has_leader, login_error, refused_topics
 
 _PROBE_TIMEOUT_SECONDS = 5.0
 _NAMED_MAX: Final = 20
@@ -94,6 +95,8 @@ class Prober:
             async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
                 if not led:
                     await self._consumer.topics()
+                if refused := refused_topics(self._consumer):
+                    raise TopicAuthorizationFailedError(*sorted(refused))  # noqa: TRY301 -- one of the failures below
                 ends = await self._consumer.end_offsets(led) if led else {}
                 lagging = await self._is_behind(ends)
         except Exception as error:  # noqa: BLE001 -- as above

@@ -36,6 +36,7 @@ class Namespace:
 class Consumer:
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     leaderless: set[TopicPartition] = field(default_factory=set)
+    unauthorized_topics: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._client = self.cluster = self
@@ -132,3 +133,21 @@ async def test_where_no_partition_has_a_leader_kafka_is_asked_for_its_topics() -
     prober = make(Namespace(), consumer, health)
     await prober._look_at_kafka()
     assert (health.troubled, prober.leaderless) == (frozenset(), ("t:0",))
+
+
+async def test_a_topic_that_may_not_be_seen_has_to_be_corrected_and_is_not_told_as_one_without_a_leader() -> None:
+    """The client knows no leader of it then, and reads nothing; the right may be gone before anything has failed."""
+    consumer = Consumer({READABLE: 8}, leaderless={READABLE}, unauthorized_topics={"t"})
+    health = Health()
+    prober = make(Namespace(), consumer, health)
+    with capture_logs() as logs:
+        for _ in range(2):
+            await prober._look_at_kafka()
+            assert (health.needs_a_person, prober.leaderless) == (True, ())
+        consumer.unauthorized_topics.clear()
+        consumer.leaderless.clear()
+        await prober._look_at_kafka()
+    assert not health.needs_a_person
+    told = [(entry["event"], entry.get("error")) for entry in logs]
+    misconfigured = ("bridge.dependency.misconfigured", "TopicAuthorizationFailedError")
+    assert told == [misconfigured, ("bridge.dependency.recovered", None)], "said once"
