@@ -67,7 +67,7 @@ class SandboxPaymentGateway(PaymentGateway):
         """See the port."""
         unknown = {"payment_id": payment_id, "status": PaymentStatus.VOIDED, "amount": 0, "currency": NO_CURRENCY}
         async with transaction(self._engine) as connection:
-            await _insert(connection, unknown)
+            await _open(connection, unknown)
             payment = await _payment(connection, payment_id)
             if payment.status is PaymentStatus.CHARGED:
                 await _enter(connection, "refund", payment)
@@ -166,11 +166,9 @@ _DISPATCH: Final = Statement.of(
 )
 
 
-async def _insert(connection: AsyncConnection, values: dict[str, object]) -> bool:
+async def _open(connection: AsyncConnection, values: dict[str, object]) -> None:
     """Opens a payment's account unless it is open; of two at once, the second waits for the first's outcome."""
-    statement = insert(sandbox_payments).values(values).on_conflict_do_nothing()
-    inserted = await connection.execute(statement.returning(sandbox_payments.c.payment_id))
-    return inserted.one_or_none() is not None
+    await connection.execute(insert(sandbox_payments).values(values).on_conflict_do_nothing())
 
 
 async def _payment(connection: AsyncConnection, payment_id: str) -> GatewayPayment:
