@@ -44,7 +44,9 @@ class Listener:
         began = asyncio.Event()
         self.ended = False
         task = asyncio.create_task(self._read(began), name="listener")
-        await asyncio.wait([task, asyncio.create_task(began.wait())], return_when=asyncio.FIRST_COMPLETED)
+        beginning = asyncio.create_task(began.wait())
+        await asyncio.wait([task, beginning], return_when=asyncio.FIRST_COMPLETED)
+        beginning.cancel()
         try:
             yield self
         finally:

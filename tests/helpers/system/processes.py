@@ -10,10 +10,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from orders.settings import Settings
 from orders.settings.unknown import OURS
 from tests.helpers.checker.evidence import ProcessEnd
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_eventually, share_of_the_machine
 
 START_TIMEOUT_SECONDS = 120.0
 """A process is up in 2 to 4 s; on a machine that does much else at once it may take many times as long."""
@@ -91,15 +93,17 @@ class OrdersProcess:
     @property
     def exit_status(self) -> int | None:
         """What it ended with; None while it runs, negative where a signal ended it."""
-        return self._process.poll()
+        status = self._process.poll()
+        if status is not None and self._ended_at is None:
+            self._ended_at = time.monotonic()
+        return status
 
     @property
     def end(self) -> ProcessEnd | None:
         """How it ended; None while it runs."""
-        status = self.exit_status
-        if status is None:
+        status, ended_at = self.exit_status, self._ended_at
+        if status is None or ended_at is None:
             return None
-        ended_at = self._ended_at or time.monotonic()
         return ProcessEnd(
             self.name,
             status,
@@ -142,7 +146,6 @@ class OrdersProcess:
         await assert_eventually(
             lambda: self.exit_status is not None, within_seconds, lambda: f"the end of the process\n{self.log_tail}"
         )
-        self._ended_at = self._ended_at or time.monotonic()
         return self._process.wait(timeout=0)
 
     async def terminate(self, *, expected_status: int = 0, within_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
@@ -197,12 +200,20 @@ def _run_to_end(
         env=clean_environment(settings),
         input=stdin,
         capture_output=True,
-        timeout=within_seconds,
+        timeout=within_seconds / share_of_the_machine(),
         check=False,
     )
     return subprocess.CompletedProcess(
         command, ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
     )
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and has not ended; one that nobody has waited for yet has ended."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_port() -> int:

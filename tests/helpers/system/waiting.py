@@ -4,7 +4,8 @@ import asyncio
 import inspect
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar, overload
 
@@ -56,6 +57,14 @@ class Patience:
 def patient_timeout(seconds: float) -> asyncio.Timeout:
     """``asyncio.timeout``, for seconds of a machine that has as much time as it has now."""
     return asyncio.timeout(seconds / share_of_the_machine())
+
+
+@contextmanager
+def in_time(seconds: float) -> Iterator[None]:
+    """Fails where the block takes longer than is promised, in seconds of a machine that has time (see ``Patience``)."""
+    patience = Patience(seconds)
+    yield
+    assert not patience.is_over(), f"it took longer than {seconds:g} s"
 
 
 @overload

@@ -29,13 +29,17 @@ class WorkLeft:
     """By the last look: records committed, and runs ended and events published where those count."""
 
     async def is_none(self) -> bool:
-        """Whether every record is committed, and no workflow runs."""
-        running = 0
+        """Whether every record is committed, no workflow runs, and nothing has moved since the look before.
+
+        Commits are looked at first: what is committed has been handed over, and so has begun its run. Temporal lists a
+        run a moment after it has begun, which is what the second look is for.
+        """
+        offsets = await group_offsets(self.kafka_servers, self.group_id, list(self.input_topics))
+        running, done = 0, {"committed": sum(one.committed or 0 for one in offsets)}
         if self.events_topic is not None:
             running = (await self.client.count_workflows('ExecutionStatus = "Running"')).count
-            self.done["ended"] = (await self.client.count_workflows('ExecutionStatus != "Running"')).count
+            done["ended"] = (await self.client.count_workflows('ExecutionStatus != "Running"')).count
             published = await group_offsets(self.kafka_servers, self.group_id, [self.events_topic])
-            self.done["published"] = sum(one.end for one in published)
-        offsets = await group_offsets(self.kafka_servers, self.group_id, list(self.input_topics))
-        self.done["committed"] = sum(one.committed or 0 for one in offsets)
-        return running == 0 and all(one.drained for one in offsets)
+            done["published"] = sum(one.end for one in published)
+        before, self.done = self.done, done
+        return running == 0 and all(one.drained for one in offsets) and done == before

@@ -1,7 +1,6 @@
 """Members come and go, and the bridge is stopped: everything is applied, in order, and what is committed is settled."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -125,10 +124,9 @@ async def test_a_stop_under_load_commits_what_is_settled_and_nothing_more(room: 
     bridge = room.make_bridge(caller)
     running = asyncio.create_task(bridge.run())
     await assert_eventually(lambda: len(caller.calls) > 200, 20, "some work is done")
-    stopped_at = time.monotonic()
     bridge.stop()
-    await running
-    assert time.monotonic() - stopped_at < 10
+    async with patient_timeout(10):
+        await running
     assert caller.in_flight == {}
     assert len(caller.calls) < 2_000, "the test stopped it in the middle"
     committed = await group_offsets(room.servers, room.config.group_id, list(room.mapping.topics))

@@ -32,7 +32,7 @@ FORGETFUL_TEMPORAL = {"TEMPORAL_NAMESPACE": "default"}
 @pytest.fixture(scope="module")
 async def system(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OrderSystem]:
     """A running system; each test has orders of its own."""
-    async with order_system(endpoints, tmp_path_factory.mktemp("cli"), ORDER_APPROVAL_TIMEOUT_SECONDS="60") as running:
+    async with order_system(endpoints, tmp_path_factory.mktemp("cli"), ORDER_APPROVAL_TIMEOUT_SECONDS="600") as running:
         yield running
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -29,6 +28,7 @@ from stack.endpoints import Endpoints
 from tests.helpers.servers.proxies import db_settings
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.system import OrderSystem, order_system
+from tests.helpers.system.waiting import in_time
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -114,9 +114,8 @@ async def test_the_same_again_is_told_the_same_and_another_body_under_its_id_is_
 async def test_an_event_that_came_before_its_order_is_told_as_held_at_once_and_decided_later(
     clients: Clients, order_id: str
 ) -> None:
-    begun = time.monotonic()
-    early = await sent(clients, order_id, APPROVED, event_id="early")
-    assert time.monotonic() - begun < WAIT.total_seconds() / 2
+    with in_time(WAIT.total_seconds() / 2):
+        early = await sent(clients, order_id, APPROVED, event_id="early")
     assert early.outcome.status is OutcomeStatus.HELD
     assert early.outcome.waits_for is not None
     assert "order.created" in early.outcome.waits_for

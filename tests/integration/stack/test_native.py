@@ -20,6 +20,7 @@ import stack
 from stack.endpoints import REQUIRED_VARIABLES
 from stack.readiness import unready_services
 from tests.helpers.servers.databases import connected
+from tests.helpers.system.waiting import patient_timeout
 
 TOOL_TIMEOUT_SECONDS = 30
 START_TIMEOUT_SECONDS = 60
@@ -141,7 +142,8 @@ async def test_a_paused_server_holds_its_connections_and_answers_after_it_is_res
         assert not done
     finally:
         running.resume("postgres")
-    assert await asyncio.wait_for(answer, 10) == 7
+    async with patient_timeout(10):
+        assert await answer == 7
 
 
 def test_servers_outlive_a_killed_starter_and_are_found_replaced_and_ended_by_others(

@@ -63,10 +63,10 @@ async def test_an_answer_is_never_used_twice() -> None:
 
 async def test_a_recent_answer_is_taken_without_a_wait_and_an_old_one_is_not() -> None:
     questions = Questions()
-    coalesced = Coalesced(questions, timedelta(milliseconds=50))
+    coalesced = Coalesced(questions, timedelta(seconds=0.5))
 
     assert [await coalesced.recent_answer() for _ in range(3)] == [1, 1, 1]
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.6)
 
     assert await coalesced.recent_answer() == 2
 

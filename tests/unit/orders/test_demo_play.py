@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -21,6 +20,7 @@ from orders.local.demo.scenarios import HELD, Scenario, Step, scenarios
 from orders.local.demo.watch import Watch
 from schemas.event_types import EventType
 from schemas.order import Address
+from tests.helpers.system.processes import is_running
 from tests.helpers.system.waiting import assert_eventually, patient_timeout
 
 SCENARIOS = {scenario.name: scenario for scenario in scenarios("r1")}
@@ -116,7 +116,7 @@ async def test_a_console_producer_does_not_outlive_the_demonstration(tmp_path: P
     with pytest.raises(asyncio.CancelledError):
         await sending
     pid = int(console.pid.read_text())
-    await assert_eventually(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", 10)
+    await assert_eventually(lambda: not is_running(pid), 10)
 
 
 # Judging ------------------------------------------------------------------------------------------------------------

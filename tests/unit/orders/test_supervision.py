@@ -22,7 +22,7 @@ from orders.local.ups import Registration, register
 from orders.settings import Settings
 from stack.endpoints import Endpoints
 from stack.paths import stack_dir
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_eventually, patient_timeout
 
 # Children -----------------------------------------------------------------------------------------------------------
 
@@ -54,7 +54,8 @@ async def test_a_child_that_does_not_stop_is_killed_and_that_is_said(
     running = asyncio.create_task(supervise(STUBBORN, said).run(stop))
     await assert_eventually(lambda: said, 10)
     stop.set()
-    await asyncio.wait_for(running, 10)
+    async with patient_timeout(10):
+        await running
     assert said[1:] == ["child did not stop within 0.2 s; killing it"]
     assert not psutil.pid_exists(int(said[0]))
 
@@ -80,7 +81,8 @@ async def test_a_line_that_is_too_long_is_left_out_and_those_behind_it_are_read(
     running = asyncio.create_task(supervise(f"echo {'x' * 500}; echo short; exec sleep 60", said).run(stop))
     await assert_eventually(lambda: "short" in said, 10)
     stop.set()
-    await asyncio.wait_for(running, 10)
+    async with patient_timeout(10):
+        await running
     assert not any("xx" in line for line in said)
 
 
@@ -145,8 +147,9 @@ def registration_of(running: Running, *, servers_are_named: bool = False) -> Reg
 async def test_servers_that_another_command_has_ended_end_this_one_too(terminal: Terminal) -> None:
     running = Running(started_here=False)
     kept: Any = LocalServers(running, Settings(_env_file=None), Path(), {}, {}, registration_of(running))  # type: ignore[arg-type] # A stand-in.
-    with pytest.raises(UnreachableError, match="`orders stack down`"):
-        await asyncio.wait_for(keep_servers(kept, terminal), 30)
+    async with patient_timeout(30):
+        with pytest.raises(UnreachableError, match="`orders stack down`"):
+            await keep_servers(kept, terminal)
 
 
 async def keep(running: Running, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
-"""Starting, recognising and ending processes; and the helper that waits."""
+"""Starting, recognising and ending processes."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -14,7 +13,8 @@ import pytest
 from stack import processes
 from stack.postgres import forget_stranger
 from stack.processes import Launch, ProcessIdentity
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.processes import is_running
+from tests.helpers.system.waiting import Patience, in_time
 
 STUBBORN_PARENT = """
 import signal, subprocess, sys, time
@@ -30,9 +30,9 @@ def start_python(program: str, folder: Path) -> ProcessIdentity:
 
 
 def await_output(log: Path) -> str:
-    deadline = time.monotonic() + 10
+    patience = Patience(10)
     while not log.read_text().endswith("\n"):
-        assert time.monotonic() < deadline, "the process has printed nothing"
+        assert not patience.is_over(), "the process has printed nothing"
         time.sleep(0.01)
     return log.read_text()
 
@@ -59,10 +59,11 @@ def test_a_process_that_ignores_the_request_is_killed_with_its_children_after_th
     identity = start_python(STUBBORN_PARENT, tmp_path)
     child = int(await_output(tmp_path / "log"))
     started = time.monotonic()
-    processes.stop(identity, signal.SIGTERM, 0.3)
-    assert 0.3 <= time.monotonic() - started < 5
+    with in_time(5):
+        processes.stop(identity, signal.SIGTERM, 0.3)
+    assert time.monotonic() - started >= 0.3
     assert identity.find() is None
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    assert not is_running(child)
 
 
 def test_a_paused_process_is_ended_as_well(tmp_path: Path) -> None:
@@ -169,36 +170,3 @@ def test_a_pid_file_that_names_a_stranger_is_forgotten_and_any_other_is_left_to_
     pid_file.write_text(f"{os.getpid()}\n/data\n")
     forget_stranger(pid_file)
     assert not pid_file.exists()
-
-
-async def test_a_condition_that_comes_true_ends_the_wait_with_its_value() -> None:
-    values = iter([None, 0, "", "there"])
-    assert await assert_eventually(lambda: next(values), 5) == "there"
-
-
-async def test_a_condition_made_of_assertions_may_fail_until_it_does_not() -> None:
-    outcomes = iter([False, False, True])
-
-    async def condition() -> bool:
-        await asyncio.sleep(0)
-        assert next(outcomes)
-        return True
-
-    assert await assert_eventually(condition, 5)
-
-
-async def test_a_condition_that_stays_false_fails_with_what_was_awaited_and_the_last_reason() -> None:
-    def condition() -> bool:
-        raise AssertionError("only two of three")
-
-    with pytest.raises(AssertionError, match=r"not within 0\.1 s: three orders") as caught:
-        await assert_eventually(condition, 0.1, lambda: "three orders")
-    assert str(caught.value.__cause__) == "only two of three"
-
-
-async def test_any_other_exception_ends_the_wait_at_once() -> None:
-    def condition() -> bool:
-        raise KeyError("order")
-
-    with pytest.raises(KeyError):
-        await assert_eventually(condition, 60)

@@ -161,7 +161,7 @@ async def test_twenty_equal_requests_at_once_are_one(api: ApiRoom) -> None:
 
 async def test_an_approval_that_comes_early_is_held_and_counts_when_its_order_comes(api: ApiRoom) -> None:
     order_id = new_order_id()
-    early = await api.signal(order_id, "approve", Prefer="wait=5")
+    early = await api.signal(order_id, "approve", Prefer="wait=30")
     assert (early.status_code, early.json()["status"]) == (202, "held")
     assert early.json()["waits_until"] is not None
     held = await api.http.get(early.headers["location"])

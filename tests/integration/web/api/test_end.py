@@ -2,14 +2,13 @@
 
 import asyncio
 import signal
-import time
 
 import httpx
 
 from tests.helpers.system.api_room import new_order_id, open_api
 from tests.helpers.system.event_streams import Listener
 from tests.helpers.system.system import OrderSystem
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_eventually, in_time
 
 STOP_SECONDS = 5.0
 """What the API promises."""
@@ -29,12 +28,11 @@ async def test_at_sigterm_waits_and_streams_end_truly_and_the_process_ends_with_
             _, half = await asyncio.open_connection(api.http.base_url.host, api.http.base_url.port)
             half.write(b"POST /orders/o-1/start HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
             assert (await held).status_code == 202
-            began = time.monotonic()
-            api.process.send(signal.SIGTERM)
-            answer = await waiting
-            assert (answer.status_code, answer.json()["status"]) == (202, "open")
-            assert await api.process.wait_until_ended(STOP_SECONDS) == 0, api.process.log_tail
-            assert time.monotonic() - began < STOP_SECONDS
+            with in_time(STOP_SECONDS):
+                api.process.send(signal.SIGTERM)
+                answer = await waiting
+                assert (answer.status_code, answer.json()["status"]) == (202, "open")
+                assert await api.process.wait_until_ended(STOP_SECONDS) == 0, api.process.log_tail
             await assert_eventually(lambda: all(one.ended for one in listeners), 5)
             half.close()
     assert "Traceback" not in api.process.log

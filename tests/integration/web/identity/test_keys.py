@@ -108,7 +108,7 @@ async def test_a_revoked_key_is_refused_within_the_time_that_it_is_remembered(
             answer = await api.who(key.text)
             return answer.status_code == 401 and answer.json()["detail"] == "the API key was revoked"
 
-        await assert_eventually(refused, 3)
+        await assert_eventually(refused, 20)
 
 
 async def test_a_key_expires_without_anybody_s_doing(endpoints: Endpoints, engine: AsyncEngine) -> None:
@@ -118,14 +118,15 @@ async def test_a_key_expires_without_anybody_s_doing(endpoints: Endpoints, engin
         async with engine.begin() as connection:
             statement = text("UPDATE api_keys SET expires_at = :soon WHERE id = :id")
             await connection.execute(statement, {"soon": soon, "id": key.record.key_id})
-        assert (await api.who(key.text)).status_code == 200
+        known = await api.who(key.text)
+        assert known.status_code == 200 or datetime.now(UTC) >= soon, "a busy machine may be too late"
 
         async def expired() -> bool:
             answer = await api.who(key.text)
             return answer.status_code == 401 and answer.json()["detail"] == "the API key has expired"
 
         # Although the key is remembered: its time is looked at with each request.
-        await assert_eventually(expired, 3)
+        await assert_eventually(expired, 20)
 
 
 async def test_a_request_costs_no_statement_while_its_key_is_remembered(api: RunningApi) -> None:

@@ -40,7 +40,7 @@ async def test_a_provider_that_is_away_at_the_start_is_waited_for(endpoints: End
             assert await status(api, key) == 200, "keys need no provider"
 
             await provider.start()
-            await assert_eventually(lambda: _is(api, token, 200), 10)
+            await assert_eventually(lambda: _is(api, token, 200), 20)
 
 
 async def _is(api: RunningApi, token: str, wanted: int) -> bool:
@@ -60,7 +60,7 @@ async def test_a_provider_that_goes_away_later_leaves_its_known_keys_good(
                 assert await status(api, provider.sign()) == 200
             # Of a key that is not known nobody can say that it is wrong, once the provider has been asked again.
             unknown = provider.sign(key=new_key("key-2"))
-            await assert_eventually(lambda: _is(api, unknown, 503), 5)
+            await assert_eventually(lambda: _is(api, unknown, 503), 20)
             assert await status(api, provider.sign()) == 200
 
 
@@ -93,7 +93,7 @@ async def test_a_key_that_the_provider_has_changed_to_is_fetched_and_the_old_one
         provider.key = new_key("key-2")
         await provider.start()
         after = await provider.access_token("job-approver")
-        await assert_eventually(lambda: _is(api, after, 200), 5)
+        await assert_eventually(lambda: _is(api, after, 200), 20)
         assert await status(api, before) == 401
 
 

@@ -14,7 +14,7 @@ from orders.operations.key_text import new_key_text
 from orders.roles import Role
 from orders.web.identity import gate as gate_module
 from stack.endpoints import Endpoints
-from tests.helpers.system.waiting import assert_eventually
+from tests.helpers.system.waiting import assert_eventually, patient_timeout
 from tests.integration.web.identity.api import RunningApi, bearer, running_api, settings_for, sign_in_by_key
 
 COOKIE = "orders-session"
@@ -159,7 +159,7 @@ async def test_a_revoked_key_takes_its_sessions_along(endpoints: Endpoints, engi
         await sign_in_by_key(browser, key.text)
         assert not await is_signed_out(browser)
         await revoke_key(api.clients, key.record.key_id)
-        await assert_eventually(lambda: is_signed_out(browser), 4)
+        await assert_eventually(lambda: is_signed_out(browser), 20)
 
 
 async def test_another_process_forgets_a_session_that_was_signed_out_here(
@@ -176,7 +176,7 @@ async def test_another_process_forgets_a_session_that_was_signed_out_here(
         other.cookies.set(COOKIE, browser.cookies[COOKIE], domain="127.0.0.1")
         assert not await is_signed_out(other)
         await browser.post("/console/sign-out")
-        await assert_eventually(lambda: is_signed_out(other), 4)
+        await assert_eventually(lambda: is_signed_out(other), 20)
 
 
 async def test_a_stream_ends_with_what_it_was_let_in_for_and_keeps_no_session_from_ending(
@@ -193,10 +193,11 @@ async def test_a_stream_ends_with_what_it_was_let_in_for_and_keeps_no_session_fr
             "session": asyncio.create_task(browser.get("/stream")),
         }
         # Nobody asks for anything in this session: the open stream does not count.
-        ended, _ = await asyncio.wait(streams.values(), timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait(streams.values(), timeout=60, return_when=asyncio.FIRST_COMPLETED)
         assert ended == {streams["session"]}
         await revoke_key(api.clients, by_key.record.key_id)
-        await asyncio.wait_for(streams["key"], 5)
+        async with patient_timeout(20):
+            await streams["key"]
         assert not streams["other key"].done()
         streams["other key"].cancel()
         await asyncio.gather(streams["other key"], return_exceptions=True)
