@@ -14,8 +14,6 @@ from tests.helpers.console.shown import assert_fits
 from tests.helpers.system.system import order_system
 from tests.helpers.system.waiting import in_time
 
-pytestmark = pytest.mark.timeout(300)
-
 ORDERS = 1_000
 PAGE = 50
 FIRST_SHOWN_SECONDS = 5.0

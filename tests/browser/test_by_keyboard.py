@@ -1,6 +1,5 @@
 """The console by Tab, Enter, Space and Escape alone: everything can be done, and the focus is never lost nor unseen."""
 
-import pytest
 from playwright.async_api import Page, expect
 
 from tests.helpers.browser import Window
@@ -8,8 +7,6 @@ from tests.helpers.console.acting import SOON, enter, focused, open_list, open_o
 from tests.helpers.console.letters import set_aside
 from tests.helpers.console.running import Console
 from tests.helpers.system.waiting import assert_eventually
-
-pytestmark = pytest.mark.timeout(300)
 
 BACK = "Shift+Tab"
 PER_ROW = 4

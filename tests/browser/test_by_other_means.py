@@ -1,13 +1,10 @@
 """The console without scripts."""
 
-import pytest
 from playwright.async_api import Browser, expect
 
 from tests.helpers.browser import window
 from tests.helpers.console.acting import row
 from tests.helpers.console.running import Console
-
-pytestmark = pytest.mark.timeout(300)
 
 
 async def test_without_scripts_an_order_is_approved_and_the_answer_is_a_page(

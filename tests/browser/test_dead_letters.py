@@ -3,7 +3,6 @@
 import json
 import secrets
 
-import pytest
 from playwright.async_api import Page, expect
 
 from bridge import Record, Refusal
@@ -15,8 +14,6 @@ from tests.helpers.console.acting import SOON
 from tests.helpers.console.letters import set_aside
 from tests.helpers.console.running import Console
 from tests.helpers.messages.kafka_io import Outgoing
-
-pytestmark = pytest.mark.timeout(300)
 
 
 async def open_letters(window: Window, console: Console, order_id: str) -> Page:

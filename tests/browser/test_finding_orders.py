@@ -11,8 +11,6 @@ from tests.helpers.console.acting import SOON, open_list, row
 from tests.helpers.console.made_up import HOSTILE
 from tests.helpers.console.running import Console
 
-pytestmark = pytest.mark.timeout(300)
-
 
 async def test_one_box_finds_an_order_by_its_id_its_customer_and_its_payment(ada: Window, console: Console) -> None:
     customer = f"c-{secrets.token_hex(4)}"

@@ -12,8 +12,6 @@ from tests.helpers.console.gallery import GALLERY
 from tests.helpers.console.made_up import HOSTILE
 from tests.helpers.console.shown import assert_good_in_every_form, show
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module")
 async def gallery(browser: Browser) -> AsyncIterator[Window]:

@@ -1,6 +1,5 @@
 """Pages that stay up to date, whatever happens to their server."""
 
-import pytest
 from playwright.async_api import expect
 
 from schemas.event_types import EventType
@@ -8,8 +7,6 @@ from tests.helpers.browser import Window
 from tests.helpers.console.acting import SOON, approve, open_list, row
 from tests.helpers.console.running import Console
 from tests.helpers.messages.kafka_io import Outgoing
-
-pytestmark = pytest.mark.timeout(300)
 
 CUT_OFF = [
     "ERR_CONNECTION_REFUSED",

@@ -16,8 +16,6 @@ from tests.helpers.console.made_up import HOSTILE
 from tests.helpers.console.running import Console
 from tests.helpers.console.shown import assert_good_in_every_form
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @dataclass(slots=True)
 class Filled:

@@ -2,7 +2,6 @@
 
 import secrets
 
-import pytest
 from playwright.async_api import Page, expect
 
 from schemas.event_types import EventType
@@ -10,8 +9,6 @@ from tests.helpers.browser import Window
 from tests.helpers.console.acting import SOON, open_order
 from tests.helpers.console.running import Console
 from tests.helpers.messages.kafka_io import Outgoing
-
-pytestmark = pytest.mark.timeout(300)
 
 LISBON = {"street": "Rua Augusta 1", "city": "Lisbon", "country": "PT"}
 

@@ -15,8 +15,6 @@ from tests.helpers.servers.kafka_proxy import KafkaProxy
 from tests.helpers.servers.proxies import proxies_before
 from tests.helpers.servers.proxy import Proxy
 
-pytestmark = pytest.mark.timeout(420)
-
 NOTICED = 3 * SOON
 """Milliseconds. Clients of the servers try again for some seconds before they say that one is away."""
 

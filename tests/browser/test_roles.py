@@ -16,8 +16,6 @@ from tests.helpers.console.shown import assert_good_in_every_form
 from tests.helpers.servers.openid_server import OpenIdServer, openid_server
 from tests.helpers.system.processes import run_to_end
 
-pytestmark = pytest.mark.timeout(300)
-
 BY_PROVIDER = "Go to the sign-in page of your organisation"
 
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from playwright.async_api import Page, expect
 
 from stack import Endpoints, processes
@@ -21,8 +20,6 @@ from tests.helpers.console.running import Console, console_before
 from tests.helpers.system.encrypted import EncryptedRun, encrypted_run, new_keys
 from tests.helpers.system.processes import START_TIMEOUT_SECONDS, free_port
 from tests.helpers.system.waiting import assert_eventually
-
-pytestmark = pytest.mark.timeout(300)
 
 CANARY = "canary of 7d21"
 KEYS = new_keys()

@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
-import pytest
 from playwright.async_api import Dialog, Route, expect
 
 from schemas.event_types import EventType
@@ -12,8 +11,6 @@ from tests.helpers.browser import Window
 from tests.helpers.console.acting import SOON, approve, keep_as_it_is, open_list, row, stands_still
 from tests.helpers.console.running import Console
 from tests.helpers.system.command_line import run_in_process
-
-pytestmark = pytest.mark.timeout(300)
 
 
 async def test_a_new_order_appears_by_itself(ada: Window, console: Console) -> None:

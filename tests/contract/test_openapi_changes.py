@@ -14,8 +14,6 @@ from schemas.contract.__main__ import render
 from tests.contract import openapi_changes
 from tests.contract.openapi_changes import RELEASED, breaking_changes, main
 
-pytestmark = pytest.mark.timeout(900)  # The first run of all builds oasdiff.
-
 PRESENT = document()
 Change = Callable[[dict[str, Any]], object]
 

@@ -56,12 +56,10 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 }
 
 
-@pytest.mark.timeout(600)  # The first run of all installs the linter.
 def test_nothing_is_said_of_the_document(tmp_path: Path) -> None:
     assert complaints(json.loads(PUBLISHED.read_text()), tmp_path) == []
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", MISTAKES)
 def test_each_mistake_in_it_is_found(name: str, tmp_path: Path) -> None:
     make, code = MISTAKES[name]

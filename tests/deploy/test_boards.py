@@ -10,12 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from tests.helpers.deployed_rules import BOARDS, ROOT
 from tests.helpers.node_packages import NODE, installed
-
-pytestmark = pytest.mark.timeout(700)  # It may be installed first.
 
 TYPES: Final = Path(__file__).parent / "board_types"
 TSC: Final = ("--noEmit", "--strict", "--skipLibCheck", "--moduleResolution", "node", "--target", "es2022")

@@ -22,9 +22,7 @@ from tests.helpers.servers.gateway_server import running_gateway
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.processes import OrdersProcess, clean_environment, free_port, run_to_end
 from tests.helpers.system.system import PLANTED_SECRET, OrderSystem, order_system
-from tests.helpers.system.waiting import assert_eventually, patient_timeout
-
-pytestmark = pytest.mark.timeout(300)
+from tests.helpers.system.waiting import assert_eventually, patient_timeout, share_of_the_machine
 
 STOP_SECONDS = 60.0
 
@@ -114,14 +112,15 @@ async def test_the_demo_names_a_provider_that_fails_and_says_when_it_answers_aga
         assert demo.log.count("trouble:") == 1
 
 
-SHORT_DEMO = """
+def short_demo() -> str:
+    """The demonstration with less patience for what does not happen: else a test would take two minutes."""
+    return f"""
 from orders.__main__ import main
 from orders.cli import demo
 
-demo.SCENARIOS_TIMEOUT_SECONDS = 25.0
+demo.SCENARIOS_TIMEOUT_SECONDS = {25 / share_of_the_machine()}
 main()
 """
-"""The demonstration with less patience for what does not happen: else the test would take two minutes."""
 
 
 async def test_the_demo_ends_with_the_name_of_whom_its_orders_wait_for(
@@ -130,12 +129,12 @@ async def test_the_demo_ends_with_the_name_of_whom_its_orders_wait_for(
     async with running_gateway(tmp_path, api_key="another-key") as gateway:
         ended = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-c", SHORT_DEMO, "demo", "--json"],
+            [sys.executable, "-c", short_demo(), "demo", "--json"],
             cwd=tmp_path,
             env=clean_environment({**quiet_system.settings, "CARRIER_GATEWAY_URL": gateway.url}),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=240 / share_of_the_machine(),
             check=False,
         )
     assert ended.returncode == 1, ended.stderr
@@ -160,7 +159,7 @@ async def test_the_demo_names_a_server_that_goes_away_and_ends_without_a_traceba
             demo = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-c",
-                SHORT_DEMO,
+                short_demo(),
                 "demo",
                 cwd=tmp_path,
                 env=clean_environment({**quiet_system.settings, "TEMPORAL_HOST": temporal.address}),
@@ -238,7 +237,7 @@ async def paste_all_but_cancel(up: OrdersProcess) -> tuple[str, str]:
             env=clean_environment({}),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=60 / share_of_the_machine(),
             check=False,
         )
         assert pasted.returncode == 0, pasted.stderr

@@ -4,7 +4,6 @@ import json
 import secrets
 from typing import Any
 
-import pytest
 from temporalio import workflow
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -13,8 +12,6 @@ from tests.e2e.test_main_job import COMPLETED_PATH, rejections_of, send
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.system.command_line import run_in_process
 from tests.helpers.system.system import OrderSystem
-
-pytestmark = pytest.mark.timeout(300)
 
 
 @workflow.defn(name="SomebodyElses")

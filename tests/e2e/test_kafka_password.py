@@ -11,8 +11,6 @@ from tests.helpers.servers.secure.kafka import Listener, SecureKafka
 from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.secured import SecuredSystem
 
-pytestmark = pytest.mark.timeout(900)
-
 SOON_SECONDS = 90.0
 
 

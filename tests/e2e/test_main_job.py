@@ -15,8 +15,6 @@ from tests.helpers.messages.messages import MALFORMATIONS, message_of
 from tests.helpers.system.system import OrderSystem
 from workflows.names import order_workflow_id
 
-pytestmark = pytest.mark.timeout(300)
-
 COMPLETED_PATH = (
     "RECEIVED",
     "VALIDATED",

@@ -20,8 +20,6 @@ from tests.helpers.system.system import TASK_QUEUES, OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
 from workflows.names import order_workflow_id, shipping_workflow_id
 
-pytestmark = pytest.mark.timeout(300)
-
 OUR_OWN_RECORDS = {"look_up_order", "receive_order", "validate_order", "publish_events", "mark_order_shipped"}
 EFFECTS = {"charge_payment": 1, "prepare_package": 1, "dispatch_carrier": 1}
 

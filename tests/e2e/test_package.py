@@ -14,8 +14,6 @@ from orders.version import source_revision
 from tests.helpers.system.processes import clean_environment, free_port
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(900)  # It installs packages, and starts servers.
-
 ROOT = Path(__file__).parents[2]
 INSTALL_SECONDS = 300
 ANSWER_SECONDS = 120

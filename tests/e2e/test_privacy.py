@@ -32,8 +32,6 @@ from tests.helpers.system.system import PLANTED_SECRET, TASK_QUEUES, OrderSystem
 from workflows.converter import DATA_CONVERTER, encrypting
 from workflows.names import order_workflow_id
 
-pytestmark = pytest.mark.timeout(240)
-
 MARK = f"canary{secrets.token_hex(4)}"
 """Part of everything personal that this test sends."""
 PERSONAL = {

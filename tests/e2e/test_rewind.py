@@ -17,8 +17,6 @@ from tests.helpers.messages.messages import message_of
 from tests.helpers.system.processes import free_port
 from tests.helpers.system.system import OrderSystem, order_system
 
-pytestmark = pytest.mark.timeout(300)
-
 ORDERS, UPDATES = 10, 50
 RECORDS = ORDERS * (UPDATES + 2)
 LATE_RUNS = 'WorkflowType = "LateEventWorkflow"'

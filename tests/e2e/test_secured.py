@@ -1,12 +1,9 @@
 """Orders on servers that demand TLS and client certificates, while all certificates are replaced."""
 
 import httpx
-import pytest
 
 from tests.helpers.system.secured import SecuredSystem
 from tests.helpers.system.waiting import assert_eventually
-
-pytestmark = pytest.mark.timeout(300)
 
 
 async def renew_all(system: SecuredSystem) -> None:

@@ -5,10 +5,6 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
-pytestmark = pytest.mark.timeout(600)
-
 IN_ENV = Path(__file__).parents[2] / "bin" / "in-env"
 HOME = Path.home()
 

@@ -3,16 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.helpers.servers.openid_server import AUDIENCE, CLIENT_SECRET, OpenIdServer
 from tests.helpers.servers.secure.kafka import TOKEN_CLIENT, Listener
 from tests.helpers.servers.secure.key_door import KeyDoor, key_door
 from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.secured import SecuredSystem
 from tests.helpers.system.waiting import assert_eventually
-
-pytestmark = pytest.mark.timeout(900)
 
 TOKEN_SECONDS = 12
 """As short as a busy machine bears: every connection to Kafka ends as often."""

@@ -20,8 +20,6 @@ from tests.helpers.system.api_room import open_api
 from tests.helpers.system.system import PLANTED_SECRET, OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(300)
-
 WITHIN_SECONDS = 120.0
 STATES = ("RECEIVED", "VALIDATED", "APPROVED", "PAID", "PACKAGE_PREPARED", "CARRIER_DISPATCHED", "SHIPPED", "COMPLETED")
 

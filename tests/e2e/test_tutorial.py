@@ -15,8 +15,6 @@ import pytest
 from tests.helpers.system.processes import clean_environment, free_port
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(900)
-
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 BLOCK = re.compile(r"^```(console|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

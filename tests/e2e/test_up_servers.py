@@ -14,8 +14,6 @@ from stack.endpoints import REQUIRED_VARIABLES
 from tests.helpers.system.encrypted import new_keys
 from tests.helpers.system.processes import OrdersProcess, run_to_end
 
-pytestmark = pytest.mark.timeout(300)
-
 BACK_WITHIN_SECONDS = 90.0
 
 

@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-import pytest
-
 from orders.version import application_version
 from schemas.event_types import EventType
 from schemas.states import OrderState
@@ -23,8 +21,6 @@ from tests.helpers.system.released import ROOT, released_before, unpacked
 from tests.helpers.system.system import OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
 from workflows.names import order_workflow_id
-
-pytestmark = pytest.mark.timeout(600)
 
 OLD, NEW = "build-1", "build-2"
 NEWEST_TABLES = max(path.name[:4] for path in (ROOT / "migrations" / "versions").glob("[0-9]*.py"))

@@ -4,8 +4,6 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from bridge.failpoints import Failpoint
 from schemas.event_types import EventType
 from stack import Endpoints
@@ -15,8 +13,6 @@ from tests.helpers.messages.kafka_io import Outgoing, remove_members
 from tests.helpers.messages.messages import message_of
 from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.system import OrderSystem, order_system
-
-pytestmark = pytest.mark.timeout(900)
 
 BACKLOG, OTHERS, KILLS = 300, 20, (60, 120, 80)
 """Address updates of one order, orders beside it, and at which call of theirs the bridge is killed."""

@@ -17,8 +17,6 @@ from tests.helpers.system.order_room import OrderRoom, open_order_room
 from tests.helpers.system.waiting import assert_eventually
 from workflows.names import order_workflow_id
 
-pytestmark = pytest.mark.timeout(180)
-
 
 async def produce_to_each_partition(room: OrderRoom, numbers: range) -> list[str]:
     records = [record_of(room, partition, number) for number in numbers for partition in range(3)]

@@ -8,8 +8,6 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
-
 from orders.local.supervision import Child, Supervisor
 from schemas.event_types import EventType
 from stack import RunningStack
@@ -20,8 +18,6 @@ from tests.helpers.system.campaign import orders_from_environment, rounds_from_e
 from tests.helpers.system.processes import clean_environment, run_to_end
 from tests.helpers.system.system import order_system
 from tests.helpers.system.waiting import assert_eventually
-
-pytestmark = pytest.mark.timeout(1_200)
 
 KILLS = 20
 BACK_WITHIN_SECONDS = 20.0

@@ -13,8 +13,6 @@ from tests.faults.drivers.record_outages import WITHIN_SECONDS, MidRecord, Recor
 from tests.helpers.servers.postgres_moments import Moment
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(600)
-
 IN_POSTGRES = {
     "the first record is on its way": MidRecord(OrderState.VALIDATED, Moment.ON_ITS_WAY),
     "the first record is committed and not answered": MidRecord(OrderState.VALIDATED, Moment.NOT_ANSWERED),

@@ -21,8 +21,6 @@ from tests.helpers.system.order_room import OrderRoom, open_order_room
 from tests.helpers.system.system import make_namespace
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(600)
-
 ORDERS = 20
 DRAINED_WITHIN_SECONDS = 60.0
 """Work goes on within 30 s of a correction (I12), and is done soon after."""

@@ -13,8 +13,6 @@ from tests.helpers.system.waiting import assert_eventually
 from tests.image.compose import container_options, read_services, stop_seconds
 from tests.image.conftest import Image
 
-pytestmark = pytest.mark.timeout(1_200)
-
 PROCESSES = ("bridge", "worker-order", "worker-shipping", "api")
 HEALTHY_SECONDS = 300
 ORDER_SECONDS = 180

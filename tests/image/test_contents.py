@@ -11,8 +11,6 @@ import pytest
 from tests.image.conftest import Image
 from tests.image.stand_in import ROOT, base_name
 
-pytestmark = pytest.mark.timeout(1_200)  # The first test makes the engine and the image.
-
 _LABEL = "org.opencontainers.image."
 _CODE_MAX_BYTES = 20_000_000
 """Of the layer with our own code, which comes anew with each release; the packages have one of their own."""

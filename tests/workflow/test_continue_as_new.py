@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
 import pytest_asyncio
 from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -102,7 +101,6 @@ async def test_a_run_that_waits_for_what_is_in_kafka_goes_on_waiting_for_the_sam
     assert bench.kafka.calls["find"] == 1
 
 
-@pytest.mark.timeout(300)
 async def test_five_thousand_updates_without_a_pause_are_all_answered_and_the_order_completes(
     real_bench: Bench, order_id: str
 ) -> None:

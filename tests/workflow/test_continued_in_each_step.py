@@ -29,7 +29,7 @@ machine would send within the seconds that two runs wait for what they have deci
 PATIENCE_SECONDS = 60.0
 """On a busy machine."""
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -22,8 +22,6 @@ from tests.workflow.workbench.early_server import early_server
 from workflows.life.state import CARRIED_BYTES_MAX, OrderRunInput
 from workflows.names import order_workflow_id
 
-pytestmark = pytest.mark.timeout(180)
-
 CONTINUES_AT_EVENTS, SIGNALS_MAX = 60, 200
 SENDERS = 8
 FIELDS = ("city", "state", "zip_code", "country")

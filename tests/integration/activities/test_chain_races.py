@@ -37,8 +37,6 @@ from tests.helpers.messages.journal_entries import (
 from tests.helpers.servers.databases import migrated_engine
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(240)
-
 PATIENCE = timedelta(seconds=120)
 """Longer than a busy machine takes to see that one writer waits for another; an installation's is 3.5 s."""
 SOON_SECONDS = 60.0

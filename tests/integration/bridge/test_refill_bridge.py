@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -27,8 +26,6 @@ from tests.helpers.system.waiting import assert_eventually, patient_timeout
 ROOT = Path(__file__).parents[3]
 DEVICES, REFILLS = 10, 30
 PATIENCE_SECONDS = 60.0
-
-pytestmark = pytest.mark.timeout(300)
 
 
 @dataclass(frozen=True)

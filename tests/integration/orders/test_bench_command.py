@@ -11,8 +11,6 @@ from tests.helpers.system.processes import run_to_end
 from tests.helpers.system.system import order_system
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(240)
-
 
 async def test_a_measurement_reports_what_orders_took_and_left(endpoints: Endpoints, tmp_path: Path) -> None:
     async with order_system(endpoints, tmp_path) as system:

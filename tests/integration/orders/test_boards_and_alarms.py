@@ -11,17 +11,17 @@ import yaml
 from orders.processes.metrics_reference import PROCESSES, metrics_of
 from tests.helpers.deployed_rules import ALERTS, BOARDS, EXPRESSIONS, PROMETHEUS, RECORDED, ROOT, names_in, panels
 from tests.helpers.promtool import promtool
-
-pytestmark = pytest.mark.timeout(
-    600
-)  # All cases take promtool 6 s of a core, which a busy machine gives it in minutes.
+from tests.helpers.system.waiting import share_of_the_machine
 
 CASES = PROMETHEUS / "tests/alerts_test.yml"
 OF_THE_PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds"}
 
 
 def run(*arguments: str, cwd: Path = PROMETHEUS) -> str:
-    ended = subprocess.run([promtool(), *arguments], cwd=cwd, capture_output=True, text=True, timeout=500, check=False)
+    # All cases take promtool 6 s of a core, which a busy machine gives it in minutes.
+    seconds = 60 / share_of_the_machine()
+    command = [str(promtool()), *map(str, arguments)]
+    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=seconds, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 

@@ -21,8 +21,6 @@ from tests.helpers.system.system import OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
-pytestmark = pytest.mark.timeout(180)
-
 CLOSED_PORT = "127.0.0.1:1"
 NO_POSTGRES = {"DB_HOST": "127.0.0.1", "DB_PORT": "1"}
 FORGETFUL_TEMPORAL = {"TEMPORAL_NAMESPACE": "default"}

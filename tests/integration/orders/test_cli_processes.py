@@ -21,8 +21,6 @@ from tests.helpers.system.processes import clean_environment, free_port
 from tests.helpers.system.system import PARTITIONS, OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module")
 async def system(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OrderSystem]:

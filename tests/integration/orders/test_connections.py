@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import pytest
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
@@ -143,7 +142,6 @@ async def allow(kafka: GuardedKafka, kind: int, name: str, rights: list[Right]) 
         await admin.close()
 
 
-@pytest.mark.timeout(240)
 async def test_rights_that_kafka_does_not_give_are_named_one_by_one(system: OrderSystem, tmp_path: Path) -> None:
     async with guarded_kafka(tmp_path, system.endpoints) as kafka:
         await kafka.restart(password=PASSWORD, allowed=False)
@@ -190,7 +188,6 @@ async def examined(system: OrderSystem) -> tuple[int, dict[str, Any]]:
     return ended.returncode, json.loads(ended.stdout)
 
 
-@pytest.mark.timeout(300)
 async def test_the_doctor_says_what_is_to_be_done_first_until_nothing_is(system: OrderSystem) -> None:
     status, report = await examined(system)
     assert status == ExitStatus.FAILURE

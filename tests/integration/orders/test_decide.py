@@ -30,8 +30,6 @@ from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.system import OrderSystem, order_system
 from tests.helpers.system.waiting import in_time
 
-pytestmark = pytest.mark.timeout(180)
-
 WAIT = timedelta(seconds=60)
 """Longer than anything takes here, also on a busy machine, that is decided at all."""
 CREATED, APPROVED, CANCELLED = EventType.ORDER_CREATED, EventType.ORDER_APPROVED, EventType.ORDER_CANCELLED

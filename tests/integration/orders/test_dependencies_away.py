@@ -20,8 +20,6 @@ from tests.helpers.system.pages import Page, Samples, value
 from tests.helpers.system.processes import free_port
 from tests.helpers.system.system import OrderSystem, order_system
 
-pytestmark = pytest.mark.timeout(300)
-
 AWAY, AWAY_SINCE = QUESTIONS["Which dependency is away, and since when?"]
 UP, LOST = "orders_dependency_up", "orders_dependency_lost_timestamp_seconds"
 SERVERS = ("kafka", "postgres", "temporal")

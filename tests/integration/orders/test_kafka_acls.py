@@ -4,8 +4,6 @@ import json
 import shlex
 from typing import Any
 
-import pytest
-
 from orders.clients.mistakes import Mistake
 from orders.installation.kafka_acls import Role
 from tests.helpers.servers.secure.kafka import PASSWORD, ROLES, Listener
@@ -14,7 +12,6 @@ from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.secured import SecuredSystem
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(600)
 """Some twenty starts of `kafka-acls.sh`, each a Java of its own: a minute when idle, four at a load of 14."""
 
 

@@ -18,8 +18,6 @@ from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.system import TASK_QUEUES, OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(300)
-
 NOTICED_SECONDS = 90.0
 
 

@@ -14,8 +14,6 @@ from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.processes import OrdersProcess, free_port
 from tests.helpers.system.system import OrderSystem, order_system
 
-pytestmark = pytest.mark.timeout(300)
-
 
 async def scrape(port: int) -> bytes:
     """All that came for one request."""

@@ -26,8 +26,6 @@ from tests.helpers.system.pages import Page, Watched, new_order_id, total, value
 from tests.helpers.system.processes import free_port
 from tests.helpers.system.system import PLANTED_SECRET, order_system
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest_asyncio.fixture(scope="module")
 async def watched(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:

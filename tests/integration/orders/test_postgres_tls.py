@@ -18,8 +18,6 @@ from tests.helpers.servers.secure.certificates import PASS_PHRASE, Certificates
 from tests.helpers.servers.secure.postgres import SecurePostgres, secure_postgres
 from tests.helpers.servers.secure.rogue_postgres import RoguePostgres, rogue_postgres
 
-pytestmark = pytest.mark.timeout(240)
-
 PASSWORD = "canary-of-the-database"  # noqa: S105 - what nobody may be given
 
 

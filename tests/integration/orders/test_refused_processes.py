@@ -15,8 +15,6 @@ from tests.helpers.system.processes import OrdersProcess, free_port
 from tests.helpers.system.secured import SecuredSystem, secured_system
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module")
 async def secured(tls_servers: SecureServers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SecuredSystem]:

@@ -18,8 +18,6 @@ from tests.helpers.messages.signing import signature_header, signing_key, write_
 from tests.helpers.system.command_line import run_in_process
 from tests.helpers.system.system import OrderSystem, order_system
 
-pytestmark = pytest.mark.timeout(240)
-
 CREATED, APPROVED, CANCELLED = EventType.ORDER_CREATED, EventType.ORDER_APPROVED, EventType.ORDER_CANCELLED
 ADDRESS = EventType.ORDER_ADDRESS_UPDATED
 DESK, SHOP = signing_key("desk"), signing_key("shop", "ES256")

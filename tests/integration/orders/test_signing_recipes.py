@@ -20,8 +20,7 @@ from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.node_packages import NODE, installed
 from tests.helpers.system.processes import clean_environment
 from tests.helpers.system.system import OrderSystem, order_system
-
-pytestmark = pytest.mark.timeout(240)
+from tests.helpers.system.waiting import share_of_the_machine
 
 ROOT = Path(__file__).parents[3]
 JOSE = ROOT / "tests" / "helpers" / "messages" / "jose_signer"
@@ -54,8 +53,9 @@ def typed(line: str, folder: Path, settings: dict[str, str]) -> str:
 
 def ran(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     """What a program says that ends well."""
+    seconds = 120 / share_of_the_machine()
     ended = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds, check=False
     )
     assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
     return ended.stdout

@@ -14,8 +14,6 @@ from tests.helpers.servers.otlp_receiver import otlp_receiver
 from tests.helpers.system.processes import free_port
 from tests.helpers.system.system import order_system
 
-pytestmark = pytest.mark.timeout(300)
-
 ORDERS, EVENTS_EACH = 90, 50
 SPANS_A_RECORD = 2
 """The record's own, and that of its call."""

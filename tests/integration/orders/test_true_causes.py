@@ -25,8 +25,6 @@ from tests.helpers.system.waiting import assert_eventually
 from workflows.converter import DATA_CONVERTER
 from workflows.names import ORDER_WORKFLOW, STATUS_QUERY, order_workflow_id
 
-pytestmark = pytest.mark.timeout(240)
-
 ORDER_QUEUE = "order-tq"
 OUTPUT_OF_A_DEFECT = "the mapping of steps is broken"
 

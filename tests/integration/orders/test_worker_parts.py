@@ -4,7 +4,6 @@ import json
 from functools import partial
 from pathlib import Path
 
-import pytest
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
@@ -15,8 +14,6 @@ from tests.helpers.checker import postgres_rows
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.system.processes import START_TIMEOUT_SECONDS
 from tests.helpers.system.system import TASK_QUEUES, OrderSystem, order_system
-
-pytestmark = pytest.mark.timeout(240)
 
 ACTIVITY = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
 WORKFLOW = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW

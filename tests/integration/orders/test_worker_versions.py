@@ -3,7 +3,6 @@
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from temporalio.client import Client, WorkflowHandle
 
 from schemas.event_types import INBOUND, EventType
@@ -16,8 +15,6 @@ from tests.helpers.system.builds import DEPLOYMENT, builds_of, make_current, wor
 from tests.helpers.system.system import TASK_QUEUES, OrderSystem, order_system
 from workflows.converter import DATA_CONVERTER
 from workflows.names import ORDER_WORKFLOW, order_workflow_id, shipping_workflow_id
-
-pytestmark = pytest.mark.timeout(240)
 
 
 async def test_an_order_ends_on_the_build_it_began_on_and_new_ones_go_to_the_current_build(

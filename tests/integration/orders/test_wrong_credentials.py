@@ -20,8 +20,6 @@ from tests.helpers.servers.secure import postgres as pg
 from tests.helpers.servers.secure.kafka import PASSWORD, STRANGER, TOKEN_CLIENT, USER, Listener
 from tests.helpers.servers.secure.rooms import SecureServers, secure_servers
 
-pytestmark = pytest.mark.timeout(240)
-
 Case = Callable[[SecureServers], dict[str, Any]]
 
 

@@ -8,7 +8,6 @@ import contextlib
 import os
 from dataclasses import dataclass, field
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -301,4 +300,4 @@ OffsetsMachine.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-TestOffsets = pytest.mark.timeout(600)(OffsetsMachine.TestCase)
+TestOffsets = OffsetsMachine.TestCase

@@ -15,8 +15,6 @@ from tests.helpers.answers.table import WAIT, Named, Row
 from tests.helpers.answers.wrong import WrongParameter, wrong_bodies, wrong_parameters
 from tests.helpers.system.api_room import ApiRoom, new_order_id, problem_of
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @dataclass(slots=True)
 class Orders:

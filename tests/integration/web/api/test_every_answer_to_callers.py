@@ -19,8 +19,6 @@ from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api
 from tests.helpers.system.system import OrderSystem
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(300)
-
 LIMIT = 30
 """Requests of one caller in a minute."""
 CHEAP = "/dead-letters/replays"

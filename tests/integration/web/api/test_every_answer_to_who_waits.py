@@ -23,8 +23,6 @@ from tests.helpers.system.processes import free_port
 from tests.helpers.system.system import OrderSystem
 from tests.helpers.system.waiting import Patience, assert_eventually
 
-pytestmark = pytest.mark.timeout(300)
-
 STOP_SECONDS = 5.0
 """What the API promises."""
 GOES_AFTER_SECONDS = 3.0

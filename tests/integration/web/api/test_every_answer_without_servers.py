@@ -18,8 +18,6 @@ from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api
 from tests.helpers.system.system import OrderSystem
 from tests.helpers.system.waiting import assert_eventually
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @dataclass(slots=True)
 class Room:

@@ -23,7 +23,6 @@ CHECKS = (
 """All but the one that nothing right is refused: a key that was used for another body is right by the document."""
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_every_operation_answers_as_it_is_documented(api: ApiRoom, tmp_path: Path, seed: int) -> None:
     command = [

@@ -35,7 +35,6 @@ DRAWN = settings(
 )
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
 def test_the_stream_of_all_orders_answers_as_it_is_documented(api: ApiRoom, mode: GenerationMode) -> None:
     statuses = set()

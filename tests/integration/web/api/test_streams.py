@@ -18,8 +18,6 @@ from tests.helpers.system.event_streams import Listener
 from tests.helpers.system.system import OrderSystem
 from tests.helpers.system.waiting import assert_eventually, patient_timeout
 
-pytestmark = pytest.mark.timeout(180)
-
 HAPPY = ["RECEIVED", "VALIDATED", "APPROVED", "PAID", "PACKAGE_PREPARED", "CARRIER_DISPATCHED", "SHIPPED", "COMPLETED"]
 
 
