@@ -12,9 +12,6 @@ from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.secured import SecuredSystem
 from tests.helpers.system.waiting import assert_eventually
 
-"""Some twenty starts of `kafka-acls.sh`, each a Java of its own: a minute when idle, four at a load of 14."""
-
-
 def as_user(servers: SecureServers, role: str) -> dict[str, Any]:
     return {
         "KAFKA_BOOTSTRAP_SERVERS": servers.kafka.address(Listener.SASL),
