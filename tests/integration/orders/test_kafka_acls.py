@@ -12,6 +12,7 @@ from tests.helpers.system.processes import OrdersProcess
 from tests.helpers.system.secured import SecuredSystem
 from tests.helpers.system.waiting import assert_eventually
 
+
 def as_user(servers: SecureServers, role: str) -> dict[str, Any]:
     return {
         "KAFKA_BOOTSTRAP_SERVERS": servers.kafka.address(Listener.SASL),
