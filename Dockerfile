@@ -2,7 +2,7 @@
 # `make image` builds it, with labels that say what it was made of; so does `docker compose up --build`, without them.
 
 # `make digests` puts the digest beside the version.
-ARG BASE=python:3.13.16-slim-bookworm
+ARG BASE=python:3.13.16-slim-bookworm@sha256:a1165e272e578941b84abc79e4ab38a0305cd12803a5c4247979ac7655f4d641
 
 FROM ${BASE} AS packages
 # Bytecode is made here, for all of it: where it runs, nothing may be written.

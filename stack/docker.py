@@ -26,9 +26,9 @@ from stack.service import SERVICES, ServiceName
 from stack.state import StackState
 from stack.temporal import GARBAGE, LIMITS, TUNING, codec_options
 
-KAFKA_IMAGE = "apache/kafka:4.3.1"
-TEMPORAL_IMAGE = "temporalio/temporal:1.9.1"
-POSTGRES_IMAGE = "postgres:18.6-alpine"
+KAFKA_IMAGE = "apache/kafka:4.3.1@sha256:77e3df9054047a88b520d0cc46e16696d3b22022e1d580aeccd2632df6532837"
+TEMPORAL_IMAGE = "temporalio/temporal:1.9.1@sha256:ad4c82c97bd12b417d1ea942610dbcd511afb250c4d5ed26c694009533df447e"
+POSTGRES_IMAGE = "postgres:18.6-alpine@sha256:77f585114c32fbca283dc835b0596f4e52b51b4c6662d7810b2f4084f60a1873"
 LOCAL_SCHEMES = ("unix", "npipe")
 DEFAULT_SOCKET = "/var/run/docker.sock"
 ANSWER_TIMEOUT_SECONDS = 3
@@ -83,7 +83,7 @@ def pull_images(board: ProgressBoard) -> None:
     client = docker.from_env()
     try:
         for image in (KAFKA_IMAGE, TEMPORAL_IMAGE, POSTGRES_IMAGE):
-            board.begin("images", f"downloading {image}, if it is missing")
+            board.begin("images", f"downloading {image.partition('@')[0]}, if it is missing")
             try:
                 client.images.get(image)
             except docker.errors.ImageNotFound:

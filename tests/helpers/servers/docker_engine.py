@@ -14,10 +14,15 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 API_VERSION = "1.44"
 READY_LINES = "Kafka Server started\n" + "database system is ready to accept connections\n" * 2
+
+
+def stored_name(image: str) -> str:
+    """What an engine has an image under: by its digest alone, where it is named by version and digest."""
+    return re.sub(r":[^:/@]+@", "@", image)
 
 
 @dataclass
@@ -115,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = re.sub(r"^/v[0-9.]+", "", url.path)
+        path = re.sub(r"^/v[0-9.]+", "", unquote(url.path))
         status, content = self._answer(path, query, json.loads(raw or b"null"))
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
@@ -144,12 +149,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer_about_images(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
         if path == "/images/create":
-            image = f"{query['fromImage']}:{query['tag']}"
+            # What an engine calls a tag may be a digest.
+            image = f"{query['fromImage']}{'@' if query['tag'].startswith('sha256:') else ':'}{query['tag']}"
             if self.engine.offline:
                 return 500, {"message": f"no route to {image}"}
             self.engine.images.add(image)
             return 200, b'{"status": "done"}\n'
-        image = path.split("/", 2)[2].removesuffix("/json")
+        image = stored_name(path.split("/", 2)[2].removesuffix("/json"))
         if path.startswith("/distribution/") and image in self.engine.digests:
             digest = self.engine.digests[image]
             return 200, {"Descriptor": {"digest": digest, "mediaType": "", "size": 0}, "Platforms": []}

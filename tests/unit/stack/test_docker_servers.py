@@ -17,7 +17,7 @@ from stack.folder import StackFolder
 from stack.progress import ProgressBoard
 from stack.readiness import NotReadyError
 from stack.state import StackState
-from tests.helpers.servers.docker_engine import DockerEngine, running_docker_engine
+from tests.helpers.servers.docker_engine import DockerEngine, running_docker_engine, stored_name
 
 IMAGES = {docker.KAFKA_IMAGE, docker.TEMPORAL_IMAGE, docker.POSTGRES_IMAGE}
 
@@ -154,9 +154,9 @@ def test_images_that_are_missing_are_downloaded_beforehand(
 ) -> None:
     programs: list[dict[str, bool]] = []
     monkeypatch.setattr(lifecycle, "prepare_programs", lambda _, **wanted: programs.append(wanted))
-    engine.images.add(docker.KAFKA_IMAGE)
+    engine.images.add(stored_name(docker.KAFKA_IMAGE))
     stack.prepare()
-    assert engine.images == IMAGES
+    assert engine.images == set(map(stored_name, IMAGES))
     assert re.search(r"images: ready \(\d+ s\)\n$", capsys.readouterr().err)
     assert programs == [{"test_server": False, "temporal": False}]
 
