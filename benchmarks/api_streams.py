@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.api_room import Server, database, open_api_room, our_api
-from benchmarks.http_load import StreamClient, percentile, request
+from benchmarks.http_load import StreamClient, request
 from benchmarks.report import Figure
+from orders.operations.bench.report import percentile
 
 STREAMS, WARM_STREAMS = 500, 20
 WATCHED_SECONDS, QUICK_SECONDS = 20.0, 3.0

@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks.api_room import database, open_api_room, our_api
 from benchmarks.api_streams import streams
-from benchmarks.http_load import percentile
 from benchmarks.report import Figure
+from orders.operations.bench.report import percentile
 
 WINDOWS, WARM_WINDOWS, WAITING = 500, 20, 1_000
 DECIDED_PER_SECOND = 1

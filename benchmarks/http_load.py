@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from orders.operations.bench.report import percentile
+
 _ANSWER_SECONDS = 60.0
 
 
@@ -29,11 +31,6 @@ class Served:
     def p99(self) -> float:
         """The 99th percentile of how long an answer took, in seconds."""
         return percentile(self.took, 0.99)
-
-
-def percentile(ordered: tuple[float, ...], part: float) -> float:
-    """The value that this part of the values, which are in order, does not exceed."""
-    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
 
 
 def request(method: str, path: str, headers: Iterable[str] = (), body: bytes = b"") -> bytes:

@@ -3,7 +3,6 @@
 Both have servers of their own, started as each of the two starts them, and run one after the other, in turns.
 """
 
-import math
 import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from benchmarks.order_driver import Driven, order_driver
 from benchmarks.order_rig import BASELINE, HERE, OrderRig, baseline, order_rig
 from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
+from orders.operations.bench.report import percentile
 
 OPEN: Final = 40
 """Orders under way at any time: enough to keep two cores busy."""
@@ -142,24 +142,19 @@ async def run_latency(*, quick: bool) -> list[Figure]:
     mine, other = ours.waits_ms, theirs.waits_ms
     details = {
         "baseline": BASELINE,
-        "p50_ms": round(percentile(mine, 50), 1),
-        "p99_ms": round(percentile(mine, 99), 1),
-        "baseline_p50_ms": round(percentile(other, 50), 1),
-        "baseline_p99_ms": round(percentile(other, 99), 1),
+        "p50_ms": round(percentile(mine, 0.5), 1),
+        "p99_ms": round(percentile(mine, 0.99), 1),
+        "baseline_p50_ms": round(percentile(other, 0.5), 1),
+        "baseline_p99_ms": round(percentile(other, 0.99), 1),
         "orders": len(mine),
         "baseline_orders": len(other),
         "noise": round(ratio.noise, 3),
     }
     trust = ratio.is_trustworthy
-    p50 = percentile(mine, 50) / percentile(other, 50)
-    p99 = percentile(mine, 99) / percentile(other, 99)
+    p50 = percentile(mine, 0.5) / percentile(other, 0.5)
+    p99 = percentile(mine, 0.99) / percentile(other, 0.99)
     unit = "of the baseline's"
     return [
         Figure("order_latency_p50", p50, unit, at_most=0.10, trustworthy=trust, details=details),
         Figure("order_latency_p99", p99, unit, at_most=0.20, trustworthy=trust),
     ]
-
-
-def percentile(values: list[float], percent: float) -> float:
-    """The smallest of the sorted values that so many percent of them do not exceed."""
-    return values[max(0, math.ceil(len(values) * percent / 100) - 1)]

@@ -13,10 +13,10 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 
 from benchmarks.bench_room import BenchRoom, open_bench_room, running
-from benchmarks.order_figures import percentile
 from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
 from bridge import Call, Caller, CallOutcome
+from orders.operations.bench.report import percentile
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
 
@@ -71,8 +71,8 @@ async def run(*, quick: bool) -> list[Figure]:
     details = {
         "p50_ms": round(ratio.measured * 1e3, 2),
         "baseline_p50_ms": round(ratio.baseline * 1e3, 2),
-        "p99_ms": round(percentile(sorted(waits["bridge"]), 99) * 1e3, 2),
-        "baseline_p99_ms": round(percentile(sorted(waits["bare"]), 99) * 1e3, 2),
+        "p99_ms": round(percentile(waits["bridge"], 0.99) * 1e3, 2),
+        "baseline_p99_ms": round(percentile(waits["bare"], 0.99) * 1e3, 2),
         "noise": round(ratio.noise, 3),
     }
     trust = ratio.is_trustworthy
@@ -100,4 +100,4 @@ async def _each(one: Callable[[], Awaitable[float]], times: int) -> list[float]:
 async def _median(one: Callable[[], Awaitable[float]], times: int, all_of_them: list[float]) -> float:
     taken = sorted(await _each(one, times))
     all_of_them.extend(taken)
-    return percentile(taken, 50)
+    return percentile(taken, 0.5)

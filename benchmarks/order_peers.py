@@ -13,10 +13,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 from benchmarks.order_driver import order_driver
-from benchmarks.order_figures import OPEN, Measured, measured, percentile
+from benchmarks.order_figures import OPEN, Measured, measured
 from benchmarks.order_rig import HERE, OrderRig, free_port, order_servers
 from benchmarks.peers.environment import PEERS, peers_python, restate_server
 from benchmarks.report import Figure
+from orders.operations.bench.report import percentile
 from stack.ports import HOST
 
 ORDERS, ALONE, TURNS = 240, 40, 3
@@ -61,8 +62,8 @@ async def _figures_of(
     return {
         "orders_per_second": round(statistics.median(turn.rate for turn in driven), 2),
         "turns": [round(turn.rate, 2) for turn in driven],
-        "alone_p50_ms": round(percentile(single, 50) * 1e3, 1),
-        "alone_p99_ms": round(percentile(single, 99) * 1e3, 1),
+        "alone_p50_ms": round(percentile(single, 0.5) * 1e3, 1),
+        "alone_p99_ms": round(percentile(single, 0.99) * 1e3, 1),
         "cpu_ms_per_order": {"all": round(sum(cpu.values()), 1), **cpu},
     }
 

@@ -84,7 +84,7 @@ async def keep_as_it_is(window: Window) -> None:
 
 async def stands_still(page: Page) -> None:
     """Waits until the list takes clicks: after it has moved it does not, for a moment, lest one hits another order."""
-    await expect(page.locator("#waiting:not([data-settling])")).to_be_visible(timeout=SOON)
+    await expect(page.locator("#waiting:not([data-moved])")).to_be_visible(timeout=SOON)
 
 
 async def approve(page: Page, order_id: str) -> None:

@@ -85,19 +85,19 @@
 
   // Clicks that would hit another order than the one that was aimed at, or an order that has just changed ------------------
 
-  let settling = 0;
+  let moved = 0;
 
   function positions() {
     const place = (row) => `${row.offsetTop} ${row.dataset.sequence || ""}`;
     return new Map([...document.querySelectorAll("#waiting > li")].map((row) => [row.id, place(row)]));
   }
 
-  function settle() {
+  function noteMove() {
     const list = document.getElementById("waiting");
     if (!list) return;
-    list.dataset.settling = "true";
-    clearTimeout(settling);
-    settling = setTimeout(() => { delete document.getElementById("waiting")?.dataset.settling; }, GUARD_MS);
+    list.dataset.moved = "true";
+    clearTimeout(moved);
+    moved = setTimeout(() => { delete document.getElementById("waiting")?.dataset.moved; }, GUARD_MS);
   }
 
   // A decided order is as tall as it was, so that those below it stay where they are until its place goes.
@@ -117,7 +117,7 @@
     "click",
     (event) => {
       const aimed = event.isTrusted && event.detail > 0 && event.target.closest("#waiting button");
-      if (aimed && document.getElementById("waiting").dataset.settling) {
+      if (aimed && document.getElementById("waiting").dataset.moved) {
         event.preventDefault();
         event.stopPropagation();
         say("The list has just changed, so this click was not taken. Look, and click again.", 4000);
@@ -204,7 +204,7 @@
 
   document.addEventListener("htmx:after:swap", () => {
     keepHeights();
-    if (haveMoved(placed, positions())) settle();
+    if (haveMoved(placed, positions())) noteMove();
     takeClock(document.getElementById("waiting"));
     tick();
     showSelection();
