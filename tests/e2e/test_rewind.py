@@ -125,7 +125,10 @@ async def test_orders_whose_runs_temporal_has_forgotten_cost_one_run_each(system
     await read_again(system, begun=ORDERS)
     after = await system.evidence()
     runs = await system.runs()
-    assert Counter((run.type, run.status) for run in runs) == {("OrderWorkflow", "COMPLETED"): ORDERS}
+    found = Counter((run.type, run.status) for run in runs)
+    # The record of another body, which is no repeat, comes while its order's run is open, or has one of its own.
+    assert found.pop(("LateEventWorkflow", "COMPLETED"), 0) <= 1
+    assert found == {("OrderWorkflow", "COMPLETED"): ORDERS}
     assert (after.inbound, after.published, after.orders) == (before.inbound, before.published, before.orders)
 
 
