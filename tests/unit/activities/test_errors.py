@@ -1,14 +1,19 @@
 """What Temporal is told of errors: a type, and nothing that a customer or an operator would not want told (I16)."""
 
+import errno
+import socket
+import ssl
 from datetime import timedelta
 
 import asyncpg
+import httpx
 import pytest
 import structlog.testing
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from temporalio.exceptions import ApplicationError, CancelledError
 
+from activities.adapters.http import _obstacle
 from activities.adapters.postgres.errors import database_error
 from activities.errors import NON_RETRYABLE, application_error, as_application_errors
 from activities.giving_up import GivenUpError
@@ -151,3 +156,24 @@ def test_an_outage_of_the_database_is_told_as_one_in_our_words(error: Exception)
 )
 def test_a_defect_of_ours_is_no_outage(error: Exception) -> None:
     assert database_error(error) is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "sentence"),
+    [
+        (None, None),
+        (OSError("all attempts failed"), None),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), None),
+        (socket.gaierror(-2, "unknown"), "the name of the provider's host cannot be resolved"),
+        (ssl.SSLError(1, "self-signed"), "no connection by TLS that we trust can be made to the provider"),
+        (OSError(errno.ENETUNREACH, "unreachable"), "there is no way from here to the provider's host"),
+    ],
+)
+@pytest.mark.parametrize("of_several", [False, True])
+def test_what_of_ours_keeps_us_from_a_provider_is_told_from_a_provider_that_is_away(
+    cause: Exception | None, sentence: str | None, *, of_several: bool
+) -> None:
+    error = httpx.ConnectError("no connection")
+    # As where each of a host's addresses was tried.
+    error.__cause__ = ExceptionGroup("each address", [cause]) if of_several and cause else cause
+    assert _obstacle(error) == sentence

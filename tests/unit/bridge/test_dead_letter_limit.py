@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.config import BackOff, BridgeConfig, EngineLimits, GroupTimings
+from bridge.config import BackOff, BridgeConfig, EngineLimits, FetchLimits, GroupTimings
 from bridge.dead_letters.limit import DeadLetterGuard, DeadLetterLimitError, DeadLetterLimits
 
 COORDINATES = (f"t:0:{offset}" for offset in count())
@@ -118,3 +118,5 @@ def test_each_contradiction_has_a_line_of_its_own() -> None:
 def test_bounds_that_let_nothing_through_are_refused() -> None:
     with pytest.raises(ValueError, match="calls_in_flight_max"):
         EngineLimits(calls_in_flight_max=0)
+    with pytest.raises(ValueError, match="partition_max_bytes must be at least 1"):
+        FetchLimits(partition_max_bytes=0)

@@ -20,6 +20,7 @@ from bridge import (
     read_event,
     read_model,
 )
+from bridge.reading.cloudevents import without_json_quotes
 from tests.helpers.devices import device_value
 
 BODY = {"device_id": "d-1", "litres": 7}
@@ -148,3 +149,18 @@ def test_another_key_is_refused_by_the_name_of_what_it_should_be(key: bytes, cod
     refusal = refusal_of(check_key, record(device_value("d-1"), key=key), "d-1", name="device_id")
     assert (refusal.stage, refusal.code) == (Stage.KEY, code)
     assert "send the bare device_id as the key, or no key" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("o-1", "o-1"),
+        ('"o-1"', "o-1"),
+        (r'"o\u002d1"', "o-1"),
+        ('"o"1"', 'o"1'),
+        ('"', '"'),
+        ('"o-1', '"o-1'),
+    ],
+)
+def test_one_pair_of_quotes_is_taken_off_a_key_or_a_header(text: str, read: str) -> None:
+    assert without_json_quotes(text) == read

@@ -152,6 +152,10 @@ def test_an_order_s_stages_add_up_but_for_the_wait_until_it_was_approved() -> No
     assert times == pytest.approx([0.4, 0.2, 0.2, 0.4, 0.6])
 
 
+def test_where_no_order_was_completed_there_are_no_stages() -> None:
+    assert stage_times([], [course()]) == stage_times([course()], []) == ()
+
+
 def test_a_state_that_is_published_again_counts_when_it_came_first() -> None:
     made = course()
     made.note(OrderState.PAID, 99.0)

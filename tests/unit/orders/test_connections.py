@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.conn import AIOKafkaConnection
@@ -14,6 +15,8 @@ from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from orders.clients import kafka, temporal, topic_scan
 from orders.clients.kafka_login import kafka_security
+from orders.clients.kafka_tokens import _status_of, _token_of
+from orders.clients.mistakes import TokenNotGivenError
 from orders.clients.progress import OffsetRange
 from orders.clients.renewed_temporal import temporal_tls
 from orders.clients.topic_scan import TopicScan
@@ -226,3 +229,33 @@ async def test_a_damaged_partition_is_told_by_its_topic_and_any_other_error_is_n
         await read(ValueError("bad checksum"))
     with pytest.raises(KafkaConnectionError):
         await read(KafkaConnectionError("away"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (httpx.Response(401, json={"error": "invalid_client"}), "it answers 401, 'invalid_client'"),
+        (httpx.Response(503, json={}), "it answers 503, 'without a reason'"),
+        (httpx.Response(200, text="<html>"), "it answers 200, and not as RFC 6749 has it"),
+        (httpx.Response(200, json=[]), "it answers 200, and not as RFC 6749 has it"),
+        (httpx.Response(200, json={"token": "t"}), "it answers 200, and not as RFC 6749 has it"),
+        (httpx.Response(200, json={"access_token": "t", "expires_in": None}), "and not as RFC 6749 has it"),
+    ],
+)
+def test_why_a_provider_gives_no_token_is_said(answer: httpx.Response, sentence: str) -> None:
+    with pytest.raises(TokenNotGivenError, match=sentence):
+        _token_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b'{"status": "invalid_token"}', "invalid_token"),
+        (b"no JSON", "without a reason"),
+        (b"[]", "without a reason"),
+        (b"{}", "without a reason"),
+        (b"\xff", "without a reason"),
+    ],
+)
+def test_why_kafka_refuses_a_token_is_said(payload: bytes, reason: str) -> None:
+    assert _status_of(payload) == reason

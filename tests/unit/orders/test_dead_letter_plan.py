@@ -18,6 +18,7 @@ from bridge.dead_letters.replay_headers import (
 from orders.mapping import OrderMapping
 from orders.operations.dead_letters.replay_plan import Planned, ReplayPlan, ReplayRecord, TooManyError, chunks, waves
 from orders.operations.dead_letters.selection import Place
+from orders.operations.dead_letters.source import gone
 from schemas.event_types import EventType
 
 TOPIC = "order.created"
@@ -322,3 +323,11 @@ def test_a_chunk_is_bounded_in_records_and_bytes_and_holds_at_least_one() -> Non
     assert [len(part) for part in chunks(planned, records_max=4, bytes_max=10**9)] == [4, 4, 2]
     assert [len(part) for part in chunks(planned, records_max=100, bytes_max=size * 2)] == [2] * 5
     assert [len(part) for part in chunks(planned, records_max=100, bytes_max=1)] == [1] * 10
+
+
+def test_a_pointer_whose_record_is_gone_says_why() -> None:
+    origin = letter_of(source(), pointer=True).origin
+    assert origin is not None
+    assert gone(origin, source()) is None
+    assert "its topic does not keep it any more" in (gone(origin, None) or "")
+    assert "is another record now" in (gone(origin, source(value=b"{}")) or "")

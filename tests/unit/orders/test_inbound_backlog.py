@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from activities.ports import KafkaUnavailableError
-from orders.clients.inbound_backlog import KafkaInboundBacklog, _Opened
+from orders.clients.inbound_backlog import KafkaInboundBacklog, Snapshot, _Opened
 from orders.errors import UnreachableError
 from orders.settings import Settings
+from schemas.activity_io import Backlog
 
 
 class NoAnswer:
@@ -41,3 +42,8 @@ async def test_who_asks_next_does_not_wait_until_the_clients_of_a_failed_look_ar
     may_close.set()
     await backlog.close()
     assert closed == 2, "whoever ends the process waits for all of them"
+
+
+def test_of_a_partition_that_there_is_no_more_nothing_is_left() -> None:
+    backlog = Backlog(topic="order.created", partition=7, end=10, records=3)
+    assert Snapshot({}, {}).left_of("o-1", [backlog]) == ()

@@ -1,5 +1,6 @@
 """A full disk, a reader that has gone, any encoding: a command ends with a sentence at most, never with a traceback."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from orders.processes.exit_status import ExitStatus
+from orders.processes.leaving import status_without_output
 
 FULL_DISK = Path("/dev/full")
 COMMANDS = (["settings"], ["settings", "--json"], ["settings", "--example"], ["--help"], ["dlq", "list", "--help"])
@@ -79,3 +81,20 @@ def test_an_argument_that_is_no_text_is_refused_in_a_sentence() -> None:
     ended = subprocess.run(command, capture_output=True, check=False)
     assert (ended.returncode, ended.stdout) == (ExitStatus.USAGE, b"")
     assert ended.stderr == b"error: the argument 'o-\\udcff' is not UTF-8 text\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "left_with", "sentence"),
+    [
+        (OSError(errno.EPIPE, "Broken pipe"), 0, 0, ""),
+        (OSError(errno.EPIPE, "Broken pipe"), 4, 4, ""),
+        (OSError(errno.ENOSPC, "No space left on device"), 0, 1, "No space left on device"),
+        (OSError(errno.ENOSPC, "No space left on device"), 4, 4, "No space left on device"),
+        (ValueError("I/O operation on closed file"), 0, 1, "I/O operation on closed file"),
+    ],
+)
+def test_only_output_that_somebody_waits_for_makes_a_failure(
+    error: OSError | ValueError, status: int, left_with: int, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_without_output(error, status) == left_with
+    assert capsys.readouterr().err == (f"error: the output could not be written: {sentence}\n" if sentence else "")

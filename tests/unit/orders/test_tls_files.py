@@ -78,6 +78,16 @@ def test_a_certificate_that_has_expired_is_told_from_one_that_has_not(certificat
     assert has_expired(settings_of(certificates, "expired-client", "expired-client"), KAFKA) is not None
 
 
+def test_a_certificate_that_cannot_be_read_has_not_expired(certificates: Certificates) -> None:
+    certificates.cert("text").write_text("no PEM")
+    for settings in (
+        settings_of(certificates, "none"),
+        settings_of(certificates, "text"),
+        settings_of(certificates, kafka_ssl_cert_file=None),
+    ):
+        assert has_expired(settings, KAFKA) is None
+
+
 def shake_hands(client: ssl.SSLContext, certificates: Certificates) -> bytes:
     """One handshake without a network; returns the client's certificate, as the server has seen it."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
