@@ -134,9 +134,8 @@ class ReplayDesk:
         self._replays[begun.id] = begun
         self._by_key[key] = begun.id
         while len(self._replays) > KEPT_MAX:
-            oldest = next((one.id for one in self._replays.values() if one.is_over), None)
-            if oldest is None:
-                return
+            # There is one: fewer than so many run or wait.
+            oldest = next(one.id for one in self._replays.values() if one.is_over)
             del self._replays[oldest]
             self._by_key = {key: replay_id for key, replay_id in self._by_key.items() if replay_id != oldest}
 

@@ -1,6 +1,6 @@
 """What a browser is told whose request came to nothing, and what a program is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from orders.errors import UnreachableError
 from orders.settings import Settings
-from orders.web.console.pages.refusals import respond
+from orders.web.console.pages.refusals import ConsoleRoute, respond
 from orders.web.contract import unconnected_app
 from orders.web.middleware import Guarded
 from orders.web.problems import PROBLEM_TYPES, Problem
@@ -22,14 +22,24 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,imag
 LOCAL = "http://localhost"
 
 
+Form = Mapping[str, str | Sequence[str]]
+
+
 async def ask(
-    app: Any, path: str, *, method: str = "GET", accept: str | None = BROWSER, url: str = LOCAL, **headers: str
+    app: Any,
+    path: str,
+    *,
+    method: str = "GET",
+    accept: str | None = BROWSER,
+    url: str = LOCAL,
+    form: Form | None = None,
+    **headers: str,
 ) -> httpx.Response:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     sent = {} if accept is None else {"Accept": accept}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient(transport=transport, base_url=url) as http:
-        return await http.request(method, path, headers=sent)
+        return await http.request(method, path, headers=sent, data=form)
 
 
 def assert_page(answer: httpx.Response, status: int, title: str) -> None:
@@ -95,18 +105,20 @@ def broken(error: Callable[[], Exception]) -> FastAPI:
 
     app.add_api_route("/console/broken", fail)
     app.add_api_route("/broken", fail)
+    app.router.add_api_route("/console/page", fail, route_class_override=ConsoleRoute)
     return app
 
 
-async def test_what_nobody_foresaw_is_a_page_that_an_operator_can_find_the_cause_by() -> None:
+@pytest.mark.parametrize("path", ["/console/broken", "/console/page"])
+async def test_what_nobody_foresaw_is_a_page_that_an_operator_can_find_the_cause_by(path: str) -> None:
     app = broken(lambda: RuntimeError("a secret of 7d21"))
-    answer = await ask(app, "/console/broken")
+    answer = await ask(app, path)
     assert_page(answer, 500, "That did not work")
     assert "in the server&#39;s log, by " in answer.text
     assert "Try again" in answer.text
     assert "7d21" not in answer.text
     assert_problem(await ask(app, "/broken"), 500, "internal_error")
-    assert_problem(await ask(app, "/console/broken", accept="application/json"), 500, "internal_error")
+    assert_problem(await ask(app, path, accept="application/json"), 500, "internal_error")
 
 
 async def test_a_server_that_is_away_is_a_page_with_a_way_to_try_again() -> None:
@@ -144,6 +156,84 @@ async def test_where_no_page_can_be_made_there_is_the_problem_s_document() -> No
         raise RuntimeError("no template")
 
     assert_problem(await ask(Guarded(serves_nobody, requests_max=0, respond=fails), "/console/"), 503, "overloaded")
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        (
+            "/console/orders?age=century",
+            "The address names a filter that does not exist: choose one of the page&#39;s.",
+        ),
+        (
+            "/console/orders?order=colour",
+            "The address names a filter that does not exist: choose one of the page&#39;s.",
+        ),
+        ("/console/orders?state=LOST", "There is no state of this name: choose one of RECEIVED, "),
+        ("/console/orders?q=a%00b", "No id has a NUL character."),
+        ("/console/dead-letters?since=century", "The address names a filter that does not exist: choose one of "),
+    ],
+)
+async def test_an_address_that_names_what_no_page_offers_says_so(app: FastAPI, path: str, sentence: str) -> None:
+    answer = await ask(app, path)
+    assert_page(answer, 422, "That cannot be done")
+    assert sentence in answer.text
+
+
+BATCH = "b" * 32
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "sentence"),
+    [
+        ("decisions", {"choice": "approve"}, "No order is selected: select one, then decide. Nothing was done."),
+        (
+            "decisions",
+            {"choice": "approve", "order": [f"2:o-{number}" for number in range(101)]},
+            "The form names more than 100 orders, which no page shows. Nothing was done.",
+        ),
+        ("decisions", {"order": "2:o-1"}, "Say what is to be done: approve or cancel, by its button."),
+        ("decisions", {"order": "2:o-1", "choice": "cancel"}, "Say why: an order is cancelled with a reason."),
+        (
+            "decisions",
+            {"order": "2:o-1", "choice": "readdress"},
+            "The form gives no address: load the order&#39;s page",
+        ),
+        ("addresses", {"order": "2:o-1"}, "Nothing was sent: the address is the same as before."),
+        ("dead-letters/plans", {}, "No dead letter is selected: select one first. Nothing was done."),
+        (
+            "dead-letters/plans",
+            {"place": [f"0:{number}" for number in range(501)]},
+            "The form names more than 500 dead letters, which no page shows. Nothing was done.",
+        ),
+    ],
+)
+async def test_a_form_that_nothing_can_be_done_with_says_what_is_missing(
+    app: FastAPI, path: str, form: Form, sentence: str
+) -> None:
+    answer = await ask(app, f"/console/{path}", method="POST", form={"batch": BATCH, **form})
+    assert_page(answer, 422, "That cannot be done")
+    assert sentence in answer.text
+
+
+async def test_a_replay_that_the_process_does_not_know_says_what_to_do(app: FastAPI) -> None:
+    answer = await ask(app, "/console/dead-letters/replays/none")
+    assert answer.status_code == 404
+    assert "This replay is not known any more: the server was started again since." in answer.text
+
+
+async def test_a_file_that_is_not_the_console_s_is_not_served(app: FastAPI) -> None:
+    answer = await ask(app, "/console/static/secrets.js")
+    assert (answer.status_code, "cache-control" in answer.headers) == (404, False), answer.text
+
+
+async def test_the_console_s_address_without_its_slash_leads_to_it(app: FastAPI) -> None:
+    answer = await ask(app, "/console")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/")
+
+
+async def test_where_nobody_has_to_sign_in_the_page_says_so(app: FastAPI) -> None:
+    assert "Nobody has to sign in here: this is a development system." in (await ask(app, "/console/sign-in")).text
 
 
 async def test_who_is_not_signed_in_is_led_to_sign_in_and_back_to_what_they_asked_for() -> None:

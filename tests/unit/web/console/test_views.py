@@ -1,17 +1,25 @@
 """What the pages show, from records."""
 
+import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from activities.ports import StoredEvent
 from orders.errors import UsageError
+from orders.operations.dead_letters.prospects import Effect, Prospect
+from orders.operations.dead_letters.selection import Place
+from orders.operations.explain.database_side import DatabaseSide
+from orders.operations.overview import BridgeMember, BridgesOverview
 from orders.web.console.deciding import Chosen
 from orders.web.console.pages.address_form import AddressForm
-from orders.web.console.views.dead_letters import PlanPage, PlanRow
+from orders.web.console.views.dead_letters import PlanPage, PlanRow, came_of
 from orders.web.console.views.decisions import Choice, OutcomeLine, Outcomes, Standing
 from orders.web.console.views.order import order_page, what_can_be_done
+from orders.web.console.views.replay import replay_page
+from orders.web.console.views.system import system_page
 from orders.web.console.views.waiting import (
     GoneOrder,
     Shown,
@@ -21,9 +29,11 @@ from orders.web.console.views.waiting import (
     waiting_order,
     with_gone,
 )
+from orders.web.replays import Replay, ReplayRequest, ReplayState
+from schemas.activity_io import EventOutcome
 from schemas.event_types import EventType
 from schemas.order import Item
-from schemas.states import OrderState
+from schemas.states import InboundOutcome, OrderState, ReasonCode
 from tests.helpers.console.gallery import GALLERY
 from tests.helpers.console.made_up import NOW, an_ended_order, an_order, journal, known_of
 
@@ -195,6 +205,21 @@ def test_an_order_that_ended_otherwise_has_nothing_more_to_come() -> None:
     assert page.deadline is None
 
 
+def test_an_order_of_which_nothing_is_recorded_says_so() -> None:
+    page = order_page("order-9", DatabaseSide(None, None, (), (), None, cut=False))
+    assert page.words == "Nothing of it is recorded: no order.created of it was accepted."
+    assert (page.amount, page.archived) == (None, None)
+    assert not page.lines
+    assert not page.can
+
+
+def test_an_event_of_a_later_version_is_shown_by_its_type() -> None:
+    body = json.dumps({"occurred_at": NOW.isoformat()})
+    later = StoredEvent(order_id="order-1001", sequence=3, type="order.gift_wrapped", payload_json=body)
+    page = order_page("order-1001", known_of(an_order(), (later,)))
+    assert [line.what for line in page.journal] == ["order.gift_wrapped"]
+
+
 def test_the_journal_says_who_decided_and_what_they_said() -> None:
     record = an_order(state=OrderState.CANCELLED)
     states = (OrderState.RECEIVED, OrderState.VALIDATED, OrderState.CANCELLED)
@@ -255,3 +280,62 @@ def test_a_dry_run_warns_of_what_would_be_set_aside_again() -> None:
         "Nothing would come of 2 of them: what is wrong with what was sent is not corrected.",
     ]
     assert [page.is_in_vain for page in said] == [False, True, False]
+
+
+# A replay, and the installation --------------------------------------------------------------------------------------
+
+
+def outcome(kind: InboundOutcome, reason: ReasonCode | None = None) -> EventOutcome:
+    return EventOutcome(event_id="e-1", type="order.approved", outcome=kind, reason=reason, at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("effect", "recorded", "set_aside_at", "words"),
+    [
+        (Effect.APPLIED, None, None, "Sent; not decided yet."),
+        (Effect.APPLIED, outcome(InboundOutcome.APPLIED), None, "Applied."),
+        (
+            Effect.APPLIED,
+            outcome(InboundOutcome.REJECTED, ReasonCode.ORDER_CLOSED),
+            None,
+            "Rejected, because the order was over already.",
+        ),
+        (Effect.DUPLICATE, None, None, "Nothing: this very event had been decided before."),
+        (Effect.SET_ASIDE, None, "0:7", "It was set aside again, at 0:7."),
+    ],
+)
+def test_a_replayed_record_says_what_came_of_it(
+    effect: Effect, recorded: EventOutcome | None, set_aside_at: str | None, words: str
+) -> None:
+    sent = Prospect(Place(0, 1), "0:1", "orders:0", "o-1", "e-1", EventType.ORDER_APPROVED, None, effect)
+    assert came_of(sent, recorded, set_aside_at) == words
+
+
+@pytest.mark.parametrize(
+    ("state", "done", "total", "words"),
+    [
+        (ReplayState.WAITING, 0, None, "Waiting until others are done …"),
+        (ReplayState.RUNNING, 0, None, "Being prepared …"),
+        (ReplayState.RUNNING, 1, 2, "1 of 2 records sent …"),
+        (ReplayState.FAILED, 1, 2, "The replay stopped after 1 record."),
+        (ReplayState.DONE, 2, 2, "2 records sent again."),
+    ],
+)
+def test_a_replay_says_how_far_it_is(state: ReplayState, done: int, total: int | None, words: str) -> None:
+    begun = Replay("r-1", ReplayRequest(()), "ada", datetime.now(UTC), state, done, total)
+    assert replay_page(begun, ()).words == words
+
+
+@pytest.mark.parametrize(
+    ("members", "group_state", "findings"),
+    [
+        ((), "Empty", ("No bridge runs: nothing that comes to Kafka is handed over. The group bridge is empty.",)),
+        (("b-1",), "PreparingRebalance", ("The bridges are sharing their partitions out anew (PreparingRebalance).",)),
+        (("b-1",), "Stable", ()),
+    ],
+)
+def test_the_installation_s_page_says_where_no_bridge_works(
+    members: tuple[str, ...], group_state: str, findings: tuple[str, ...]
+) -> None:
+    bridges = BridgesOverview("bridge", group_state, tuple(BridgeMember(one, one, "host", ()) for one in members), ())
+    assert system_page(NOW, bridges, None, None, (), count_max=100, pace=None).findings == findings

@@ -1,0 +1,44 @@
+"""Replays that are asked for: how many may wait, and what a repeated question finds. None gets its turn here."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from orders.clients.opened import Clients
+from orders.operations.dead_letters.selection import Place
+from orders.settings import Settings
+from orders.web.problems import Problem
+from orders.web.replays import RUNNING_MAX, WAITING_MAX, ReplayDesk, ReplayRequest
+
+REQUEST = ReplayRequest((Place(0, 1),))
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[ReplayDesk]:
+    made = ReplayDesk(Clients(Settings(_env_file=None), AsyncExitStack(), lambda _: None))
+    yield made
+    await made.close()
+
+
+async def test_a_replay_that_is_asked_for_again_is_the_same(desk: ReplayDesk) -> None:
+    begun = desk.begin(REQUEST, by="ada", key="k")
+    assert desk.begin(REQUEST, by="ada", key="k") is begun
+    assert (desk.find(begun.id), desk.find("none"), desk.newest()) == (begun, None, [begun])
+
+
+async def test_a_key_names_one_replay_only(desk: ReplayDesk) -> None:
+    desk.begin(REQUEST, by="ada", key="k")
+    with pytest.raises(Problem, match="a replay of other dead letters was asked for with this key"):
+        desk.begin(ReplayRequest((Place(0, 2),)), by="ada", key="k")
+
+
+async def test_more_replays_than_may_wait_are_refused_and_none_that_waits_is_lost(desk: ReplayDesk) -> None:
+    begun = [desk.begin(REQUEST, by="ada", key=f"{number}") for number in range(RUNNING_MAX + WAITING_MAX)]
+    with pytest.raises(Problem) as refused:
+        desk.begin(REQUEST, by="ada", key="one more")
+    assert (refused.value.code, refused.value.detail) == (
+        "overloaded",
+        "2 replays are running and 50 wait for their turn",
+    )
+    assert desk.newest() == begun[::-1]
