@@ -1,10 +1,15 @@
 """Certificates and keys: what cannot be used is named, and what is renewed is taken for the next connection."""
 
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from orders.clients.tls_files import KAFKA, RenewedContext, client_pair, has_expired, make_context
@@ -71,6 +76,19 @@ def test_authorities_that_are_none_are_named(certificates: Certificates) -> None
     certificates.ca.write_text("no PEM")
     with pytest.raises(WrongSettingsError, match="KAFKA_SSL_CA_FILE holds no certificates in PEM form"):
         make_context(settings_of(certificates), KAFKA)
+
+
+def test_a_pair_that_is_too_weak_for_openssl_is_named_with_its_reason(certificates: Certificates) -> None:
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - too weak is what it is for
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "weak")]), datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    pem = serialization.Encoding.PEM
+    certificates.cert("weak").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(pem))
+    certificates.key("weak").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    with pytest.raises(WrongSettingsError, match="KAFKA_SSL_KEY_FILE cannot be used together: EE_KEY_TOO_SMALL"):
+        make_context(settings_of(certificates, "weak", "weak"), KAFKA)
 
 
 def test_a_certificate_that_has_expired_is_told_from_one_that_has_not(certificates: Certificates) -> None:

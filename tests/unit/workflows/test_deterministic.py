@@ -4,6 +4,10 @@ import ast
 from pathlib import Path
 
 import pytest
+from temporalio.worker import UnsandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from workflows.runner import workflow_runner
 
 FORBIDDEN_MODULES = {"os", "random", "secrets", "socket", "subprocess", "threading", "time", "uuid"}
 PURE_NAMES = {("uuid", "UUID"), ("uuid", "uuid5")}
@@ -58,3 +62,8 @@ def test_a_module_that_runs_in_workflows_reads_nothing_but_its_input(path: Path)
 )
 def test_a_forbidden_line_is_found(line: str) -> None:
     assert len(violations(f"async def code():\n    {line}")) == 1
+
+
+def test_workflows_leave_the_sandbox_only_where_that_is_asked_for() -> None:
+    assert isinstance(workflow_runner(), SandboxedWorkflowRunner)
+    assert isinstance(workflow_runner(sandboxed=False), UnsandboxedWorkflowRunner)
