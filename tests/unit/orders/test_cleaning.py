@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from orders.cli.clean import app
+from orders.cli.clean import _size, app
 from orders.local.cleaning import Kind, Piece, delete_pieces, find_pieces
 from orders.local.ups import HealthAddress, register
 from orders.processes.exit_status import ExitStatus
@@ -118,6 +118,7 @@ def test_it_lists_and_asks_and_deletes_what_is_marked(cache: Path, clone: Path, 
     runner = CliRunner()
     listed = runner.invoke(app, ["--dry-run", "--json"])
     assert listed.exit_code == ExitStatus.OK
+    assert "would be deleted" in runner.invoke(app, ["--dry-run"]).stdout
     document = json.loads(listed.stdout)
     assert [one["kind"] for one in document["pieces"] if one["chosen"]] == ["leftover"]
     assert "nothing was deleted" in str(runner.invoke(app, [], input="n\n").exception)
@@ -129,3 +130,25 @@ def test_it_lists_and_asks_and_deletes_what_is_marked(cache: Path, clone: Path, 
     assert runner.invoke(app, ["--all", "--yes"]).exit_code == ExitStatus.OK
     assert (here.exists(), data.exists()) == (False, False)
     assert "there is nothing" in runner.invoke(app, []).stderr
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1_000, "1 kB"), (2_400_000, "2 MB"), (7_250_000_000, "7.2 GB")],
+)
+def test_a_size_is_said_in_the_unit_that_fits(size_bytes: int, text: str) -> None:
+    assert _size(size_bytes) == text
+
+
+def test_a_file_of_two_names_is_counted_once(cache: Path, clone: Path) -> None:
+    folder = make_environment(cache, "1", clone)
+    [once] = of(find_pieces(), Kind.ENVIRONMENT)
+    (folder / "again").hardlink_to(folder / "library")
+    [twice] = of(find_pieces(), Kind.ENVIRONMENT)
+    assert twice.bytes_on_disk - once.bytes_on_disk < 100_000
+
+
+def test_the_environment_of_this_very_command_stays(cache: Path, clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.prefix", str(make_environment(cache, "1", clone)))
+    [piece] = of(find_pieces(), Kind.ENVIRONMENT)
+    assert piece.used_by == "this command"

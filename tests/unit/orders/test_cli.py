@@ -149,6 +149,7 @@ def test_without_servers_a_command_says_how_to_get_some(command: list[str]) -> N
         (["update-address", "o-1"], "at least one of street, city"),
         (["produce", "created"], "ORDER_ID is missing"),
         (["produce", "cancelled", "o-1", "--key", "k", "--no-key"], "--key and --no-key contradict"),
+        (["produce", "cancelled", "o-1", "--sign-as", "desk-1"], "--sign-as names the key of --sign-with"),
         (["produce", "cancelled", "o-1", "--file", "-"], "ORDER_ID has no place there"),
         (["produce", "cancelled", "--file", "nowhere.json"], "--file nowhere.json cannot be read"),
     ],
@@ -158,6 +159,31 @@ def test_a_message_that_breaks_the_contract_is_refused_before_it_is_sent(command
     assert ended.exit_code == ExitStatus.USAGE
     assert sentence in ended.stderr, ended.stderr
     assert "Traceback" not in ended.output
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["migrate", "--principal", "bridge=User:b"], "--principal and --consumer-group are for --print-acls"),
+        (["migrate", "--consumer-group", "g"], "--principal and --consumer-group are for --print-acls"),
+        (["settings", "--connect"], "--connect is for --check"),
+    ],
+)
+def test_an_option_without_the_one_that_it_belongs_to_is_refused(command: list[str], sentence: str) -> None:
+    ended = runner.invoke(cli.app, command)
+    assert ended.exit_code == ExitStatus.USAGE
+    assert sentence in ended.stderr
+
+
+def test_rights_are_printed_for_programs_without_a_server() -> None:
+    printed = runner.invoke(cli.app, ["migrate", "--print-acls", "--principal", "bridge=User:CN=bridge", "--json"])
+    assert printed.exit_code == ExitStatus.OK
+    assert ("bridge", "User:CN=bridge") in {(one["role"], one["principal"]) for one in json.loads(printed.stdout)}
+
+
+def test_right_settings_are_said_to_be_right() -> None:
+    assert runner.invoke(cli.app, ["settings", "--check"]).stdout == "the settings are right\n"
+    assert json.loads(runner.invoke(cli.app, ["settings", "--check", "--json"]).stdout) == {"right": True}
 
 
 def test_settings_are_listed_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

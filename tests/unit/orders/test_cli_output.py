@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,12 +14,15 @@ from aiokafka import TopicPartition
 from rich.console import Console
 from typer.testing import CliRunner
 
-from bridge import Record, Refusal, Stage
+from bridge import CallOutcome, Record, Refusal, Stage
 from bridge.dead_letters.headers import make_dead_letter
 from bridge.dead_letters.letter import Letter
-from orders.cli import demo, dlq
+from orders.cli import archive, audit, demo, dlq, events, forget
 from orders.cli.app import app
+from orders.cli.common import console
+from orders.cli.rendering.outcomes import outcome_line
 from orders.cli.status import _print
+from orders.clients.topic_stream import ReadRecord
 from orders.errors import OrdersError
 from orders.local.demo.facts import Facts, Verdict, expected_facts
 from orders.local.demo.scenarios import scenarios
@@ -26,15 +30,20 @@ from orders.local.demo.troubles import Troubles
 from orders.local.servers import LocalServers
 from orders.local.terminal import Terminal
 from orders.local.ups import Running
+from orders.operations.archive.archiving import Archived
+from orders.operations.archive.forgetting import Forgotten, Staying
+from orders.operations.audit.findings import Audit, Kind
 from orders.operations.dead_letters.purging import PartitionPurge, PurgePlan
 from orders.operations.dead_letters.replay_plan import Refused, ReplayPlan
 from orders.operations.dead_letters.replaying import ReplayOutcome
+from orders.operations.decide import Decision, Outcome, OutcomeStatus
 from orders.operations.view import OrderView
 from orders.processes.exit_status import ExitStatus
 from orders.settings import Settings
 from orders.settings.example import env_example
+from schemas.event_types import EventType
 from schemas.order import Address
-from schemas.states import OrderStep
+from schemas.states import OrderState, OrderStep, ReasonCode
 from schemas.workflow_io import OrderStatus
 from stack.endpoints import Endpoints
 
@@ -274,3 +283,86 @@ async def test_of_several_failures_in_a_demonstration_the_first_is_told() -> Non
     await asyncio.wait([playing])
     with pytest.raises(OrdersError, match=r"^no broker$"):
         demo._result(playing)
+
+
+# orders archive, audit, forget --------------------------------------------------------------------------------------
+
+
+def test_an_archiving_says_what_stays_and_counts_what_it_does_not_name(capsys: pytest.CaptureFixture[str]) -> None:
+    stays = [f"o-[{number}]" for number in range(22)]
+    archive._report(Archived(5, 9, ["a"], stays, changed=2, more=True), Path("archive"), dry_run=False)
+    said = capsys.readouterr()
+    assert said.out == "9 events of 5 orders archived: 1 files in archive\n"
+    lines = said.err.splitlines()
+    assert lines[:3] == [
+        "and more: --limit takes more at once",
+        "2 orders stay until the next time: somebody wrote to them meanwhile",
+        "stays: o-[0]: Kafka is not known to have all its events",
+    ]
+    assert (lines[-1], len(lines)) == ("stay: 2 more; --json lists all", 23)
+
+
+def test_an_archiving_that_was_only_tried_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    archive._report(Archived(5, 9), Path("archive"), dry_run=True)
+    assert capsys.readouterr().out == "9 events of 5 orders would be archived; nothing was done\n"
+
+
+def test_an_audit_names_fifty_findings_and_counts_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    found = Audit(orders=3, events=7, checkpoint_orders=2, checkpoint_digest="9f86")
+    for number in range(52):
+        found.note(None if number == 0 else "o-1", number, Kind.MISSING, "the file is gone")
+    audit._report(found)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == [
+        "7 events of 3 orders were verified",
+        "2 orders compared with the checkpoint of SHA-256 9f86",
+        "missing: the file is gone",
+        "missing: o-1, event 1: the file is gone",
+    ]
+    assert lines[-2:] == ["and 2 more; --json has the first thousand", "not all of it is as it was recorded"]
+
+
+def test_an_erasure_that_was_only_tried_names_the_orders_that_would_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    staying = [Staying("o-[3]", OrderState.VALIDATED, "it is not over")]
+    forget._report(Forgotten(["o-1", "o-2"], archived=1, staying=staying), dry_run=True)
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "2 orders would be erased, 1 in the archive; nothing was done",
+        "stays: o-[3] (VALIDATED): it is not over",
+    ]
+
+
+# orders events ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [b"not json", b"[]", b"7", b"\xff", b"{}", None])
+def test_what_strangers_wrote_to_the_topic_of_events_is_shown_as_none_of_ours(
+    value: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = ReadRecord("order.events", 2, 5, 1, b"o-1", value, ())
+    events._show_one(record, console(), as_json=False)
+    assert capsys.readouterr().out == "not an event of ours\n"
+    events._show_one(record, console(), as_json=True)
+    assert json.loads(capsys.readouterr().out)["offset"] == 5
+
+
+# What became of a message -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sentence"),
+    [
+        (Outcome(OutcomeStatus.APPLIED), "o-1: order.approved applied. See: "),
+        (Outcome(OutcomeStatus.REJECTED, ReasonCode.STALE), "o-1: order.approved refused as stale: an address of a"),
+        (
+            Outcome(OutcomeStatus.HELD, waits_for="order.created"),
+            "o-1: order.approved held, as it came too early: it is decided in its turn. It waits for order.created. ",
+        ),
+        (
+            Outcome(OutcomeStatus.UNDECIDED),
+            "o-1: order.approved delivered, and not decided within 5 s. The same again with --event-id e-1 asks",
+        ),
+    ],
+)
+def test_what_became_of_a_message_is_one_sentence(outcome: Outcome, sentence: str) -> None:
+    decision = Decision("e-1", CallOutcome.DELIVERED, outcome)
+    assert outcome_line(EventType.ORDER_APPROVED, "o-1", decision, 5.0).startswith(sentence)

@@ -1,6 +1,7 @@
 """How the clients of Kafka and Temporal are let in, and what is said where they are not."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,12 +16,15 @@ from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from orders.clients import kafka, temporal, topic_scan
 from orders.clients.kafka_login import kafka_security
+from orders.clients.kafka_rights import Allowed, KafkaRights, Right
 from orders.clients.kafka_tokens import _status_of, _token_of
 from orders.clients.mistakes import TokenNotGivenError
 from orders.clients.progress import OffsetRange
 from orders.clients.renewed_temporal import temporal_tls
 from orders.clients.topic_scan import TopicScan
 from orders.errors import OrdersError, UnreachableError, WrongSettingsError
+from orders.installation.connections.findings import Finding, Verdict
+from orders.installation.connections.kafka import _judged, _topics
 from orders.settings import Settings
 from tests.helpers.system.waiting import patient_timeout
 
@@ -259,3 +263,49 @@ def test_why_a_provider_gives_no_token_is_said(answer: httpx.Response, sentence:
 )
 def test_why_kafka_refuses_a_token_is_said(payload: bytes, reason: str) -> None:
     assert _status_of(payload) == reason
+
+
+# What the broker's answer means ---------------------------------------------------------------------------------------
+
+EVERYTHING = Allowed(0, frozenset(Right), 3)
+
+
+def judged(*, cluster: frozenset[Right] | None = None, **allowed: Allowed) -> dict[str, Finding]:
+    """What is found wrong where all is allowed but for these: a topic by its setting, and the group."""
+    topics = dict.fromkeys(_topics(SETTINGS), EVERYTHING)
+    group = allowed.pop("group", EVERYTHING)
+    topics |= {getattr(SETTINGS, name): one for name, one in allowed.items()}
+    found = _judged(SETTINGS, KafkaRights(topics, group, cluster))
+    return {one.what: one for one in found if one.verdict is not Verdict.OK}
+
+
+def test_topics_that_orders_come_by_and_that_differ_in_partitions_are_told() -> None:
+    [found] = judged(kafka_topic_order_approved=replace(EVERYTHING, partitions=4)).values()
+    assert (found.what, found.verdict) == ("partitions", Verdict.MISSING)
+    assert "order.approved has 4, order.cancelled has 3" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("cluster", "action"),
+    [
+        (None, "make it: `orders migrate`"),
+        (frozenset({Right.CREATE}), "make it: `orders migrate`"),
+        (
+            frozenset(),
+            "have it made, or allow our user (of the client certificate, or ANONYMOUS) Create on the cluster",
+        ),
+    ],
+)
+def test_a_missing_topic_is_to_be_made_by_whoever_may(cluster: frozenset[Right] | None, action: str) -> None:
+    unknown = Allowed(3, None)
+    [found] = judged(cluster=cluster, kafka_topic_dead_letters=unknown).values()
+    assert (found.verdict, found.detail) == (Verdict.MISSING, "is not there")
+    assert str(found.action).startswith(action)
+
+
+def test_what_the_broker_does_not_say_is_unknown() -> None:
+    found = judged(group=Allowed(15, None), kafka_topic_order_events=replace(EVERYTHING, rights=None))
+    assert {(one.verdict, one.detail) for one in found.values()} == {
+        (Verdict.UNKNOWN, "Kafka does not say (GroupCoordinatorNotAvailableError)"),
+        (Verdict.UNKNOWN, "is there, with 3 partitions; the broker does not say what we may do with it"),
+    }

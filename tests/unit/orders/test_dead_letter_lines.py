@@ -4,8 +4,11 @@ from dataclasses import replace
 
 from rich.text import Text
 
-from orders.cli.rendering.dead_letters import summary_lines
-from orders.operations.dead_letters.finding import Summary
+from bridge import Record, Refusal, Stage
+from bridge.dead_letters.headers import make_dead_letter
+from bridge.dead_letters.letter import Letter
+from orders.cli.rendering.dead_letters import letter_lines, summary_lines
+from orders.operations.dead_letters.finding import Shown, Summary
 
 SHORT = Summary("2:3", 1_769_860_800_000, "order.created:0:7", "i-1", "json", "json_invalid", "[m]", b"o-1", False, 0)
 LONG = replace(
@@ -36,3 +39,12 @@ def test_a_tag_that_one_text_begins_is_ended_by_no_other() -> None:
 
 def test_nothing_has_no_title() -> None:
     assert list(summary_lines([], titled=True)) == []
+
+
+def test_a_dead_letter_that_was_replayed_says_how_often_and_of_what() -> None:
+    refusal = Refusal(Stage.JSON, "json_truncated", "look for what cut it off")
+    headers = (("dlq_replay_of", b"order.created:0:7:9f86d081884c7d65"), ("dlq_replay_count", b"2"))
+    made = make_dead_letter(Record("order.created", 0, 9, 1, b"o-1", b"{", headers), refusal)
+    letter = Letter.from_record(Record("order.dead_letters", 0, 3, 1, made.key, made.value, made.headers))
+    lines = dict(letter_lines(Shown(letter, letter.record), value_bytes_max=None))
+    assert lines["replays before"] == "2, of order.created:0:7:9f86d081884c7d65"

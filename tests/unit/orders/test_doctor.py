@@ -1,11 +1,16 @@
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from rich.text import Text
+from typer.testing import CliRunner
 
 from bridge.dead_letters.letter import Letter
 from bridge.record import Record
-from orders.cli.doctor import _condition_json, _condition_lines
+from orders.cli.app import app
+from orders.cli.doctor import _condition_json, _condition_lines, _from_findings
+from orders.cli.rendering.findings import finding_lines
 from orders.installation.connections.findings import Finding, Verdict
 from orders.operations.dead_letters.finding import Listing
 from orders.operations.doctor import Condition, _newest_at, advice
@@ -16,6 +21,7 @@ from orders.operations.overview import (
     WorkerOverview,
     WorkersOverview,
 )
+from orders.processes.exit_status import ExitStatus
 from schemas.states import OrderState
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -93,3 +99,39 @@ def test_a_dead_letter_of_a_time_that_no_calendar_has_is_counted_without_it(time
     [line] = _condition_lines(condition, ())
     assert line.endswith(" 1")
     assert _condition_json(condition)["newest_dead_letter_at"] is None
+
+
+def test_what_a_server_lacks_comes_first_with_what_to_do() -> None:
+    findings = [
+        Finding("kafka", "topic t", Verdict.MISSING, "it is not there", "run `orders migrate`"),
+        Finding("temporal", "rights", Verdict.UNKNOWN, "Temporal does not say", "look yourself"),
+        Finding("postgres", "tables", Verdict.MISSING, "they are old"),
+    ]
+    assert [one.what for one in _from_findings(findings)] == [
+        "kafka, topic t: it is not there: run `orders migrate`",
+        "postgres, tables: they are old",
+    ]
+
+
+def test_below_what_was_found_stands_what_to_do() -> None:
+    lacking = Finding("kafka", "topic [t]", Verdict.MISSING, "it is not there", "run orders migrate")
+    fine = Finding("postgres", "tables", Verdict.OK, "are there")
+    lines = [Text.from_markup(line).plain.split() for line in finding_lines([lacking, fine])]
+    assert lines == [
+        ["missing", "kafka", "topic", "[t]:", "it", "is", "not", "there"],
+        ["→", "run", "orders", "migrate"],
+        ["ok", "postgres", "tables:", "are", "there"],
+    ]
+
+
+@pytest.mark.usefixtures("alone")
+def test_where_no_server_is_known_that_is_the_first_thing_to_do() -> None:
+    shown = CliRunner().invoke(app, ["doctor"])
+    assert shown.exit_code == ExitStatus.FAILURE
+    assert "servers from nowhere" in shown.stdout
+    assert "1. no server" in shown.stdout
+    told = CliRunner().invoke(app, ["doctor", "--json"])
+    assert told.exit_code == ExitStatus.FAILURE
+    document = json.loads(told.stdout)
+    assert (document["healthy"], document["condition"]) == (False, None)
+    assert [one["stops_orders"] for one in document["first"]] == [True]

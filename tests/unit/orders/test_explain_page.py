@@ -17,12 +17,13 @@ from orders.operations.dead_letters.finding import Summary
 from orders.operations.explain.database_side import DatabaseSide
 from orders.operations.explain.documents import as_json
 from orders.operations.explain.gathering import Explanation
-from orders.operations.explain.kafka_side import KafkaSide, NamingRecord, newest
+from orders.operations.explain.kafka_side import FOUND_MAX, KafkaSide, NamingRecord, newest
 from orders.operations.explain.temporal_side import TemporalSide
 from orders.operations.open_runs import FailingTask, OpenRun, PendingActivity
 from schemas.activity_io import EventOutcome
 from schemas.states import InboundOutcome, OrderStep, ReasonCode
 from schemas.workflow_io import OrderStatus
+from tests.helpers.console.made_up import an_order
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 IDENTITY = "order.created:0:7:9f86d081884c7d65"
@@ -46,6 +47,15 @@ def known(
 ) -> Explanation:
     kafka = KafkaSide(records, letters, scanned=10, skipped=0, cut=False)
     return Explanation("o-1", kafka, temporal, database, unreachable)
+
+
+def shown(explanation: Explanation) -> str:
+    """The page as a terminal without colours has it."""
+    console = Console(width=10_000, color_system=None)
+    with console.capture() as captured:
+        for line in page(explanation):
+            console.print(line)
+    return captured.get()
 
 
 def test_what_became_of_a_record_is_told_by_whoever_knows() -> None:
@@ -138,11 +148,7 @@ def test_the_page_obeys_nothing_that_strangers_wrote(text: str) -> None:
         ),
         order_id=text,
     )
-    console = Console(width=10_000, color_system=None)
-    with console.capture() as shown:
-        for line in page(explanation):
-            console.print(line)
-    assert all(character.isprintable() for character in shown.get().replace("\n", ""))
+    assert all(character.isprintable() for character in shown(explanation).replace("\n", ""))
     assert as_json(explanation)["order_id"] == text
 
 
@@ -161,3 +167,22 @@ def test_a_limit_leaves_the_newest_and_is_used_up(given_ranges: dict[TopicPartit
         part.end == given_ranges[key].end and part.start >= given_ranges[key].start for key, part in parts.items()
     )
     assert min(limit, everything) == size
+
+
+def test_what_was_erased_and_what_is_in_the_archive_is_said() -> None:
+    order = an_order("o-1", forgotten_at=NOW, archived_sequence=4, archived_in=("[2026]-01.jsonl.gz",))
+    text = shown(known(database=replace(NOTHING_STORED, order=order)))
+    assert "personal data erased on " in text
+    assert "events up to 4 are in the archive: [2026]-01.jsonl.gz" in text
+
+
+def test_each_part_that_is_cut_says_so() -> None:
+    explanation = known(temporal=replace(NOTHING_RUNS, runs_cut=True), database=replace(NOTHING_STORED, cut=True))
+    assert explanation.kafka is not None
+    text = shown(replace(explanation, kafka=replace(explanation.kafka, cut=True)))
+    cut = [line.strip() for line in text.splitlines() if "cut:" in line]
+    assert cut == [
+        f"cut: only the last {FOUND_MAX} records and dead letters that name it are shown",
+        "cut: only 0 runs are shown",
+        "cut: there are more than are shown",
+    ]

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from activities.adapters.postgres.schema import metadata
 from migrations.rights import RIGHTS, TABLES, RoleKind
 from orders.clients.mistakes import TABLE, Mistake, Server
@@ -50,3 +52,8 @@ def test_every_promise_of_the_threat_model_names_tests_that_there_are() -> None:
             place = ROOT / name if name.startswith("tests/") else folder / name
             assert place.exists(), f"{name}, which is to show that {promise}"
             folder = place.parent
+
+
+def test_a_page_without_the_marks_of_a_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="the page has no <!-- roles: begin -->"):
+        with_tables("# Security\n")

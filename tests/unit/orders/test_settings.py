@@ -101,6 +101,7 @@ def test_a_server_without_a_port_has_its_usual_one(monkeypatch: pytest.MonkeyPat
         ("ORDER_APPROVAL_TIMEOUT_SECONDS", "inf", "ORDER_APPROVAL_TIMEOUT_SECONDS is wrong"),
         ("KAFKA_TOPIC_ORDER_EVENTS", "two words", "KAFKA_TOPIC_ORDER_EVENTS must be a topic's name"),
         ("PAYMENT_GATEWAY_URL", "payments.example", "PAYMENT_GATEWAY_URL must be an address that begins with http"),
+        ("BRIDGE_INSTANCE_ID", "bridge 1", "BRIDGE_INSTANCE_ID must be a name of up to 249 of letters"),
         (
             "PAYMENT_GATEWAY_URL",
             f"https://me:{PLANTED}@pay.example",
@@ -218,6 +219,20 @@ def test_each_malformed_setting_has_a_line(monkeypatch: pytest.MonkeyPatch) -> N
             {"TEMPORAL_TLS": "true", "TEMPORAL_TLS_CLIENT_CERT_FILE": "/cert.pem"},
             ("TEMPORAL_TLS_CLIENT_CERT_FILE", "TEMPORAL_TLS_CLIENT_KEY_FILE"),
         ),
+        ({"API_CODEC_UI_ORIGIN": "https://temporal.example"}, ("API_CODEC_UI_ORIGIN", "TEMPORAL_CODEC_KEYS")),
+        (
+            {"API_CODEC_UI_ORIGIN": "https://temporal.example/ui", "TEMPORAL_CODEC_KEYS": f"a:{KEY}"},
+            ("API_CODEC_UI_ORIGIN", "without a path"),
+        ),
+        (
+            {
+                "ORDERS_ENVIRONMENT": "production",
+                "API_CODEC_UI_ORIGIN": "http://temporal.example",
+                "TEMPORAL_CODEC_KEYS": f"a:{KEY}",
+            },
+            ("ORDERS_ENVIRONMENT=production", "API_CODEC_UI_ORIGIN"),
+        ),
+        ({"DB_ROLE_WORKER": "orders", "DB_ROLE_API": "orders"}, ("DB_ROLE_WORKER", "DB_ROLE_API")),
         (
             {"ORDERS_ENVIRONMENT": "production", "CARRIER_GATEWAY_URL": "https://carrier.example"},
             ("ORDERS_ENVIRONMENT=production", "PAYMENT_GATEWAY_URL"),

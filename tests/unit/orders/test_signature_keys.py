@@ -304,3 +304,7 @@ def test_a_type_that_must_be_signed_and_that_no_key_may_sign_is_refused(
     (line,) = str(caught.value).splitlines()
     assert line.startswith("ORDER_SIGNATURES_REQUIRED has order.cancelled, and ORDER_SIGNATURE_RIGHTS lets no key of ")
     assert "(desk-1) sign it" in line
+
+
+def test_keys_that_cannot_be_read_are_refused_with_the_reason(tmp_path: Path) -> None:
+    assert refused(tmp_path / "nowhere.json") == "cannot be read: No such file or directory"

@@ -12,10 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc.errors import UnsupportedAlgorithmError
 
 from bridge import Header, Record, RefusedError, Stage
 from orders.mapping import DecodedRecord, OrderMapping
 from orders.operations.messages import Encoding, encode_message
+from orders.signatures.algorithm import OneAlgorithm
 from orders.signatures.signature import CHARS_MAX, LEEWAY, SIGNATURE_HEADER, SignatureCode, Signatures
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent
@@ -324,3 +326,10 @@ def test_whatever_attribute_is_changed_or_taken_away_the_event_is_the_signed_one
 @given(text=st.binary(max_size=200) | st.text(alphabet="eyJhbGciOi._-=", max_size=200).map(str.encode))
 def test_no_stranger_s_bytes_are_a_signature(text: bytes) -> None:
     refusal(with_signature(text, record()))
+
+
+def test_a_registry_of_one_algorithm_has_no_other() -> None:
+    registry = OneAlgorithm("ES256")
+    assert registry.get_alg("ES256").name == "ES256"
+    with pytest.raises(UnsupportedAlgorithmError):
+        registry.get_alg("HS256")

@@ -1,11 +1,12 @@
 import subprocess
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from orders.cli.app import app
-from orders.version import application_version, revision_of, source_revision
+from orders.version import REVISION_FILE, application_version, revision_of, source_revision
 
 ROOT = Path(__file__).parents[3]
 
@@ -38,3 +39,21 @@ def test_files_that_differ_from_the_revision_are_told(tmp_path: Path) -> None:
     assert revision == git(tmp_path, "rev-parse", "HEAD")
     (tmp_path / "file").write_text("b")
     assert revision_of(tmp_path) == f"{revision}-changed"
+
+
+def test_without_an_installed_package_the_version_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: str) -> str:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr("orders.version.version", missing)
+    assert application_version() == "unknown"
+
+
+@pytest.mark.parametrize(("written", "revision"), [("abc123\n", "abc123"), ("\n", None)])
+def test_a_package_says_the_revision_that_was_packed_with_it(
+    written: str, revision: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ORDERS_REVISION", raising=False)
+    (tmp_path / REVISION_FILE).write_text(written)
+    monkeypatch.setattr("orders.version.files", lambda _: tmp_path)
+    assert source_revision() == revision

@@ -192,6 +192,7 @@ def test_times_are_rfc_3339_and_held_in_utc(text: str, expected: datetime) -> No
         "2026-01-31T12:00:00+24:00",
         "0001-01-01T00:00:00+01:00",
         5,
+        datetime(2026, 1, 31, 12),  # noqa: DTZ001 - the mistake that is meant
     ],
 )
 def test_what_is_no_such_time_is_refused(text: object) -> None:

@@ -14,7 +14,7 @@ from stack.errors import StackError
 from stack.folder import StackFolder
 from stack.lifecycle import choose_source
 from stack.paths import cache_dir, stack_dir
-from stack.ports import FIRST_PORT, HOST, LAST_PORT, VARIABLES, choose_ports
+from stack.ports import FIRST_PORT, HOST, LAST_PORT, VARIABLES, _any_free, choose_ports
 from stack.processes import ProcessIdentity
 from stack.progress import ProgressBoard, describe_seconds
 from stack.state import StackState, read_ports
@@ -77,6 +77,11 @@ def test_a_port_that_the_environment_sets_is_taken_or_the_start_is_refused() -> 
         choose_ports({}, {"STACK_KAFKA_PORT": "soon"})
     with pytest.raises(StackError, match="in use"):
         choose_ports({}, {"STACK_KAFKA_PORT": str(free), "STACK_POSTGRES_PORT": str(free)})
+
+
+def test_where_no_port_is_free_the_settings_of_ports_are_named() -> None:
+    with pytest.raises(StackError, match=f"no free port was found between {FIRST_PORT} and {LAST_PORT}"):
+        _any_free(set(range(FIRST_PORT, LAST_PORT + 1)))
 
 
 def test_the_state_file_gives_back_what_was_written_and_is_for_its_owner_only(tmp_path: Path) -> None:

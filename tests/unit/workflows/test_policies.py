@@ -36,3 +36,8 @@ def test_a_wait_of_a_day_is_some_thousand_attempts() -> None:
 
     assert retries.maximum_interval == 30 * SECOND
     assert 2_880 <= retries.maximum_attempts <= 2_900
+
+
+def test_a_policy_whose_attempt_lasts_longer_than_the_provider_may_take_is_refused() -> None:
+    with pytest.raises(ValueError, match="provider_time_allowed is shorter than activity_start_to_close"):
+        OrderPolicy(activity_start_to_close=2 * SECOND, provider_time_allowed=SECOND)
