@@ -21,6 +21,8 @@ _log = structlog.get_logger("orders.api")
 _CLIENT_CLOSED_REQUEST: Final = 499
 """nginx's status for a client that has closed its connection; nobody reads the answer."""
 
+_UNREADABLE_FORM: Final = 400
+"""What Starlette raises where a form has more fields than it takes, or is broken."""
 _OF_THE_ROUTER: Final = {404: "path_not_found", 405: "method_not_allowed"}
 _OF_KINDS: Final[dict[type[OrdersError], str]] = {
     NotFoundError: "order_not_found",
@@ -89,8 +91,10 @@ def _said(error: FieldError) -> str:
 
 
 def _of_router(error: HTTPException) -> Problem:
-    code = _OF_THE_ROUTER.get(error.status_code, "internal_error")
-    return Problem(code, headers=_with_head(error.headers or {}))
+    headers = _with_head(error.headers or {})
+    if error.status_code == _UNREADABLE_FORM:
+        return Problem("request_invalid", f"the form cannot be read: {error.detail}", headers=headers)
+    return Problem(_OF_THE_ROUTER.get(error.status_code, "internal_error"), headers=headers)
 
 
 def _with_head(headers: Mapping[str, str]) -> dict[str, str]:

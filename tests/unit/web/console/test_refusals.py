@@ -248,3 +248,13 @@ async def test_who_is_not_signed_in_is_led_to_sign_in_and_back_to_what_they_aske
     sent = await ask(app, "/console/decisions", method="POST", Sec_Fetch_Site="same-origin")
     assert_page(sent, 401, PROBLEM_TYPES["not_signed_in"].title)
     assert "Nothing was done." in sent.text
+
+
+@pytest.mark.parametrize("path", ["/console/decisions", "/console/dead-letters/plans"])
+async def test_a_form_of_more_fields_than_are_read_is_refused_and_is_no_defect_of_ours(app: FastAPI, path: str) -> None:
+    form = {f"field-{number}": "x" for number in range(1_001)}
+    answer = await ask(app, path, method="POST", form=form)
+    assert answer.status_code == 422, answer.text
+    problem = await ask(app, path, method="POST", form=form, accept="application/json")
+    assert_problem(problem, 422, "request_invalid")
+    assert problem.json()["detail"].startswith("the form cannot be read: Too many fields")
