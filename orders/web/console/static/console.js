@@ -199,7 +199,8 @@
   document.addEventListener("htmx:before:swap", () => {
     noteFocus();
     placed = positions();
-    tall = new Map([...document.querySelectorAll("#waiting > .order")].map((row) => [row.id, row.offsetHeight]));
+    const height = (row) => row.getBoundingClientRect().height;
+    tall = new Map([...document.querySelectorAll("#waiting > .order")].map((row) => [row.id, height(row)]));
   });
 
   document.addEventListener("htmx:after:swap", () => {
