@@ -20,7 +20,7 @@ class Served:
     seconds: float
     """From the first request to the last answer."""
     took: tuple[float, ...]
-    """How long each answer took, in seconds, the shortest first."""
+    """How long each answer took, in seconds."""
 
     @property
     def per_second(self) -> float:
@@ -57,7 +57,7 @@ async def load(port: int, requests: Iterable[bytes], *, connections: int, status
     took: list[float] = []
     began = time.perf_counter()
     await asyncio.gather(*(_send_over_one_connection(port, waiting, took, status) for _ in range(connections)))
-    return Served(time.perf_counter() - began, tuple(sorted(took)))
+    return Served(time.perf_counter() - began, tuple(took))
 
 
 async def _send_over_one_connection(port: int, waiting: Iterator[bytes], took: list[float], status: int) -> None:

@@ -21,9 +21,8 @@ _log = structlog.get_logger("orders.api")
 _CLIENT_CLOSED_REQUEST: Final = 499
 """nginx's status for a client that has closed its connection; nobody reads the answer."""
 
-_UNREADABLE_FORM: Final = 400
-"""What Starlette raises where a form has more fields than it takes, or is broken."""
-_OF_THE_ROUTER: Final = {404: "path_not_found", 405: "method_not_allowed"}
+_OF_THE_FRAMEWORK: Final = {400: "request_invalid", 404: "path_not_found", 405: "method_not_allowed"}
+"""The code for each status that it raises by itself: 400 where a form has more fields than it takes, or is broken."""
 _OF_KINDS: Final[dict[type[OrdersError], str]] = {
     NotFoundError: "order_not_found",
     UnreachableError: "server_unreachable",
@@ -50,7 +49,7 @@ def answer_errors_as_problems(app: FastAPI, respond: Respond = as_document) -> N
     app.add_exception_handler(Problem, of(lambda problem: problem))
     app.add_exception_handler(OrdersError, of(problem_of))
     app.add_exception_handler(RequestValidationError, of(_of_parameters))
-    app.add_exception_handler(HTTPException, of(_of_router))
+    app.add_exception_handler(HTTPException, of(_of_framework))
     app.add_exception_handler(ClientGoneError, _of_nobody)
 
 
@@ -90,11 +89,10 @@ def _said(error: FieldError) -> str:
     return f"{error.parameter or error.pointer or 'the body'} {error.detail}"
 
 
-def _of_router(error: HTTPException) -> Problem:
-    headers = _with_head(error.headers or {})
-    if error.status_code == _UNREADABLE_FORM:
-        return Problem("request_invalid", f"the form cannot be read: {error.detail}", headers=headers)
-    return Problem(_OF_THE_ROUTER.get(error.status_code, "internal_error"), headers=headers)
+def _of_framework(error: HTTPException) -> Problem:
+    code = _OF_THE_FRAMEWORK.get(error.status_code, "internal_error")
+    detail = f"the form cannot be read: {error.detail}" if code == "request_invalid" else ""
+    return Problem(code, detail, headers=_with_head(error.headers or {}))
 
 
 def _with_head(headers: Mapping[str, str]) -> dict[str, str]:
