@@ -54,7 +54,7 @@ def test_every_board_is_one_by_grafana_s_own_types(tmp_path: Path) -> None:
 
 def test_the_types_are_of_the_grafana_that_containers_run() -> None:
     (version,) = [
-        line.rpartition(":")[2].partition("@")[0].strip()
+        line.partition("@")[0].rpartition(":")[2].strip()
         for line in (ROOT / "docker-compose.yml").read_text().splitlines()
         if "image: grafana/grafana:" in line
     ]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 import structlog
@@ -30,11 +31,22 @@ async def run_in_process(
 
 @contextmanager
 def logging_as_it_was() -> Iterator[None]:
-    """Takes back what a command does to this process's logging: for commands that talk to a person it is silenced."""
+    """Takes back what a command does to this process's logging: for commands that talk to a person it is silenced.
+
+    A process keeps each logger as it was set up at its first line, for speed, and nothing takes that back: later tests
+    would not see what such a logger says. So none is kept here.
+    """
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    structlog_configure = structlog.configure
+
+    def configure(**settings: Any) -> None:
+        structlog_configure(**{**settings, "cache_logger_on_first_use": False})
+
     try:
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(structlog, "configure", configure)
+            yield
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
