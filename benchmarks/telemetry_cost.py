@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 
 from benchmarks.bench_room import BenchRoom, open_bench_room
-from benchmarks.bridge_calls import MIXED, ORDERS_SIGNALLED, RECORDS, Event, Sides, bare, created, through_bridge
+from benchmarks.bridge_calls import MIXED, ORDERS_SIGNALLED, Event, Sides, bare, created, through_bridge
 from benchmarks.order_driver import order_driver
-from benchmarks.order_figures import OPEN, ORDERS, TURNS, WARM_UP, Measured
+from benchmarks.order_figures import OPEN, WARM_UP, Measured
 from benchmarks.order_rig import free_port, order_servers
 from benchmarks.ratios import Ratio, in_turns
 from benchmarks.record_cost import NOT_SAMPLED
@@ -20,6 +20,9 @@ from benchmarks.report import Figure
 from bridge import BridgeMetrics, BridgeTraces
 
 METRICS_AT_LEAST, TRACES_AT_LEAST = 0.98, 0.95
+RECORDS, RECORD_TURNS = 2_000, 12
+ORDERS, ORDER_TURNS = 60, 8
+"""Short turns and many of them: what is looked for is smaller than what one turn differs from the next by."""
 
 Events = Callable[[], list[Event]]
 
@@ -30,7 +33,7 @@ async def run(*, quick: bool) -> list[Figure]:
 
 
 async def _of_the_bridge(*, quick: bool) -> list[Figure]:
-    count = RECORDS // 10 if quick else RECORDS
+    count, turns = (RECORDS // 10, 2) if quick else (RECORDS, RECORD_TURNS)
     figures = []
     async with open_bench_room(partitions=3) as room:
         signalled = [f"{room.name}-{number}" for number in range(ORDERS_SIGNALLED)]
@@ -41,8 +44,8 @@ async def _of_the_bridge(*, quick: bool) -> list[Figure]:
         }
         for kind, events in kinds.items():
             figures += [
-                await _figure(f"bridge_{kind}_metrics", room, events, METRICS_AT_LEAST, metrics=True),
-                await _figure(f"bridge_{kind}_unsampled", room, events, TRACES_AT_LEAST, metrics=False),
+                await _figure(f"bridge_{kind}_metrics", room, events, METRICS_AT_LEAST, turns, metrics=True),
+                await _figure(f"bridge_{kind}_unsampled", room, events, TRACES_AT_LEAST, turns, metrics=False),
             ]
     return figures
 
@@ -60,7 +63,9 @@ def _signals(orders: list[str], count: int) -> list[Event]:
     return events
 
 
-async def _figure(name: str, room: BenchRoom, events: Events, at_least: float, *, metrics: bool) -> Figure:
+async def _figure(
+    name: str, room: BenchRoom, events: Events, at_least: float, turns: int, *, metrics: bool
+) -> Figure:
     sides, without = Sides(room), Sides(room)
 
     async def measured() -> float:
@@ -71,7 +76,7 @@ async def _figure(name: str, room: BenchRoom, events: Events, at_least: float, *
     async def baseline() -> float:
         return await through_bridge(room, events(), without, headers=NOT_SAMPLED)
 
-    ratio = await in_turns(measured, baseline, turns=TURNS)
+    ratio = await in_turns(measured, baseline, turns=turns)
     details = {
         "processor_ms_a_call": sides.bridge.ms_a_call(),
         "baseline_processor_ms_a_call": without.bridge.ms_a_call(),
@@ -81,7 +86,7 @@ async def _figure(name: str, room: BenchRoom, events: Events, at_least: float, *
 
 async def _of_orders(*, quick: bool) -> list[Figure]:
     """Whole orders: both sides on the same servers, whose processes are started anew for each turn."""
-    orders, turns = (ORDERS // 4, 1) if quick else (ORDERS, TURNS)
+    orders, turns = (ORDERS // 4, 1) if quick else (ORDERS, ORDER_TURNS)
     nowhere = {"TRACES_ENDPOINT": f"http://127.0.0.1:{free_port()}/v1/traces", "TRACES_SAMPLE_RATIO": "0"}
     figures = []
     async with order_servers() as rig, order_driver(rig.kafka) as driver:
@@ -113,6 +118,8 @@ def _of_ratio(name: str, ratio: Ratio, at_least: float, details: Mapping[str, ob
         "per_second": round(ratio.measured, 2),
         "baseline_per_second": round(ratio.baseline, 2),
         "noise": round(ratio.noise, 3),
+        "turns": [round(turn, 1) for turn in ratio.measured_turns],
+        "baseline_turns": [round(turn, 1) for turn in ratio.baseline_turns],
         **details,
     }
     trust = ratio.is_trustworthy
