@@ -27,8 +27,8 @@ DEPENDENCY_PREFIX: Final = "orders"
 """What the names of the dependencies' metrics begin with, in every process: one question answers for all of them."""
 
 WATCH_SECONDS: Final = 10.0
-"""Between two looks, each of which is one connection and one question. So an outage is told within so long of its
-beginning and of its end, where the server refuses; one that is silent takes the time-outs below as well."""
+"""Between two looks at a server, each of which is one connection and one question. So an outage is told within so long
+of its beginning and of its end, where the server refuses; one that is silent takes the time-out below as well."""
 _LOOK_SECONDS: Final = 15.0
 
 _log = structlog.get_logger("orders.servers")
@@ -56,6 +56,8 @@ class ServerWatch(Collector):
         """Of each server that was looked at, since when it does not do what is asked of it, as Unix time."""
         self._failed: dict[Server, type[Exception]] = {}
         """Of what nobody expects of a look, the last error that the log has; until the server answers."""
+        self._watching: dict[Server, asyncio.Task[None]] | None = None
+        """What looks at each server; None while nothing does."""
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -77,8 +79,10 @@ class ServerWatch(Collector):
         yield from dependency_metrics(DEPENDENCY_PREFIX, self.states)
 
     def also(self, server: Server, look: Look) -> None:
-        """From the next look on, looks at this server too."""
+        """Looks at this server too: at once, where the others are being looked at."""
         self._looks[server] = look
+        if self._watching is not None and server not in self._watching:
+            self._watching[server] = self._watch(server)
 
     def lost(self, server: Server) -> None:
         """Notes that somebody has asked a server in vain. The next look that it answers ends it."""
@@ -86,17 +90,22 @@ class ServerWatch(Collector):
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Looks again and again while the block lasts."""
-        task = asyncio.create_task(self._run(), name="watching over servers")
+        """Looks at each server again and again while the block lasts; none waits for what another answers."""
+        self._watching = {server: self._watch(server) for server in self._looks}
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            tasks, self._watching = list(self._watching.values()), None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self) -> None:
+    def _watch(self, server: Server) -> "asyncio.Task[None]":
+        return asyncio.create_task(self._look_again_and_again(server), name=f"watching over {server.value}")
+
+    async def _look_again_and_again(self, server: Server) -> None:
         while True:
-            await asyncio.gather(*(self.look(server) for server in tuple(self._looks)))
+            await self.look(server)
             await asyncio.sleep(WATCH_SECONDS)
 
     async def look(self, server: Server) -> None:

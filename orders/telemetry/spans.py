@@ -115,7 +115,7 @@ class _Told(SpanExporter):
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 0) -> bool:
-        """Does nothing: this exporter keeps no span back."""
+        """Passes it on: no span is kept back here."""
         return self._exporter.force_flush(timeout_millis)
 
 

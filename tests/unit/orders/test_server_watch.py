@@ -1,5 +1,6 @@
 """Which servers do what is asked of them, as a process's watch knows it after each look."""
 
+import asyncio
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from bridge import DependencyState
 from orders.clients.mistakes import Diagnosis, Mistake, Server, diagnosis
 from orders.errors import UnreachableError, WrongSettingsError
 from orders.processes import server_watch
-from orders.processes.server_watch import ServerWatch
+from orders.processes.server_watch import Look, ServerWatch
 
 REFUSED = diagnosis(Server.KAFKA, Mistake.CREDENTIALS_REFUSED, address="k:1", user="'u'", provider="")
 
@@ -145,3 +146,27 @@ def test_a_scrape_goes_on_while_a_server_is_noted_for_the_first_time(
     monkeypatch.setattr(server_watch, "DependencyState", noting)
     assert [state.name for state in watched.watch.states] == ["kafka"]
     assert [state.name for state in watched.watch.states] == ["kafka", "postgres"]
+
+
+async def test_none_waits_for_what_another_answers_and_one_more_is_looked_at_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_watch, "WATCH_SECONDS", 0.01)
+    looks: asyncio.Queue[Server] = asyncio.Queue()
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    def answers(server: Server) -> Look:
+        async def answer() -> None:
+            looks.put_nowait(server)
+
+        return answer
+
+    watch = ServerWatch(temporal=never, kafka=answers(Server.KAFKA))
+    async with watch.watching():
+        assert [await looks.get() for _ in range(3)] == [Server.KAFKA] * 3
+        watch.also(Server.POSTGRES, answers(Server.POSTGRES))
+        while await looks.get() is not Server.POSTGRES:
+            pass
+        assert watch.states == (DependencyState("kafka", None), DependencyState("postgres", None))
