@@ -20,13 +20,14 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from benchmarks.order_bare_worker import COMPLETED
-from benchmarks.order_driver import BODY, ORDER_SECONDS, Driven
+from benchmarks.order_driver import ORDER_SECONDS, Driven
 from benchmarks.order_figures import OPEN, ORDERS, TURNS, WARM_UP, Measured, measured
 from benchmarks.order_rig import HERE, OrderRig, order_servers
 from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
 from bridge import SINGLE_ATTEMPT, Caller
 from orders.mapping import OrderMapping
+from orders.operations.bench.driving import BODY
 from orders.settings import Settings
 from schemas.event_types import EventType
 from schemas.inbound import InboundEvent

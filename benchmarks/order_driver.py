@@ -13,26 +13,13 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from orders.operations.bench.driving import BODY
+
 EVENTS: Final = "order.events"
 CREATED: Final = "order.created"
 APPROVED: Final = "order.approved"
 ORDER_SECONDS: Final = 180.0
 """An order that takes longer has met a defect."""
-BODY: Final[dict[str, Any]] = {
-    "customer_id": "c-42",
-    "currency": "EUR",
-    "items": [
-        {"sku": "tea-pot", "quantity": 1, "unit_amount": 2_500},
-        {"sku": "cup", "quantity": 4, "unit_amount": 450},
-    ],
-    "shipping_address": {
-        "street": "Damrak 1",
-        "city": "Amsterdam",
-        "state": "NH",
-        "zip_code": "1012LG",
-        "country": "NL",
-    },
-}
 
 
 @dataclass(frozen=True, slots=True)

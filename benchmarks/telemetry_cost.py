@@ -63,9 +63,7 @@ def _signals(orders: list[str], count: int) -> list[Event]:
     return events
 
 
-async def _figure(
-    name: str, room: BenchRoom, events: Events, at_least: float, turns: int, *, metrics: bool
-) -> Figure:
+async def _figure(name: str, room: BenchRoom, events: Events, at_least: float, turns: int, *, metrics: bool) -> Figure:
     sides, without = Sides(room), Sides(room)
 
     async def measured() -> float:
