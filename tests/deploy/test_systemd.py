@@ -13,7 +13,7 @@ from orders.processes.exit_status import ExitStatus
 from orders.settings import Settings
 from orders.settings.model import STOP_TIMEOUT_SECONDS
 from tests.helpers.debian import ensure_installed
-from tests.helpers.system.waiting import share_of_the_machine
+from tests.helpers.system.waiting import patient_seconds
 
 UNITS: Final = Path(__file__).parents[2] / "deploy" / "systemd"
 SERVICES: Final = sorted(UNITS.glob("*.service"))
@@ -55,7 +55,7 @@ def verified(folder: Path, *names: str) -> str:
         env={"SYSTEMD_UNIT_PATH": f"{folder}:", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=60 / share_of_the_machine(),
+        timeout=patient_seconds(60),
         check=False,
     )
     return ran.stdout + ran.stderr + ("" if ran.returncode == 0 else f"\nleft with {ran.returncode}")

@@ -22,7 +22,7 @@ from tests.helpers.servers.gateway_server import running_gateway
 from tests.helpers.servers.proxy import Proxy
 from tests.helpers.system.processes import OrdersProcess, clean_environment, free_port, run_to_end
 from tests.helpers.system.system import PLANTED_SECRET, OrderSystem, order_system
-from tests.helpers.system.waiting import assert_eventually, patient_timeout, share_of_the_machine
+from tests.helpers.system.waiting import assert_eventually, patient_seconds, patient_timeout
 
 STOP_SECONDS = 60.0
 
@@ -118,7 +118,7 @@ def short_demo() -> str:
 from orders.__main__ import main
 from orders.cli import demo
 
-demo.SCENARIOS_TIMEOUT_SECONDS = {25 / share_of_the_machine()}
+demo.SCENARIOS_TIMEOUT_SECONDS = {patient_seconds(25)}
 main()
 """
 
@@ -134,7 +134,7 @@ async def test_the_demo_ends_with_the_name_of_whom_its_orders_wait_for(
             env=clean_environment({**quiet_system.settings, "CARRIER_GATEWAY_URL": gateway.url}),
             capture_output=True,
             text=True,
-            timeout=240 / share_of_the_machine(),
+            timeout=patient_seconds(240),
             check=False,
         )
     assert ended.returncode == 1, ended.stderr
@@ -237,7 +237,7 @@ async def paste_all_but_cancel(up: OrdersProcess) -> tuple[str, str]:
             env=clean_environment({}),
             capture_output=True,
             text=True,
-            timeout=60 / share_of_the_machine(),
+            timeout=patient_seconds(60),
             check=False,
         )
         assert pasted.returncode == 0, pasted.stderr

@@ -18,7 +18,7 @@ from tests.faults.drivers.watching import OUTAGE_SECONDS
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.messages.messages import message_of
 from tests.helpers.system.processes import OrdersProcess
-from tests.helpers.system.waiting import assert_as_long_as_it_moves, share_of_the_machine
+from tests.helpers.system.waiting import assert_as_long_as_it_moves, patient_seconds
 
 ORDERS = 8
 SHORT_SECONDS = 8.0
@@ -35,7 +35,7 @@ async def bridge_killed_in_mid_approval(outages: Outages) -> None:
     """I17: the bridge dies before it has handed over approvals, and is back after all the deadlines."""
     system = outages.system
     # The approvals have to be in Kafka by then, also on a busy machine.
-    approval_seconds = SHORT_SECONDS / share_of_the_machine()
+    approval_seconds = patient_seconds(SHORT_SECONDS)
     async with bridge_with(outages, ORDER_APPROVAL_TIMEOUT_SECONDS=f"{approval_seconds:g}") as bridge:
         ids = [f"o-{secrets.token_hex(6)}" for _ in range(ORDERS)]
         await _send(outages, EventType.ORDER_CREATED, ids, amount=1250)

@@ -16,7 +16,7 @@ import psutil
 from orders.settings import Settings
 from orders.settings.unknown import OURS
 from tests.helpers.checker.evidence import ProcessEnd
-from tests.helpers.system.waiting import assert_eventually, share_of_the_machine
+from tests.helpers.system.waiting import assert_eventually, patient_seconds
 
 START_TIMEOUT_SECONDS = 120.0
 """A process is up in 2 to 4 s; on a machine that does much else at once it may take many times as long."""
@@ -206,7 +206,7 @@ def _run_to_end(
         env=clean_environment(settings),
         input=stdin,
         capture_output=True,
-        timeout=within_seconds / share_of_the_machine(),
+        timeout=patient_seconds(within_seconds),
         check=False,
     )
     return subprocess.CompletedProcess(

@@ -54,9 +54,14 @@ class Patience:
         return self._used >= self._seconds
 
 
+def patient_seconds(seconds: float) -> float:
+    """How long that many seconds of a machine that has time take on this one now."""
+    return seconds / share_of_the_machine()
+
+
 def patient_timeout(seconds: float) -> asyncio.Timeout:
     """``asyncio.timeout``, for seconds of a machine that has as much time as it has now."""
-    return asyncio.timeout(seconds / share_of_the_machine())
+    return asyncio.timeout(patient_seconds(seconds))
 
 
 @contextmanager

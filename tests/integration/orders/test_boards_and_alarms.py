@@ -11,7 +11,7 @@ import yaml
 from orders.processes.metrics_reference import PROCESSES, metrics_of
 from tests.helpers.deployed_rules import ALERTS, BOARDS, EXPRESSIONS, PROMETHEUS, RECORDED, ROOT, names_in, panels
 from tests.helpers.promtool import promtool
-from tests.helpers.system.waiting import share_of_the_machine
+from tests.helpers.system.waiting import patient_seconds
 
 CASES = PROMETHEUS / "tests/alerts_test.yml"
 OF_THE_PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds"}
@@ -19,7 +19,7 @@ OF_THE_PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes", 
 
 def run(*arguments: str, cwd: Path = PROMETHEUS) -> str:
     # All cases take promtool 6 s of a core, which a busy machine gives it in minutes.
-    seconds = 60 / share_of_the_machine()
+    seconds = patient_seconds(60)
     command = [str(promtool()), *map(str, arguments)]
     ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=seconds, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

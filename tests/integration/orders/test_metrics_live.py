@@ -15,7 +15,7 @@ from tests.helpers.promtool import promtool
 from tests.helpers.servers.otlp_receiver import otlp_receiver
 from tests.helpers.system.processes import free_port
 from tests.helpers.system.system import OrderSystem, order_system
-from tests.helpers.system.waiting import share_of_the_machine
+from tests.helpers.system.waiting import patient_seconds
 
 PAGE_SECONDS = 120.0
 PARTS = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
@@ -96,7 +96,7 @@ async def test_every_expression_of_rules_and_boards_asks_for_what_a_process_that
 async def test_prometheus_own_tool_finds_nothing_to_mend_in_our_metrics(live: Live, process: str) -> None:
     lines = live.text[process].splitlines(keepends=True)
     ours = "".join(line for line in lines if "orders_" in line.split("{")[0])
-    command, seconds = [str(promtool()), "check", "metrics"], 60 / share_of_the_machine()
+    command, seconds = [str(promtool()), "check", "metrics"], patient_seconds(60)
     ended = subprocess.run(  # noqa: ASYNC221 -- moments
         command, input=ours, capture_output=True, text=True, timeout=seconds, check=False
     )

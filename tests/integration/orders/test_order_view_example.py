@@ -23,7 +23,7 @@ from schemas.states import OrderState
 from stack import Endpoints
 from tests.helpers.messages.kafka_io import Outgoing, group_offsets, produce, remove_members
 from tests.helpers.servers.kafka_topics import topics_made
-from tests.helpers.system.waiting import assert_eventually, share_of_the_machine
+from tests.helpers.system.waiting import assert_eventually, patient_seconds
 
 ROOT = Path(__file__).parents[3]
 END_TIMEOUT_SECONDS = 60.0
@@ -61,7 +61,7 @@ class Consumers:
         return process
 
     async def ended(self, process: "subprocess.Popen[str]") -> tuple[int, str]:
-        output, _ = await asyncio.to_thread(process.communicate, timeout=END_TIMEOUT_SECONDS / share_of_the_machine())
+        output, _ = await asyncio.to_thread(process.communicate, timeout=patient_seconds(END_TIMEOUT_SECONDS))
         return process.returncode, output
 
     async def run(self, *options: str) -> tuple[int, str]:

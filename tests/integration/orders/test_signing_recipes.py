@@ -20,7 +20,7 @@ from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.node_packages import NODE, installed
 from tests.helpers.system.processes import clean_environment
 from tests.helpers.system.system import OrderSystem, order_system
-from tests.helpers.system.waiting import share_of_the_machine
+from tests.helpers.system.waiting import patient_seconds
 
 ROOT = Path(__file__).parents[3]
 JOSE = ROOT / "tests" / "helpers" / "messages" / "jose_signer"
@@ -53,7 +53,7 @@ def typed(line: str, folder: Path, settings: dict[str, str]) -> str:
 
 def ran(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     """What a program says that ends well."""
-    seconds = 120 / share_of_the_machine()
+    seconds = patient_seconds(120)
     ended = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds, check=False
     )

@@ -14,7 +14,7 @@ import pytest
 from orders.processes.exit_status import ExitStatus
 from orders.processes.stop_signals import STOP_SIGNALS
 from tests.helpers.system.processes import is_running
-from tests.helpers.system.waiting import Patience, in_time, share_of_the_machine
+from tests.helpers.system.waiting import Patience, in_time, patient_seconds
 
 DEADLINE_SECONDS = 30.0
 
@@ -61,7 +61,7 @@ def read_until(process: "subprocess.Popen[str]", text: str) -> None:
 
 def end_of(process: "subprocess.Popen[str]") -> tuple[int, str]:
     """Exit status and the rest of the output."""
-    output, _ = process.communicate(timeout=DEADLINE_SECONDS / share_of_the_machine())
+    output, _ = process.communicate(timeout=patient_seconds(DEADLINE_SECONDS))
     return process.returncode, output
 
 
