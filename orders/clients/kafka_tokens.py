@@ -21,6 +21,8 @@ _RENEWED_AT: Final = 0.8
 """Part of its life after which a token is not used for a new connection any more, as Kafka's own client has it."""
 _LIFE_WITHOUT_A_WORD_SECONDS: Final = 60.0
 """Taken for a token's life where the provider says nothing of it."""
+_REFUSED_SECONDS: Final = 10.0
+"""How long a token that Kafka refuses is kept: every connection may be refused, and the provider is not to be flooded."""
 
 _log = structlog.get_logger("orders.kafka_tokens")
 
@@ -29,14 +31,15 @@ class ProviderTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka s
     """A token for each new connection: the one that is kept, or a new one when that has used up most of its life.
 
     Kafka ends a connection when its token does (`connections.max.reauth.ms`), and aiokafka opens another one: with a
-    new token. The client's secret is read again for each question, where it stands in a file.
+    new token. One that Kafka refuses, as it does when the provider has taken its keys back, is replaced soon. The
+    client's secret is read again for each question, where it stands in a file.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._asking = asyncio.Lock()
         self._token = ""
-        self._good_until = 0.0
+        self._asked_at = self._good_until = 0.0
 
     async def token(self) -> str:
         """The token.
@@ -48,9 +51,13 @@ class ProviderTokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka s
             if time.monotonic() >= self._good_until:
                 asked_at = time.monotonic()
                 self._token, life_seconds = await self._ask()
-                self._good_until = asked_at + life_seconds * _RENEWED_AT
+                self._asked_at, self._good_until = asked_at, asked_at + life_seconds * _RENEWED_AT
                 _log.info("kafka.token.renewed", life_seconds=life_seconds)
             return self._token
+
+    def refused(self) -> None:
+        """Notes that Kafka has refused a connection with the token."""
+        self._good_until = min(self._good_until, self._asked_at + _REFUSED_SECONDS)
 
     async def _ask(self) -> tuple[str, float]:
         settings = self._settings
@@ -102,6 +109,8 @@ class _CheckedAuthenticator(aiokafka.conn.OAuthAuthenticator):  # type: ignore[m
     async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
         """See aiokafka."""
         if payload:
+            if isinstance(self._sasl_oauth_token_provider, ProviderTokens):
+                self._sasl_oauth_token_provider.refused()
             raise SaslAuthenticationFailed(f"the token was refused: {_status_of(payload)}")
         step: tuple[bytes, bool] | None = await super().step(payload)
         return step

@@ -5,20 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 from temporalio.service import RPCStatusCode
 
+from orders.clients import kafka_tokens
 from orders.clients.diagnoses.kafka import kafka_diagnosis
 from orders.clients.diagnoses.postgres import postgres_diagnosis
+from orders.clients.kafka_login import kafka_security
 from orders.clients.mistakes import TABLE, Diagnosis, Mistake, Server
 from orders.clients.temporal import connect_temporal
 from orders.errors import RefusedAtTheDoorError
 from orders.settings import Settings
 from stack import Endpoints
-from tests.helpers.servers.openid_server import AUDIENCE, CLIENT_SECRET
+from tests.helpers.servers.openid_server import AUDIENCE, CLIENT_SECRET, new_key
 from tests.helpers.servers.secure import postgres as pg
 from tests.helpers.servers.secure.kafka import PASSWORD, STRANGER, TOKEN_CLIENT, USER, Listener
 from tests.helpers.servers.secure.rooms import SecureServers, secure_servers
+from tests.helpers.system.waiting import assert_eventually
 
 Case = Callable[[SecureServers], dict[str, Any]]
 
@@ -251,3 +256,36 @@ async def test_who_is_let_in_has_made_no_mistake(servers: SecureServers) -> None
         postgres(pg.PLAIN, "off"),
     ):
         assert await postgres_diagnosis(settings_of(let_in, servers)) is None
+
+
+async def test_a_token_whose_key_the_provider_has_taken_back_is_replaced_long_before_its_end(
+    servers: SecureServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last one here, as the provider goes on with another key."""
+    monkeypatch.setattr(kafka_tokens, "_REFUSED_SECONDS", 0.0)
+    settings = settings_of(by_token(), servers)
+    options = kafka_security(settings)
+    tokens = options["sasl_oauth_token_provider"]
+    former = await tokens.token()
+
+    async def is_let_in() -> bool:
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, **options)
+        try:
+            await admin.start()
+        except KafkaError:
+            return False
+        finally:
+            await admin.close()
+        return True
+
+    async def kafka_knows_the_new_key() -> bool:
+        return await kafka_diagnosis(settings) is None
+
+    servers.provider.kill()
+    servers.provider.key = new_key("key-2")
+    await servers.provider.start()
+    # Kafka asks for the provider's keys when a token has one that it does not know.
+    await assert_eventually(kafka_knows_the_new_key, 60, "Kafka to know the provider's new key")
+    assert not await is_let_in()
+    assert await is_let_in()
+    assert await tokens.token() != former
