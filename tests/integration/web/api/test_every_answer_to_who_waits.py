@@ -21,7 +21,7 @@ from tests.helpers.system.api_room import ApiRoom, new_order_id, open_api
 from tests.helpers.system.event_streams import Listener
 from tests.helpers.system.processes import free_port
 from tests.helpers.system.system import OrderSystem
-from tests.helpers.system.waiting import Patience, assert_eventually
+from tests.helpers.system.waiting import Patience, assert_eventually, patient_seconds
 
 STOP_SECONDS = 5.0
 """What the API promises."""
@@ -106,7 +106,7 @@ async def left(room: Room) -> list[dict[str, object]]:
             await ask(room.api.http, row, room.named(row))
             return
         with pytest.raises(httpx.ReadTimeout):
-            await ask(room.api.http, row, room.named(row), headers=WAIT, timeout=GOES_AFTER_SECONDS)
+            await ask(room.api.http, row, room.named(row), headers=WAIT, timeout=patient_seconds(GOES_AFTER_SECONDS))
 
     rows = rows_of(Case.CLIENT_GONE)
     first = [row for row in rows if is_followed(row)]
