@@ -22,7 +22,7 @@ _RENEWED_AT: Final = 0.8
 _LIFE_WITHOUT_A_WORD_SECONDS: Final = 60.0
 """Taken for a token's life where the provider says nothing of it."""
 _REFUSED_SECONDS: Final = 10.0
-"""How long a token that Kafka refuses is kept: every connection may be refused, and the provider is not to be flooded."""
+"""How long a token that Kafka refuses is kept, as every connection may be refused, and the provider is not flooded."""
 
 _log = structlog.get_logger("orders.kafka_tokens")
 
