@@ -266,6 +266,7 @@ async def test_a_server_that_is_down_is_named_soon_and_with_a_status_of_its_own(
     [
         (["status", "o-1"], {"TEMPORAL_NAMESPACE": "nowhere"}, "Temporal has no namespace 'nowhere'"),
         (["migrate"], {"DB_NAME": "nowhere"}, "has no database 'nowhere'"),
+        (["migrate"], {"DB_ROLE_WORKER": "nobody"}, "Postgres has not all of the roles nobody: make those"),
         (["worker"], {"TEMPORAL_NAMESPACE": "nowhere"}, "Temporal has no namespace 'nowhere'"),
     ],
 )
@@ -284,6 +285,12 @@ async def test_a_topic_that_is_not_there_is_named(system: OrderSystem) -> None:
         )
         assert ended.returncode == ExitStatus.FAILURE
         assert "orders migrate" in ended.stderr
+
+
+async def test_where_there_are_no_keys_it_is_said_how_to_make_one(system: OrderSystem) -> None:
+    listed = await run(system, "api-keys", "list")
+    assert (listed.returncode, listed.stdout) == (ExitStatus.OK, "")
+    assert "make one with `orders api-keys create`" in listed.stderr
 
 
 async def test_migrating_again_changes_nothing(system: OrderSystem) -> None:

@@ -19,7 +19,7 @@ from tests.helpers.servers.guarded_kafka import PASSWORD, USER, GuardedKafka, gu
 from tests.helpers.servers.kafka_topics import make_topics
 from tests.helpers.system.command_line import run_in_process
 from tests.helpers.system.processes import free_port
-from tests.helpers.system.system import TASK_QUEUES, OrderSystem, order_system
+from tests.helpers.system.system import TASK_QUEUES, OrderSystem, make_namespace, order_system
 from tests.helpers.system.waiting import assert_eventually
 
 TRY = ["settings", "--check", "--connect"]
@@ -69,6 +69,19 @@ async def test_what_is_not_there_is_named_with_what_to_do(system: OrderSystem) -
     assert findings["postgres tables"]["verdict"] == "missing"
     assert "`orders migrate`" in findings["postgres tables"]["action"]
     assert findings["payment gateway connection"]["verdict"] == "missing"
+
+
+async def test_a_namespace_without_our_search_attributes_is_named_and_one_that_is_not_to_have_them_is_no_failure(
+    system: OrderSystem,
+) -> None:
+    namespace = f"plain-{secrets.token_hex(4)}"
+    await make_namespace(system.endpoints, namespace)
+    status, findings = await found(system, TEMPORAL_NAMESPACE=namespace)
+    lacking = findings["temporal search attributes"]
+    assert (status, lacking["verdict"]) == (ExitStatus.FAILURE, "missing")
+    assert "TEMPORAL_SEARCH_ATTRIBUTES=false" in lacking["action"]
+    status, findings = await found(system, TEMPORAL_NAMESPACE=namespace, TEMPORAL_SEARCH_ATTRIBUTES="false")
+    assert (status, findings["temporal search attributes"]["verdict"]) == (ExitStatus.OK, "limited")
 
 
 async def test_servers_that_do_not_answer_are_each_named(system: OrderSystem) -> None:

@@ -188,6 +188,12 @@ async def test_the_command_tells_of_namesakes_and_of_what_it_cannot_do(
     unknown = await run_in_process(["api-keys", "revoke", new_key_text().key_id], command_settings)
     assert unknown.returncode == ExitStatus.FAILURE
 
+    revoked = await run_in_process(["api-keys", "revoke", again["id"], "--json"], command_settings)
+    told = json.loads(revoked.stdout)
+    assert (told["id"], told["name"]) == (again["id"], "twin")
+    assert told["revoked_at"] is not None
+    assert "key" not in told
+
     table = await run_in_process(["api-keys", "list"], command_settings)
     assert f"ord_{made['id']}" in table.stdout
     assert "good, does not expire" in table.stdout
