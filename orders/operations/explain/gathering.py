@@ -114,7 +114,8 @@ async def explain(clients: Clients, order_id: str, *, since: datetime | None, li
         return known
     if problems:
         raise UnreachableError("\n".join([*problems, f"nothing of order {order_id!r} was found elsewhere"]))
-    raise NotFoundError(f"order {order_id!r} is unknown to Kafka, Temporal and Postgres: check the id")
+    check = (temporal.in_the_way if temporal else None) or "check the id"
+    raise NotFoundError(f"order {order_id!r} is unknown to Kafka, Temporal and Postgres: {check}")
 
 
 async def _reached(looking: Coroutine[Any, Any, Side]) -> tuple[Side | None, str | None]:

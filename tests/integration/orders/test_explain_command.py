@@ -15,6 +15,7 @@ from tests.helpers.messages.messages import message_of
 from tests.helpers.system.command_line import run_in_process
 from tests.helpers.system.system import OrderSystem, order_system
 from tests.helpers.system.waiting import assert_eventually
+from workflows.names import order_workflow_id
 
 NOBODY = "127.0.0.1:1"
 """Nothing listens there."""
@@ -145,3 +146,28 @@ async def test_a_limit_that_cuts_is_said(system: OrderSystem) -> None:
     assert known["kafka"]["skipped"] >= 40
     page = await run_in_process(["explain", order_id, "--limit", "20"], system.settings)
     assert "older ones were not" in page.stdout
+
+
+async def test_another_team_s_workflow_under_an_order_s_workflow_id_is_named_and_taken_for_no_order(
+    system: OrderSystem,
+) -> None:
+    order_id = f"theirs-{system.tag}"
+    theirs = await system.client.start_workflow(
+        "TheirWorkflow", id=order_workflow_id(order_id), task_queue=f"theirs-{system.tag}"
+    )
+    sentence = f"the workflow order:{order_id} in Temporal is a TheirWorkflow, and none of ours"
+    try:
+        for command, unknown in (("status", "unknown"), ("explain", "unknown to Kafka, Temporal and Postgres")):
+            ended = await run_in_process([command, order_id], system.settings)
+            assert ended.returncode == ExitStatus.FAILURE
+            assert f"order '{order_id}' is {unknown}: {sentence}" in ended.stderr
+        await system.produce(
+            [outgoing(system, EventType.ORDER_CREATED, order_id, payment_id=f"p-{order_id}", amount=7)]
+        )
+        await system.wait_until_drained()
+        known = await explained(system, order_id)
+        assert known["temporal"]["in_the_way"].startswith(sentence)
+        assert known["temporal"]["runs"] == []
+        assert any(sentence in one for one in known["waits_for"]), known
+    finally:
+        await theirs.terminate()
