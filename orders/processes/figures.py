@@ -59,7 +59,7 @@ class DatabaseFigures(Collector):
         yield _gauge(
             "orders_oldest_approval_wait_seconds",
             "How long the order exists whose approval is due first; 0 where none waits.",
-            None if figures is None else _age(figures.oldest_awaiting_at),
+            None if figures is None else _age(figures.oldest_awaiting_at, figures.as_of),
         )
         yield _gauge(
             "orders_unpublished",
@@ -69,7 +69,7 @@ class DatabaseFigures(Collector):
         yield _gauge(
             "orders_oldest_unpublished_event_age_seconds",
             "Age of the first event that is recorded and not known to be published; 0 where there is none.",
-            None if figures is None else _age(figures.oldest_unpublished_at),
+            None if figures is None else _age(figures.oldest_unpublished_at, figures.as_of),
         )
 
     def _of_connections(self) -> Iterator[Metric]:
@@ -90,5 +90,6 @@ def _gauge(name: str, documentation: str, value: float | None) -> GaugeMetricFam
     return found
 
 
-def _age(moment: datetime | None) -> float:
-    return 0.0 if moment is None else max(0.0, time.time() - moment.timestamp())
+def _age(moment: datetime | None, as_of: datetime) -> float:
+    # When it was read, not now: an event that was seen in the moment before it was published has not waited since.
+    return 0.0 if moment is None else max(0.0, (as_of - moment).total_seconds())

@@ -28,6 +28,8 @@ class Figures:
     """Orders with events that are recorded and not known to be published; at most `COUNTED_MAX`."""
     oldest_unpublished_at: datetime | None
     """When the first event of these was recorded; None where there is none."""
+    as_of: datetime
+    """When they were read, by the clock that the other moments are of: Postgres'."""
 
 
 # Written out, so that the planner sees that the index has all of them.
@@ -62,6 +64,7 @@ FIGURES: Final = select(
     _first_awaiting,
     select(func.count()).select_from(_unpublished).scalar_subquery(),
     _first_unpublished,
+    func.now(),
 )
 """One statement for all of them."""
 
