@@ -1,7 +1,7 @@
 """The boards of deploy/grafana: held to the types that Grafana itself publishes of boards and panels.
 
-No Grafana runs here. TypeScript reads each board as a literal of Grafana's types: a name that Grafana does not know, a
-value that is none of its words, and what is missing are errors.
+No Grafana runs here; `tests/browser/test_boards.py` draws them. TypeScript reads each board as a literal of Grafana's
+types: a name that Grafana does not know, a value that is none of its words, and what is missing are errors.
 """
 
 import json
@@ -10,16 +10,14 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-from tests.helpers.deployed_rules import BOARDS, ROOT
+import pytest
+
+from tests.helpers.boards.drawing import SOURCES
+from tests.helpers.deployed_rules import BOARDS, ROOT, read
 from tests.helpers.node_packages import NODE, installed
 
 TYPES: Final = Path(__file__).parent / "board_types"
 TSC: Final = ("--noEmit", "--strict", "--skipLibCheck", "--moduleResolution", "node", "--target", "es2022")
-
-
-def read(board: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(board.read_text())
-    return told
 
 
 def complaints(folder: Path, *boards: dict[str, Any]) -> str:
@@ -52,13 +50,16 @@ def test_every_board_is_one_by_grafana_s_own_types(tmp_path: Path) -> None:
     assert complaints(tmp_path / "all", *map(read, BOARDS)) == ""
 
 
-def test_the_types_are_of_the_grafana_that_containers_run() -> None:
+@pytest.mark.parametrize(
+    ("packages", "name"), [(TYPES, "@grafana/schema"), (SOURCES, "@grafana/data"), (SOURCES, "@grafana/ui")]
+)
+def test_what_boards_are_held_to_is_of_the_grafana_that_containers_run(packages: Path, name: str) -> None:
     (version,) = [
         line.partition("@")[0].rpartition(":")[2].strip()
         for line in (ROOT / "docker-compose.yml").read_text().splitlines()
         if "image: grafana/grafana:" in line
     ]
-    assert json.loads((TYPES / "package.json").read_text())["dependencies"]["@grafana/schema"] == version
+    assert json.loads((packages / "package.json").read_text())["dependencies"][name] == version
 
 
 def test_what_grafana_does_not_know_would_be_found(tmp_path: Path) -> None:

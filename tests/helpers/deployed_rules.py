@@ -37,8 +37,13 @@ ALERTS = rules("alerts.yml")
 RECORDED = {rule["record"] for rule in rules("recording.yml")}
 
 
+def read(board: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(board.read_text())
+    return told
+
+
 def panels(board: Path) -> Iterator[dict[str, Any]]:
-    yield from json.loads(board.read_text())["panels"]
+    yield from read(board)["panels"]
 
 
 def questions() -> Iterator[tuple[str, list[str]]]:

@@ -55,12 +55,25 @@ class Prometheus:
         Raises:
             AssertionError: Prometheus does not take it.
         """
+        rows = await self._asked("query", "vector", query=expression)
+        return [Answer(row["metric"], float(row["value"][1])) for row in rows]
+
+    async def ask_over(self, expression: str, begin: float, end: float, step_seconds: float) -> list[dict[str, Any]]:
+        """What an expression came to over a time, in Prometheus' own form: each series' labels and values.
+
+        Raises:
+            AssertionError: Prometheus does not take it.
+        """
+        return await self._asked("query_range", "matrix", query=expression, start=begin, end=end, step=step_seconds)
+
+    async def _asked(self, way: str, kind: str, **parameters: str | float) -> list[dict[str, Any]]:
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            answer = await client.get(f"http://127.0.0.1:{self.port}/api/v1/query", params={"query": expression})
+            answer = await client.get(f"http://127.0.0.1:{self.port}/api/v1/{way}", params=parameters)
         told: dict[str, Any] = answer.json()
-        assert told["status"] == "success", f"{expression}: {told}"
-        assert told["data"]["resultType"] == "vector", expression
-        return [Answer(row["metric"], float(row["value"][1])) for row in told["data"]["result"]]
+        assert told["status"] == "success", f"{parameters}: {told}"
+        assert told["data"]["resultType"] == kind, parameters
+        rows: list[dict[str, Any]] = told["data"]["result"]
+        return rows
 
     async def until(
         self, expression: str, holds: Callable[[list[Answer]], bool], *, within_seconds: float = 60.0
