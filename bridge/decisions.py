@@ -36,6 +36,16 @@ _SIGNALS_LIMIT_TEXT = "limit for signal"
 """In Temporal's message for a run that has taken 10,000 signals (server 1.27: "exceeded workflow execution limit for
 signal events", an InvalidArgument). It passes as soon as the run continues as new, so the record is not at fault."""
 
+_OF_A_CLOSED_CONNECTION = frozenset(
+    {
+        (RPCStatusCode.CANCELLED, "operation was canceled"),
+        (RPCStatusCode.INTERNAL, "h2 protocol error: http2 error"),
+    }
+)
+"""What the client itself says where a connection ends that a call has just begun on (temporalio 1.35): in 230,000 calls
+on connections of half a second 218 times the first, 4 times the second. Its time-outs have the first status as well,
+and another text."""
+
 
 def classify_dispatch_error(error: BaseException) -> Decision:
     """What a failed call on Temporal means for its record."""
@@ -63,6 +73,15 @@ def is_of_one_run(error: BaseException) -> bool:
     if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
         return _is_busy_workflow(error)
     return _is_at_the_signals_limit(error)
+
+
+def ended_with_its_connection(error: BaseException) -> bool:
+    """Whether a call ended because its connection did, which says nothing of Temporal: the next call has another one.
+
+    Temporal closes each connection at a greatest age, 5 minutes unless it is told otherwise, and what begins in that
+    moment ends with it.
+    """
+    return isinstance(error, RPCError) and (error.status, error.message) in _OF_A_CLOSED_CONNECTION
 
 
 def _is_at_the_signals_limit(error: RPCError) -> bool:

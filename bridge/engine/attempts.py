@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 from bridge.calls import Call, CallOutcome
 from bridge.config import BridgeConfig
 from bridge.dead_letters.limit import DeadLetterGuard, DeadLetterLimitError
-from bridge.decisions import Decision, classify_dispatch_error, classify_kafka_error, is_of_one_run
+from bridge.decisions import (
+    Decision,
+    classify_dispatch_error,
+    classify_kafka_error,
+    ended_with_its_connection,
+    is_of_one_run,
+)
 from bridge.engine.work import Work
 from bridge.failpoints import Failpoint
 from bridge.health import Dependency, Health
@@ -144,7 +150,7 @@ class Attempter:
             if decision is not Decision.RECORD:
                 if is_of_one_run(error):
                     self._health.answered(Dependency.TEMPORAL)
-                else:
+                elif work.attempts > 1 or not ended_with_its_connection(error):
                     self._health.failed(Dependency.TEMPORAL, decision, error)
                 return self._retry(work, decision)
             self._health.answered(Dependency.TEMPORAL)

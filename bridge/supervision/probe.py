@@ -9,9 +9,10 @@ from aiokafka import TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from bridge.config import BridgeConfig, Kafka
-from bridge.decisions import classify_dispatch_error, classify_kafka_error
+from bridge.decisions import classify_dispatch_error, classify_kafka_error, ended_with_its_connection
 from bridge.engine.engine import Engine
 from bridge.engine.offsets import OffsetTracker, Partition
 from bridge.health import Dependency, Health
@@ -31,7 +32,16 @@ async def ask_temporal(client: Client) -> None:
         Exception: Temporal does not answer within 5 s, has no such namespace, or does not let the client in.
     """
     async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
-        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+        try:
+            await _describe_namespace(client)
+        except RPCError as error:
+            if not ended_with_its_connection(error):
+                raise
+            await _describe_namespace(client)
+
+
+async def _describe_namespace(client: Client) -> None:
+    await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
 
 
 class Prober:

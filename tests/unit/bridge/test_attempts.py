@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import NotEnoughReplicasError
+from structlog.testing import capture_logs
 from temporalio.service import RPCError, RPCStatusCode
 
 from bridge.calls import Call, CallOutcome
@@ -301,3 +302,28 @@ async def test_a_run_that_cannot_take_a_signal_shows_that_temporal_answers() -> 
         planned.clear()
         await rig.settled()
     assert rig.temporal.taken == ["d-1"]
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [
+        RPCError("operation was canceled", RPCStatusCode.CANCELLED, b""),
+        RPCError("h2 protocol error: http2 error", RPCStatusCode.INTERNAL, b""),
+    ],
+    ids=str,
+)
+async def test_a_call_that_ended_with_its_connection_is_made_again_and_only_if_that_goes_on_temporal_is_away(
+    closed: RPCError,
+) -> None:
+    async with open_rig() as rig:
+        rig.temporal.failures["d-1"] = [closed]
+        with capture_logs() as logs:
+            rig.take(device_value("d-1"))
+            await rig.settled()
+        assert (rig.temporal.taken, logs) == (["d-1"], [])
+        planned = rig.temporal.failures["d-2"] = [closed] * 100_000
+        rig.take(device_value("d-2"))
+        await assert_eventually(lambda: rig.health.troubled == {Dependency.TEMPORAL})
+        planned.clear()
+        await rig.settled()
+    assert rig.temporal.taken == ["d-1", "d-2"]
