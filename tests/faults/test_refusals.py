@@ -13,6 +13,7 @@ from temporalio.service import RPCStatusCode
 
 from bridge import Kafka
 from stack import Endpoints
+from tests.faults.drivers.outages import OVER
 from tests.helpers.messages.kafka_io import Outgoing
 from tests.helpers.servers.guarded_kafka import PASSWORD, guarded_kafka
 from tests.helpers.servers.refusing_proxy import RefusingProxy
@@ -54,7 +55,7 @@ async def assert_recovered_and_said_once_per_change(logs: Logs) -> None:
     """To be awaited while the bridge runs: the last record may be committed before the recovery is met, and said."""
 
     def recovered() -> bool:
-        return all(said[-1] == "bridge.dependency.recovered" for said in changes(logs).values())
+        return all(said[-1] in OVER for said in changes(logs).values())
 
     await assert_eventually(recovered, DRAINED_WITHIN_SECONDS, lambda: f"the recovery: {changes(logs)}")
     for dependency, said in changes(logs).items():

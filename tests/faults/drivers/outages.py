@@ -27,13 +27,15 @@ ORDERS_MEANWHILE = 30
 """Two records each: more than `RECORDS_HELD_MAX`."""
 RECORDS_HELD_MAX = 50
 """How much the bridge may hold at once (I11)."""
-LOST, RECOVERED = "bridge.dependency.lost", "bridge.dependency.recovered"
+LOST = "bridge.dependency.lost"
+OVER = ("bridge.dependency.recovered", "bridge.dependency.forgotten")
+"""It is back; or its partitions were assigned anew, and nothing is asked of it any more."""
 RATE_LIMIT, OVERLOADED_CALLS_PER_SECOND = "frontend.namespaceRPS", 10
 MORE_PARTITIONS = PARTITIONS + 1
 
 
 def changes_of_state(bridge: OrdersProcess) -> Counter[tuple[str, str]]:
-    """How often the bridge has said of each dependency that it is lost, and that it is back."""
+    """How often the bridge has said of each dependency that it is lost, and that this is over."""
     lines = [json.loads(line) for line in bridge.log.splitlines() if "bridge.dependency." in line]
     return Counter((line["event"], line["dependency"]) for line in lines)
 
@@ -205,7 +207,8 @@ class Outages:
 
     async def _all_recovered(self) -> bool:
         said = changes_of_state(self.system.running("bridge"))
-        return all(said[RECOVERED, dependency] == count for (event, dependency), count in said.items() if event == LOST)
+        lost = {dependency: count for (event, dependency), count in said.items() if event == LOST}
+        return all(sum(said[event, dependency] for event in OVER) == count for dependency, count in lost.items())
 
     def _lost(self, dependency: str) -> int:
         return changes_of_state(self.system.running("bridge"))[LOST, dependency]
