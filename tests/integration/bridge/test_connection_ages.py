@@ -1,7 +1,6 @@
 """Temporal closes each connection at a greatest age, and what begins in that moment ends with it."""
 
 import asyncio
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
@@ -9,14 +8,11 @@ import pytest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
 
 from bridge import SINGLE_ATTEMPT
 from bridge.decisions import ended_with_its_connection
 from bridge.supervision.probe import ask_temporal
-from stack.progress import ProgressBoard
-from stack.service import Start
-from stack.temporal_cli import ensure_temporal
+from tests.helpers.servers.own_temporal import own_temporal
 from tests.helpers.system.waiting import assert_eventually
 
 ASKING = 8
@@ -31,13 +27,7 @@ SETTINGS = {
 
 @pytest.fixture
 async def client(say: Callable[[str], None]) -> AsyncIterator[Client]:
-    with ProgressBoard(say) as board:
-        program = await asyncio.to_thread(ensure_temporal, Start(board, threading.Event()))
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(program),
-        dev_server_log_level="error",
-        dev_server_extra_args=[f"--dynamic-config-value={name}={value}" for name, value in SETTINGS.items()],
-    ) as environment:
+    async with own_temporal(SETTINGS, say, dev_server_log_level="error") as environment:
         address = environment.client.service_client.config.target_host
         yield await Client.connect(address, retry_config=SINGLE_ATTEMPT)
 
