@@ -19,8 +19,7 @@ async def expired(bench: Bench, order_id: str) -> list[str]:
 async def handed_over_late(event_type: EventType, bench: Bench, order_id: str) -> list[str]:
     """An event that was in Kafka at the deadline that it meets, and came after it."""
     await bench.waits_for_its_backlog(order_id, event_type)
-    await bench.send(order_id, event_type)
-    bench.kafka.hand_over(event_type)
+    await bench.comes_late(order_id, event_type)
     await bench.result(order_id)
     return [order_workflow_id(order_id)]
 

@@ -50,9 +50,7 @@ async def test_an_event_that_was_in_kafka_at_the_deadline_counts_however_late_it
     await bench.waits_for_its_backlog(order_id, event_type)
     await bench.skip(timedelta(hours=1))
 
-    # In the order that the bridge keeps: Temporal has acknowledged before the offset is committed.
-    await bench.send(order_id, event_type, "in-time")
-    bench.kafka.hand_over(event_type)
+    await bench.comes_late(order_id, event_type, "in-time")
 
     assert (await bench.result(order_id)).state is end
     assert bench.outcome(order_id, "in-time") == "applied"
@@ -72,8 +70,7 @@ async def test_an_order_that_came_in_time_is_received_though_it_is_handed_over_l
 ) -> None:
     await bench.waits_for_its_backlog(order_id, CREATED)
 
-    await bench.send(order_id, CREATED)
-    bench.kafka.hand_over(CREATED)
+    await bench.comes_late(order_id, CREATED)
 
     assert (await bench.result(order_id)).state is OrderState.COMPLETED
     assert bench.outcome(order_id, "early") == "applied"
