@@ -64,15 +64,17 @@ def _signals(orders: list[str], count: int) -> list[Event]:
 
 
 async def _figure(name: str, room: BenchRoom, events: Events, at_least: float, turns: int, *, metrics: bool) -> Figure:
+    """By calls: of turns this short, the last commit would be a part that takes steps of its interval."""
     sides, without = Sides(room), Sides(room)
 
     async def measured() -> float:
         counts = BridgeMetrics(CollectorRegistry(), "bench") if metrics else None
         traces = None if metrics else BridgeTraces(TracerProvider(shutdown_on_exit=False).get_tracer("bench"))
-        return await through_bridge(room, events(), sides, metrics=counts, traces=traces, headers=NOT_SAMPLED)
+        turn = await through_bridge(room, events(), sides, metrics=counts, traces=traces, headers=NOT_SAMPLED)
+        return turn.called_a_second
 
     async def baseline() -> float:
-        return await through_bridge(room, events(), without, headers=NOT_SAMPLED)
+        return (await through_bridge(room, events(), without, headers=NOT_SAMPLED)).called_a_second
 
     ratio = await in_turns(measured, baseline, turns=turns)
     details = {
