@@ -88,7 +88,7 @@ class _ForPaths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        app = self._open if scope["type"] == "http" and scope["path"] in self._paths else self._app
+        app = self._open if scope["path"] in self._paths else self._app
         await app(scope, receive, send)
 
 

@@ -43,9 +43,6 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         answer = _Answer(send)
         self._requests += 1
         REQUESTS_IN_PROGRESS.inc()

@@ -77,6 +77,7 @@ async def serve(app: ASGIApp, settings: Settings, listening: socket.socket, stop
     config = uvicorn.Config(
         app,
         http="h11",
+        # Requests are all that comes: our middlewares look for nothing else.
         ws="none",
         lifespan="off",
         log_config=None,

@@ -30,7 +30,7 @@ class TracedRequests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        parent = self._parent(scope) if scope["type"] == "http" else None
+        parent = self._parent(scope)
         if parent is None:
             await self._app(scope, receive, send)
             return
