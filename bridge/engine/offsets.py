@@ -240,16 +240,15 @@ class OffsetTracker:
                 f"offset {offset} of {partition.topic}:{partition.partition} after {state.next_offset - 1}: "
                 "was the topic deleted and made anew?"
             )
-        if state.inherited is not None and self._is_settled_already(partition, state, record):
+        if state.inherited is not None and self._is_settled_already(partition, state, state.inherited, record):
             return None
         state.held[offset] = record
         state.next_offset = offset + 1
         return Ticket(partition, offset, state.epoch)
 
-    def _is_settled_already(self, partition: Partition, state: _PartitionState, record: Fingerprinted) -> bool:
-        inherited = state.inherited
-        if inherited is None:
-            return False
+    def _is_settled_already(
+        self, partition: Partition, state: _PartitionState, inherited: SettledBeyond, record: Fingerprinted
+    ) -> bool:
         if state.next_offset is None and not inherited.is_of(record):
             self._end_inheriting(partition, state, is_trusted=False)
             return False

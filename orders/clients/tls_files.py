@@ -176,10 +176,6 @@ class RenewedContext(ssl.SSLContext):
         """See `ssl.SSLContext`: asyncio calls it once for each connection."""
         return self._renewed().wrap_bio(*arguments, **options)
 
-    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
-        """See `ssl.SSLContext`."""
-        return self._renewed().wrap_socket(*arguments, **options)
-
     def _renewed(self) -> ssl.SSLContext:
         seen = self._names.fingerprint(self._settings)
         if seen not in (self._seen, self._refused):

@@ -1,11 +1,10 @@
 """Which version of the workers a process is, and whether Temporal keeps runs on the version they began on."""
 
-from importlib.metadata import PackageNotFoundError, version
-
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import WorkerDeploymentConfig
 
 from orders.settings import Settings
+from orders.version import application_version
 
 
 def deployment_config(settings: Settings) -> WorkerDeploymentConfig:
@@ -20,17 +19,10 @@ def deployment_config(settings: Settings) -> WorkerDeploymentConfig:
         # of CPU for each start of a worker (seen in temporalio 1.35).
         version=WorkerDeploymentVersion(
             deployment_name=settings.worker_deployment_name,
-            build_id=settings.worker_build_id or _application_version(),
+            build_id=settings.worker_build_id or application_version(),
         ),
         use_worker_versioning=settings.worker_build_id is not None,
         default_versioning_behavior=(
             VersioningBehavior.UNSPECIFIED if settings.worker_build_id is None else VersioningBehavior.PINNED
         ),
     )
-
-
-def _application_version() -> str:
-    try:
-        return version("temporal-order-orchestrator")
-    except PackageNotFoundError:
-        return "unknown"

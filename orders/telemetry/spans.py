@@ -114,10 +114,6 @@ class _Told(SpanExporter):
         """Ends it; a batch that is under way is given up."""
         self._exporter.shutdown()
 
-    def force_flush(self, timeout_millis: int = 0) -> bool:
-        """Passes it on: no span is kept back here."""
-        return self._exporter.force_flush(timeout_millis)
-
 
 class _Bounded(BatchSpanProcessor):
     """Takes no span that there is no room for: the SDK's own lets go of the oldest, and tells nobody how many."""

@@ -123,16 +123,6 @@ class LiveFeed:
         async with self._listening(news, self._of_any, self._began):
             yield news
 
-    async def position(self) -> int:
-        """Where the events of all orders are now: `of_all` brings what is recorded from here on.
-
-        Raises:
-            Problem: there are too many subscriptions.
-            UnreachableError: Postgres does not answer.
-        """
-        async with self.of_all() as now:
-            return int(now.position)
-
     async def _check(self, after: int) -> None:
         """Another process of ours may be ahead of this one by a moment; another database's positions say nothing."""
         async with self._clients.order_reader() as reader:
