@@ -46,6 +46,15 @@ def test_a_record_counts_once_also_where_it_is_admitted_again() -> None:
         guard.admit("t:0:2")
 
 
+def test_so_many_counted_records_are_remembered_and_the_oldest_is_forgotten_first() -> None:
+    guard = make_guard(in_a_row_max=100_001, share_max=None)
+    for offset in range(100_001):
+        guard.admit(f"t:0:{offset}")
+    guard.admit("t:0:1")
+    with pytest.raises(DeadLetterLimitError):
+        guard.admit("t:0:0")
+
+
 def test_a_limit_of_none_lifts_it_and_of_zero_sets_nothing_aside() -> None:
     admit(make_guard(in_a_row_max=None, share_max=None), 5_000)
     with pytest.raises(DeadLetterLimitError):

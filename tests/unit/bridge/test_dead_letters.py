@@ -1,6 +1,7 @@
 """A dead letter is the record itself, with its origin and a reason beside it."""
 
 import pytest
+from aiokafka.errors import NotEnoughReplicasError
 
 from bridge.dead_letters.headers import (
     DeadLetter,
@@ -10,6 +11,7 @@ from bridge.dead_letters.headers import (
     name_at_source,
     name_in_dead_letter,
 )
+from bridge.dead_letters.writer import DeadLetterWriter
 from bridge.record import Header, Record
 from bridge.refusal import Refusal, Stage
 
@@ -138,3 +140,21 @@ def test_a_pointer_keeps_what_says_which_record_it_repeats(
     letter = make_pointer(record(headers=source), REFUSAL)
     assert tuple(one for one in letter.headers if not one[0].startswith("dlq_")) == kept
     assert own_headers(letter)["dlq_message"] == REFUSAL.message.encode()
+
+
+class AwayTopic:
+    """A producer whose broker lacks replicas."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def send_and_wait(self, _topic: str, **_: object) -> None:
+        self.asked += 1
+        raise NotEnoughReplicasError
+
+
+async def test_a_topic_that_cannot_be_written_now_gets_no_pointer_in_the_record_s_place() -> None:
+    producer = AwayTopic()
+    with pytest.raises(NotEnoughReplicasError):
+        await DeadLetterWriter(producer, "letters").set_aside(record(), REFUSAL, attempts=1)
+    assert producer.asked == 1

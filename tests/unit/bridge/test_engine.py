@@ -355,3 +355,15 @@ def test_the_partitions_of_a_lane_take_turns_where_there_is_room_for_one_record_
         lanes.remove_head(lane)
     assert turns == [("t", 1), ("u", 1), ("t", 2), ("u", 2)]
     assert len(lanes) == 0
+
+
+def test_a_lane_that_there_is_no_room_for_now_wants_its_records_still() -> None:
+    lanes = Lanes(EngineLimits())
+    for key, offsets in (("a", (0, 5)), ("b", (1, 9))):
+        lanes.add(key, work(offsets[0], Call("Any", key, "any")))
+        lane = lanes.get(key)
+        assert lane is not None
+        lanes.defer(lane, P0, offsets[1])
+        lanes.remove_head(lane)
+    assert lanes.wanted(1) == {P0: [5]}
+    assert lanes.wanted(2) == {P0: [5, 9]}

@@ -113,3 +113,48 @@ async def test_a_client_that_cancels_its_own_start_is_started_again(monkeypatch:
     steps = startup.Startup(CONFIG, KAFKA, ["topic"], health=Health(), stop_requested=asyncio.Event())
     async with patient_timeout(5), AsyncExitStack() as resources:
         assert await steps.connect_producer(resources) is working
+
+
+def steps_until(stop: asyncio.Event) -> startup.Startup:
+    return startup.Startup(CONFIG, KAFKA, ["topic"], health=Health(), stop_requested=stop)
+
+
+async def test_an_attempt_that_hangs_ends_where_the_bridge_is_stopped() -> None:
+    stop, begun, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    reaching = asyncio.create_task(steps_until(stop).reach_temporal(hang))
+    async with patient_timeout(5):
+        await begun.wait()
+        stop.set()
+        assert not await reaching
+    assert ended.is_set()
+
+
+async def test_a_stop_waits_for_no_client_that_keeps_its_cancellation_to_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(startup, "_CANCEL_SECONDS", 0.05)
+    stop, client = asyncio.Event(), KeepsCancellationToItself()
+    reaching = asyncio.create_task(steps_until(stop).reach_temporal(client.stop))
+    await asyncio.sleep(0)
+    stop.set()
+    async with patient_timeout(5):
+        assert not await reaching
+    client.released.set()
+
+
+async def test_an_answer_that_comes_with_the_stop_begins_nothing() -> None:
+    stop = asyncio.Event()
+
+    async def answer() -> None:
+        stop.set()
+
+    async with patient_timeout(5):
+        assert not await steps_until(stop).reach_temporal(answer)

@@ -13,9 +13,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from bridge import BridgeTraces, Call, Header, Record
-from bridge.calls import CallOutcome
+from bridge.calls import SINGLE_ATTEMPT, CallOutcome
 from bridge.config import BridgeConfig
 from bridge.engine.attempts import Attempter, Retry, Settled, ToSetAside
 from bridge.engine.offsets import Partition, Ticket
@@ -23,6 +25,7 @@ from bridge.engine.work import Work
 from bridge.health import Health
 from bridge.refusal import Refusal, RefusalCode, Stage
 from bridge.traces import flags_of
+from tests.helpers.system.processes import free_port
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = f"00-{TRACE}-{SPAN}-01".encode()
@@ -227,6 +230,34 @@ async def test_without_traces_nothing_is_asked_of_a_record() -> None:
     assert isinstance(await attempter(None, temporal).attempt(one), Settled)
     assert one.trace is None
     assert temporal.within == [0]
+
+
+async def test_a_record_that_is_not_traced_is_delivered_without_a_span() -> None:
+    told, temporal = Told(), Temporal()
+    one = work(CALL, ("traceparent", UNSAMPLED))
+    assert isinstance(await attempter(told, temporal).attempt(one), Settled)
+    assert (one.trace, told.spans, temporal.within) == (None, (), [0])
+
+
+async def test_a_call_that_fails_ends_its_span_without_what_the_error_says_and_none_begins_outside_of_a_trace() -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    told, client = Told(), await Client.connect(nobody, lazy=True, retry_config=SINGLE_ATTEMPT)
+    traced = told.traces.traced(client)
+
+    async def call() -> str:
+        with pytest.raises((RPCError, RuntimeError)) as failed:
+            await traced.start_workflow("Refill", id="device-1", task_queue="devices")
+        return failed.type.__name__
+
+    await call()
+    assert not told.spans
+    trace = told.traces.begin(record(("traceparent", SAMPLED)), CALL)
+    assert trace is not None
+    with trace.current():
+        kind = await call()
+    (span,) = told.spans
+    assert (span.name, span.kind) == ("start Refill", SpanKind.CLIENT)
+    assert (span.status.status_code, span.status.description, span.events) == (StatusCode.ERROR, kind, ())
 
 
 async def test_a_bridge_without_traces_imports_nothing_of_opentelemetry() -> None:
