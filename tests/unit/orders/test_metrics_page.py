@@ -1,5 +1,6 @@
 """The page of metrics, and the tables that describe it."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from orders.processes.metrics_reference import PROCESSES, metrics_of, with_tables
 from orders.telemetry.metrics_page import MetricsPage
@@ -99,3 +101,17 @@ async def test_the_sdk_s_metrics_may_be_missing_and_ours_are_there() -> None:
     registry = CollectorRegistry()
     Gauge("orders_tested", "Of a test.", registry=registry)
     assert b"orders_tested 0.0" in await MetricsPage(registry, sdk=gone).read()
+
+
+async def test_what_answers_on_the_sdk_s_port_may_be_another_s_and_ours_are_there() -> None:
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 no HTTP\r\n")
+        writer.close()
+
+    registry = CollectorRegistry()
+    Gauge("orders_tested", "Of a test.", registry=registry)
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as another:
+        taken = SdkMetrics(sdk_metrics().runtime, another.sockets[0].getsockname()[1])
+        with capture_logs() as lines:
+            assert b"orders_tested 0.0" in await MetricsPage(registry, sdk=taken).read()
+    assert [line["event"] for line in lines] == ["metrics.sdk.unreadable"]

@@ -25,10 +25,11 @@ def run(
     return subprocess.run(command, env=everything, check=False, timeout=60, **streams)
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_a_full_disk_is_a_failure_in_one_sentence(arguments: list[str]) -> None:
+def test_a_full_disk_is_a_failure_in_one_sentence(arguments: list[str], unbuffered: str) -> None:
     with FULL_DISK.open("wb") as disk:
-        ended = run(arguments, stdout=disk, stderr=subprocess.PIPE)
+        ended = run(arguments, {"PYTHONUNBUFFERED": unbuffered}, stdout=disk, stderr=subprocess.PIPE)
     assert ended.stderr.decode() == "error: the output could not be written: No space left on device\n"
     assert ended.returncode == ExitStatus.FAILURE
 

@@ -60,6 +60,13 @@ def test_keys_stand_in_a_key_set_or_in_a_folder(tmp_path: Path) -> None:
         assert not any(one.key.is_private for one in found.values())
 
 
+def test_a_path_that_no_file_can_have_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / ("k" * 300)
+    assert refused(path) == "cannot be read: File name too long"
+    with pytest.raises(KeysError, match="cannot be read: File name too long"):
+        RenewedKeys(path)
+
+
 def test_a_key_set_may_hold_keys_for_encryption_and_keys_may_name_their_algorithm(tmp_path: Path) -> None:
     entries = [public_jwk(DESK) | {"use": "enc", "kid": "other"}, public_jwk(DESK) | {"alg": "EdDSA"}]
     (tmp_path / "keys.json").write_text(json.dumps({"keys": entries}))

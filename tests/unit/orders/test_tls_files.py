@@ -11,7 +11,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
+from structlog.testing import capture_logs
+from temporalio.service import ConnectConfig
 
+from orders.clients.renewed_temporal import renewal_of
 from orders.clients.tls_files import KAFKA, RenewedContext, client_pair, has_expired, make_context
 from orders.errors import WrongSettingsError
 from orders.settings import Settings
@@ -104,6 +107,35 @@ def test_a_certificate_that_cannot_be_read_has_not_expired(certificates: Certifi
         settings_of(certificates, kafka_ssl_cert_file=None),
     ):
         assert has_expired(settings, KAFKA) is None
+
+
+async def test_temporal_s_files_that_cannot_be_used_are_told_once_and_the_former_connection_stays(
+    certificates: Certificates,
+) -> None:
+    settings = Settings(_env_file=None).model_copy(
+        update={
+            "temporal_tls": True,
+            "temporal_tls_client_cert_file": certificates.cert("client"),
+            "temporal_tls_client_key_file": certificates.key("client"),
+        }
+    )
+    connected: list[ConnectConfig] = []
+
+    async def connect(config: ConnectConfig) -> Any:
+        connected.append(config)
+
+    (renewal,) = renewal_of(settings)
+    service: Any = await renewal.connect_service_client(ConnectConfig(target_host="127.0.0.1:1"), connect)
+    good = certificates.key("client").read_text()
+    with capture_logs() as lines:
+        certificates.key("client").write_text("half written")
+        assert [await service.renew(), await service.renew()] == [False, False]
+        assert (len(connected), service.renewals) == (1, 0)
+        certificates.key("client").write_text(good)
+        assert await service.renew()
+    assert (len(connected), service.renewals) == (2, 1)
+    assert [line["event"] for line in lines] == ["temporal.credentials.unusable", "temporal.credentials.renewed"]
+    assert lines[0]["detail"] == "TEMPORAL_TLS_CLIENT_KEY_FILE holds no private key in PEM form"
 
 
 def shake_hands(client: ssl.SSLContext, certificates: Certificates) -> bytes:
