@@ -1,4 +1,4 @@
-"""Replays that are asked for: how many may wait, and what a repeated question finds. None gets its turn here."""
+"""Replays that are asked for: how many may wait, and what a repeated question finds."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -9,7 +9,8 @@ from orders.clients.opened import Clients
 from orders.operations.dead_letters.selection import Place
 from orders.settings import Settings
 from orders.web.problems import Problem
-from orders.web.replays import RUNNING_MAX, WAITING_MAX, ReplayDesk, ReplayRequest
+from orders.web.replays import KEPT_MAX, RUNNING_MAX, WAITING_MAX, ReplayDesk, ReplayRequest, ReplayState
+from tests.helpers.system.processes import free_port
 
 REQUEST = ReplayRequest((Place(0, 1),))
 
@@ -42,3 +43,17 @@ async def test_more_replays_than_may_wait_are_refused_and_none_that_waits_is_los
         "2 replays are running and 50 wait for their turn",
     )
     assert desk.newest() == begun[::-1]
+
+
+async def test_the_oldest_replay_that_is_over_is_forgotten_with_its_key() -> None:
+    nowhere = Settings(_env_file=None, kafka_bootstrap_servers=f"127.0.0.1:{free_port()}")
+    async with AsyncExitStack() as resources:
+        desk = ReplayDesk(Clients(nowhere, resources, lambda _: None))
+        begun = [desk.begin(REQUEST, by="ada", key="first")]
+        for number in range(KEPT_MAX):
+            await begun[-1].ended.wait()
+            begun.append(desk.begin(REQUEST, by="ada", key=f"{number}"))
+        assert [one.state for one in begun[:-1]] == [ReplayState.FAILED] * KEPT_MAX
+        assert desk.newest() == begun[:0:-1]
+        assert desk.begin(REQUEST, by="ada", key="first") is not begun[0], "a key that nobody knows begins another"
+        await desk.close()

@@ -88,3 +88,5 @@ def test_only_known_files_are_served_and_their_addresses_change_with_them() -> N
         content = static_file(name)
         assert content
         assert static_url(name).endswith(hashlib.sha256(content).hexdigest()[:12])
+    with pytest.raises(KeyError):
+        static_url("vendor/manifest.json")

@@ -9,13 +9,16 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
-from orders.errors import UnreachableError
+from orders.errors import UnreachableError, WrongSettingsError
 from orders.settings import Settings
 from orders.web.console.pages.refusals import ConsoleRoute, respond
 from orders.web.contract import unconnected_app
+from orders.web.identity.site import SESSION_COOKIE
 from orders.web.middleware import Guarded
 from orders.web.problems import PROBLEM_TYPES, Problem
+from tests.helpers.system.processes import free_port
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 """As Chromium and Firefox send it where a person opens an address."""
@@ -121,6 +124,15 @@ async def test_what_nobody_foresaw_is_a_page_that_an_operator_can_find_the_cause
     assert_problem(await ask(app, path, accept="application/json"), 500, "internal_error")
 
 
+async def test_a_setting_that_is_wrong_is_told_to_the_log_and_not_to_the_caller() -> None:
+    app = broken(lambda: WrongSettingsError("DB_TLS_CA_FILE cannot be read"))
+    with capture_logs() as lines:
+        answer = await ask(app, "/broken")
+    assert_problem(answer, 500, "internal_error")
+    assert "DB_TLS_CA_FILE" not in answer.text
+    assert "DB_TLS_CA_FILE cannot be read" in [line.get("detail") for line in lines]
+
+
 async def test_a_server_that_is_away_is_a_page_with_a_way_to_try_again() -> None:
     app = broken(lambda: UnreachableError("Postgres does not answer at 127.0.0.1:1"))
     answer = await ask(app, "/console/broken")
@@ -183,6 +195,10 @@ async def test_an_address_that_names_what_no_page_offers_says_so(app: FastAPI, p
 BATCH = "b" * 32
 
 
+def a_session() -> str:
+    return f"{SESSION_COOKIE.name(secure=True)}={'s' * 43}"
+
+
 @pytest.mark.parametrize(
     ("path", "form", "sentence"),
     [
@@ -230,6 +246,27 @@ async def test_a_file_that_is_not_the_console_s_is_not_served(app: FastAPI) -> N
 async def test_the_console_s_address_without_its_slash_leads_to_it(app: FastAPI) -> None:
     answer = await ask(app, "/console")
     assert (answer.status_code, answer.headers["location"]) == (303, "/console/")
+
+
+async def test_a_program_that_sends_a_form_is_told_which_field_is_wrong(app: FastAPI) -> None:
+    form = {"batch": BATCH, "choice": "postpone", "order": "2:o-1"}
+    answer = await ask(app, "/console/decisions", method="POST", form=form, accept="application/json")
+    assert_problem(answer, 422, "request_invalid")
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/choice"]
+
+
+async def test_while_postgres_is_away_a_page_says_of_nobody_that_they_are_not_signed_in() -> None:
+    away = Settings(_env_file=None, db_port=free_port(), api_identity="required")
+    answer = await ask(unconnected_app(away), "/console/nothing", url="https://localhost", Cookie=a_session())
+    assert_page(answer, 404, "There is no such page")
+    assert "/console/sign-in" not in answer.text
+
+
+async def test_a_cookie_that_is_none_of_ours_is_signed_out_without_a_look_at_postgres() -> None:
+    away = Settings(_env_file=None, db_port=free_port())
+    headers = {"Cookie": "orders-session=none", "Sec_Fetch_Site": "same-origin"}
+    answer = await ask(unconnected_app(away), "/console/sign-out", method="POST", **headers)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in?signed-out")
 
 
 async def test_where_nobody_has_to_sign_in_the_page_says_so(app: FastAPI) -> None:

@@ -98,6 +98,10 @@ async def test_a_name_that_the_id_token_lacks_is_asked_for() -> None:
     assert await name_of_who_comes_back(Answers(claims={"name": "Grace", "roles": []}, person={})) == "Grace"
 
 
+async def test_where_nothing_more_can_be_asked_for_the_subject_is_the_name() -> None:
+    assert await name_of_who_comes_back(Answers(tokens={"access_token": None})) == "s-1"
+
+
 @pytest.mark.parametrize(
     ("answers", "sentence"),
     [

@@ -1,5 +1,6 @@
 """What a provider answers that is not what it should, and the keys that are not taken from it."""
 
+import base64
 from typing import Any
 
 import httpx
@@ -64,10 +65,12 @@ UNUSABLE = {
     "to encrypt": {**GOOD, "use": "enc"},
     "broken": {"kty": "EC", "crv": "P-256"},
     "of no kind": {"kty": "none"},
+    "weak": {"kty": "RSA", "n": base64.urlsafe_b64encode(b"\xff" * 128).decode().rstrip("="), "e": "AQAB"},
     "symmetric": {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"},
 }
 
 
+@pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 @pytest.mark.parametrize("name", UNUSABLE)
 async def test_a_key_that_signatures_cannot_be_checked_with_is_passed_over(name: str) -> None:
     entries: list[Any] = [UNUSABLE[name], GOOD]

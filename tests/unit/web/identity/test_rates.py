@@ -58,6 +58,13 @@ async def test_an_address_that_fails_with_ever_other_keys_is_refused_before_it_c
     await tries.check_address("192.0.2.2")
 
 
+async def test_tries_that_were_under_way_together_are_refused_from_the_first_that_is_one_too_many() -> None:
+    tries = FailedTries(5)
+    outcomes = [await refused(tries, "192.0.2.1", f"key-{number}") for number in range(52)]
+    assert [one is not None for one in outcomes] == [False] * 50 + [True] * 2
+    assert await refused(tries, "192.0.2.2", "key-0") is None
+
+
 async def test_whatever_is_tried_from_wherever_takes_bounded_memory() -> None:
     tries = FailedTries(5)
     for number in range(20_000):
