@@ -23,7 +23,8 @@ def main() -> None:
 
         run(orders_as_typed())
     except OutputError as error:
-        leave(status_without_output(error, ExitStatus.OK))
+        # What is left in the buffer cannot be written either, and that is said.
+        leave(status_without_output(error, ExitStatus.OK), flush=False)
     except SystemExit as ended:
         leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
     except KeyboardInterrupt:

@@ -44,4 +44,5 @@ def status_without_output(error: OSError | ValueError, status: int) -> int:
     why = getattr(error, "strerror", None) or str(error)
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"error: the output could not be written: {why}\n")
+        sys.stderr.flush()
     return status or ExitStatus.FAILURE
