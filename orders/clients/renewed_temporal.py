@@ -1,4 +1,4 @@
-"""Temporal's client with certificates and an API key that may be renewed: it connects anew when their files change."""
+"""Temporal's client on connections that end: at their greatest age, and when certificates or an API key are renewed."""
 
 import asyncio
 import time
@@ -42,10 +42,9 @@ def temporal_tls(settings: Settings) -> TLSConfig | bool:
     return TLSConfig(server_root_ca_cert=authorities, client_cert=certificate, client_private_key=key)
 
 
-def renewal_of(settings: Settings) -> list[Plugin]:
-    """What keeps a client's credentials up to date; nothing where none of them stands in a file."""
-    in_files = any(one is not None for one in _watched(settings))
-    return [_Renewal(settings)] if in_files else []
+def renewal_of(settings: Settings) -> Plugin:
+    """What makes a client outlast its connection: it connects anew when the files of its credentials change."""
+    return _Renewal(settings)
 
 
 async def renew_workers(client: Client, workers: Iterable[Worker]) -> None:
@@ -54,7 +53,7 @@ async def renew_workers(client: Client, workers: Iterable[Worker]) -> None:
     A call that waits for work ends on the former connection, within some 70 s.
     """
     service = client.service_client
-    if not isinstance(service, _RenewedServiceClient):
+    if not isinstance(service, _RenewedServiceClient) or not service.may_change:
         return
     handed_on = service.renewals
     while True:
@@ -93,6 +92,9 @@ class _RenewedServiceClient(ServiceClient):
 
     The other one takes over once it has connected: as long as the new files do not fit, or Temporal does not take them,
     calls go by the former one.
+
+    A call that ended because its connection did is made again, once. Temporal takes what it knows by its request id for
+    the same call.
     """
 
     def __init__(
@@ -103,6 +105,8 @@ class _RenewedServiceClient(ServiceClient):
         self._present = first
         self._connect = connect
         self._seen = seen
+        self.may_change = any(one is not None for one in seen)
+        """Whether any credentials stand in files."""
         self._refused: Fingerprint | None = None
         self._checked_at = time.monotonic()
         self._renewing: asyncio.Task[bool] | None = None
@@ -157,10 +161,20 @@ class _RenewedServiceClient(ServiceClient):
         metadata: Mapping[str, str | bytes],
         timeout: timedelta | None,  # noqa: ASYNC109 - the SDK's signature
     ) -> Any:
-        if time.monotonic() - self._checked_at >= CHECK_SECONDS and (self._renewing is None or self._renewing.done()):
+        self._look_at_files()
+        options: dict[str, Any] = {"service": service, "retry": retry, "metadata": metadata, "timeout": timeout}
+        try:
+            return await self._present._rpc_call(rpc, req, resp_type, **options)  # noqa: SLF001 - all that one is made of
+        except RPCError as error:
+            from bridge.decisions import ended_with_its_connection  # noqa: PLC0415 - Kafka's client comes with it
+
+            if not ended_with_its_connection(error):
+                raise
+        return await self._present._rpc_call(rpc, req, resp_type, **options)  # noqa: SLF001 - as above
+
+    def _look_at_files(self) -> None:
+        is_due = self.may_change and time.monotonic() - self._checked_at >= CHECK_SECONDS
+        if is_due and (self._renewing is None or self._renewing.done()):
             self._checked_at = time.monotonic()
             # Beside the calls: none waits for it.
             self._renewing = asyncio.create_task(self.renew(), name="renewing Temporal's credentials")
-        return await self._present._rpc_call(  # noqa: SLF001 - the one method that a service client is made of
-            rpc, req, resp_type, service=service, retry=retry, metadata=metadata, timeout=timeout
-        )

@@ -122,7 +122,7 @@ async def _client(
         tls=temporal_tls(settings),
         api_key=present_secret(settings, "temporal_api_key"),
         data_converter=temporal_data_converter(settings),
-        plugins=renewal_of(settings),
+        plugins=[renewal_of(settings)],
         lazy=lazy,
         retry_config=retry_config,
         runtime=runtime,

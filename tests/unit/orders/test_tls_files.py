@@ -124,8 +124,7 @@ async def test_temporal_s_files_that_cannot_be_used_are_told_once_and_the_former
     async def connect(config: ConnectConfig) -> Any:
         connected.append(config)
 
-    (renewal,) = renewal_of(settings)
-    service: Any = await renewal.connect_service_client(ConnectConfig(target_host="127.0.0.1:1"), connect)
+    service: Any = await renewal_of(settings).connect_service_client(ConnectConfig(target_host="127.0.0.1:1"), connect)
     good = certificates.key("client").read_text()
     with capture_logs() as lines:
         certificates.key("client").write_text("half written")
