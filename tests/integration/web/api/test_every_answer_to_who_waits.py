@@ -25,8 +25,10 @@ from tests.helpers.system.waiting import Patience, assert_eventually, patient_se
 
 STOP_SECONDS = 5.0
 """What the API promises."""
-GOES_AFTER_SECONDS, GOES_AT_LAST_SECONDS = 3.0, 8.0
-"""On a machine that has time, and on any: the API itself gives up what does not answer after 10 s."""
+GOES_AFTER_SECONDS, GOES_AT_LAST_SECONDS = 3.0, 20.0
+"""On a machine that has time, and on any: within the 30 s that `WAIT` asks for."""
+LONGER_THAN_ANYBODY_WAITS = "120"
+"""Seconds after which the API itself gives a silent server up, so that what ends has ended with its client."""
 IN_PROGRESS = "orders_http_requests_in_progress "
 
 
@@ -82,6 +84,9 @@ async def room(system: OrderSystem, endpoints: Endpoints) -> AsyncIterator[Room]
         settings = {
             **db_settings(postgres),
             "KAFKA_BOOTSTRAP_SERVERS": kafka.address,
+            "DB_CONNECT_TIMEOUT_SECONDS": LONGER_THAN_ANYBODY_WAITS,
+            "DB_STATEMENT_TIMEOUT_SECONDS": LONGER_THAN_ANYBODY_WAITS,
+            "KAFKA_REQUEST_TIMEOUT_SECONDS": LONGER_THAN_ANYBODY_WAITS,
             "API_HEALTH_PORT": health,
             "LOG_LEVEL": "debug",
         }
@@ -101,7 +106,6 @@ def is_followed(row: Row) -> bool:
 @pytest.fixture(scope="module")
 async def left(room: Room) -> list[dict[str, object]]:
     """What the API has said of requests whose clients have gone: all are asked at once, as each takes a while."""
-
     seconds = min(patient_seconds(GOES_AFTER_SECONDS), GOES_AT_LAST_SECONDS)
 
     async def go(row: Row) -> None:
