@@ -322,15 +322,20 @@ def test_no_workflow_id_shares_the_lane_of_a_record_that_is_refused() -> None:
     assert len(lanes) == 6
 
 
-def test_a_lane_that_lost_all_it_had_is_forgotten_and_one_that_has_more_wants_it() -> None:
+def lanes_that_want_records() -> Lanes:
+    """Two, which want one record each: of offset 5, and of 9."""
     lanes = Lanes(EngineLimits())
-    for key, offsets in (("a", (0, 5)), ("b", (1, 9))):
-        lanes.add(key, work(offsets[0], Call("Any", key, "any")))
+    for key, offset, deferred in (("a", 0, 5), ("b", 1, 9)):
+        lanes.add(key, work(offset, Call("Any", key, "any")))
         lane = lanes.get(key)
         assert lane is not None
-        for offset in offsets[1:]:
-            lanes.defer(lane, P0, offset)
+        lanes.defer(lane, P0, deferred)
         lanes.remove_head(lane)
+    return lanes
+
+
+def test_a_lane_that_lost_all_it_had_is_forgotten_and_one_that_has_more_wants_it() -> None:
+    lanes = lanes_that_want_records()
     assert lanes.wanted(10) == {P0: [5, 9]}
     lanes.lose_below(P0, 6)
     assert (len(lanes), lanes.records_deferred, lanes.wanted(10)) == (1, 1, {P0: [9]})
@@ -358,12 +363,6 @@ def test_the_partitions_of_a_lane_take_turns_where_there_is_room_for_one_record_
 
 
 def test_a_lane_that_there_is_no_room_for_now_wants_its_records_still() -> None:
-    lanes = Lanes(EngineLimits())
-    for key, offsets in (("a", (0, 5)), ("b", (1, 9))):
-        lanes.add(key, work(offsets[0], Call("Any", key, "any")))
-        lane = lanes.get(key)
-        assert lane is not None
-        lanes.defer(lane, P0, offsets[1])
-        lanes.remove_head(lane)
+    lanes = lanes_that_want_records()
     assert lanes.wanted(1) == {P0: [5]}
     assert lanes.wanted(2) == {P0: [5, 9]}
