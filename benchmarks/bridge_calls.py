@@ -9,13 +9,13 @@ import os
 import statistics
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.bench_room import BenchRoom, open_bench_room, running
 from benchmarks.processor import Costs, Processor
-from benchmarks.ratios import Ratio, in_turns
+from benchmarks.ratios import in_turns
 from benchmarks.report import Figure
 from bridge import BridgeMetrics, BridgeTraces, Call, Caller, CallOutcome, EngineLimits, Header
 from schemas.event_types import EventType
@@ -27,7 +27,7 @@ CALLS_IN_FLIGHT = 8
 
 Event = tuple[EventType, str, dict[str, Any]]
 """An event's type, its order and its body."""
-MIXED: tuple[tuple[EventType, dict[str, Any]], ...] = (
+_MIXED: tuple[tuple[EventType, dict[str, Any]], ...] = (
     (EventType.ORDER_CREATED, {"payment_id": "p"}),
     (EventType.ORDER_ADDRESS_UPDATED, {"address": {"city": "Utrecht"}}),
     (EventType.ORDER_APPROVED, {}),
@@ -104,43 +104,39 @@ async def run_start(*, quick: bool) -> list[Figure]:
     """Each record starts a run."""
     count = RECORDS // 10 if quick else RECORDS
     async with open_bench_room(partitions=3) as room:
-
-        def events() -> list[Event]:
-            prefix = uuid.uuid4().hex[:8]
-            return created(f"{room.name}-{prefix}-{number}" for number in range(count))
-
-        sides = Sides(room)
-
-        async def bridge() -> float:
-            return (await through_bridge(room, events(), sides)).committed_a_second
-
-        ratio = await in_turns(bridge, lambda: bare(room, events(), sides), turns=TURNS)
-    return [_figure("bridge_start", ratio, sides, at_least=0.95)]
+        figure = await _against_bare("bridge_start", room, lambda: starts(room, count), at_least=0.95)
+    return [figure]
 
 
 async def run_signal(*, quick: bool) -> list[Figure]:
-    """Each record signals an open run; the four types in turns, so that each order gets all of them."""
+    """Each record signals an open run."""
     count = RECORDS // 10 if quick else RECORDS
     async with open_bench_room(partitions=3) as room:
         orders = [f"{room.name}-{number}" for number in range(ORDERS_SIGNALLED)]
         await bare(room, created(orders), Sides(room))
-        mixed = itertools.cycle(MIXED)
-        events: list[Event] = []
-        while len(events) < count:
-            event_type, fields = next(mixed)
-            events.extend((event_type, order, {"order_id": order, **fields}) for order in orders)
-        sides = Sides(room)
-
-        async def bridge() -> float:
-            return (await through_bridge(room, events, sides)).committed_a_second
-
-        ratio = await in_turns(bridge, lambda: bare(room, events, sides), turns=TURNS)
-    return [_figure("bridge_signal", ratio, sides, at_least=0.90)]
+        events = signals(orders, count)
+        figure = await _against_bare("bridge_signal", room, lambda: events, at_least=0.90)
+    return [figure]
 
 
 def created(orders: Iterable[str]) -> list[Event]:
     """The events that start these orders."""
     return [(EventType.ORDER_CREATED, order, {"order_id": order, "payment_id": "p"}) for order in orders]
+
+
+def starts(room: BenchRoom, count: int) -> list[Event]:
+    """Events that start so many orders, which no other turn has."""
+    prefix = uuid.uuid4().hex[:8]
+    return created(f"{room.name}-{prefix}-{number}" for number in range(count))
+
+
+def signals(orders: Sequence[str], count: int) -> list[Event]:
+    """At least so many events of these orders; the four types in turns, so that each order gets all of them."""
+    mixed, events = itertools.cycle(_MIXED), list[Event]()
+    while len(events) < count:
+        event_type, fields = next(mixed)
+        events.extend((event_type, order, {"order_id": order, **fields}) for order in orders)
+    return events
 
 
 async def through_bridge(
@@ -202,7 +198,15 @@ async def bare(room: BenchRoom, events: Sequence[Event], sides: Sides) -> float:
     return len(events) / seconds
 
 
-def _figure(name: str, ratio: Ratio, sides: Sides, *, at_least: float) -> Figure:
+async def _against_bare(
+    name: str, room: BenchRoom, events: Callable[[], Sequence[Event]], *, at_least: float
+) -> Figure:
+    sides = Sides(room)
+
+    async def bridge() -> float:
+        return (await through_bridge(room, events(), sides)).committed_a_second
+
+    ratio = await in_turns(bridge, lambda: bare(room, events(), sides), turns=TURNS)
     details = {
         "calls_per_second": round(ratio.measured),
         "baseline_calls_per_second": round(ratio.baseline),

@@ -1,7 +1,5 @@
 """telemetry_cost: what the bridge and whole orders lose by metrics, and by traces of which nobody samples anything."""
 
-import itertools
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -10,7 +8,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 
 from benchmarks.bench_room import BenchRoom, open_bench_room
-from benchmarks.bridge_calls import MIXED, ORDERS_SIGNALLED, Event, Sides, bare, created, through_bridge
+from benchmarks.bridge_calls import ORDERS_SIGNALLED, Event, Sides, bare, created, signals, starts, through_bridge
 from benchmarks.order_driver import order_driver
 from benchmarks.order_figures import OPEN, WARM_UP, Measured
 from benchmarks.order_rig import free_port, order_servers
@@ -39,8 +37,8 @@ async def _of_the_bridge(*, quick: bool) -> list[Figure]:
         signalled = [f"{room.name}-{number}" for number in range(ORDERS_SIGNALLED)]
         await bare(room, created(signalled), Sides(room))
         kinds: dict[str, Events] = {
-            "start": partial(_starts, room, count),
-            "signal": partial(_signals, signalled, count),
+            "start": partial(starts, room, count),
+            "signal": partial(signals, signalled, count),
         }
         for kind, events in kinds.items():
             figures += [
@@ -48,19 +46,6 @@ async def _of_the_bridge(*, quick: bool) -> list[Figure]:
                 await _figure(f"bridge_{kind}_unsampled", room, events, TRACES_AT_LEAST, turns, metrics=False),
             ]
     return figures
-
-
-def _starts(room: BenchRoom, count: int) -> list[Event]:
-    prefix = uuid.uuid4().hex[:8]
-    return created(f"{room.name}-{prefix}-{number}" for number in range(count))
-
-
-def _signals(orders: list[str], count: int) -> list[Event]:
-    mixed, events = itertools.cycle(MIXED), list[Event]()
-    while len(events) < count:
-        event_type, fields = next(mixed)
-        events.extend((event_type, order, {"order_id": order, **fields}) for order in orders)
-    return events
 
 
 async def _figure(name: str, room: BenchRoom, events: Events, at_least: float, turns: int, *, metrics: bool) -> Figure:
