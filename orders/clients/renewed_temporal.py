@@ -42,11 +42,6 @@ def temporal_tls(settings: Settings) -> TLSConfig | bool:
     return TLSConfig(server_root_ca_cert=authorities, client_cert=certificate, client_private_key=key)
 
 
-def renewal_of(settings: Settings) -> Plugin:
-    """What makes a client outlast its connection: it connects anew when the files of its credentials change."""
-    return _Renewal(settings)
-
-
 async def renew_workers(client: Client, workers: Iterable[Worker]) -> None:
     """Hands a new connection on to workers, which keep to the one that they were made with, until cancelled.
 
@@ -70,8 +65,12 @@ def _watched(settings: Settings) -> Fingerprint:
     return (*TEMPORAL.fingerprint(settings), *fingerprint([settings.temporal_api_key_file]))
 
 
-class _Renewal(Plugin):
-    """Has a client make its calls by a service client that connects anew. A plugin is the SDK's own means for this."""
+class OutlastsConnections(Plugin):
+    """Has a client go on where a connection ends. A plugin is the SDK's own means for this.
+
+    It connects anew when the files of its credentials change, and makes a call again, once, that ended with its
+    connection. Temporal takes what it knows by its request id for the same call.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -92,9 +91,6 @@ class _RenewedServiceClient(ServiceClient):
 
     The other one takes over once it has connected: as long as the new files do not fit, or Temporal does not take them,
     calls go by the former one.
-
-    A call that ended because its connection did is made again, once. Temporal takes what it knows by its request id for
-    the same call.
     """
 
     def __init__(
@@ -162,15 +158,20 @@ class _RenewedServiceClient(ServiceClient):
         timeout: timedelta | None,  # noqa: ASYNC109 - the SDK's signature
     ) -> Any:
         self._look_at_files()
-        options: dict[str, Any] = {"service": service, "retry": retry, "metadata": metadata, "timeout": timeout}
+
+        def call() -> Awaitable[Any]:
+            return self._present._rpc_call(  # noqa: SLF001 - the one method that a service client is made of
+                rpc, req, resp_type, service=service, retry=retry, metadata=metadata, timeout=timeout
+            )
+
         try:
-            return await self._present._rpc_call(rpc, req, resp_type, **options)  # noqa: SLF001 - all that one is made of
+            return await call()
         except RPCError as error:
             from bridge.decisions import ended_with_its_connection  # noqa: PLC0415 - Kafka's client comes with it
 
             if not ended_with_its_connection(error):
                 raise
-        return await self._present._rpc_call(rpc, req, resp_type, **options)  # noqa: SLF001 - as above
+        return await call()
 
     def _look_at_files(self) -> None:
         is_due = self.may_change and time.monotonic() - self._checked_at >= CHECK_SECONDS

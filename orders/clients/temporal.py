@@ -13,7 +13,7 @@ from temporalio.service import RetryConfig, RPCError
 
 from orders.clients.addresses import not_answering
 from orders.clients.diagnoses.temporal import temporal_diagnosis
-from orders.clients.renewed_temporal import renewal_of, temporal_tls
+from orders.clients.renewed_temporal import OutlastsConnections, temporal_tls
 from orders.errors import RefusedAtTheDoorError, UnreachableError, WrongSettingsError
 from orders.settings import Settings
 from orders.settings.codec_keys import parse_codec_keys
@@ -122,7 +122,7 @@ async def _client(
         tls=temporal_tls(settings),
         api_key=present_secret(settings, "temporal_api_key"),
         data_converter=temporal_data_converter(settings),
-        plugins=[renewal_of(settings)],
+        plugins=[OutlastsConnections(settings)],
         lazy=lazy,
         retry_config=retry_config,
         runtime=runtime,

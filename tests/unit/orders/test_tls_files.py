@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 from temporalio.service import ConnectConfig
 
-from orders.clients.renewed_temporal import renewal_of
+from orders.clients.renewed_temporal import OutlastsConnections
 from orders.clients.tls_files import KAFKA, RenewedContext, client_pair, has_expired, make_context
 from orders.errors import WrongSettingsError
 from orders.settings import Settings
@@ -124,7 +124,9 @@ async def test_temporal_s_files_that_cannot_be_used_are_told_once_and_the_former
     async def connect(config: ConnectConfig) -> Any:
         connected.append(config)
 
-    service: Any = await renewal_of(settings).connect_service_client(ConnectConfig(target_host="127.0.0.1:1"), connect)
+    service: Any = await OutlastsConnections(settings).connect_service_client(
+        ConnectConfig(target_host="127.0.0.1:1"), connect
+    )
     good = certificates.key("client").read_text()
     with capture_logs() as lines:
         certificates.key("client").write_text("half written")

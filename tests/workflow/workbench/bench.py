@@ -197,11 +197,9 @@ class Bench:
             await self.reaches(order_id, OrderStep.AWAITING_MANUAL_APPROVAL)
             deadline = self.policy.approval_timeout
         await self.skip(deadline)
-
-        async def waits() -> bool:
-            return await self._waits_for_its_backlog(order_id)
-
-        await assert_eventually(waits, message="the order waits for what is in Kafka")
+        await assert_eventually(
+            lambda: self._waits_for_its_backlog(order_id), message="the order waits for what is in Kafka"
+        )
 
     async def comes_late(self, order_id: str, event_type: EventType, event_id: str | None = None) -> None:
         """Hands over the record that the order waits for.
