@@ -62,7 +62,9 @@ class DatabaseSettings(BaseModel):
     db_connect_timeout_seconds: Seconds = Field(
         2, description="How long to try to connect, or to wait for a free connection, before Postgres counts as down."
     )
-    db_statement_timeout_seconds: Seconds = Field(3, description="Longest that one statement may take.")
+    db_statement_timeout_seconds: float = Field(
+        3, gt=0, le=3.5, description="Longest that one statement may take; so long, at most, may a whole transaction."
+    )
     db_lock_timeout_seconds: Seconds = Field(2, description="Longest that one statement may wait for a lock.")
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from activities.adapters.postgres.engine import TRANSACTION_TIMEOUT
 from bridge import BridgeConfig, DeadLetterLimits, FetchLimits, ReadLimits, Record
 from orders.errors import WrongSettingsError
 from orders.processes.exit_status import ExitStatus, exit_status_of
@@ -21,6 +22,7 @@ from schemas.workflow_io import OrderWorkflowInput
 ROOT = Path(__file__).parents[3]
 PLANTED = "hush-7f3a"
 KEY = base64.b64encode(bytes(range(32))).decode()
+OF_A_STATEMENT = "DB_STATEMENT_TIMEOUT_SECONDS is wrong: input should be less than"
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +101,7 @@ def test_a_server_without_a_port_has_its_usual_one(monkeypatch: pytest.MonkeyPat
         ("ORDER_APPROVAL_TIMEOUT_SECONDS", "-1", "ORDER_APPROVAL_TIMEOUT_SECONDS is wrong: input should be greater"),
         ("ORDER_APPROVAL_TIMEOUT_SECONDS", "nan", "ORDER_APPROVAL_TIMEOUT_SECONDS is wrong"),
         ("ORDER_APPROVAL_TIMEOUT_SECONDS", "inf", "ORDER_APPROVAL_TIMEOUT_SECONDS is wrong"),
+        ("DB_STATEMENT_TIMEOUT_SECONDS", "3.6", f"{OF_A_STATEMENT} or equal to {TRANSACTION_TIMEOUT.total_seconds()}"),
         ("KAFKA_TOPIC_ORDER_EVENTS", "two words", "KAFKA_TOPIC_ORDER_EVENTS must be a topic's name"),
         ("PAYMENT_GATEWAY_URL", "payments.example", "PAYMENT_GATEWAY_URL must be an address that begins with http"),
         ("BRIDGE_INSTANCE_ID", "bridge 1", "BRIDGE_INSTANCE_ID must be a name of up to 249 of letters"),
