@@ -1,4 +1,4 @@
-"""telemetry_cost: what the bridge and whole orders lose by metrics, and by traces of which nobody samples anything."""
+"""telemetry_cost and order_telemetry_cost: what is lost by metrics, and by traces of which nobody samples anything."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,12 +25,8 @@ ORDERS, ORDER_TURNS = 60, 8
 Events = Callable[[], list[Event]]
 
 
-async def run(*, quick: bool) -> list[Figure]:
-    """Measures the bridge and whole orders with metrics, and with traces, each against neither, in turns."""
-    return [*await _of_the_bridge(quick=quick), *await _of_orders(quick=quick)]
-
-
-async def _of_the_bridge(*, quick: bool) -> list[Figure]:
+async def run_bridge(*, quick: bool) -> list[Figure]:
+    """Measures the bridge with metrics, and with traces, each against neither, in turns."""
     count, turns = (RECORDS // 10, 2) if quick else (RECORDS, RECORD_TURNS)
     figures = []
     async with open_bench_room(partitions=3) as room:
@@ -69,8 +65,8 @@ async def _figure(name: str, room: BenchRoom, events: Events, at_least: float, t
     return _of_ratio(name, ratio, at_least, details)
 
 
-async def _of_orders(*, quick: bool) -> list[Figure]:
-    """Whole orders: both sides on the same servers, whose processes are started anew for each turn."""
+async def run_orders(*, quick: bool) -> list[Figure]:
+    """The same of whole orders: both sides on the same servers, whose processes are started anew for each turn."""
     orders, turns = (ORDERS // 4, 1) if quick else (ORDERS, ORDER_TURNS)
     nowhere = {"TRACES_ENDPOINT": f"http://127.0.0.1:{free_port()}/v1/traces", "TRACES_SAMPLE_RATIO": "0"}
     figures = []

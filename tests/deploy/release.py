@@ -34,10 +34,15 @@ def disagreements(root: Path) -> Iterator[str]:
             yield f"{DEPLOYING} names the wheel of {wheel}, and pyproject.toml has {version}"
 
 
-def unready(root: Path, today: date) -> Iterator[str]:
-    """What is to be done before the version is tagged."""
+def unready(root: Path, day: date) -> Iterator[str]:
+    """What is to be done before the version is tagged.
+
+    Args:
+        root: the repository.
+        day: of the commit that is to be tagged, which may be before that of the tag: its tests take a while.
+    """
     version = version_of(root)
-    heading = f"{version} ({today.isoformat()})"
+    heading = f"{version} ({day.isoformat()})"
     first = next(iter(HEADING.findall((root / CHANGES).read_text())), "nothing")
     if first != heading:
         yield f"{CHANGES} begins with {first!r}: put what is new under {heading!r}"
@@ -62,7 +67,8 @@ def _git(root: Path, *arguments: str) -> str:
 
 def main() -> int:
     """Says what is left to do, or what to type; 0 where all agree."""
-    found = [*disagreements(ROOT), *unready(ROOT, datetime.now(UTC).date()), *of_git(ROOT)]
+    committed = datetime.fromisoformat(_git(ROOT, "show", "--no-patch", "--format=%cI", "HEAD"))
+    found = [*disagreements(ROOT), *unready(ROOT, committed.astimezone(UTC).date()), *of_git(ROOT)]
     for sentence in found:
         sys.stdout.write(f"{sentence}\n")
     if found:
