@@ -13,7 +13,7 @@ from starlette.responses import Response
 from bridge.reading.models import what_is_wrong
 from orders.errors import NotFoundError, NotInTimeError, OrdersError, UnreachableError, UsageError
 from orders.hints import as_typed
-from orders.web.problems import FieldError, Problem, Respond, as_document
+from orders.web.problems import FieldError, Problem, Respond, as_document, new_instance
 from orders.web.waiting import ClientGoneError
 
 _log = structlog.get_logger("orders.api")
@@ -62,8 +62,9 @@ def problem_of(error: OrdersError) -> Problem:
         if kind in _OF_KINDS:
             return Problem(_OF_KINDS[kind], as_typed(str(error)))
     # A setting that is wrong, or a server that refuses what we sent.
-    _log.error("api.request.failed", detail=str(error), kind=type(error).__name__)
-    return Problem("internal_error")
+    instance = new_instance()
+    _log.error("api.request.failed", instance=instance, detail=str(error), kind=type(error).__name__)
+    return Problem("internal_error", instance=instance)
 
 
 def json_pointer(parts: Sequence[int | str]) -> str:

@@ -1,9 +1,9 @@
 """What happens around every request, as plain ASGI: bounds, headers, the log, and the last catch of errors."""
 
+import asyncio
 import time
 from collections.abc import Iterable
 from typing import Final
-from uuid import uuid4
 
 import structlog
 from starlette.requests import Request
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orders.web.metrics import METHODS, REQUEST_SECONDS, REQUESTS, REQUESTS_IN_PROGRESS
-from orders.web.problems import Problem, Respond, as_document
+from orders.web.problems import Problem, Respond, as_document, new_instance
 
 _log = structlog.get_logger("orders.api")
 
@@ -25,7 +25,7 @@ _SERVER_ERROR: Final = 500
 
 
 class Guarded:
-    """Serves a bounded number of requests at once, and turns an error that nobody foresaw into a problem.
+    """Serves a bounded number of requests at once, and answers also what fails unforeseen, or is given up at the end.
 
     Not Starlette's BaseHTTPMiddleware, which keeps a route from hearing that its client has gone.
 
@@ -54,13 +54,20 @@ class Guarded:
                 return
             await self._app(scope, receive, answer.send)
         except Exception:
-            instance = f"urn:uuid:{uuid4()}"
+            instance = new_instance()
             # The log has the trace; whoever sent the request has the instance that finds it.
             _log.exception("api.request.failed", instance=instance, method=scope["method"], route=_route_of(scope))
             if answer.status is not None:
                 raise  # It has begun: the server closes the connection, so that nobody takes it for whole.
             failure = await self._response(scope, receive, Problem("internal_error", instance=instance))
             await failure(scope, receive, answer.send)
+        except asyncio.CancelledError:
+            # By `orders.web.server`, once the process has to end: nothing else cancels a request.
+            if answer.status is not None:
+                raise
+            detail = "the request was not over when the API had to end, and what it asks for may have been done"
+            given_up = await self._response(scope, receive, Problem("stopping", detail))
+            await given_up(scope, receive, answer.send)
         finally:
             self._requests -= 1
             REQUESTS_IN_PROGRESS.dec()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+from uuid import uuid4
 
 import orjson
 from starlette.requests import Request
@@ -214,6 +215,11 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         """The answer."""
         headers = {"Cache-Control": "no-store", **self.headers}
         return Response(orjson.dumps(self.document()), status_code=self.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def new_instance() -> str:
+    """A URI for one occurrence of a problem, which its answer and the log both have."""
+    return f"urn:uuid:{uuid4()}"
 
 
 Respond = Callable[[Request, Problem], Awaitable[Response]]

@@ -16,6 +16,8 @@ from orders.settings import Settings
 
 STOP_SECONDS: Final = 3
 """How long requests may take that are under way when the process is told to stop. Waits and streams end at once."""
+_GIVEN_UP_SECONDS: Final = 1
+"""How long those may take to say so that are given up then."""
 _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than proxies keep idle connections (60 s): one that is closed just as they send a request is their 502."""
 _BACKLOG: Final = 2_048
@@ -63,7 +65,7 @@ def address_of(listening: socket.socket) -> str:
 
 
 async def serve(app: ASGIApp, settings: Settings, listening: socket.socket, stopping: asyncio.Event) -> None:
-    """Serves until the event is set, and returns once every request has ended, or was given up.
+    """Serves until the event is set, and returns once every request has been answered, if only that it was given up.
 
     Args:
         app: what answers.
@@ -96,5 +98,8 @@ async def serve(app: ASGIApp, settings: Settings, listening: socket.socket, stop
         await asyncio.wait([serving, ending], return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         await serving
+        # It has cancelled them, and waits for none.
+        if given_up := list(server.server_state.tasks):
+            await asyncio.wait(given_up, timeout=_GIVEN_UP_SECONDS)
     finally:
         ending.cancel()

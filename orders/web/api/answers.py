@@ -7,7 +7,7 @@ from orders.web.problems import MEDIA_TYPE, PROBLEM_TYPES
 
 PROBLEM_SCHEMA = "#/components/schemas/Problem"
 
-EVERYWHERE = ("host_not_local", "request_invalid", "overloaded", "internal_error")
+EVERYWHERE = ("host_not_local", "request_invalid", "overloaded", "stopping", "internal_error")
 """What every route may answer, whatever it does."""
 ALWAYS = (
     *EVERYWHERE,

@@ -83,7 +83,7 @@ Topics = Annotated[list[Code] | None, Query(max_length=100, description="That ca
     "",
     summary="Dead letters",
     operation_id="listDeadLetters",
-    responses=problems(*ALWAYS, "stopping"),
+    responses=problems(*ALWAYS),
 )
 async def dead_letters(
     request: Request,
@@ -317,7 +317,7 @@ async def get_replay(
     "/{place}",
     summary="A dead letter",
     operation_id="getDeadLetter",
-    responses=problems(*ALWAYS, "dead_letter_not_found", "stopping"),
+    responses=problems(*ALWAYS, "dead_letter_not_found"),
 )
 async def dead_letter(
     request: Request,

@@ -166,11 +166,12 @@ async def _deliver(web: WebContext, asked: _Asked) -> None:
     try:
         async with asyncio.timeout(_DELIVERY_SECONDS_MAX):
             await deliver_event(web.clients, asked.order_id, asked.decision.event_type, asked.event)
-    except (UnreachableError, TimeoutError) as error:
+    except (UnreachableError, TimeoutError, asyncio.CancelledError) as error:
         event_id = asked.event.event_id
         _log.warning("api.event.undelivered", order_id=asked.order_id, event_id=event_id, detail=str(error))
         raise Problem(
-            "server_unreachable",
+            # A request is cancelled where the process ends before Temporal has answered.
+            "stopping" if isinstance(error, asyncio.CancelledError) else "server_unreachable",
             "Temporal does not answer, and may have the event: send the request again under its Idempotency-Key",
             headers={"Idempotency-Key": asked.key.key},
         ) from None
@@ -242,7 +243,6 @@ _PROBLEMS: Final = problems(
     "body_too_large",
     "body_not_supported",
     "idempotency_key_reused",
-    "stopping",
 )
 _HEADERS: Final = {
     "Location": "Where the outcome is; of an order that was started, the order.",

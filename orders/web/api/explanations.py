@@ -42,7 +42,7 @@ class Explanation(Answer):
     summary="All that is known of an order",
     operation_id="explainOrder",
     response_model=Explanation,
-    responses=problems(*ALWAYS, "order_not_found", "stopping"),
+    responses=problems(*ALWAYS, "order_not_found"),
 )
 async def explanation(
     order_id: OrderId,

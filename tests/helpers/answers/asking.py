@@ -45,12 +45,18 @@ async def ask(http: httpx.AsyncClient, row: Row, named: Named, **changes: Any) -
         return answer
 
 
-def assert_answered(answer: httpx.Response, says: Says) -> None:
-    """Fails unless an answer is what the table says."""
+def assert_answered(answer: httpx.Response, says: Says, why: str = "") -> None:
+    """Fails unless an answer is what the table says.
+
+    Args:
+        answer: what was answered.
+        says: what the table says.
+        why: what the API has said of it, to be shown where it fails.
+    """
     if says.code is not None:
         problem_of(answer, says.status, says.code)
         return
-    text = "a stream" if answer.is_closed and not answer.is_stream_consumed else answer.text
+    text = "a stream" if answer.is_closed and not answer.is_stream_consumed else f"{answer.text}\n{why}"
     assert answer.status_code == says.status, text
     if says.has is not None:
         member, value = says.has

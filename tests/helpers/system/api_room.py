@@ -15,6 +15,7 @@ from tests.helpers.system.waiting import assert_eventually
 
 ANSWER_SECONDS = 60.0
 """Longer than the longest wait that a request may ask for."""
+IN_PROGRESS = "orders_http_requests_in_progress "
 
 
 @dataclass(slots=True)
@@ -24,6 +25,22 @@ class ApiRoom:
     system: OrderSystem
     process: OrdersProcess
     http: httpx.AsyncClient
+    health_port: str | None
+    """Where it has been told to say how it is."""
+
+    async def requests_in_progress(self) -> int:
+        """How many requests are being served."""
+        async with httpx.AsyncClient() as http:
+            lines = (await http.get(f"http://127.0.0.1:{self.health_port}/metrics")).text.splitlines()
+        return next(int(float(line.removeprefix(IN_PROGRESS))) for line in lines if line.startswith(IN_PROGRESS))
+
+    async def wait_until_served(self, requests: int) -> None:
+        """Waits until so many are under way."""
+
+        async def are() -> bool:
+            return await self.requests_in_progress() == requests
+
+        await assert_eventually(are, ANSWER_SECONDS, lambda: f"{requests} requests\n{self.process.log_tail}")
 
     async def start_order(self, **fields: Any) -> str:
         """Starts an order, and returns its id once it waits for approval."""
@@ -74,6 +91,6 @@ async def open_api(system: OrderSystem, **settings: str) -> AsyncIterator[ApiRoo
         line["address"] for line in map(json.loads, process.log.splitlines()) if line.get("event") == "api.started"
     )
     async with httpx.AsyncClient(base_url=address, timeout=ANSWER_SECONDS) as http:
-        yield ApiRoom(system, process, http)
+        yield ApiRoom(system, process, http, settings.get("API_HEALTH_PORT"))
     if process.exit_status is None:
         await process.terminate()
