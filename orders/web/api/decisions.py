@@ -166,12 +166,11 @@ async def _deliver(web: WebContext, asked: _Asked) -> None:
     try:
         async with asyncio.timeout(_DELIVERY_SECONDS_MAX):
             await deliver_event(web.clients, asked.order_id, asked.decision.event_type, asked.event)
-    except (UnreachableError, TimeoutError, asyncio.CancelledError) as error:
+    except (UnreachableError, TimeoutError) as error:
         event_id = asked.event.event_id
         _log.warning("api.event.undelivered", order_id=asked.order_id, event_id=event_id, detail=str(error))
         raise Problem(
-            # A request is cancelled where the process ends before Temporal has answered.
-            "stopping" if isinstance(error, asyncio.CancelledError) else "server_unreachable",
+            "server_unreachable",
             "Temporal does not answer, and may have the event: send the request again under its Idempotency-Key",
             headers={"Idempotency-Key": asked.key.key},
         ) from None
@@ -275,7 +274,12 @@ def _endpoint(decision: Decision) -> Callable[..., Awaitable[Response]]:
                 header_of(headers, "Prefer"), timedelta(0) if precondition is None else _WAIT_OF_A_PRECONDITION
             ),
         )
-        return await _decide(web, request, identity, asked)
+        try:
+            return await _decide(web, request, identity, asked)
+        except asyncio.CancelledError:
+            # See `orders.web.middleware.Guarded`, which knows no key.
+            again = "Temporal may have the event: send the request again under its Idempotency-Key"
+            raise Problem("stopping", again, headers={"Idempotency-Key": key.key}) from None
 
     return endpoint
 
